@@ -1,0 +1,125 @@
+"""cnnx: convolutional networks on a CPU.
+
+Layers with explicit forward and backward, two backends behind one gate: `compiled` (Cython, C,
+OpenMP) to run, `reference` (NumPy) to read. Arrays are NumPy, images are (n, c, h, w).
+
+>>> model = cnnx.models.lenet5()
+>>> history = cnnx.fit(model, train, validation=test, epochs=5)
+"""
+
+from typing import Any
+
+from . import data, init, io, models, ops
+from ._version import __version__
+from .config import (
+    available_backends,
+    config_dict,
+    empty_cache,
+    get_backend,
+    get_num_threads,
+    memory_stats,
+    set_backend,
+    set_num_threads,
+    show_config,
+    use_backend,
+)
+from .history import History
+from .inference import evaluate, predict, predict_labels, predict_proba
+from .layers import (
+    Activation,
+    AvgPool2D,
+    BatchNorm1D,
+    BatchNorm2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Identity,
+    Layer,
+    LeakyReLU,
+    Linear,
+    MaxPool2D,
+    Parameter,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    load,
+    no_grad,
+)
+from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .metrics import accuracy
+from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
+from .random import manual_seed
+from .training import fit
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "Adagrad",
+    "Adam",
+    "AvgPool2D",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "BatchNorm1D",
+    "BatchNorm2D",
+    "Conv2D",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "History",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "MSELoss",
+    "MaxPool2D",
+    "Parameter",
+    "RMSProp",
+    "ReLU",
+    "Reshape",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "__version__",
+    "accuracy",
+    "available_backends",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "config_dict",
+    "data",
+    "empty_cache",
+    "evaluate",
+    "fit",
+    "get_backend",
+    "get_num_threads",
+    "init",
+    "io",
+    "load",
+    "manual_seed",
+    "memory_stats",
+    "models",
+    "no_grad",
+    "ops",
+    "predict",
+    "predict_labels",
+    "predict_proba",
+    "set_backend",
+    "set_num_threads",
+    "show_config",
+    "use_backend",
+    "viz",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Sub-modules that need an extra are imported when they are asked for."""
+    if name in ("viz", "bench"):
+        import importlib
+
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'cnnx' has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""``python -m cnnx ...`` is the command line ``cnnx ...``."""
+
+from __future__ import annotations
+
+from cnnx.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

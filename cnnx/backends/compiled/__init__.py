@@ -1,0 +1,29 @@
+"""The compiled backend: the ops of `_core`, the extension built from csrc/, by the names of the
+reference backend."""
+
+from .. import reference as _reference
+from . import _core
+from ._core import (
+    build_config,
+    empty_cache,
+    get_num_threads,
+    isa,
+    memory_stats,
+    set_isa,
+    set_num_threads,
+    usable_isas,
+)
+
+globals().update({name: getattr(_core, name) for name in _reference.__all__})
+
+__all__ = [
+    *_reference.__all__,
+    "build_config",
+    "empty_cache",
+    "get_num_threads",
+    "isa",
+    "memory_stats",
+    "set_isa",
+    "set_num_threads",
+    "usable_isas",
+]

@@ -1,0 +1,74 @@
+"""The reference backend: every op in plain NumPy, written to be read. It is the specification.
+
+The gate (`cnnx.ops`) has checked and normalised all arguments: pairs are tuples of two, padding is
+((top, bottom), (left, right)), arrays are C-contiguous and of one float dtype. Called directly, a
+function works in any float dtype.
+"""
+
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from .conv import col2im, conv2d, conv2d_backward, im2col
+from .dropout import dropout, dropout_backward
+from .linear import linear, linear_backward
+from .loss import bce, bce_with_logits, cross_entropy, mse
+from .norm import batch_norm, batch_norm_backward
+from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .pool import (
+    avg_pool2d,
+    avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
+
+__all__ = [
+    "adagrad_step",
+    "adam_step",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "bce",
+    "bce_with_logits",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "cross_entropy",
+    "dropout",
+    "dropout_backward",
+    "global_avg_pool2d",
+    "global_avg_pool2d_backward",
+    "im2col",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "linear",
+    "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "mse",
+    "relu",
+    "relu_backward",
+    "rmsprop_step",
+    "sgd_step",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

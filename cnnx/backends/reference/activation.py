@@ -1,0 +1,74 @@
+"""Activations: a function of one element (relu ... tanh), or of one vector (softmax, log_softmax).
+
+x may have any shape; softmax takes (outer, k, inner) and works along the middle axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def relu(x):
+    """y = max(x, 0). NaN stays NaN.
+
+    Source: Nair, Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines (2010).
+    """
+    return np.maximum(x, 0)
+
+
+def relu_backward(dy, y):
+    """dx = dy where y > 0 (or y is NaN), else 0."""
+    return np.where(y <= 0, dy.dtype.type(0), dy)
+
+
+def leaky_relu(x, negative_slope):
+    """y = x where x > 0, else negative_slope * x."""
+    return np.where(x > 0, x, x.dtype.type(negative_slope) * x)
+
+
+def leaky_relu_backward(dy, x, negative_slope):
+    """dx = dy where x > 0, else negative_slope * dy."""
+    return np.where(x > 0, dy, dy.dtype.type(negative_slope) * dy)
+
+
+def sigmoid(x):
+    """y = 1 / (1 + exp(-x)); exp is taken of a number that is never positive: no overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def sigmoid_backward(dy, y):
+    """dx = dy * y * (1 - y)"""
+    return dy * y * (1 - y)
+
+
+def tanh(x):
+    """y = tanh(x)"""
+    return np.tanh(x)
+
+
+def tanh_backward(dy, y):
+    """dx = dy * (1 - y^2)"""
+    return dy * (1 - y * y)
+
+
+def softmax(x, axis):
+    """y[k] = exp(x[k]) / sum over j of exp(x[j]); with the largest x subtracted: no overflow."""
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def softmax_backward(dy, y, axis):
+    """dx[k] = y[k] * (dy[k] - sum over j of dy[j] * y[j])"""
+    return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+
+
+def log_softmax(x, axis):
+    """y[k] = x[k] - log(sum over j of exp(x[j])), with the largest x subtracted first."""
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def log_softmax_backward(dy, y, axis):
+    """dx[k] = dy[k] - exp(y[k]) * sum over j of dy[j]"""
+    return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)

@@ -1,0 +1,98 @@
+"""Pooling: the maximum or the mean of every window.
+
+Images are (n, c, h, w). kernel and stride are pairs, padding is ((top, bottom), (left, right)).
+
+Source: Goodfellow, Bengio, Courville, Deep Learning (2016), section 9.3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .windows import pad, scatter_windows, windows
+
+
+def max_pool2d(x, kernel, stride, padding):
+    """Maximum over sliding windows.
+
+    y[n, c, i, j]      = max over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
+    argmax[n, c, i, j] = u*kw + v of the first maximum, which `max_pool2d_backward` reads
+
+    Padding is never the maximum: it counts as -inf, and in a window of nothing but -inf the first
+    pixel is taken. NaN wins over every number, as in PyTorch.
+
+    x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 256, int32
+    """
+    wins = windows(pad(x, padding, value=-np.inf), kernel, stride)
+    wins = wins.reshape(*wins.shape[:4], kernel[0] * kernel[1])
+    is_pixel = windows(pad(np.ones((1, 1, *x.shape[2:])), padding), kernel, stride)
+    is_pixel = is_pixel.reshape(*is_pixel.shape[:4], kernel[0] * kernel[1])
+
+    y = wins.max(axis=-1)
+    argmax = np.where(y == -np.inf, is_pixel.argmax(axis=-1), wins.argmax(axis=-1))
+    return y, argmax.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
+
+
+def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+    """Give each window's gradient to the pixel that was its maximum.
+
+    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
+                                                 where u*kw + v = argmax[n, c, i, j]
+    """
+    kh, kw = kernel
+    cells = np.arange(kh * kw).reshape(kh, kw)
+    dwins = np.where(argmax[..., None, None] == cells, dy[..., None, None], dy.dtype.type(0))
+    return scatter_windows(dwins, x_shape, stride, padding)
+
+
+def avg_pool2d(x, kernel, stride, padding, counted):
+    """Mean over sliding windows.
+
+    y[n, c, i, j] = 1/m[i, j] * sum over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
+
+    m[i, j] is the number of cells of the window that count: those on the image, and those on the
+    part of the padding, ((top, bottom), (left, right)), that `counted` names.
+
+    x (n, c, h, w)  ->  y (n, c, oh, ow)
+    """
+    total = windows(pad(x, padding), kernel, stride).sum(axis=(-2, -1))
+    return total / window_sizes(x, kernel, stride, padding, counted)
+
+
+def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
+    """Share each window's gradient equally among its cells.
+
+    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j] / m[i, j]
+    """
+    image = np.zeros((1, 1, *x_shape[2:]), dy.dtype)
+    share = dy / window_sizes(image, kernel, stride, padding, counted)
+    dwins = np.broadcast_to(share[..., None, None], (*dy.shape, *kernel))
+    return scatter_windows(dwins, x_shape, stride, padding)
+
+
+def window_sizes(x, kernel, stride, padding, counted):
+    """Number of cells that count in every window, (1, 1, oh, ow)."""
+    cells = pad(np.ones((1, 1, *x.shape[2:]), x.dtype), counted, value=1)
+    (top, bottom), (left, right) = padding
+    (counted_top, counted_bottom), (counted_left, counted_right) = counted
+    rest = (
+        (top - counted_top, bottom - counted_bottom),
+        (left - counted_left, right - counted_right),
+    )
+    return windows(pad(cells, rest), kernel, stride).sum(axis=(-2, -1))
+
+
+def global_avg_pool2d(x):
+    """Mean of every channel over the whole image.
+
+    y[n, c, 0, 0] = 1/(h*w) * sum over (i, j) of x[n, c, i, j]
+
+    x (n, c, h, w)  ->  y (n, c, 1, 1)
+    """
+    return x.mean(axis=(2, 3), keepdims=True)
+
+
+def global_avg_pool2d_backward(dy, x_shape):
+    """dx[n, c, i, j] = dy[n, c, 0, 0] / (h*w)"""
+    h, w = x_shape[2:]
+    return np.ascontiguousarray(np.broadcast_to(dy / dy.dtype.type(h * w), x_shape))

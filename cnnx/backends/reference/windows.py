@@ -1,0 +1,51 @@
+"""Sliding windows over an image: the one idea behind convolution, pooling, im2col and col2im.
+
+Shapes      images (n, c, h, w); windows (n, c, oh, ow, kh, kw)
+Arguments   kernel, stride, dilation are (rows, columns), padding ((top, bottom), (left, right))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+def pad(x, padding, value=0):
+    """Add rows and columns of `value` around every image."""
+    return np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
+
+
+def crop(x, padding):
+    """Take the rows and columns away again that `pad` added."""
+    (top, bottom), (left, right) = padding
+    return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
+
+
+def windows(x, kernel, stride, dilation=(1, 1)):
+    """View the images as windows, without copying.
+
+    windows[n, c, i, j, u, v] = x[n, c, i*sh + u*dh, j*sw + v*dw]
+    """
+    (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
+    reach = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
+    return sliding_window_view(x, reach, axis=(2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
+
+
+def scatter_windows(values, x_shape, stride, padding, dilation=(1, 1)):
+    """Add every window's values back to the pixels it was taken from: the adjoint of pad + windows.
+
+    x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += values[n, c, i, j, u, v]
+
+    The loop runs over the kernel only; for one (u, v) all windows touch different pixels.
+    """
+    n, c, h, w = x_shape
+    _, _, oh, ow, kh, kw = values.shape
+    (top, bottom), (left, right) = padding
+    (sh, sw), (dh, dw) = stride, dilation
+    x = np.zeros((n, c, h + top + bottom, w + left + right), values.dtype)
+    for u in range(kh):
+        for v in range(kw):
+            rows = slice(u * dh, u * dh + sh * oh, sh)
+            columns = slice(v * dw, v * dw + sw * ow, sw)
+            x[:, :, rows, columns] += values[:, :, :, :, u, v]
+    return np.ascontiguousarray(crop(x, padding))

@@ -1,0 +1,35 @@
+"""Benchmarks: how fast each op and each whole training step is, as ratios measured in one process.
+
+>>> rows = cnnx.bench.run("ops", filter="max_pool2d", quick=True)
+>>> print(cnnx.bench.format_table(rows))
+"""
+
+# Design:
+# `cnnx bench` must work from an installed wheel, so what is measured (workloads.py), how
+# (timing.py) and against whom (peers.py) ship in the package. The top-level bench/ of the source
+# tree holds the pytest-benchmark suites, which take the same workloads and twins: a row of the
+# table and a benchmark of the suite measure the same call on the same numbers.
+# This package may import everything of cnnx; nothing but the command line imports it. A peer is
+# imported inside the functions of peers.py, and so only when somebody asks for it.
+
+from __future__ import annotations
+
+from .table import Row, format_table, measure, run, write_json
+from .task import Task, Workload
+from .timing import Spread, Timing, compare
+from .workloads import MODELS, OPS
+
+__all__ = [
+    "MODELS",
+    "OPS",
+    "Row",
+    "Spread",
+    "Task",
+    "Timing",
+    "Workload",
+    "compare",
+    "format_table",
+    "measure",
+    "run",
+    "write_json",
+]

@@ -1,0 +1,110 @@
+"""Sizes of workloads: shapes and options. `str` names one, `small` shrinks it for a test."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from cnnx import models
+from cnnx.layers import Layer
+from cnnx.random import seeded
+
+__all__ = ["Dense", "Shape", "Step", "Windows"]
+
+
+class Windows(NamedTuple):
+    """A square window that slides over x (n, c, h, w); for a convolution, into oc channels."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    oc: int
+    k: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+    def small(self) -> Windows:
+        least = {"n": 2, "c": 4, "oc": 4, "groups": 4, "h": 11, "w": 11}
+        return self._replace(**{name: min(getattr(self, name), m) for name, m in least.items()})
+
+    def __str__(self) -> str:
+        text = f"{self.n},{self.c},{self.h},{self.w}"
+        text += f"->{self.oc} " if self.oc else " "
+        text += f"{self.k}x{self.k}"
+        text += f" s{self.stride}" if self.stride > 1 else ""
+        return text + (" depthwise" if self.groups > 1 else "")
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self[:4]
+
+    @property
+    def out(self) -> tuple[int, int]:
+        oh, ow = ((s + 2 * self.padding - self.k) // self.stride + 1 for s in (self.h, self.w))
+        return oh, ow
+
+    @property
+    def taps(self) -> int:
+        """Cells of all windows of all channels: the size of the column matrix."""
+        return self.n * self.c * self.out[0] * self.out[1] * self.k**2
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the convolution: each tap of a group goes into its output channels."""
+        return self.taps * self.oc // self.groups
+
+    @property
+    def outputs(self) -> int:
+        return self.taps // self.k**2
+
+    def options(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding}
+
+
+class Shape(tuple[int, ...]):
+    """The shape of an array."""
+
+    def small(self) -> Shape:
+        return Shape(min(size, 7) for size in self)
+
+    def __str__(self) -> str:
+        return "x".join(map(str, self)) if len(self) < 3 else ",".join(map(str, self))
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self)
+
+
+class Dense(NamedTuple):
+    """n rows of a fully connected layer."""
+
+    n: int
+    inputs: int
+    outputs: int
+
+    def small(self) -> Dense:
+        return Dense(*(min(size, 7) for size in self))
+
+    def __str__(self) -> str:
+        return f"{self.n}x{self.inputs}x{self.outputs}"
+
+
+class Step(NamedTuple):
+    """A batch of a model of `cnnx.models`."""
+
+    model: str
+    input_shape: tuple[int, int, int]
+    batch: int
+    classes: int = 10
+
+    def small(self) -> Step:
+        return self._replace(batch=min(self.batch, 3))
+
+    def __str__(self) -> str:
+        return f"{self.model} batch {self.batch}"
+
+    def build(self) -> Layer:
+        with seeded(0):
+            return models.build(self.model, self.input_shape, self.classes)

@@ -1,0 +1,267 @@
+"""The table of times: `run` measures, `format_table` prints, `write_json` keeps.
+
+>>> print(format_table(run("models", peers=["torch"], quick=True)))
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnx import config
+from cnnx.io import write_text_atomic
+
+from . import peers as peer_modules
+from .task import Workload
+from .timing import Spread, compare
+from .workloads import MODELS, OPS
+
+__all__ = ["Row", "environment", "format_table", "measure", "run", "select", "write_json"]
+
+SECONDS = 1.0  # of measuring per row: about 30 rounds of three contestants
+QUICK_SECONDS = 0.2
+WHAT = ("all", "ops", "models")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One workload, measured.
+
+    milliseconds  of a call, by contestant: the backends and the peers that have a twin of it
+    faster        how many times faster the first backend is than each other, with quartiles
+    gflops, gbytes_per_s  of the first backend; None where the number means nothing
+    matrix        whether GFLOP/s is the rate to look at (matrix products) or GB/s
+    rounds        how many times every contestant had its turn       threads  of cnnx and the peers
+    """
+
+    workload: str
+    milliseconds: dict[str, float]
+    faster: dict[str, Spread]
+    gflops: float | None
+    gbytes_per_s: float | None
+    matrix: bool
+    rounds: int
+    threads: int
+
+
+def run(
+    what: str = "all",
+    peers: Sequence[str] = (),
+    filter: str | None = None,
+    quick: bool = False,
+    threads: int | None = None,
+    report: Callable[[Row], Any] = lambda row: None,
+) -> list[Row]:
+    """Measure the backends against each other, and against peers, on every workload asked for.
+
+    what     "ops", "models" or "all"
+    peers    names of other libraries to measure too: "torch"
+    filter   only workloads with this text in their name ("conv2d", "64,3,32,32", "train lenet5")
+    quick    the first size of each op and model alone, a fifth of the time for each
+    threads  for cnnx and the peers; None leaves them as they are. The reference is NumPy, whose
+             matrix product has threads of its own.
+    report   is called with each row as soon as it is there
+
+    ValueError for an unknown `what` or peer and for a filter that fits nothing, ImportError for a
+    peer that is not installed: all before anything is measured.
+
+    Example: ``rows = cnnx.bench.run("ops", filter="relu", quick=True)``
+    """
+    chosen = select(what, filter, quick)
+    loaded = [peer_modules.load(name) for name in dict.fromkeys(peers)]
+    rows = []
+    with _threads(threads), ExitStack() as stack:
+        for peer in loaded:
+            stack.enter_context(peer.threads(config.get_num_threads()))
+        for workload in chosen:
+            rows.append(measure(workload, loaded, QUICK_SECONDS if quick else SECONDS))
+            report(rows[-1])
+    return rows
+
+
+def select(what: str = "all", filter: str | None = None, quick: bool = False) -> list[Workload]:
+    """The workloads that `run` measures; the errors are those of `run`."""
+    if what not in WHAT:
+        raise ValueError(f"bench: what is {what!r}, expected one of {', '.join(WHAT)}")
+    tables = {"ops": [OPS], "models": [MODELS], "all": [OPS, MODELS]}[what]
+    groups = [rows for table in tables for rows in table.values()]
+    wanted = filter or ""
+    groups = [[row for row in rows if wanted in row.name] for rows in groups]
+    chosen = [row for rows in groups for row in (rows[:1] if quick else rows)]
+    if not chosen:
+        names = [name for table in tables for name in table]
+        raise ValueError(f"bench: no workload has {filter!r} in its name: {', '.join(names)}")
+    return chosen
+
+
+def measure(
+    workload: Workload, peers: Iterable[peer_modules.Torch] = (), seconds: float = SECONDS
+) -> Row:
+    """One row: the workload on every backend, and its twin in every peer that has one."""
+    task = workload.prepare(np.random.default_rng(0))
+    backends = config.available_backends()
+    twins = {peer.name: peer.twin(task) for peer in peers}
+    calls: dict[str, Callable[[], Any]] = {name: task.run for name in backends}
+    calls |= {name: twin.run for name, twin in twins.items() if twin is not None}
+    for twin in twins.values():
+        if twin is not None:
+            twin.run()  # the first call of its kind loads and compiles parts of the library
+
+    def around(name: str) -> Any:
+        return config.use_backend(name) if name in backends else nullcontext()
+
+    timing = compare(calls, seconds, around=around)
+    first = backends[0]
+    moved = task.bytes(task.run())
+    in_seconds = timing.seconds(first)
+    return Row(
+        workload=workload.name,
+        milliseconds={name: 1e3 * timing.seconds(name) for name in calls},
+        faster={name: timing.ratio(name, first) for name in calls if name != first},
+        gflops=workload.flops / in_seconds / 1e9 if workload.flops else None,
+        gbytes_per_s=moved / in_seconds / 1e9 if moved else None,
+        matrix=workload.matrix,
+        rounds=timing.rounds,
+        threads=config.get_num_threads(),
+    )
+
+
+def environment(rows: Sequence[Row] = ()) -> dict[str, Any]:
+    """Machine, versions and settings that the figures hold for."""
+    found = {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        **{name: value for name, value in config.config_dict().items() if name != "backend"},
+    }
+    if rows:
+        found["threads"] = rows[0].threads
+    for name in dict.fromkeys(name for row in rows for name in row.milliseconds):
+        if name in peer_modules.NAMES:
+            found[name] = peer_modules.load(name).description
+    return found
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """The rows as text for a terminal, below a header that says what they hold for.
+
+    Example: ``print(format_table(run(filter="relu", quick=True)))``
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.milliseconds))
+    first = _first(rows)
+    peers = [name for name in names if name in peer_modules.NAMES]
+    others = [name for name in names if name != first and name not in peers]
+    columns: list[tuple[str, Callable[[Row], str]]] = [("workload", lambda row: row.workload)]
+    columns += [_time(name) for name in (*others, first)]
+    columns += [column for name in others for column in _ratio(name)]
+    columns += [("rate", _rate)]
+    columns += [column for name in peers for column in (_time(name), *_ratio(name))]
+    head = [title for title, _ in columns]
+    body = [[cell(row) for _, cell in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *body)]
+    lines = [_line(cells, widths) for cells in (head, ["-" * w for w in widths], *body)]
+    return "\n".join([*_header(rows, first), "", *lines])
+
+
+def write_json(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+    """Write the rows and their environment to a file, whole or not at all.
+
+    ``{"environment": {...}, "rows": [{"workload": ..., "milliseconds": {...}, "faster": {name:
+    {"median": ..., "low": ..., "high": ...}}, ...}]}``
+
+    Example: ``write_json(rows, "bench.json")``
+    """
+    table = [
+        asdict(row) | {"faster": {name: s._asdict() for name, s in row.faster.items()}}
+        for row in rows
+    ]
+    content = {"environment": environment(rows), "rows": table}
+    write_text_atomic(Path(path), json.dumps(content, indent=2) + "\n")
+
+
+def _first(rows: Sequence[Row]) -> str:
+    """The contestant that the others are compared with: the fastest backend."""
+    return next(iter(rows[0].milliseconds)) if rows else config.available_backends()[0]
+
+
+def _header(rows: Sequence[Row], first: str) -> list[str]:
+    known = environment(rows)
+    plural = "" if known["threads"] == 1 else "s"
+    versions = [f"{name} {known[name]}" for name in ("cnnx", "numpy", "python")]
+    versions += [known[name] for name in peer_modules.NAMES if name in known]
+    return [
+        f"{known['processor']}, {known['cores']} cores, {known['threads']} thread{plural}, "
+        f"kernel set {known.get('kernel set (ISA)', 'none')}",
+        ", ".join(versions),
+        f"x: how many times faster {first} is, the median over alternating blocks",
+    ]
+
+
+def _time(name: str) -> tuple[str, Callable[[Row], str]]:
+    """Heading and cell of a contestant's time."""
+    return f"{name} ms", lambda row: _number(row.milliseconds.get(name))
+
+
+def _ratio(name: str) -> list[tuple[str, Callable[[Row], str]]]:
+    """Headings and cells of a ratio and its quartiles."""
+
+    def median(row: Row) -> str:
+        return _number(row.faster[name].median) if name in row.faster else "-"
+
+    def quartiles(row: Row) -> str:
+        ratio = row.faster.get(name)
+        return f"({_number(ratio.low)}-{_number(ratio.high)})" if ratio else ""
+
+    return [(f"x {name}", median), ("(quartiles)", quartiles)]
+
+
+def _rate(row: Row) -> str:
+    if row.matrix:
+        return f"{_number(row.gflops)} GFLOP/s"
+    return f"{_number(row.gbytes_per_s)} GB/s"
+
+
+def _number(value: float | None) -> str:
+    """Three digits that count; a dash where there is no number."""
+    if value is None:
+        return "-"
+    if value <= 0 or not math.isfinite(value):
+        return str(value)
+    return f"{value:.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    name, *rest = zip(cells, widths)
+    padded = [name[0].ljust(name[1]), *(cell.rjust(width) for cell, width in rest)]
+    return "  ".join(padded).rstrip()
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
+
+
+@contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    """Compute with n threads inside the ``with``; None leaves the number alone."""
+    before = config.get_num_threads()
+    if n is not None:
+        config.set_num_threads(n)
+    try:
+        yield
+    finally:
+        if n is not None:
+            config.set_num_threads(before)

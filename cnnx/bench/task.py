@@ -1,0 +1,135 @@
+"""`Workload`, a call that is worth timing, and `Task`, the same call ready to run."""
+
+# Design:
+# A workload is a size, and two functions of it: the arguments of the call and its FLOPs. A size can
+# shrink to a few hundred numbers, and then the same workload runs in a test.
+# FLOPs are those of the textbook formula, whatever the algorithm does: so GFLOP/s compare times,
+# and a convolution that multiplies less (Winograd) may pass the peak of the machine. A comparison,
+# addition, multiplication, division, root, logarithm and exponential count as one each.
+# Bytes are the least that any implementation moves: each array that comes in is read once, each
+# that goes out is written once, and one that is changed in place counts twice. They are counted
+# from the arrays themselves, argmax with its one byte included.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx import ops
+from cnnx.layers import no_grad
+
+__all__ = ["IN_PLACE", "Arguments", "Draw", "Task", "Workload"]
+
+Arguments = dict[str, Any]
+
+# The arrays that an op changes.
+IN_PLACE = {
+    "batch_norm": ("running_mean", "running_var"),
+    "sgd_step": ("param", "velocity"),
+    "rmsprop_step": ("param", "square_avg"),
+    "adagrad_step": ("param", "sum_sq"),
+    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
+}
+
+
+def train_step(model: Any, optimizer: Any, loss_fn: Any, x: np.ndarray, y: np.ndarray) -> float:
+    """Forward, loss, backward and optimiser, as in a training loop."""
+    optimizer.zero_grad()
+    loss = loss_fn(model(x), y)
+    model.backward(loss_fn.backward(), need_dx=False)
+    optimizer.step()
+    return loss
+
+
+def predict_step(model: Any, x: np.ndarray) -> np.ndarray:
+    """One batch of inference."""
+    with no_grad():
+        return model(x)
+
+
+_STEPS: dict[str, Callable[..., Any]] = {"train": train_step, "predict": predict_step}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One call that is worth timing: an op (or "train", "predict"), its size, and what it costs.
+
+    op      name in `cnnx.ops`; "train" is forward, loss, backward, optimiser; "predict" a forward
+    size    shapes and options; its text is part of the name
+    matrix  whether arithmetic limits it (a matrix product) rather than memory: the rate to show
+    """
+
+    op: str
+    size: Any
+    flops_of: Callable[[Any], float]
+    arguments_of: Callable[[Draw, Any], Arguments]
+    matrix: bool = False
+
+    @property
+    def name(self) -> str:
+        """Op and size: ``conv2d 64,16,14,14->32 3x3``."""
+        return f"{self.op} {self.size}"
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of one call, by the textbook formula."""
+        return float(self.flops_of(self.size))
+
+    def reduced(self) -> Workload:
+        """The same workload at a size for tests."""
+        return replace(self, size=self.size.small())
+
+    def prepare(self, rng: np.random.Generator, dtype: Any = np.float32) -> Task:
+        """The call with its arguments, drawn from rng, all floats in one dtype."""
+        function = _STEPS.get(self.op) or getattr(ops, self.op)
+        return Task(self.op, function, self.arguments_of(Draw(rng, np.dtype(dtype)), self.size))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A call that is ready to run: a function of the backend in use."""
+
+    op: str
+    function: Callable[..., Any]
+    arguments: Arguments
+
+    def run(self) -> Any:
+        """Make the call once."""
+        return self.function(**self.arguments)
+
+    def arrays(self, result: Any) -> list[np.ndarray]:
+        """All numbers that a call made or changed, as arrays in a fixed order."""
+        if self.op == "train":
+            return [np.asarray(result), *(p.grad for p in self.arguments["model"].parameters())]
+        given = result if isinstance(result, tuple) else () if result is None else (result,)
+        return [*map(np.asarray, given), *(self.arguments[n] for n in IN_PLACE.get(self.op, ()))]
+
+    def bytes(self, result: Any) -> int | None:
+        """The least that the call moves: arrays in and out, once each. None for whole steps."""
+        if self.op in _STEPS:
+            return None
+        given = [a for a in self.arguments.values() if isinstance(a, np.ndarray)]
+        return sum(array.nbytes for array in [*given, *self.arrays(result)])
+
+
+class Draw(NamedTuple):
+    """Random numbers of one dtype."""
+
+    rng: np.random.Generator
+    dtype: np.dtype[Any]
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return self.rng.standard_normal(shape).astype(self.dtype)
+
+    def uniform(self, *shape: int) -> np.ndarray:
+        """Strictly between 0 and 1."""
+        return self.rng.uniform(0.01, 0.99, shape).astype(self.dtype)
+
+    def zeros(self, *shape: int) -> np.ndarray:
+        return np.zeros(shape, self.dtype)
+
+    def labels(self, n: int, classes: int) -> np.ndarray:
+        return self.rng.integers(0, classes, n)

@@ -1,0 +1,324 @@
+"""PyTorch's side of every workload: `TWINS`, op -> a function that makes the call.
+
+A twin's maker takes the module torch and the task's arguments, arrays as tensors, and returns the
+call, or None where PyTorch has none. To give a new op a twin, add a line to `TWINS`.
+"""
+
+# Design:
+# The twin is what a PyTorch user runs: eager mode, NCHW, default arguments. Backwards call the
+# operators that autograd would call, without the graph around them, and optimiser ops take the
+# fused step where there is one: the strongest form of each, so that no ratio flatters. A training
+# step is the usual loop with the usual (not fused) optimiser.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from cnnx import layers, ops
+
+from .task import Arguments
+
+__all__ = ["TWINS", "Twin", "arrays_of"]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A peer's call: `run()` makes it, `read(result)` gives the numbers in cnnx's form."""
+
+    run: Callable[[], Any]
+    read: Callable[[Any], list[np.ndarray]]
+
+
+def arrays_of(result: Any) -> list[np.ndarray]:
+    """Tensors and numbers as arrays."""
+    results = result if isinstance(result, (tuple, list)) else [result]
+    return [r.detach().numpy() if hasattr(r, "detach") else np.asarray(r) for r in results]
+
+
+Make = Callable[[Any, Arguments], "Callable[[], Any] | Twin | None"]
+
+
+# ---------------------------------------------------------------------------- windows and Linear
+
+
+def _pair(n: int) -> list[int]:
+    return [n, n]
+
+
+def _conv2d(torch: Any, a: Arguments) -> Callable[[], Any]:
+    return lambda: torch.nn.functional.conv2d(**{"input" if k == "x" else k: a[k] for k in a})
+
+
+def _conv2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    geometry = (_pair(a["stride"]), _pair(a["padding"]), [1, 1], False, [0, 0], a["groups"])
+    backward, bias = torch.ops.aten.convolution_backward, [a["weight"].shape[0]]
+    return lambda: backward(a["dy"], a["x"], a["weight"], bias, *geometry, [True] * 3)
+
+
+def _window(a: Arguments) -> tuple[int, int, int]:
+    return a["kernel_size"], a["stride"], a["padding"]
+
+
+def _im2col(torch: Any, a: Arguments) -> Twin:
+    """unfold gives (n, c*k*k, oh*ow): the same numbers in another order."""
+    k, stride, padding = _window(a)
+
+    def read(result: Any) -> list[np.ndarray]:
+        return [result.transpose(1, 2).flatten(0, 1).numpy()]
+
+    unfold = torch.nn.functional.unfold
+    return Twin(lambda: unfold(a["x"], k, padding=padding, stride=stride), read)
+
+
+def _col2im(torch: Any, a: Arguments) -> Callable[[], Any]:
+    k, stride, padding = _window(a)
+    cols = a["cols"].unflatten(0, (a["x_shape"][0], -1)).transpose(1, 2).contiguous()
+    fold, size = torch.nn.functional.fold, a["x_shape"][2:]
+    return lambda: fold(cols, size, k, padding=padding, stride=stride)
+
+
+def _max_pool2d(torch: Any, a: Arguments) -> Twin:
+    """With the indices that backward needs: positions in the image, where cnnx keeps a byte."""
+    k, stride, padding = _window(a)
+    w = a["x"].shape[3]
+
+    def read(result: Any) -> list[np.ndarray]:
+        y, index = (r.numpy() for r in result)
+        rows, columns = np.arange(y.shape[2])[:, None], np.arange(y.shape[3])
+        u, v = index // w - (rows * stride - padding), index % w - (columns * stride - padding)
+        return [y, u * k + v]
+
+    pool = torch.nn.functional.max_pool2d
+    return Twin(lambda: pool(a["x"], k, stride, padding, return_indices=True), read)
+
+
+def _max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    k, stride, padding = _window(a)
+    code = a["argmax"].long()
+    rows = (torch.arange(code.shape[2]) * stride - padding)[:, None]
+    columns = torch.arange(code.shape[3]) * stride - padding
+    index = (rows + code // k) * a["x_shape"][3] + columns + code % k
+    x = torch.zeros(a["x_shape"], dtype=a["dy"].dtype)
+    window = (_pair(k), _pair(stride), _pair(padding), [1, 1], False)
+    backward = torch.ops.aten.max_pool2d_with_indices_backward
+    return lambda: backward(a["dy"], x, *window, index)
+
+
+def _avg_pool2d(torch: Any, a: Arguments) -> Callable[[], Any]:
+    return lambda: torch.nn.functional.avg_pool2d(a["x"], *_window(a))
+
+
+def _avg_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    x = torch.zeros(a["x_shape"], dtype=a["dy"].dtype)
+    window = [_pair(n) for n in _window(a)]
+    backward = torch.ops.aten.avg_pool2d_backward
+    return lambda: backward(a["dy"], x, *window, False, True, None)
+
+
+def _global_avg_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    shape = a["x_shape"]
+    return lambda: a["dy"].expand(shape) / (shape[2] * shape[3])
+
+
+def _linear_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    dy, x, weight = a["dy"], a["x"], a["weight"]
+    return lambda: (dy @ weight, dy.t() @ x, dy.sum(0))
+
+
+# ------------------------------------------------------------------------------ norm and dropout
+
+
+def _batch_norm(torch: Any, a: Arguments) -> Twin:
+    given = [a[name] for name in ("x", "weight", "bias", "running_mean", "running_var")]
+
+    def read(result: Any) -> list[np.ndarray]:
+        return arrays_of([*result, *given[3:]])
+
+    return Twin(lambda: torch.native_batch_norm(*given, True, 0.1, 1e-5), read)
+
+
+def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    saved = (a["x"], a["weight"], None, None, a["mean"], a["inv_std"], True, 1e-5, [True] * 3)
+    return lambda: torch.ops.aten.native_batch_norm_backward(a["dy"], *saved)
+
+
+def _dropout_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """autograd keeps the scaled mask as floats; here it is the mask of cnnx."""
+    ones = np.ones(a["dy"].shape, a["dy"].numpy().dtype)
+    mask = torch.tensor(ops.dropout(ones, a["p"], a["seed"], a["call"]))
+    return lambda: a["dy"] * mask
+
+
+# ----------------------------------------------------------------------- losses and optimisers
+
+
+def _loss(name: str) -> Make:
+    """Loss and gradient: forward, and autograd's backward."""
+
+    def make(torch: Any, a: Arguments) -> Callable[[], Any]:
+        leaf = (a["logits"] if "logits" in a else a["pred"]).requires_grad_()
+        function, target = getattr(torch.nn.functional, name), a["target"]
+
+        def run() -> Any:
+            loss = function(leaf, target)
+            (gradient,) = torch.autograd.grad(loss, leaf)
+            return loss.item(), gradient
+
+        return run
+
+    return make
+
+
+def _step(name: str, state: tuple[str, ...], **options: Any) -> Make:
+    """A step of one parameter. Its state starts empty, as that of the task does."""
+
+    def make(torch: Any, a: Arguments) -> Twin:
+        param = torch.nn.Parameter(a["param"])
+        param.grad = a["grad"]
+        known = {name: a[name] for name in ("lr", "momentum") if name in a}
+        optimizer = getattr(torch.optim, name)([param], **known, **options)
+
+        def read(result: Any) -> list[np.ndarray]:
+            return arrays_of([param, *(optimizer.state[param][name] for name in state)])
+
+        return Twin(optimizer.step, read)
+
+    return make
+
+
+# ---------------------------------------------------------------------------------------- models
+
+_MODULES: dict[str, Callable[[Any, Any], Any]] = {
+    "Conv2D": lambda nn, m: nn.Conv2d(
+        m.in_channels,
+        m.out_channels,
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.dilation,
+        m.groups,
+        m.bias is not None,
+    ),
+    "Linear": lambda nn, m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
+    "BatchNorm2D": lambda nn, m: nn.BatchNorm2d(m.num_features, m.eps, m.momentum),
+    "MaxPool2D": lambda nn, m: nn.MaxPool2d(
+        m.kernel_size, m.stride, m.padding, ceil_mode=m.ceil_mode
+    ),
+    "AvgPool2D": lambda nn, m: nn.AvgPool2d(
+        m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad
+    ),
+    "GlobalAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(1),
+    "Flatten": lambda nn, m: nn.Flatten(),
+    "ReLU": lambda nn, m: nn.ReLU(),
+    "Dropout": lambda nn, m: nn.Dropout(m.p),
+}
+
+
+def _module(torch: Any, model: layers.Layer) -> Any:
+    """The same network with the same weights in torch.nn; None if it has a layer without a twin."""
+    if not isinstance(model, layers.Sequential):
+        return None
+    kinds = [type(layer).__name__ for layer in model]
+    if not set(kinds) <= set(_MODULES):
+        return None
+    net = torch.nn.Sequential(
+        *(_MODULES[kind](torch.nn, layer) for kind, layer in zip(kinds, model))
+    )
+    state = {name: torch.tensor(value) for name, value in model.state_dict().items()}
+    net.to(getattr(torch, next(iter(model.parameters())).dtype.name)).load_state_dict(state)
+    return net.train(model.training)
+
+
+def _train(torch: Any, a: Arguments) -> Twin | None:
+    net = _module(torch, a["model"])
+    if net is None:
+        return None
+    optimizer = torch.optim.Adam(net.parameters(), lr=a["optimizer"].lr)
+    cross_entropy = torch.nn.functional.cross_entropy
+
+    def run() -> float:
+        optimizer.zero_grad()
+        loss = cross_entropy(net(a["x"]), a["y"])
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def read(result: float) -> list[np.ndarray]:
+        return arrays_of([result, *(p.grad for p in net.parameters())])
+
+    return Twin(run, read)
+
+
+def _predict(torch: Any, a: Arguments) -> Callable[[], Any] | None:
+    net = _module(torch, a["model"])
+
+    def run() -> Any:
+        with torch.inference_mode():
+            return net(a["x"])
+
+    return None if net is None else run
+
+
+def _call(path: str, *keys: str, more: tuple[Any, ...] = ()) -> Make:
+    """A call of torch.<path> with the arguments of these names."""
+
+    def make(torch: Any, a: Arguments) -> Callable[[], Any]:
+        function, given = attrgetter(path)(torch), [a[key] for key in keys]
+        return lambda: function(*given, *more)
+
+    return make
+
+
+def _softmax_backward(name: str) -> Make:
+    def make(torch: Any, a: Arguments) -> Callable[[], Any]:
+        function, dy, y = getattr(torch.ops.aten, name), a["dy"], a["y"]
+        return lambda: function(dy, y, 1, y.dtype)
+
+    return make
+
+
+TWINS: dict[str, Make] = {
+    "conv2d": _conv2d,
+    "conv2d_backward": _conv2d_backward,
+    "im2col": _im2col,
+    "col2im": _col2im,
+    "max_pool2d": _max_pool2d,
+    "max_pool2d_backward": _max_pool2d_backward,
+    "avg_pool2d": _avg_pool2d,
+    "avg_pool2d_backward": _avg_pool2d_backward,
+    "global_avg_pool2d": _call("mean", "x", more=([2, 3], True)),
+    "global_avg_pool2d_backward": _global_avg_pool2d_backward,
+    "linear": _call("nn.functional.linear", "x", "weight", "bias"),
+    "linear_backward": _linear_backward,
+    "batch_norm": _batch_norm,
+    "batch_norm_backward": _batch_norm_backward,
+    "relu": _call("relu", "x"),
+    "relu_backward": _call("ops.aten.threshold_backward", "dy", "y", more=(0,)),
+    "leaky_relu": _call("nn.functional.leaky_relu", "x", more=(0.01,)),
+    "leaky_relu_backward": _call("ops.aten.leaky_relu_backward", "dy", "x", more=(0.01, False)),
+    "sigmoid": _call("sigmoid", "x"),
+    "sigmoid_backward": _call("ops.aten.sigmoid_backward", "dy", "y"),
+    "tanh": _call("tanh", "x"),
+    "tanh_backward": _call("ops.aten.tanh_backward", "dy", "y"),
+    "softmax": _call("softmax", "x", more=(1,)),
+    "softmax_backward": _softmax_backward("_softmax_backward_data"),
+    "log_softmax": _call("log_softmax", "x", more=(1,)),
+    "log_softmax_backward": _softmax_backward("_log_softmax_backward_data"),
+    "dropout": _call("nn.functional.dropout", "x", "p", more=(True,)),
+    "dropout_backward": _dropout_backward,
+    "cross_entropy": _loss("cross_entropy"),
+    "mse": _loss("mse_loss"),
+    "bce": _loss("binary_cross_entropy"),
+    "bce_with_logits": _loss("binary_cross_entropy_with_logits"),
+    "sgd_step": _step("SGD", ("momentum_buffer",), fused=True),
+    "rmsprop_step": _step("RMSprop", ("square_avg",)),
+    "adagrad_step": _step("Adagrad", ("sum",), fused=True),
+    "adam_step": _step("Adam", ("exp_avg", "exp_avg_sq"), fused=True),
+    "train": _train,
+    "predict": _predict,
+}

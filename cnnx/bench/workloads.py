@@ -1,0 +1,288 @@
+"""What is measured: `OPS`, calls of every op at sizes of real networks, and `MODELS`, whole steps.
+
+    for workload in OPS["conv2d"]:
+        task = workload.prepare(np.random.default_rng(0))
+        y = task.run()                       # on the backend in use
+
+To add a size of an op, add it to the list in its line; to add a model, a line in `MODELS`.
+"""
+
+# Design:
+# Sizes are those of LeNet, of CIFAR networks, and of ResNet and MobileNet at their own resolution:
+# from 100,000 numbers up, where the work outweighs the call. The few smaller ones (logits of 64x10,
+# LeNet's Linear) are in every training step. The first size of an op is the one of a quick run.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from cnnx import ops
+from cnnx.losses import CrossEntropyLoss
+from cnnx.optim import Adam
+
+from .sizes import Dense, Shape, Step, Windows
+from .task import IN_PLACE, Arguments, Draw, Workload
+
+__all__ = ["MODELS", "OPS", "all_workloads"]
+
+OPS: dict[str, list[Workload]] = {}
+
+
+def _add(
+    op: str,
+    sizes: list[Any],
+    flops: Callable[[Any], float],
+    arguments: Callable[[Draw, Any], Arguments],
+    matrix: bool = False,
+) -> None:
+    OPS[op] = [Workload(op, size, flops, arguments, matrix) for size in sizes]
+
+
+CONVOLUTIONS = [
+    Windows(64, 16, 14, 14, 32, 3, 1, 1),
+    Windows(64, 1, 28, 28, 16, 3, 1, 1),
+    Windows(64, 6, 14, 14, 16, 5),
+    Windows(64, 3, 32, 32, 64, 3, 1, 1),
+    Windows(64, 64, 32, 32, 64, 3, 1, 1),
+    Windows(64, 128, 16, 16, 128, 3, 1, 1),
+    Windows(64, 256, 8, 8, 256, 3, 1, 1),
+    Windows(64, 512, 4, 4, 512, 3, 1, 1),
+    Windows(8, 64, 56, 56, 64, 3, 1, 1),
+    Windows(8, 512, 7, 7, 512, 3, 1, 1),
+    Windows(64, 64, 32, 32, 128, 3, 2, 1),
+    Windows(64, 64, 32, 32, 128, 1, 2),
+    Windows(8, 64, 56, 56, 256, 1),
+    Windows(8, 256, 56, 56, 64, 1),
+    Windows(8, 3, 224, 224, 64, 7, 2, 3),
+    Windows(8, 32, 112, 112, 32, 3, 1, 1, 32),
+    Windows(8, 192, 28, 28, 192, 3, 2, 1, 192),
+]
+COLUMNS = [Windows(64, 16, 14, 14, 0, 3, 1, 1), Windows(64, 3, 32, 32, 0, 5, 1, 2)]
+POOLS = [Windows(64, 64, 32, 32, 0, 2, 2), Windows(64, 16, 28, 28, 0, 2, 2)]
+POOLS += [Windows(64, 64, 32, 32, 0, 3, 2, 1)]
+
+
+def _conv2d(draw: Draw, s: Windows) -> Arguments:
+    # Weights as small as initialised ones: outputs stay in the range of real activations.
+    weight = draw.normal(s.oc, s.c // s.groups, s.k, s.k) / np.sqrt(s.c // s.groups * s.k**2)
+    weight = weight.astype(draw.dtype)
+    options = {**s.options(), "groups": s.groups}
+    return {"x": draw.normal(*s.x_shape), "weight": weight, "bias": draw.normal(s.oc), **options}
+
+
+def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
+    arguments = _conv2d(draw, s)
+    del arguments["bias"]
+    return {"dy": draw.normal(s.n, s.oc, *s.out), **arguments}
+
+
+# Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight.
+_add("conv2d", CONVOLUTIONS, lambda s: 2 * s.macs, _conv2d, matrix=True)
+_add("conv2d_backward", CONVOLUTIONS, lambda s: 4 * s.macs, _conv2d_backward, matrix=True)
+
+
+def _im2col(draw: Draw, s: Windows) -> Arguments:
+    return {"x": draw.normal(*s.x_shape), "kernel_size": s.k, **s.options()}
+
+
+def _col2im(draw: Draw, s: Windows) -> Arguments:
+    cols = draw.normal(s.n * s.out[0] * s.out[1], s.c * s.k**2)
+    return {"cols": cols, "x_shape": s.x_shape, "kernel_size": s.k, **s.options()}
+
+
+_add("im2col", COLUMNS, lambda s: 0, _im2col)  # copies only
+_add("col2im", COLUMNS, lambda s: s.taps, _col2im)  # an addition per entry
+
+
+def _pool_backward(draw: Draw, s: Windows) -> Arguments:
+    dy = draw.normal(s.n, s.c, *s.out)
+    return {"dy": dy, "x_shape": s.x_shape, "kernel_size": s.k, **s.options()}
+
+
+def _max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
+    _, argmax = ops.max_pool2d(**_im2col(draw, s))
+    return {"argmax": argmax, **_pool_backward(draw, s)}
+
+
+# Of k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
+_add("max_pool2d", POOLS, lambda s: s.taps - s.outputs, _im2col)
+_add("max_pool2d_backward", POOLS, lambda s: s.outputs, _max_pool2d_backward)
+_add("avg_pool2d", POOLS, lambda s: s.taps, _im2col)
+_add("avg_pool2d_backward", POOLS, lambda s: s.taps + s.outputs, _pool_backward)
+
+IMAGES = [Shape((64, 64, 32, 32)), Shape((64, 256, 8, 8))]
+
+
+def _global_avg_pool2d_backward(draw: Draw, s: Shape) -> Arguments:
+    return {"dy": draw.normal(s[0], s[1], 1, 1), "x_shape": tuple(s)}
+
+
+_add("global_avg_pool2d", IMAGES, lambda s: s.elements, lambda draw, s: {"x": draw.normal(*s)})
+_add("global_avg_pool2d_backward", IMAGES, lambda s: s[0] * s[1], _global_avg_pool2d_backward)
+
+
+def _linear(draw: Draw, s: Dense) -> Arguments:
+    weight = (draw.normal(s.outputs, s.inputs) / np.sqrt(s.inputs)).astype(draw.dtype)
+    return {"x": draw.normal(s.n, s.inputs), "weight": weight, "bias": draw.normal(s.outputs)}
+
+
+def _linear_backward(draw: Draw, s: Dense) -> Arguments:
+    arguments = _linear(draw, s)
+    del arguments["bias"]
+    return {"dy": draw.normal(s.n, s.outputs), **arguments}
+
+
+def _linear_macs(s: Dense) -> int:
+    return s.n * s.inputs * s.outputs
+
+
+DENSE = [Dense(256, 4096, 1000), Dense(64, 1568, 128), Dense(64, 400, 120)]
+_add("linear", DENSE, lambda s: 2 * _linear_macs(s), _linear, matrix=True)
+_add("linear_backward", DENSE, lambda s: 4 * _linear_macs(s), _linear_backward, matrix=True)
+
+
+def _batch_norm(draw: Draw, s: Shape) -> Arguments:
+    c = s[1]
+    running = {"running_mean": draw.zeros(c), "running_var": draw.zeros(c) + 1}
+    return {"x": draw.normal(*s), "weight": draw.uniform(c), "bias": draw.normal(c), **running}
+
+
+def _batch_norm_backward(draw: Draw, s: Shape) -> Arguments:
+    forward = _batch_norm(draw, s)
+    _, mean, inv_std = ops.batch_norm(**forward)
+    saved = {"x": forward["x"], "weight": forward["weight"], "mean": mean, "inv_std": inv_std}
+    return {"dy": draw.normal(*s), **saved}
+
+
+# A value: 1 for the mean, 3 for the variance, then less the mean, scaled, shifted. Backward: 5 for
+# the two sums, then dy - mean(dy) - normalised * mean(dy * normalised), scaled.
+NORMS = [Shape((64, 64, 32, 32)), Shape((256, 1024)), Shape((64, 512, 4, 4))]
+_add("batch_norm", NORMS, lambda s: 7 * s.elements, _batch_norm)
+_add("batch_norm_backward", NORMS, lambda s: 9 * s.elements, _batch_norm_backward)
+
+
+def _elementwise(op: str, sizes: list[Shape], forward: int, backward: int, saved: str) -> None:
+    """A function of single numbers or rows, whose backward reads dy and one saved array."""
+
+    def arguments(draw: Draw, s: Shape) -> Arguments:
+        return {"x": draw.normal(*s)}
+
+    def arguments_backward(draw: Draw, s: Shape) -> Arguments:
+        x = draw.normal(*s)
+        return {"dy": draw.normal(*s), saved: x if saved == "x" else getattr(ops, op)(x)}
+
+    _add(op, sizes, lambda s: forward * s.elements, arguments)
+    _add(f"{op}_backward", sizes, lambda s: backward * s.elements, arguments_backward)
+
+
+ACTIVATIONS = [Shape((64, 64, 32, 32)), Shape((64, 16, 28, 28))]
+ROWS = [Shape((256, 1000)), Shape((10000, 10))]
+_elementwise("relu", ACTIVATIONS, 1, 1, "y")
+_elementwise("leaky_relu", ACTIVATIONS, 2, 2, "x")
+_elementwise("sigmoid", ACTIVATIONS, 4, 3, "y")  # 1 / (1 + exp(-x)); dy * y * (1 - y)
+_elementwise("tanh", ACTIVATIONS, 1, 3, "y")  # dy * (1 - y * y)
+_elementwise("softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, divide; y * (dy - sum(dy * y))
+_elementwise("log_softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, less; dy - exp(y) * sum(dy)
+
+
+def _dropout(op: str, name: str) -> None:
+    """One multiplication by 0 or 1 / (1 - p); making the mask is integer work."""
+
+    def arguments(draw: Draw, s: Shape) -> Arguments:
+        return {name: draw.normal(*s), "p": 0.5, "seed": 1, "call": 2}
+
+    _add(op, [Shape((64, 64, 32, 32)), Shape((64, 2048))], lambda s: s.elements, arguments)
+
+
+_dropout("dropout", "x")
+_dropout("dropout_backward", "dy")
+
+
+def _cross_entropy(draw: Draw, s: Shape) -> Arguments:
+    return {"logits": draw.normal(*s), "target": draw.labels(*s)}
+
+
+# Softmax, then less the target and divided by n.
+LOGITS = [Shape((256, 1000)), Shape((64, 10)), Shape((10000, 10))]
+_add("cross_entropy", LOGITS, lambda s: 7 * s.elements, _cross_entropy)
+
+
+def _loss(op: str, name: str, flops: int) -> None:
+    """A loss of pairs of numbers, with its gradient."""
+
+    def arguments(draw: Draw, s: Shape) -> Arguments:
+        return {name: draw.uniform(*s), "target": draw.uniform(*s)}
+
+    _add(op, [Shape((256, 1000)), Shape((1000, 1000))], lambda s: flops * s.elements, arguments)
+
+
+_loss("mse", "pred", 4)  # difference, square, sum; scaled difference
+_loss("bce", "pred", 12)  # 8 in the loss, two of them logarithms; (p - t) / (p * (1 - p)), scaled
+_loss("bce_with_logits", "logits", 12)  # 8 in max(z, 0) - z*t + log1p(exp(-|z|)), 4 in the gradient
+
+
+def _step(op: str, flops: int, **options: float) -> None:
+    """An optimiser step from an empty state: what PyTorch's optimiser starts from too."""
+
+    def arguments(draw: Draw, s: Shape) -> Arguments:
+        given = {"param": draw.normal(*s), "grad": draw.normal(*s)}
+        state = {name: draw.zeros(*s) for name in IN_PLACE[op] if name != "param"}
+        more = {"grad_avg": None, "velocity": None} if op == "rmsprop_step" else {}
+        return {**given, **state, **more, "lr": 1e-3, **options}
+
+    _add(op, [Shape((1_000_000,)), Shape((200_000,))], lambda s: flops * s.elements, arguments)
+
+
+_step("sgd_step", 4, momentum=0.9)
+_step("rmsprop_step", 9)
+_step("adagrad_step", 7)
+_step("adam_step", 13, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, step=1)
+
+# --------------------------------------------------------------------------------------- models
+
+
+def _train(draw: Draw, s: Step) -> Arguments:
+    model = s.build().astype(draw.dtype)
+    return {
+        "model": model,
+        # So small a step leaves the weights as they are: the thousandth call does the same work on
+        # the same kind of numbers as the first, where real training would run into zero gradients.
+        "optimizer": Adam(model.parameters(), lr=1e-9),
+        "loss_fn": CrossEntropyLoss(),
+        "x": draw.normal(s.batch, *s.input_shape),
+        "y": draw.labels(s.batch, s.classes),
+    }
+
+
+def _predict(draw: Draw, s: Step) -> Arguments:
+    x = draw.normal(s.batch, *s.input_shape)
+    return {"model": s.build().astype(draw.dtype).eval(), "x": x}
+
+
+def _predict_flops(s: Step) -> float:
+    """Of matrix products alone: all else is a few percent."""
+    return 2.0 * s.batch * s.build().summary(s.input_shape).macs
+
+
+def _model(name: str, input_shape: tuple[int, int, int], *train: int) -> list[Workload]:
+    """Training at these batch sizes, and inference of 1 and 32 images."""
+    # Backward costs two forwards. The first layer's dx is not computed, and counted nonetheless.
+    steps = [Step(name, input_shape, batch) for batch in train]
+    rows = [Workload("train", s, lambda s: 3 * _predict_flops(s), _train, True) for s in steps]
+    single = [Step(name, input_shape, batch) for batch in (1, 32)]
+    return [*rows, *(Workload("predict", s, _predict_flops, _predict, True) for s in single)]
+
+
+MODELS: dict[str, list[Workload]] = {
+    "lenet5": _model("lenet5", (1, 28, 28), 64),
+    "mnist_cnn": _model("mnist_cnn", (1, 28, 28), 32, 64),
+    "digits_cnn": _model("digits_cnn", (1, 8, 8), 32),
+}
+
+
+def all_workloads() -> list[Workload]:
+    """Every op at every size, then every model."""
+    return [workload for table in (OPS, MODELS) for rows in table.values() for workload in rows]

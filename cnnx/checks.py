@@ -1,0 +1,255 @@
+"""Shape arithmetic, and the errors about shapes, dtypes and numbers.
+
+Pure functions, called by the gate before any work. Every message begins with the op, then says
+what was given, with its numbers, then what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+
+_LARGEST_ARRAY = 2**63 - 1
+
+
+def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
+    """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
+    if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
+        x = value
+    else:
+        x = _from_sequence(op, name, value)
+    if x.dtype.type not in (np.float32, np.float64):
+        raise TypeError(
+            f"{op}: {name} has dtype {x.dtype}, but cnnx computes in float32 or float64: "
+            f"use {name}.astype(np.float32)"
+        )
+    if ndim is not None and x.ndim != ndim:
+        raise ValueError(f"{op}: {name} has shape {x.shape}, but {ndim} dimensions are expected")
+    if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
+        x = np.require(x, x.dtype.newbyteorder("="), ["C", "ALIGNED"])
+    return x
+
+
+def _from_sequence(op: str, name: str, value: Any) -> np.ndarray:
+    given(op, name, value)
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{op}: {name} is a masked array: fill it first, with {name}.filled(...)")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{op}: {name} cannot be read as an array: {error}") from None
+
+
+def given(op: str, name: str, value: Any) -> None:
+    """None is not an array."""
+    if value is None:
+        raise TypeError(f"{op}: {name} is None, but an array is expected")
+
+
+def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
+    """All arrays of one call must have one dtype."""
+    given = {name: x for name, x in arrays.items() if x is not None}
+    if len({x.dtype for x in given.values()}) > 1:
+        listed = ", ".join(f"{name} is {x.dtype}" for name, x in given.items())
+        raise TypeError(
+            f"{op}: {listed}, but all arrays of one call need one dtype: cast with .astype"
+        )
+
+
+def same_shape(op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str) -> None:
+    """x must have the expected shape; `why` tells where that shape comes from."""
+    if x.shape != tuple(expected):
+        raise ValueError(
+            f"{op}: {name} has shape {x.shape}, but {tuple(expected)} is expected ({why})"
+        )
+
+
+def vector(op: str, name: str, value: Any, length: int, why: str) -> np.ndarray | None:
+    """One value per channel, or None."""
+    if value is None:
+        return None
+    x = array(op, name, value)
+    same_shape(op, name, x, (length,), why)
+    return x
+
+
+def in_place(op: str, name: str, value: Any, like: np.ndarray | None = None) -> np.ndarray:
+    """An array that the op changes: it cannot be copied, so it must be usable as it is."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{op}: {name} is changed in place, so it must be an array, not {type(value).__name__}"
+        )
+    x = array(op, name, value)
+    if x is not value:
+        raise ValueError(
+            f"{op}: {name} is changed in place, so it must be C-contiguous and of native byte order"
+        )
+    if not x.flags.writeable:
+        raise ValueError(f"{op}: {name} is changed in place, but it is read-only")
+    if like is not None:
+        same_shape(op, name, x, like.shape, "the shape of param")
+    return x
+
+
+def integer(op: str, name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """A whole number within bounds."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name}={value!r} is not an integer") from None
+    if number < least:
+        raise ValueError(f"{op}: {name}={number}, but at least {least} is expected")
+    if most is not None and number > most:
+        raise ValueError(f"{op}: {name}={number}, but at most {most} is expected")
+    return number
+
+
+def real(
+    op: str,
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite number within bounds: least <= value <= most, value < below."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: {name}={value!r} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{op}: {name}={number} is not finite")
+    if not (least <= number <= most and number < below):
+        bounds = [f"at least {least:g}"] if least > -math.inf else []
+        bounds += [f"at most {most:g}"] if most < math.inf else []
+        bounds += [f"below {below:g}"] if below < math.inf else []
+        raise ValueError(
+            f"{op}: {name}={number:g}, but a number {' and '.join(bounds)} is expected"
+        )
+    return number
+
+
+def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
+    """An integer, or (rows, columns), as a pair."""
+    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(
+                f"{op}: {name}={value!r} has {len(value)} entries, but one integer or two are "
+                f"expected"
+            )
+        return integer(op, name, value[0], least), integer(op, name, value[1], least)
+    number = integer(op, name, value, least)
+    return number, number
+
+
+def padding2d(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """((top, bottom), (left, right)) from that, an int, (rows, columns), "same" or "valid"."""
+    if isinstance(value, str):
+        return _named_padding(op, value, kernel, stride, dilation)
+    if (
+        isinstance(value, Sequence)
+        and len(value) == 2
+        and isinstance(value[0], (Sequence, np.ndarray))
+    ):
+        return pair(op, "padding", value[0], 0), pair(op, "padding", value[1], 0)
+    rows, columns = pair(op, "padding", value, 0)
+    return (rows, rows), (columns, columns)
+
+
+def _named_padding(op: str, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    if name == "valid":
+        return (0, 0), (0, 0)
+    if name != "same":
+        raise ValueError(f'{op}: padding={name!r}, but "same", "valid" or numbers are expected')
+    if stride != (1, 1):
+        raise ValueError(f'{op}: padding="same" needs stride 1, but stride is {stride}')
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
+    (top, bottom), (left, right) = [(total // 2, total - total // 2) for total in totals]
+    return (top, bottom), (left, right)
+
+
+def output_size(
+    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Pair:
+    """How many windows fit: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
+    counts = []
+    for axis, what in enumerate(("rows", "columns")):
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        padded = size[axis] + sum(padding[axis])
+        if reach > padded:
+            dilated = f" with dilation {dilation[axis]}" if dilation[axis] > 1 else ""
+            raise ValueError(
+                f"{op}: the kernel of {kernel[axis]} {what}{dilated} covers {reach}, "
+                f"but the image has only {size[axis]} {what} and {sum(padding[axis])} of padding"
+            )
+        counts.append((padded - reach) // stride[axis] + 1)
+    return counts[0], counts[1]
+
+
+def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
+    """Padding grown at the bottom and the right until a last, incomplete window fits (ceil_mode).
+
+    As in PyTorch, a window that would begin beyond the image is left out.
+    """
+    grown = []
+    for n, k, s, (before, after) in zip(size, kernel, stride, padding):
+        count = -((k - n - before - after) // s) + 1
+        if (count - 1) * s >= n + before:
+            count -= 1
+        grown.append((before, max(after, (count - 1) * s + k - n - before)))
+    return grown[0], grown[1]
+
+
+def array_size(op: str, shape: tuple[int, ...], itemsize: int) -> None:
+    """A result must be addressable at all."""
+    if math.prod(shape) * itemsize > _LARGEST_ARRAY:
+        raise ValueError(
+            f"{op}: the result would have shape {shape}, which is more than any memory holds"
+        )
+
+
+def shape4d(op: str, name: str, value: Any) -> tuple[int, int, int, int]:
+    """(n, c, h, w) as a tuple of integers."""
+    try:
+        shape = tuple(operator.index(size) for size in value)
+    except TypeError:
+        raise TypeError(f"{op}: {name}={value!r} is not a shape (n, c, h, w)") from None
+    if len(shape) != 4 or min(shape) < 0:
+        raise ValueError(f"{op}: {name}={shape}, but four sizes (n, c, h, w) are expected")
+    return shape
+
+
+def axis(op: str, value: Any, name: str, ndim: int) -> int:
+    """An axis, counted from the front or (negative) from the back, as a number from 0."""
+    number = integer(op, "axis", value, least=-(2**31))
+    if not -ndim <= number < ndim:
+        raise ValueError(f"{op}: axis={number}, but {name} has {ndim} dimensions")
+    return number % ndim
+
+
+def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of a few words."""
+    if value not in choices:
+        expected = " or ".join(repr(word) for word in choices)
+        raise ValueError(f"{op}: {name}={value!r}, but {expected} is expected")
+    return value
+
+
+def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
+    """Integer labels within 0 ... classes - 1, as int64."""
+    wrong = (target < 0) | (target >= classes)
+    if wrong.any():
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+        position = where[0] if len(where) == 1 else where
+        raise ValueError(
+            f"{op}: target[{position}] is {target[where]}, but with {classes} classes "
+            f"labels from 0 to {classes - 1} are expected"
+        )
+    return np.ascontiguousarray(target, dtype=np.int64)

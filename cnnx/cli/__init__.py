@@ -1,0 +1,112 @@
+"""The command line: ``cnnx train | evaluate | predict | bench | info``.
+
+>>> from cnnx.cli import main
+>>> main(["train", "--epochs", "3"])          # what `cnnx train --epochs 3` does; 0 if it went well
+"""
+
+# Design:
+# A command is a file with `add(commands)`, which describes its arguments, and `run(args)`, which
+# does the work and returns the exit code. Errors that a user can cause are ValueError, TypeError,
+# OSError, ImportError, ArithmeticError (a loss that is not finite) and MemoryError all over cnnx,
+# so they are turned into one line here, in one place; anything else is a bug and shows where.
+# `args.kept` is what a command wants said after an error or Ctrl-C: which files are safe.
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from cnnx import config
+from cnnx._version import __version__
+from cnnx.cli import bench, evaluate, info, predict, train
+
+__all__ = ["main"]
+
+EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
+USAGE, FAILED, STOPPED = 2, 1, 130  # exit codes; 130 is what shells give for Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code.
+
+    argv  the words after ``cnnx``; None: those of the process
+
+    returns 0, or 1 after an error (one line on stderr), 130 after Ctrl-C. Wrong arguments and
+    ``--help`` leave by SystemExit (2 and 0), as argparse does. Backend and threads that the command
+    chose are as before afterwards.
+
+    Example: ``main(["evaluate", "runs/digits-1"])``
+    """
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.run is None:
+        parser.print_help(sys.stderr)
+        return USAGE
+    threads = config.get_num_threads()
+    try:
+        return _run(args)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`). Python would complain again when it exits.
+        _mute_stdout()
+        return FAILED
+    except KeyboardInterrupt:
+        kept = args.kept or "nothing was written"
+        print(f"\ncnnx {args.command}: stopped; {kept}", file=sys.stderr)
+        return STOPPED
+    except EXPECTED as error:
+        if args.traceback:
+            raise
+        kept = f"; {args.kept}" if args.kept else ""
+        print(f"cnnx {args.command}: {_line(error)}{kept}", file=sys.stderr)
+        return FAILED
+    finally:
+        config.set_num_threads(threads)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cnnx",
+        description="Convolutional networks on a CPU: train, use and measure them.",
+        epilog="`cnnx COMMAND --help` shows a command's options and an example. Start with: "
+        "cnnx train",
+    )
+    parser.add_argument("--version", action="version", version=f"cnnx {__version__}")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where in the program an error came up"
+    )
+    parser.set_defaults(run=None, command="", kept="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    for command in (train, evaluate, predict, bench, info):
+        command.add(commands)
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    if getattr(args, "threads", None) is not None:
+        config.set_num_threads(args.threads)
+    if getattr(args, "backend", None) is None:
+        return int(args.run(args))
+    with config.use_backend(args.backend):
+        return int(args.run(args))
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line, without Python's decoration."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fspath(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error})" if str(error) else "out of memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _mute_stdout() -> None:
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # stdout is no file of the system's (a test, a notebook)
+        pass

@@ -1,0 +1,74 @@
+"""What the commands' arguments have in common: numbers in a range, backend and threads."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["add_command", "add_machine", "integer", "positive"]
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, example: str
+) -> argparse.ArgumentParser:
+    """A command's parser, whose help ends with the example."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    # SUPPRESS: the flag may stand before the command too, and its absence here must not undo that.
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show where in the program an error came up",
+    )
+    parser.set_defaults(run=run, parser=parser)
+    return parser
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """--backend and --threads; `main` puts them into effect."""
+    parser.add_argument(
+        "--backend",
+        choices=("compiled", "reference"),
+        help="who computes (default: compiled where it was built, or CNNX_BACKEND)",
+    )
+    parser.add_argument(
+        "--threads",
+        type=integer(1, 1024),
+        metavar="N",
+        help="threads of the compiled backend (default: all cores); results do not depend on it",
+    )
+
+
+def integer(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argparse type: an integer in a range."""
+    expected = f"from {least} to {most}" if most is not None else f"of {least} or more"
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer {expected}")
+        return value
+
+    return parse
+
+
+def positive(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

@@ -1,0 +1,77 @@
+"""``cnnx bench``: how fast each op and each training step is on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from cnnx.cli.arguments import add_command, integer
+
+__all__ = ["add", "run"]
+
+_EXAMPLE = """\
+  cnnx bench --quick                            a first look, a minute or so
+  cnnx bench ops --filter conv2d --peers torch
+  cnnx bench models --json models.json"""
+
+
+def add(commands: Any) -> None:
+    """Describe the command's arguments."""
+    what = "measure ops and training steps, backend against backend"
+    parser = add_command(commands, "bench", run, what, _EXAMPLE)
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("ops", "models", "all"),
+        default="all",
+        help="single ops, whole training steps, or both (default: all)",
+    )
+    parser.add_argument(
+        "--peers",
+        action="append",
+        choices=("torch",),
+        default=[],
+        help="measure another library too: pip install 'cnnx[peers]'",
+    )
+    parser.add_argument(
+        "--filter", metavar="TEXT", help="only workloads with this text in their name"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one size of each, and a fifth of the time"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument(
+        "--threads", type=integer(1, 1024), metavar="N", help="of cnnx and of the peers"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table; returns the exit code."""
+    from cnnx import bench
+
+    done = 0
+
+    def report(row: bench.Row) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            print(f"\r\033[Kmeasured {done}: {row.workload}", end="", file=sys.stderr, flush=True)
+
+    try:
+        rows = bench.run(
+            args.what,
+            peers=args.peers,
+            filter=args.filter,
+            quick=args.quick,
+            threads=args.threads,
+            report=report,
+        )
+    finally:
+        if done and sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    print(bench.format_table(rows))
+    if args.json is not None:
+        bench.write_json(rows, args.json)
+        print(f"\nthe figures are in {args.json}")
+    return 0

@@ -1,0 +1,192 @@
+"""``cnnx train``: train a model on a data set, and keep model, history and picture."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+
+from cnnx import config, models, random
+from cnnx.cli import data
+from cnnx.cli.arguments import add_command, add_machine, integer, positive
+from cnnx.cli.recipes import OPTIMIZERS, OWN_DATA, RECIPES
+from cnnx.cli.runs import Run, check_out
+from cnnx.inference import Scores, evaluate
+from cnnx.layers import Sequential
+from cnnx.training import fit
+
+__all__ = ["add", "run"]
+
+_EXAMPLE = """\
+  cnnx train                                    the bundled digits, in seconds
+  cnnx train --data mnist --model lenet5 --epochs 5
+  cnnx train --data photos/ --epochs 30 --out runs/photos
+
+Data sets are looked for in the directory CNNX_DATA, then in the cache, and else downloaded.
+A folder (photos/cat/1.png ...) or an .npz file (arrays x and y) without x_test and y_test is
+split: a fifth of every class, chosen by --seed, is held out. The held-out samples decide nothing:
+they are scored after each epoch, for the curve, and at the end."""
+
+
+def add(commands: Any) -> None:
+    """Describe the command's arguments."""
+    parser = add_command(commands, "train", run, "train a model on a data set", _EXAMPLE)
+    parser.add_argument(
+        "--data",
+        type=data.parse,
+        default="digits",
+        metavar="DATA",
+        help=f"{', '.join(data.NAMES)}, an .npz file, or a folder with a folder of images for "
+        "each class (default: digits)",
+    )
+    parser.add_argument(
+        "--model",
+        choices=models.names(),
+        metavar="NAME",
+        help=f"{', '.join(models.names())} (default: {_defaults('model')})",
+    )
+    parser.add_argument(
+        "--epochs", type=integer(1), metavar="N", help=f"default: {_defaults('epochs')}"
+    )
+    parser.add_argument(
+        "--batch-size", type=integer(1), metavar="N", help=f"default: {_defaults('batch_size')}"
+    )
+    rates = ", ".join(f"{name} {method.lr:g}" for name, method in OPTIMIZERS.items())
+    parser.add_argument(
+        "--lr", type=positive, metavar="RATE", help=f"learning rate (default: {rates})"
+    )
+    parser.add_argument(
+        "--optimizer",
+        choices=tuple(OPTIMIZERS),
+        default="adam",
+        help="default: adam; sgd has momentum 0.9",
+    )
+    parser.add_argument(
+        "--seed",
+        type=integer(0),
+        default=0,
+        metavar="N",
+        help="fixes weights, order, dropout and split: the same seed, the same bits (default: 0)",
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="where model.npz, history.csv, loss.png and run.json go; a directory that does not "
+        "exist or is empty (default: runs/<data>-<n>, counting up)",
+    )
+    add_machine(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, print, write; returns the exit code."""
+    if args.out is not None:
+        try:
+            check_out(args.out)
+        except OSError as error:
+            args.parser.error(f"argument --out: {error.filename} {error.strerror}")
+    recipe = RECIPES.get(args.data, OWN_DATA)
+    for name, default in recipe._asdict().items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+    method = OPTIMIZERS[args.optimizer]
+    args.lr = method.lr if args.lr is None else args.lr
+
+    parts = data.load(args.data, args.seed)
+    random.manual_seed(args.seed)
+    model = models.build(args.model, parts.sample_shape, len(parts.classes))
+    model.astype(np.dtype(args.dtype))
+    optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
+    settings = _settings(args, parts, model)
+    _print_header(args, parts, settings)
+    place = Run(model, settings, data.short_name(args.data), args.out)
+    start = time.perf_counter()
+    try:
+        fit(
+            model,
+            parts.train,
+            validation=parts.test,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            optimizer=optimizer,
+            seed=args.seed,
+            callbacks=[place],
+        )
+        seconds = time.perf_counter() - start
+        scores = evaluate(model, parts.test)
+        no_picture = place.finish(
+            {"finished": True, "epochs": args.epochs, "seconds": seconds, **_test(scores)}
+        )
+    except BaseException:
+        args.kept = place.interrupted()
+        raise
+    _print_result(place, parts, scores, seconds, no_picture)
+    return 0
+
+
+def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) -> dict[str, Any]:
+    """All that run.json says, except the result."""
+    method = OPTIMIZERS[args.optimizer]
+    return {
+        "cnnx": config.config_dict(),
+        "data": {
+            "source": data.absolute(args.data),
+            "train": len(parts.train),
+            "test": len(parts.test),
+            "sample_shape": list(parts.sample_shape),
+            "classes": list(parts.classes),
+        },
+        "model": args.model,
+        "parameters": sum(parameter.size for parameter in model.parameters()),
+        "dtype": args.dtype,
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "optimizer": {"name": args.optimizer, "lr": args.lr, **method.settings},
+        "seed": args.seed,
+    }
+
+
+def _test(scores: Scores) -> dict[str, float]:
+    return {f"test_{name}": value for name, value in scores.items()}
+
+
+def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[str, Any]) -> None:
+    found = settings["cnnx"]
+    kernels = f" ({found['kernel set (ISA)']})" if "kernel set (ISA)" in found else ""
+    plural = "" if found["threads"] == 1 else "s"
+    compute = f"{found['backend']}{kernels}, {found['threads']} thread{plural}"
+    if found["backend"] == "reference":  # whose threads are NumPy's own affair
+        compute = "reference (NumPy)"
+    print(f"data      {data.describe(args.data, parts)}")
+    print(f"model     {args.model}: {settings['parameters']:,} parameters, {args.dtype}")
+    print(
+        f"training  {args.optimizer} {args.lr:g}, {args.epochs} epochs, "
+        f"batches of {args.batch_size}, seed {args.seed}"
+    )
+    print(f"backend   {compute}", flush=True)
+
+
+def _print_result(
+    place: Run, parts: data.Parts, scores: Scores, seconds: float, no_picture: str | None
+) -> None:
+    print(
+        f"test accuracy {100 * scores.accuracy:.2f} % of {len(parts.test):,} images, "
+        f"loss {scores.loss:.4f}, after {seconds:.1f} s"
+    )
+    files = ["model.npz", "history.csv", *(["loss.png"] if no_picture is None else []), "run.json"]
+    print(f"{', '.join(files)} are in {place.directory}")
+    if no_picture is not None:
+        print(f"no picture of the curves: {no_picture}")
+    print(f"go on with: cnnx evaluate {place.directory}")
+
+
+def _defaults(name: str) -> str:
+    """A column of the table of recipes, as help says it: the usual value, then the others."""
+    usual = getattr(OWN_DATA, name)
+    values = {known: getattr(recipe, name) for known, recipe in RECIPES.items()}
+    others = [f"{known}: {value}" for known, value in values.items() if value != usual]
+    return f"{usual}; {', '.join(others)}"

@@ -1,0 +1,347 @@
+"""`Dataset`, and the loaders of the data sets that everybody knows.
+
+Example:
+    train, test = cnnx.data.load_digits()          # bundled, no network
+    train, test = cnnx.data.load_mnist()           # CNNX_DATA, else the cache, else a download
+    x, y = test
+"""
+
+# Design:
+# A loader looks in this order, and the first place that holds the files wins:
+#   1. the argument `directory`: the files must be there, nothing is downloaded;
+#   2. CNNX_DATA, where people keep several data sets: one that it lacks is looked for further on,
+#      but half a data set there is an error, since a download would hide that files are missing;
+#   3. the cache directory; 4. a download into it.
+# In each place the sub-directory named after the data set is tried first, then the place itself.
+
+from __future__ import annotations
+
+import fnmatch
+import operator
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import download, formats
+from .download import CIFAR10, CIFAR10_MEMBERS, FASHION_MNIST, MNIST, Source
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+_DIGITS = os.path.join(os.path.dirname(__file__), "digits.npz")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Samples and what is known of each: `x[i]` belongs to `y[i]`.
+
+    x        (n, ...) array of numbers, images as (n, c, h, w)
+    y        (n, ...) array: integer labels (n,), or numbers to predict
+    classes  names of the labels, `classes[label]`; may be empty
+
+    `len(data)` is n, `x, y = data` takes it apart, `data[10:20]`, `data[indices]` and `data[mask]`
+    are Datasets, `data[3]` is the pair (x[3], y[3]). Raises ValueError where x and y differ in
+    length, TypeError where they do not hold real numbers.
+
+    Example:
+        data = Dataset(np.zeros((6, 1, 8, 8), np.float32), np.arange(6) % 2, classes=("a", "b"))
+        x, y = data[:4]
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        x, y = _pair(self.x, self.y, "Dataset")
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", y)
+        object.__setattr__(self, "classes", tuple(self.classes))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        yield self.x
+        yield self.y
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Dataset(self.x[index], self.y[index], self.classes)
+        chosen = np.asarray(index if np.size(index) else np.asarray(index, np.intp))
+        if isinstance(index, tuple) or chosen.ndim > 1 or chosen.dtype.kind not in "iub":
+            raise TypeError(
+                f"Dataset: expected an index, a slice, indices or a mask along the samples, "
+                f"got {index!r}; index data.x and data.y for more"
+            )
+        if chosen.ndim == 0:
+            return self.x[operator.index(index)], self.y[operator.index(index)]
+        return Dataset(self.x[chosen], self.y[chosen], self.classes)
+
+    def __repr__(self) -> str:
+        names = f", {len(self.classes)} classes" if self.classes else ""
+        return (
+            f"Dataset({len(self)} samples: x {self.x.shape} {self.x.dtype}, "
+            f"y {self.y.shape} {self.y.dtype}{names})"
+        )
+
+
+def _pair(x: ArrayLike, y: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    samples, targets = _as_numbers(x, f"{name}: x"), _as_numbers(y, f"{name}: y")
+    if len(samples) != len(targets):
+        raise ValueError(f"{name}: x has {len(samples)} samples, but y has {len(targets)}")
+    return samples, targets
+
+
+def _as_numbers(values: ArrayLike, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a regular array: {error}") from error
+    if array.dtype.kind in "US":
+        raise TypeError(
+            f"{name} holds text (dtype {array.dtype}), expected numbers; "
+            f"np.unique(labels, return_inverse=True) gives names and integer labels"
+        )
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
+    if array.ndim == 0:
+        raise ValueError(f"{name} is a single number, expected an array of samples")
+    return array
+
+
+def as_dataset(data: Any, name: str = "data") -> Dataset:
+    """`data` as a `Dataset`: a Dataset as it is, an `(x, y)` pair of array-likes wrapped.
+
+    data  Dataset, or tuple or list of two array-likes with the same number of samples
+    name  what the user calls it, for the messages
+
+    Arrays are not copied. Raises TypeError where data is neither, ValueError where the lengths
+    differ.
+
+    Example: `as_dataset((np.zeros((4, 1, 8, 8)), [0, 1, 0, 1]), "train")`
+    """
+    if isinstance(data, Dataset):
+        return data
+    if not isinstance(data, (tuple, list)):
+        shape = f" of shape {data.shape}" if isinstance(data, np.ndarray) else ""
+        raise TypeError(
+            f"{name}: expected a Dataset or an (x, y) pair, got {type(data).__name__}{shape}"
+        )
+    if len(data) != 2:
+        raise TypeError(
+            f"{name}: expected a Dataset or an (x, y) pair, got a {type(data).__name__} of "
+            f"{len(data)}"
+        )
+    return Dataset(*_pair(data[0], data[1], name))
+
+
+# Bundled
+
+
+def load_digits() -> tuple[Dataset, Dataset]:
+    """Train and test of the UCI handwritten digits, 8x8: 1437 and 360 images, bundled with cnnx.
+
+    x (n, 1, 8, 8) float32 in [0, 1] (counts 0..16, divided by 16), y (n,) int64, classes "0".."9".
+    The split is stored in the file: a fifth of every class is held out, for every user the same.
+
+    E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+    Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0, see DIGITS.md).
+
+    Example: `train, test = cnnx.data.load_digits()`
+    """
+    with np.load(_DIGITS, allow_pickle=False) as stored:
+        pixels, labels, held_out = stored["x"], stored["y"], stored["test"].astype(bool)
+    x = np.divide(pixels[:, None], np.float32(16), dtype=np.float32)
+    whole = Dataset(x, labels.astype(np.int64), tuple("0123456789"))
+    return whole[~held_out], whole[held_out]
+
+
+# Published
+
+
+# CRC-32 of the label values of the published files: the two sets share their file names.
+_LABEL_SUMS = {
+    0xBA07E8EF: MNIST.title,
+    0xEE8604D9: MNIST.title,
+    0x2ED6E46A: FASHION_MNIST.title,
+    0x242BC73F: FASHION_MNIST.title,
+}
+
+
+def load_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
+    """Train and test of MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
+
+    x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "0".."9".
+
+    directory  where the four IDX files are (.gz or unpacked), or its sub-directory `mnist`. Without
+               it: `CNNX_DATA`, then the cache directory, then a download of 12 MB into the cache.
+
+    Raises FileNotFoundError where `directory` lacks the files, `DownloadError` (a ConnectionError)
+    where no mirror answers, ValueError where a file is damaged.
+
+    Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document
+    recognition, Proceedings of the IEEE 86, 1998.
+
+    Example: `train, test = cnnx.data.load_mnist()`
+    """
+    return _load_idx(MNIST, directory)
+
+
+def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
+    """Train and test of Fashion-MNIST: 60,000 and 10,000 pictures of clothes, 28x28 pixels.
+
+    x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "T-shirt/top" ...
+
+    directory  as in `load_mnist`, with the sub-directory `fashion-mnist`; the download has 31 MB.
+
+    H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine
+    learning algorithms, arXiv:1708.07747, 2017 (MIT licence).
+
+    Example: `train, test = cnnx.data.load_fashion_mnist()`
+    """
+    return _load_idx(FASHION_MNIST, directory)
+
+
+def _load_idx(source: Source, directory: Any) -> tuple[Dataset, Dataset]:
+    import zlib
+
+    files = [found[0] for found in _files(source, directory)]
+    parts = []
+    for images, labels in (files[:2], files[2:]):
+        x, y = formats.read_mnist(images, labels)
+        title = _LABEL_SUMS.get(zlib.crc32(y.astype(np.uint8).tobytes()), source.title)
+        if title != source.title:
+            raise ValueError(f"{labels}: expected the labels of {source.title}, found {title}'s")
+        parts.append(Dataset(x, y, source.classes))
+    return parts[0], parts[1]
+
+
+def load_cifar10(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
+    """Train and test of CIFAR-10: 50,000 and 10,000 colour pictures of 32x32 pixels.
+
+    x (n, 3, 32, 32) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "airplane" ...
+
+    directory  where the binary version lies, or its sub-directory `cifar10` or
+               `cifar-10-batches-bin`: every data_batch_*.bin found is train, test_batch.bin is
+               test, each of any number of whole records. Without it: `CNNX_DATA`, then the
+               cache directory, then a download of 170 MB into the cache.
+
+    Raises as `load_mnist`.
+
+    A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+
+    Example: `train, test = cnnx.data.load_cifar10()`
+    """
+    files = _files(CIFAR10, directory)
+    train, test = (Dataset(*formats.read_cifar(paths), CIFAR10.classes) for paths in files)
+    return train, test
+
+
+def _files(source: Source, directory: Any) -> list[list[str]]:
+    """Paths of the files of each pattern, from the first place that holds them, or a download."""
+    if directory is not None:
+        place = os.path.expanduser(os.fspath(directory))
+        found = find_files(source, place, source.loader)
+        if found is None:
+            raise FileNotFoundError(
+                f"{source.loader}: found no {source.title} in {place}: looked for "
+                f"{', '.join(source.patterns)} there and in its {' and '.join(source.folders)}"
+            )
+        return found
+    if os.environ.get("CNNX_DATA"):
+        found = find_files(source, os.path.expanduser(os.environ["CNNX_DATA"]), "CNNX_DATA")
+        if found is not None:
+            return found
+    folder = os.path.join(download.cache_directory(), source.folders[0])
+    matches, lacking = match_files(source, folder)
+    if lacking:
+        with download.lock(folder):
+            _download(source, folder)
+        matches, _ = match_files(source, folder)
+    return matches
+
+
+def _download(source: Source, folder: str) -> None:
+    """Fetch what the cache lacks; another process may have done so while this one waited."""
+    _, lacking = match_files(source, folder)
+    if source is not CIFAR10:
+        for file in source.remote:
+            if file.name in lacking:
+                download.fetch(file, folder)
+    elif lacking:
+        archive = download.fetch(source.remote[0], folder)
+        download.unpack(archive, CIFAR10_MEMBERS, folder)
+        os.remove(archive)
+
+
+def find_files(source: Source, place: str, name: str) -> list[list[str]] | None:
+    """The data set's files in a directory that the user named; half a set is an error."""
+    if not os.path.isdir(place):
+        raise FileNotFoundError(f"{name}: {place} is not a directory")
+    partial = ""
+    for folder in (*(os.path.join(place, sub) for sub in source.folders), place):
+        found, lacking = match_files(source, folder)
+        if not lacking:
+            return found
+        if any(found) and not partial:
+            partial = f"{source.loader}: {folder} lacks {', '.join(lacking)}"
+    if partial:
+        raise FileNotFoundError(partial)
+    return None
+
+
+def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]]:
+    """Files of each pattern in `folder` (a .gz may be unpacked), and the patterns without one."""
+    names = []
+    if os.path.isdir(folder):
+        names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
+    found = []
+    for pattern in source.patterns:
+        bare = pattern.removesuffix(".gz")
+        fitting = fnmatch.filter(names, pattern) or fnmatch.filter(names, bare)
+        # By length first: data_batch_10 comes after data_batch_9.
+        fitting.sort(key=lambda name: (len(name), name))
+        found.append([os.path.join(folder, name) for name in fitting])
+    lacking = [name for name, paths in zip(source.patterns, found, strict=True) if not paths]
+    return found, lacking
+
+
+# The user's own
+
+
+def load_arrays(path: str | os.PathLike[str]) -> tuple[Dataset, Dataset | None]:
+    """Train and test of an .npz file with arrays x and y, and optionally x_test and y_test.
+
+    x is (n, c, h, w), (n, h, w), which gets a channel axis, or (n, features); uint8 becomes float32
+    in [0, 1], other numbers are kept. y (n,) are integers from 0. test is None where the file has
+    none. Objects are never unpickled; a damaged or foreign file is a ValueError that names it.
+
+    Example:
+        np.savez("mine.npz", x=images, y=labels)
+        train, test = cnnx.data.load_arrays("mine.npz")     # test is None
+    """
+    arrays = formats.read_npz(os.path.expanduser(os.fspath(path)))
+    labels = [arrays[name] for name in ("y", "y_test") if name in arrays]
+    count = max((int(y.max()) + 1 for y in labels if y.size), default=0)
+    classes = tuple(str(label) for label in range(count))
+    train = Dataset(arrays["x"], arrays["y"], classes)
+    if "x_test" not in arrays:
+        return train, None
+    return train, Dataset(arrays["x_test"], arrays["y_test"], classes)
+
+
+def load_folder(path: str | os.PathLike[str]) -> Dataset:
+    """Data set of a folder that has a sub-folder of PNG or JPEG images for each class.
+
+    x (n, c, h, w) float32 in [0, 1], c = 1 where all images are grey, else 3; y (n,) int64;
+    classes are the names of the sub-folders, sorted. Needs Pillow (`pip install 'cnnx[images]'`).
+    Raises ValueError naming the first image that has another size or cannot be read.
+
+    Example: `train, test = train_test_split(load_folder("flowers"))`
+    """
+    x, y, classes = formats.read_image_folder(os.path.expanduser(os.fspath(path)))
+    return Dataset(x, y, tuple(classes))

@@ -1,0 +1,44 @@
+"""The layers: state and two calls, `forward` and `backward`. Computation is `cnnx.ops`."""
+
+from __future__ import annotations
+
+from cnnx.layers.activation import Activation, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from cnnx.layers.base import Layer
+from cnnx.layers.containers import Identity, Sequential
+from cnnx.layers.conv import Conv2D
+from cnnx.layers.dropout import Dropout
+from cnnx.layers.files import load
+from cnnx.layers.grad_mode import grad_enabled, no_grad
+from cnnx.layers.linear import Linear
+from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
+from cnnx.layers.parameter import Parameter
+from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from cnnx.layers.reshape import Flatten, Reshape
+from cnnx.layers.summary import Summary
+
+__all__ = [
+    "Activation",
+    "AvgPool2D",
+    "BatchNorm1D",
+    "BatchNorm2D",
+    "Conv2D",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "Identity",
+    "Layer",
+    "LeakyReLU",
+    "Linear",
+    "MaxPool2D",
+    "Parameter",
+    "ReLU",
+    "Reshape",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Summary",
+    "Tanh",
+    "grad_enabled",
+    "load",
+    "no_grad",
+]

@@ -1,0 +1,164 @@
+"""Activations: one function of each number, or (softmax) of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cnnx import ops
+from cnnx.layers.base import Layer, builtin
+
+__all__ = ["Activation", "LeakyReLU", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+
+
+@builtin
+class ReLU(Layer):
+    """y = max(x, 0), of any shape.
+
+    V. Nair, G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
+
+    Example: ``ReLU()(np.array([-1.0, 2.0]))`` is ``[0., 2.]``.
+    """
+
+    def forward(self, x: Any) -> Any:
+        y = ops.relu(self._float(x))
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return ops.relu_backward(self._float(dy, y.dtype), y)
+
+
+@builtin
+class LeakyReLU(Layer):
+    """y = x where x > 0, else negative_slope * x.
+
+    A. Maas, A. Hannun, A. Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models",
+    ICML 2013.
+
+    Example: ``LeakyReLU(0.1)(np.array([-1.0, 2.0]))`` is ``[-0.1, 2.]``.
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = ops.leaky_relu(x, self.negative_slope)
+        self._save(x)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (x,) = self._saved()
+        return ops.leaky_relu_backward(self._float(dy, x.dtype), x, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
+@builtin
+class Sigmoid(Layer):
+    """y = 1 / (1 + exp(-x)), between 0 and 1.
+
+    Before a binary cross-entropy prefer `BCEWithLogitsLoss`, which has it built in and stays exact
+    for large x.
+
+    Example: ``Sigmoid()(np.array([0.0]))`` is ``[0.5]``.
+    """
+
+    def forward(self, x: Any) -> Any:
+        y = ops.sigmoid(self._float(x))
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return ops.sigmoid_backward(self._float(dy, y.dtype), y)
+
+
+@builtin
+class Tanh(Layer):
+    """y = tanh(x), between -1 and 1.
+
+    Example: ``Tanh()(np.array([0.0]))`` is ``[0.]``.
+    """
+
+    def forward(self, x: Any) -> Any:
+        y = ops.tanh(self._float(x))
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return ops.tanh_backward(self._float(dy, y.dtype), y)
+
+
+@builtin
+class Softmax(Layer):
+    """y_k = exp(x_k) / sum over j of exp(x_j) along `axis`: positive numbers that sum to 1.
+
+    Do not put it before `CrossEntropyLoss`, which has it built in and is given the logits.
+
+    Example: ``Softmax()(np.zeros((1, 4)))`` is ``[[0.25, 0.25, 0.25, 0.25]]``.
+    """
+
+    def __init__(self, axis: int = 1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        y = ops.softmax(self._float(x), self.axis)
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return ops.softmax_backward(self._float(dy, y.dtype), y, self.axis)
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
+
+
+@builtin
+class Activation(Layer):
+    """y = f(x) with the user's own function and its derivative, both elementwise on arrays.
+
+    f, f_prime  functions of an array that return an array of the same shape
+
+    ValueError where they return another shape. Results are cast to x's dtype. A model with it can
+    not be saved whole, since a file holds no Python functions (`state_dict` works; so does a class
+    of one's own, see `cnnx.load`).
+
+    Example: ``Activation(np.sin, np.cos)``
+    """
+
+    def __init__(self, f: Callable[[Any], Any], f_prime: Callable[[Any], Any]) -> None:
+        self.f = f
+        self.f_prime = f_prime
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = self._apply("f", x)
+        self._save(x)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (x,) = self._saved()
+        return self._float(dy, x.dtype) * self._apply("f_prime", x)
+
+    def _apply(self, name: str, x: Any) -> Any:
+        y = self._float(getattr(self, name)(x), x.dtype)
+        if y.shape != x.shape:
+            raise ValueError(
+                f"Activation: {name} made shape {y.shape} of {x.shape}, expected the same shape"
+            )
+        return y
+
+    def config(self) -> dict[str, Any]:
+        raise TypeError(
+            "save: Activation holds Python functions, which a file can not describe: save "
+            "model.state_dict() with cnnx.io.save_npz, or write the activation as a Layer class"
+        )
+
+    def extra_repr(self) -> str:
+        return ", ".join(getattr(g, "__name__", repr(g)) for g in (self.f, self.f_prime))

@@ -1,0 +1,143 @@
+"""`Sequential`: layers one after another, itself a layer. `Identity`: a layer that does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, overload
+
+from cnnx.layers.base import Layer, builtin
+from cnnx.layers.place import backward_here, forward_here, learns
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Identity", "Sequential"]
+
+
+@builtin
+class Identity(Layer):
+    """y = x, of any shape: a placeholder where a layer is expected.
+
+    Example: ``shortcut = Identity() if same_shape else Conv2D(16, 32, 1)``
+    """
+
+    def forward(self, x: Any) -> Any:
+        return self._float(x)
+
+    def backward(self, dy: Any) -> Any:
+        return dy
+
+
+@builtin
+class Sequential(Layer):
+    """Layers in order: y = layer_k(... layer_2(layer_1(x))).
+
+    Takes layers, one list of layers, or ``(name, layer)`` pairs; without names they are "0", "1",
+    and so on. Names are the first part of the keys in `state_dict`. Index with a number or a name,
+    slice (a Sequential of the same layers), `len`, iterate, `append`. A layer may stand at several
+    places: its weights are shared and their gradients add up.
+
+    Example::
+
+        model = Sequential(Conv2D(1, 8, 3), ReLU(), Flatten(), Linear(288, 10))
+        model[0].weight.shape        # (8, 1, 3, 3)
+        body = model[:-1]            # without the last layer
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            layers = tuple(layers[0].items())
+        elif len(layers) == 1 and isinstance(layers[0], (list, tuple)) and not _is_pair(layers[0]):
+            layers = tuple(layers[0])
+        self._layers: dict[str, Layer] = {}
+        for item in layers:
+            self.append(item)
+
+    def forward(self, x: Any) -> Any:
+        self._kept = None  # frees what the last forward saved before this one saves as much again
+        places = []
+        for layer in self:
+            x, kept = forward_here(layer, x)
+            places.append((layer, kept))
+        self._save(places)
+        return x
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """dx, or None with need_dx=False: then it stops at the first layer that learns."""
+        (places,) = self._saved()
+        learning = (i for i, (layer, _) in enumerate(places) if learns(layer))
+        first = 0 if need_dx else next(learning, len(places))
+        for index in reversed(range(first, len(places))):
+            layer, kept = places[index]
+            dy = backward_here(layer, kept, dy, need_dx or index > first)
+        return dy if need_dx else None
+
+    def append(self, layer: Any) -> Self:
+        """Put a layer, or a ``(name, layer)`` pair, at the end. Returns the container."""
+        name, layer = layer if _is_pair(layer) else (self._free_name(), layer)
+        self._check(name, layer)
+        if name in self._layers:
+            raise ValueError(f"Sequential: the name {name!r} is given to two layers")
+        self._layers[name] = layer
+        return self
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        yield from self._layers.items()
+
+    def config(self) -> dict[str, Any]:
+        return {"layers": tuple(self._layers.items())}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(*config["layers"])
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers.values())
+
+    @overload
+    def __getitem__(self, index: int | str) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | str | slice) -> Any:
+        if isinstance(index, slice):
+            return Sequential(*list(self._layers.items())[index])
+        return self._layers[self._name_at(index)]
+
+    def __setitem__(self, index: int | str, layer: Layer) -> None:
+        """Replace one layer, as in ``model[-1] = Linear(64, 5)``."""
+        name = self._name_at(index)
+        self._check(name, layer)
+        self._layers[name] = layer
+
+    def _name_at(self, index: int | str) -> str:
+        if isinstance(index, str):
+            if index not in self._layers:
+                raise KeyError(f"Sequential has no layer {index!r}, only {list(self._layers)}")
+            return index
+        try:
+            return list(self._layers)[index]
+        except IndexError:
+            raise IndexError(f"Sequential: index {index} with {len(self)} layers") from None
+
+    def _free_name(self) -> str:
+        number = len(self)
+        while str(number) in self._layers:
+            number += 1
+        return str(number)
+
+    def _check(self, name: Any, layer: Any) -> None:
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise TypeError(f"Sequential: {layer.__name__} is a class, write {layer.__name__}()")
+        if not isinstance(layer, Layer):
+            raise TypeError(f"Sequential: {layer!r} is a {type(layer).__name__}, not a layer")
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"Sequential: {name!r} is no name: expected text without a dot")
+        if any(inside is self for inside in layer.modules()):
+            raise ValueError("Sequential: a container can not stand inside itself")
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str)

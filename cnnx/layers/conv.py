@@ -1,0 +1,114 @@
+"""`Conv2D`: convolution over images."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cnnx import checks, init, ops
+from cnnx.layers.base import Layer, builtin
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["Conv2D"]
+
+
+@builtin
+class Conv2D(Layer):
+    """2-D cross-correlation with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
+
+    y[n, o, i, j] = bias[o] + sum over (c, u, v) of
+                    weight[o, c, u, v] * x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw]
+    oh = floor((h + 2*ph - dh*(kh - 1) - 1) / sh) + 1, and ow alike.
+
+    in_channels, out_channels  c and oc, both multiples of groups
+    kernel_size, stride, dilation  a number, or a pair (height, width)
+    padding   zeros around x: a number, a pair, ((top, bottom), (left, right)), "valid" (none), or
+              "same" (oh = h at stride 1)
+    groups    the channels are split into groups that do not mix; groups=in_channels is depthwise
+    bias      False leaves it out
+
+    weight (oc, c/groups, kh, kw) and bias (oc,) are float32, from U(-b, b) with
+    b = 1/sqrt(c/groups * kh * kw), as in PyTorch. x is cast to the weight's dtype.
+
+    ValueError for channels that groups does not divide; shapes that do not fit are found by
+    `ops.conv2d` at the first call.
+
+    Y. LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proc. IEEE 1998.
+
+    Example::
+
+        layer = Conv2D(3, 16, 5, stride=2, padding=2)
+        layer(np.zeros((8, 3, 32, 32), np.float32)).shape      # (8, 16, 16, 16)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: Any = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        self.in_channels = checks.integer("Conv2D", "in_channels", in_channels, least=1)
+        self.out_channels = checks.integer("Conv2D", "out_channels", out_channels, least=1)
+        self.kernel_size = checks.pair("Conv2D", "kernel_size", kernel_size)
+        self.stride = checks.pair("Conv2D", "stride", stride)
+        self.dilation = checks.pair("Conv2D", "dilation", dilation)
+        checks.padding2d("Conv2D", padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding
+        self.groups = checks.integer("Conv2D", "groups", groups, least=1)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"Conv2D: groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
+        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        bound = 1.0 / math.sqrt(init.fans(shape)[0])
+        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
+        self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x, self.weight.dtype)
+        bias = None if self.bias is None else self.bias.data
+        y = ops.conv2d(x, self.weight.data, bias, **self._geometry())
+        self._save(x)
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        (x,) = self._saved()
+        dy = self._float(dy, x.dtype)
+        dx, dweight, dbias = ops.conv2d_backward(
+            dy, x, self.weight.data, **self._geometry(), need_dx=need_dx
+        )
+        self.weight.accumulate(dweight)
+        if self.bias is not None:
+            self.bias.accumulate(dbias)
+        return dx
+
+    def _geometry(self) -> dict[str, Any]:
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "bias": self.bias is not None}
+
+    def macs(self, input_shape: Any) -> int:
+        oh, ow = self.output_shape(input_shape)[1:]
+        return self.weight.size * oh * ow
+
+    def extra_repr(self) -> str:
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        )
+        for name, default in (("padding", 0), ("dilation", (1, 1)), ("groups", 1)):
+            if getattr(self, name) != default:
+                text += f", {name}={getattr(self, name)!r}"
+        return text if self.bias is not None else f"{text}, bias=False"

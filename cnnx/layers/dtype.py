@@ -1,0 +1,30 @@
+"""The dtype rule of all layers, in one function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["as_float"]
+
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray:
+    """`x` as an array that ops take; the same array when it already is one.
+
+    With a dtype (a layer with parameters gives theirs) x is cast to it. Without, float32 and
+    float64 stay, booleans, integers and float16 become float32. Complex numbers, objects and text
+    are a TypeError that names the `owner`.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{owner}: x has dtype {array.dtype}, expected real numbers: cast it with "
+            "x.astype('float32') first"
+        )
+    if dtype is None:
+        double = array.dtype.kind == "f" and array.dtype.itemsize >= 8
+        dtype = _FLOAT64 if double else _FLOAT32
+    return array if array.dtype == dtype else array.astype(dtype)

@@ -1,0 +1,164 @@
+"""A whole model in one file: arrays, and the architecture as JSON. Nothing is ever unpickled."""
+
+# Design:
+# The architecture is a table of layers, children before parents; each row is a class name, the
+# constructor's arguments and the mode. A layer among the arguments is written as its row number,
+# so one that stands at several places is one row and stays shared. Classes come from a fixed
+# table of cnnx's own or from what the caller passes as `custom`; a file names no module and can
+# not run code. Layers are built inside `init.blank`: weights start as zeros, no random number is
+# drawn, and a file that asks for larger arrays than it holds is refused before memory is taken.
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnx import init, io
+from cnnx.layers import state
+from cnnx.layers.base import BUILTIN, Layer
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["load", "save"]
+
+_FORMAT, _VERSION = "cnnx-model", 1
+
+
+def save(layer: Layer, path: Any) -> None:
+    """Write a model to exactly `path`; the file appears whole or not at all.
+
+    TypeError, before anything is written, for a layer that can not be described: `Activation`
+    holds Python functions, and a user's class may need a `config()`.
+    """
+    rows: list[dict[str, Any]] = []
+    _describe(layer, rows, {})
+    meta = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "layers": rows,
+        "frozen": [name for name, p in layer.named_parameters() if not p.requires_grad],
+        "tied": _tied(layer),
+    }
+    io.save_npz(path, layer.state_dict(), meta)
+
+
+def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
+    """The model that ``model.save(path)`` wrote, as it was: weights and their dtype, statistics,
+    shared layers, frozen parameters, and train or eval mode.
+
+    custom  the user's own layer classes in the model, by name: ``{"MyLayer": MyLayer}``
+
+    ValueError names the file and what is wrong with it: damaged, foreign, or a class not given.
+
+    Example: ``model = cnnx.load("digits.npz").eval()``
+    """
+    arrays, meta = io.load_npz(path)
+    name = repr(os.fspath(path))
+    if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
+        raise ValueError(f"{name} is not a model of cnnx: it is no file of `model.save`")
+    if meta.get("version") != _VERSION:
+        raise ValueError(
+            f"{name} has model format {meta.get('version')}, this cnnx reads {_VERSION}"
+        )
+    try:
+        return _build(arrays, meta, custom or {})
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError) as error:
+        reason = f"damaged ({error!r})" if isinstance(error, (KeyError, IndexError)) else error
+        raise ValueError(f"{name} cannot be loaded: {reason}") from error
+
+
+def _describe(layer: Layer, rows: list[dict[str, Any]], index: dict[int, int]) -> int:
+    """The row number of a layer; adds its row, and before it those of its children."""
+    if id(layer) not in index:
+        name = type(layer).__name__
+        config = {
+            key: _encode(f"{name}({key}=...)", value, rows, index)
+            for key, value in layer.config().items()
+        }
+        own = BUILTIN.get(name) is type(layer)
+        rows.append(
+            {"class": name, "custom": not own, "config": config, "training": layer.training}
+        )
+        index[id(layer)] = len(rows) - 1
+    return index[id(layer)]
+
+
+def _encode(what: str, value: Any, rows: list[dict[str, Any]], index: dict[int, int]) -> Any:
+    if isinstance(value, Layer):
+        return {"layer": _describe(value, rows, index)}
+    if isinstance(value, (list, tuple)):
+        return [_encode(what, item, rows, index) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(
+        f"save: {what} is a {type(value).__name__}, which a file can not describe: numbers, "
+        "strings, None, tuples and layers can be"
+    )
+
+
+def _decode(value: Any, built: list[Layer]) -> Any:
+    if isinstance(value, dict):
+        return built[value["layer"]]
+    if isinstance(value, list):
+        return tuple(_decode(item, built) for item in value)
+    return value
+
+
+def _build(
+    arrays: dict[str, np.ndarray], meta: dict[str, Any], custom: Mapping[str, type[Layer]]
+) -> Layer:
+    built: list[Layer] = []
+    with init.blank(max((array.size for array in arrays.values()), default=0)):
+        for row in meta["layers"]:
+            cls = _find_class(row["class"], custom if row["custom"] else BUILTIN)
+            config = {key: _decode(value, built) for key, value in row["config"].items()}
+            built.append(cls.from_config(config))
+    # Parents stand after their children, and a parent's mode goes to all inside: so backwards.
+    for layer, row in zip(reversed(built), reversed(meta["layers"]), strict=True):
+        layer.train(bool(row["training"]))
+    model = built[-1]
+    _tie(model, meta["tied"])
+    for entry, value in state.match(model, arrays, strict=True)[0]:
+        setattr(entry.owner, entry.attribute, value)
+    parameters = dict(model.named_parameters())
+    for name in meta["frozen"]:
+        parameters[name].requires_grad = False
+    return model
+
+
+def _find_class(name: str, known: Mapping[str, type[Layer]]) -> type[Layer]:
+    if name not in known:
+        raise ValueError(
+            f"it has a layer of class {name!r}, which is not known: pass "
+            f"custom={{{name!r}: ...}} with the class"
+        )
+    return known[name]
+
+
+def _owners(layer: Layer) -> dict[str, tuple[Layer, str, Parameter]]:
+    return {
+        path + name: (place, name, parameter)
+        for path, place in layer.places()
+        for name, parameter in place.own_parameters()
+    }
+
+
+def _tied(layer: Layer) -> dict[str, str]:
+    """{name: first name} of parameters that several layers share."""
+    first: dict[int, str] = {}
+    tied = {}
+    for key, (_, _, parameter) in _owners(layer).items():
+        if first.setdefault(id(parameter), key) != key:
+            tied[key] = first[id(parameter)]
+    return tied
+
+
+def _tie(layer: Layer, tied: dict[str, str]) -> None:
+    owners = _owners(layer)
+    for key, original in tied.items():
+        place, name, _ = owners[key]
+        setattr(place, name, owners[original][2])

@@ -1,0 +1,66 @@
+"""`Linear`: every output is a weighted sum of all inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from cnnx import checks, init, ops
+from cnnx.layers.base import Layer, builtin
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["Linear"]
+
+
+@builtin
+class Linear(Layer):
+    """y = x weight^T + bias, along the last axis. (..., in_features) -> (..., out_features)
+
+    in_features, out_features  lengths of the last axis of x and y
+    bias                       False leaves it out
+
+    weight (out_features, in_features) and bias (out_features,) are float32, from U(-b, b) with
+    b = 1/sqrt(in_features), as in PyTorch. x is cast to the weight's dtype.
+
+    ValueError for features below 1; an x of another length is found by `ops.linear`.
+
+    Example::
+
+        layer = Linear(784, 10)
+        layer(np.zeros((32, 784), np.float32)).shape           # (32, 10)
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.in_features = checks.integer("Linear", "in_features", in_features, least=1)
+        self.out_features = checks.integer("Linear", "out_features", out_features, least=1)
+        bound = 1.0 / math.sqrt(in_features)
+        shape = (out_features, in_features)
+        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
+        self.bias = Parameter(init.uniform(out_features, -bound, bound), "bias") if bias else None
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x, self.weight.dtype)
+        y = ops.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
+        self._save(x)
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        (x,) = self._saved()
+        dy = self._float(dy, x.dtype)
+        dx, dweight, dbias = ops.linear_backward(dy, x, self.weight.data, need_dx=need_dx)
+        self.weight.accumulate(dweight)
+        if self.bias is not None:
+            self.bias.accumulate(dbias)
+        return dx
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "bias": self.bias is not None}
+
+    def macs(self, input_shape: Any) -> int:
+        return self.weight.size * math.prod(input_shape[:-1])
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )

@@ -1,0 +1,140 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnnx import checks, init, ops
+from cnnx.layers.base import Layer, builtin
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["BatchNorm1D", "BatchNorm2D"]
+
+
+class _BatchNorm(Layer):
+    """What both classes share: y = (x - mean) / sqrt(var + eps) * weight + bias per channel."""
+
+    buffer_names: ClassVar[tuple[str, ...]] = (
+        "running_mean",
+        "running_var",
+        "num_batches_tracked",
+    )
+    _shapes: ClassVar[dict[int, str]]
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
+        self.num_features = checks.integer(
+            type(self).__name__, "num_features", num_features, least=1
+        )
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+        self.weight = Parameter(init.ones(num_features), "weight") if affine else None
+        self.bias = Parameter(init.zeros(num_features), "bias") if affine else None
+        self.running_mean = init.zeros(num_features) if track_running_stats else None
+        self.running_var = init.ones(num_features) if track_running_stats else None
+        self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x, self._dtype())
+        self._check_shape(x.shape)
+        weight = None if self.weight is None else self.weight.data
+        bias = None if self.bias is None else self.bias.data
+        batch_statistics = self.training or self.running_mean is None
+        y, mean, inv_std = ops.batch_norm(
+            x,
+            weight,
+            bias,
+            self.running_mean,
+            self.running_var,
+            training=batch_statistics,
+            momentum=self._momentum(),
+            eps=self.eps,
+        )
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+        self._save(x, mean, inv_std, batch_statistics)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        x, mean, inv_std, batch_statistics = self._saved()
+        weight = None if self.weight is None else self.weight.data
+        dx, dweight, dbias = ops.batch_norm_backward(
+            self._float(dy, x.dtype), x, weight, mean, inv_std, training=batch_statistics
+        )
+        if self.weight is not None and self.bias is not None:
+            self.weight.accumulate(dweight)
+            self.bias.accumulate(dbias)
+        return dx
+
+    def _dtype(self) -> Any:
+        given = self.weight if self.weight is not None else self.running_mean
+        return None if given is None else given.dtype
+
+    def _momentum(self) -> float:
+        """The weight of this batch in the running statistics; None means the mean of all."""
+        if self.momentum is None and self.num_batches_tracked is not None:
+            return 1.0 / (int(self.num_batches_tracked) + 1)
+        return 0.0 if self.momentum is None else self.momentum
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        # The op takes all ranks: that a 2-D norm wants images is this class's own promise.
+        if len(shape) not in self._shapes or shape[1] != self.num_features:
+            raise ValueError(
+                f"{type(self).__name__}: x has shape {shape}, expected "
+                f"{' or '.join(self._shapes.values())} with c = {self.num_features}"
+            )
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+        )
+
+
+@builtin
+class BatchNorm2D(_BatchNorm):
+    """Normalise each channel of images over the batch and all pixels. (n, c, h, w) -> the same
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias, all per channel.
+
+    Training: mean and (biased) variance of the batch; the running ones follow with
+    running = (1 - momentum) * running + momentum * batch (unbiased variance, as in PyTorch).
+    eval: the running ones.
+
+    num_features  c                       eps       added to the variance
+    momentum      0.1; None: the running statistics are the plain mean over all batches
+    affine        False: no weight and bias
+    track_running_stats  False: no running statistics, the batch's in eval mode too
+
+    weight starts as ones, bias as zeros. ValueError for another rank or number of channels, and in
+    training for a batch with one value per channel (its variance is zero).
+
+    S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing
+    Internal Covariate Shift", ICML 2015.
+
+    Example: ``Sequential(Conv2D(3, 16, 3, bias=False), BatchNorm2D(16), ReLU())``
+    """
+
+    _shapes: ClassVar[dict[int, str]] = {4: "(n, c, h, w)"}
+
+
+@builtin
+class BatchNorm1D(_BatchNorm):
+    """Normalise each feature over the batch. (n, c) or (n, c, l) -> the same
+
+    Formula, arguments and errors as in `BatchNorm2D`, whose paper is the source.
+
+    Example: ``Sequential(Linear(784, 128, bias=False), BatchNorm1D(128), ReLU())``
+    """
+
+    _shapes: ClassVar[dict[int, str]] = {2: "(n, c)", 3: "(n, c, l)"}

@@ -1,0 +1,118 @@
+"""`Parameter`: a weight array and its gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Parameter"]
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Parameter:
+    """An array that an optimiser changes, with the gradient that backward writes.
+
+    data           float32 or float64 array, C-contiguous, writeable
+    grad           None, or an array like data: the sum of all gradients since `zero_grad`
+    name           what the layer calls it, such as ``"weight"``
+    requires_grad  False: backward leaves grad alone and optimisers pass by (see `Layer.freeze`)
+
+    Assigning to `data` takes any array of the same shape. A contiguous float32 or float64 array is
+    used as it is, without a copy, and sets the dtype; others are converted first.
+
+    Example::
+
+        weight = Parameter(np.zeros((3, 4), np.float32), name="weight")
+        weight.data = np.ones((3, 4))          # float64 from here on
+    """
+
+    __slots__ = ("_data", "_grad", "name", "requires_grad")
+
+    def __init__(self, data: Any, name: str = "", requires_grad: bool = True) -> None:
+        self._data = _as_parameter_array(name, data, np.dtype(np.float32))
+        self._grad: np.ndarray | None = None
+        self.name = name
+        self.requires_grad = requires_grad
+
+    @property
+    def data(self) -> np.ndarray:
+        """The values. Assigning checks the shape and keeps them contiguous."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        array = _as_parameter_array(self.name, value, self._data.dtype)
+        if array.shape != self._data.shape:
+            raise ValueError(
+                f"Parameter {self.name!r}: data has shape {array.shape}, expected {self.shape}"
+            )
+        self._data = array
+        if self._grad is not None:
+            self._grad = self._grad.astype(array.dtype, copy=False)
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """The gradient so far, or None. Assigning checks the shape and casts to data's dtype."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            value = _as_parameter_array(f"{self.name}.grad", value, self._data.dtype)
+            if value.shape != self._data.shape:
+                raise ValueError(
+                    f"Parameter {self.name!r}: grad has shape {value.shape}, expected {self.shape}"
+                )
+            value = value.astype(self._data.dtype, copy=False)
+        self._grad = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of data."""
+        return self._data.shape
+
+    @property
+    def size(self) -> int:
+        """How many numbers data holds."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return self._data.dtype
+
+    def accumulate(self, grad: np.ndarray) -> None:
+        """Add a fresh gradient, as backward does: the first after `zero_grad` is simply kept."""
+        if not self.requires_grad:
+            return
+        if self._grad is None:
+            self.grad = grad
+        else:
+            self._grad += grad
+
+    def zero_grad(self) -> None:
+        """Forget the gradient; no pass over memory."""
+        self._grad = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickles and copies start without a gradient: it belongs to a step, not to the model.
+        return Parameter, (self._data, self.name, self.requires_grad)
+
+    def __repr__(self) -> str:
+        frozen = "" if self.requires_grad else ", requires_grad=False"
+        return f"Parameter({self.name!r}, shape={self.shape}, dtype={self.dtype}{frozen})"
+
+
+def _as_parameter_array(name: str, value: Any, default: np.dtype[Any]) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"Parameter {name!r}: data has dtype {array.dtype}, expected float32 or float64"
+        )
+    if array.dtype not in _FLOATS:  # another byte order, or no such float
+        native = array.dtype.newbyteorder("=")
+        array = array.astype(native if native in _FLOATS else default)
+    # An optimiser writes into this very array, so it must be contiguous and writeable.
+    return np.require(array, None, ["C", "A", "W"])

@@ -1,0 +1,132 @@
+"""Pooling: one number for each window of an image, or for the whole image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnnx import ops
+from cnnx.layers.base import Layer, builtin
+
+__all__ = ["AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
+
+Pair = int | tuple[int, int]
+
+
+@builtin
+class MaxPool2D(Layer):
+    """Maximum over sliding windows. (n, c, h, w) -> (n, c, oh, ow)
+
+    oh = floor((h + 2*padding - kernel_size) / stride) + 1, and ow alike.
+
+    kernel_size  a number, or a pair (height, width)
+    stride       the same; None: kernel_size
+    padding      border that never wins a window, at most half of kernel_size
+    ceil_mode    round the output size up: a last window may hang over the border
+
+    Backward gives each window's gradient to its first maximum; windows that overlap add up.
+    Errors come from `ops.max_pool2d`, at the first call.
+
+    Example: ``MaxPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        ceil_mode: bool = False,
+    ) -> None:
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y, argmax = ops.max_pool2d(x, *self._geometry())
+        self._save(argmax, x.shape, x.dtype)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        argmax, x_shape, dtype = self._saved()
+        dy = self._float(dy, dtype)
+        return ops.max_pool2d_backward(dy, argmax, x_shape, *self._geometry())
+
+    def _geometry(self) -> tuple[Any, ...]:
+        return self.kernel_size, self.stride, self.padding, self.ceil_mode
+
+    def extra_repr(self) -> str:
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+@builtin
+class AvgPool2D(Layer):
+    """Mean over sliding windows. (n, c, h, w) -> (n, c, oh, ow), sizes as in `MaxPool2D`.
+
+    kernel_size, stride, padding, ceil_mode  as in `MaxPool2D`; the border holds zeros
+    count_include_pad  True: divide by the window's size; False: by the pixels of x inside it
+
+    Errors come from `ops.avg_pool2d`, at the first call.
+
+    Example: ``AvgPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = ops.avg_pool2d(x, *self._geometry())
+        self._save(x.shape, x.dtype)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        x_shape, dtype = self._saved()
+        return ops.avg_pool2d_backward(self._float(dy, dtype), x_shape, *self._geometry())
+
+    def _geometry(self) -> tuple[Any, ...]:
+        return (
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+        )
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+@builtin
+class GlobalAvgPool2D(Layer):
+    """Mean of each channel over the whole image. (n, c, h, w) -> (n, c, 1, 1)
+
+    M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014.
+
+    Example: ``Sequential(GlobalAvgPool2D(), Flatten(), Linear(512, 10))`` ends a network for
+    images of any size.
+    """
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = ops.global_avg_pool2d(x)
+        self._save(x.shape, x.dtype)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        x_shape, dtype = self._saved()
+        return ops.global_avg_pool2d_backward(self._float(dy, dtype), x_shape)

@@ -1,0 +1,82 @@
+"""The state of a model as a flat table: name -> array, PyTorch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx.layers.base import Layer
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["Entry", "LoadResult", "entries", "load_state_dict", "match", "state_dict"]
+
+
+class LoadResult(NamedTuple):
+    """What `load_state_dict(strict=False)` passed over."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Entry(NamedTuple):
+    """One array of a model: the data of a Parameter, or a buffer of a Layer."""
+
+    owner: Parameter | Layer
+    attribute: str
+
+    @property
+    def array(self) -> np.ndarray:
+        return getattr(self.owner, self.attribute)
+
+
+def entries(layer: Layer) -> Iterator[tuple[str, Entry]]:
+    """(key, entry) of all arrays: of each layer its parameters, its buffers, the layers inside."""
+    for path, place in layer.places():
+        for name, parameter in place.own_parameters():
+            yield path + name, Entry(parameter, "data")
+        for name in place.buffer_names:
+            if getattr(place, name) is not None:
+                yield path + name, Entry(place, name)
+
+
+def state_dict(layer: Layer) -> dict[str, np.ndarray]:
+    """Copies of all arrays; see `Layer.state_dict`."""
+    return {key: entry.array.copy() for key, entry in entries(layer)}
+
+
+def load_state_dict(layer: Layer, arrays: Any, strict: bool) -> LoadResult:
+    """Check everything, then copy; see `Layer.load_state_dict`."""
+    matched, result = match(layer, arrays, strict)
+    for entry, value in matched:
+        np.copyto(entry.array, value, casting="unsafe")
+    return result
+
+
+def match(
+    layer: Layer, arrays: Any, strict: bool
+) -> tuple[list[tuple[Entry, np.ndarray]], LoadResult]:
+    """(entry, value) pairs ready to be written, and the keys left over. Changes nothing."""
+    table = dict(entries(layer))
+    given = {str(key): np.asarray(value) for key, value in dict(arrays).items()}
+    missing = [key for key in table if key not in given]
+    unexpected = [key for key in given if key not in table]
+    problems = []
+    if strict and missing:
+        problems.append(f"missing: {', '.join(missing)}")
+    if strict and unexpected:
+        problems.append(f"unexpected: {', '.join(unexpected)}")
+    for key in (key for key in table if key in given):
+        expected, shape = table[key].array.shape, given[key].shape
+        if shape != expected:
+            problems.append(f"{key} has shape {shape}, expected {expected}")
+        elif given[key].dtype.kind not in "biuf":
+            problems.append(f"{key} has dtype {given[key].dtype}, expected real numbers")
+    if problems:
+        raise ValueError(
+            f"load_state_dict: {len(missing)} keys are missing and {len(unexpected)} unexpected of "
+            f"{len(table)}; " + "; ".join(problems)
+        )
+    pairs = [(entry, given[key]) for key, entry in table.items() if key in given]
+    return pairs, LoadResult(missing, unexpected)

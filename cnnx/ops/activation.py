@@ -1,0 +1,162 @@
+"""Activations, each with its backward: relu, leaky_relu, sigmoid, tanh, softmax, log_softmax."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..config import backend
+
+
+def relu(x: Any) -> np.ndarray:
+    """Rectified linear unit: y = max(x, 0), element by element. NaN stays NaN.
+
+    >>> ops.relu(np.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+
+    Source: Nair, Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines (2010).
+    """
+    return backend().relu(checks.array("relu", "x", x))
+
+
+def relu_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of `relu` from its result y: dx = dy where y > 0, else 0.
+
+    >>> ops.relu_backward(np.array([5.0, 5.0]), np.array([0.0, 2.0])).tolist()
+    [0.0, 5.0]
+    """
+    return backend().relu_backward(*_two("relu_backward", dy, "y", y))
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> np.ndarray:
+    """Leaky rectified linear unit: y = x where x > 0, else negative_slope * x.
+
+    >>> ops.leaky_relu(np.array([-1.0, 2.0]), 0.1).tolist()
+    [-0.1, 2.0]
+
+    Source: Maas, Hannun, Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models
+    (2013).
+    """
+    op = "leaky_relu"
+    return backend().leaky_relu(
+        checks.array(op, "x", x), checks.real(op, "negative_slope", negative_slope)
+    )
+
+
+def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> np.ndarray:
+    """Gradient of `leaky_relu` from its input x: dx = dy where x > 0, else negative_slope * dy.
+
+    >>> ops.leaky_relu_backward(np.array([5.0, 5.0]), np.array([-1.0, 2.0]), 0.1).tolist()
+    [0.5, 5.0]
+    """
+    op = "leaky_relu_backward"
+    dy, x = _two(op, dy, "x", x)
+    return backend().leaky_relu_backward(dy, x, checks.real(op, "negative_slope", negative_slope))
+
+
+def sigmoid(x: Any) -> np.ndarray:
+    """Logistic function: y = 1 / (1 + exp(-x)), without overflow for any x.
+
+    >>> ops.sigmoid(np.array([0.0])).tolist()
+    [0.5]
+    """
+    return backend().sigmoid(checks.array("sigmoid", "x", x))
+
+
+def sigmoid_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of `sigmoid` from its result y: dx = dy * y * (1 - y).
+
+    >>> ops.sigmoid_backward(np.array([4.0]), np.array([0.5])).tolist()
+    [1.0]
+    """
+    return backend().sigmoid_backward(*_two("sigmoid_backward", dy, "y", y))
+
+
+def tanh(x: Any) -> np.ndarray:
+    """Hyperbolic tangent, element by element.
+
+    >>> ops.tanh(np.array([0.0])).tolist()
+    [0.0]
+    """
+    return backend().tanh(checks.array("tanh", "x", x))
+
+
+def tanh_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of `tanh` from its result y: dx = dy * (1 - y^2).
+
+    >>> ops.tanh_backward(np.array([4.0]), np.array([0.5])).tolist()
+    [3.0]
+    """
+    return backend().tanh_backward(*_two("tanh_backward", dy, "y", y))
+
+
+def softmax(x: Any, axis: int = 1) -> np.ndarray:
+    """Probabilities along one axis: y[k] = exp(x[k]) / sum over j of exp(x[j]), without overflow.
+
+    x (any shape), axis counted from the front or, negative, from the back  ->  y as x
+
+    >>> ops.softmax(np.array([[0.0, 0.0]])).tolist()
+    [[0.5, 0.5]]
+    """
+    x = checks.array("softmax", "x", x)
+    return backend().softmax(_around("softmax", axis, "x", x), 1).reshape(x.shape)
+
+
+def softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
+    """Gradient of `softmax` from its result y: dx[k] = y[k] * (dy[k] - sum over j of dy[j] * y[j]).
+
+    >>> ops.softmax_backward(np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])).tolist()
+    [[0.25, -0.25]]
+    """
+    op = "softmax_backward"
+    dy, y = _two(op, dy, "y", y)
+    return (
+        backend()
+        .softmax_backward(_around(op, axis, "dy", dy), _around(op, axis, "y", y), 1)
+        .reshape(y.shape)
+    )
+
+
+def log_softmax(x: Any, axis: int = 1) -> np.ndarray:
+    """Logarithm of `softmax`: y[k] = x[k] - log(sum over j of exp(x[j])), without overflow.
+
+    >>> ops.log_softmax(np.array([[0.0, 0.0]])).round(4).tolist()
+    [[-0.6931, -0.6931]]
+    """
+    x = checks.array("log_softmax", "x", x)
+    return backend().log_softmax(_around("log_softmax", axis, "x", x), 1).reshape(x.shape)
+
+
+def log_softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
+    """Gradient of `log_softmax` from its result y: dx[k] = dy[k] - exp(y[k]) * sum over j of dy[j].
+
+    >>> ops.log_softmax_backward(np.array([[1.0, 0.0]]), np.log([[0.5, 0.5]])).tolist()
+    [[0.5, -0.5]]
+    """
+    op = "log_softmax_backward"
+    dy, y = _two(op, dy, "y", y)
+    return (
+        backend()
+        .log_softmax_backward(_around(op, axis, "dy", dy), _around(op, axis, "y", y), 1)
+        .reshape(y.shape)
+    )
+
+
+def _two(op: str, dy: Any, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
+    """dy and what forward saved: same shape, same dtype."""
+    dy, saved = checks.array(op, "dy", dy), checks.array(op, name, value)
+    checks.same_shape(op, "dy", dy, saved.shape, f"the shape of {name}")
+    checks.same_dtype(op, dy=dy, **{name: saved})
+    return dy, saved
+
+
+def _around(op: str, axis: Any, name: str, x: np.ndarray) -> np.ndarray:
+    """x as (outer, k, inner), k being the size along the axis."""
+    axis = checks.axis(op, axis, name, x.ndim)
+    k = x.shape[axis]
+    if k == 0 and x.ndim:
+        raise ValueError(f"{op}: {name} has shape {x.shape}, which is empty along axis {axis}")
+    return x.reshape(math.prod(x.shape[:axis]), k, math.prod(x.shape[axis + 1 :]))

@@ -1,0 +1,170 @@
+"""Convolution and the window matrix: conv2d, conv2d_backward, im2col, col2im."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..config import backend
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> np.ndarray:
+    """Two-dimensional convolution (cross-correlation, as in every deep-learning library).
+
+    y[n, k, i, j] = bias[k] + sum over (c, u, v) of
+                    weight[k, c, u, v] * x[n, c, i*stride + u*dilation - padding, j*stride +
+                    v*dilation - padding]
+
+    x         (n, c, h, w)
+    weight    (oc, c // groups, kh, kw)
+    bias      (oc,) or None
+    stride, dilation    an integer or (rows, columns)
+    padding   an integer, (rows, columns), "same" (stride 1 only), "valid", or
+              ((top, bottom), (left, right))
+    groups    number of groups into which channels and filters are split; groups = c: depthwise
+
+    returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1
+
+    Raises ValueError where shapes or numbers do not fit, TypeError for a dtype that is neither
+    float32 nor float64.
+
+    >>> ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
+    [[4.0, 4.0], [4.0, 4.0]]
+
+    Source: Goodfellow, Bengio, Courville, Deep Learning (2016), chapter 9.
+    """
+    op = "conv2d"
+    x, weight, geometry, _ = _check(op, x, weight, stride, padding, dilation, groups)
+    bias = checks.vector(
+        op, "bias", bias, weight.shape[0], f"one value per filter of weight {weight.shape}"
+    )
+    checks.same_dtype(op, x=x, weight=weight, bias=bias)
+    return backend().conv2d(x, weight, bias, *geometry)
+
+
+def conv2d_backward(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    need_dx: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Gradients of `conv2d` with respect to x, weight and bias.
+
+    dbias[k]            = sum over (n, i, j) of dy[n, k, i, j]
+    dweight[k, c, u, v] = sum over (n, i, j) of
+                          dy[n, k, i, j] * x[n, c, i*sh + u*dh - top, j*sw + v*dw - left]
+    dx[n, c, i*sh + u*dh - top, j*sw + v*dw - left] +=
+                          sum over k of weight[k, c, u, v] * dy[n, k, i, j]
+
+    dy (n, oc, oh, ow): the gradient by conv2d's result; the rest as in `conv2d`.
+    returns  dx (n, c, h, w), or None if need_dx is False; dweight, as weight; dbias (oc,)
+
+    >>> dy, x, weight = np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> dx, dweight, dbias = ops.conv2d_backward(dy, x, weight)
+    >>> dx[0, 0].tolist()
+    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
+    """
+    op = "conv2d_backward"
+    x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
+    dy = checks.array(op, "dy", dy, 4)
+    checks.same_shape(
+        op, "dy", dy, out_shape, f"the result of conv2d for x {x.shape} and weight {weight.shape}"
+    )
+    checks.same_dtype(op, dy=dy, x=x, weight=weight)
+    return backend().conv2d_backward(dy, x, weight, *geometry, bool(need_dx))
+
+
+def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any):
+    """The arrays, the backend's (stride, padding, dilation, groups), and the shape of y."""
+    x = checks.array(op, "x", x, 4)
+    weight = checks.array(op, "weight", weight, 4)
+    groups = checks.integer(op, "groups", groups, 1)
+    n, c, h, w = x.shape
+    oc, group_channels, kh, kw = weight.shape
+    if min(weight.shape) < 1:
+        raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
+    if c != group_channels * groups:
+        raise ValueError(
+            f"{op}: x has {c} channels, but weight {weight.shape} with groups={groups} "
+            f"expects {group_channels * groups}"
+        )
+    if oc % groups:
+        raise ValueError(
+            f"{op}: weight {weight.shape} has {oc} filters, which groups={groups} does not divide"
+        )
+    stride = checks.pair(op, "stride", stride)
+    dilation = checks.pair(op, "dilation", dilation)
+    padding = checks.padding2d(op, padding, (kh, kw), stride, dilation)
+    out_shape = (n, oc, *checks.output_size(op, (h, w), (kh, kw), stride, padding, dilation))
+    checks.array_size(op, out_shape, x.itemsize)
+    return x, weight, (stride, padding, dilation, groups), out_shape
+
+
+def im2col(
+    x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
+) -> np.ndarray:
+    """Every window of every image as one row of a matrix; `col2im` is its backward.
+
+    cols[(n, i, j), (c, u, v)] = x[n, c, i*sh + u*dh - top, j*sw + v*dw - left], or zero
+
+    x (n, c, h, w); kernel_size, stride, dilation an integer or a pair; padding as in `conv2d`
+    returns  cols (n*oh*ow, c*kh*kw)
+
+    >>> ops.im2col(np.arange(9.0).reshape(1, 1, 3, 3), 2).tolist()
+    [[0.0, 1.0, 3.0, 4.0], [1.0, 2.0, 4.0, 5.0], [3.0, 4.0, 6.0, 7.0], [4.0, 5.0, 7.0, 8.0]]
+
+    Source: Chellapilla, Puri, Simard, High Performance Convolutional Neural Networks for Document
+    Processing (2006).
+    """
+    op = "im2col"
+    x = checks.array(op, "x", x, 4)
+    geometry, cols_shape = _windows(op, x.shape, kernel_size, stride, padding, dilation)
+    checks.array_size(op, cols_shape, x.itemsize)
+    return backend().im2col(x, *geometry)
+
+
+def col2im(
+    cols: Any, x_shape: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
+) -> np.ndarray:
+    """Rows of a window matrix added back to their pixels: adjoint, and so backward, of `im2col`.
+
+    x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += cols[(n, i, j), (c, u, v)]
+
+    cols (n*oh*ow, c*kh*kw); x_shape (n, c, h, w); the rest as in `im2col`
+    returns  x (n, c, h, w)
+
+    >>> ops.col2im(np.ones((4, 4)), (1, 1, 3, 3), 2)[0, 0].tolist()
+    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
+    """
+    op = "col2im"
+    cols = checks.array(op, "cols", cols, 2)
+    x_shape = checks.shape4d(op, "x_shape", x_shape)
+    geometry, cols_shape = _windows(op, x_shape, kernel_size, stride, padding, dilation)
+    checks.same_shape(op, "cols", cols, cols_shape, f"the windows of x_shape {x_shape}")
+    checks.array_size(op, x_shape, cols.itemsize)
+    return backend().col2im(cols, x_shape, *geometry)
+
+
+def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any):
+    """The backend's (kernel, stride, padding, dilation), and the shape of the window matrix."""
+    n, c, h, w = x_shape
+    kernel = checks.pair(op, "kernel_size", kernel_size)
+    stride = checks.pair(op, "stride", stride)
+    dilation = checks.pair(op, "dilation", dilation)
+    padding = checks.padding2d(op, padding, kernel, stride, dilation)
+    oh, ow = checks.output_size(op, (h, w), kernel, stride, padding, dilation)
+    return (kernel, stride, padding, dilation), (n * oh * ow, c * kernel[0] * kernel[1])

@@ -1,0 +1,219 @@
+"""Pooling: max_pool2d, avg_pool2d, global_avg_pool2d, each with its backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..config import backend
+
+
+def max_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Maximum over sliding windows.
+
+    y[n, c, i, j] = max over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding]
+
+    x            (n, c, h, w)
+    kernel_size, stride, padding    an integer or (rows, columns); stride defaults to kernel_size;
+                 padding is at most half of the kernel, and is never the maximum
+    ceil_mode    whether a last, incomplete window at the bottom and the right counts too
+
+    returns  y (n, c, oh, ow), oh = (h + 2*padding - kh) // sh + 1 (rounded up with ceil_mode), and
+             argmax, as y: u*kw + v of the first maximum, uint8 or, if kh*kw > 256, int32.
+    NaN wins over every number, as in PyTorch.
+
+    >>> y, argmax = ops.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
+    >>> y[0, 0].tolist(), argmax[0, 0].tolist()
+    ([[5.0, 7.0], [13.0, 15.0]], [[3, 3], [3, 3]])
+    """
+    op = "max_pool2d"
+    x = checks.array(op, "x", x, 4)
+    kernel, stride, _, padding, _ = _windows(op, x.shape, kernel_size, stride, padding, ceil_mode)
+    return backend().max_pool2d(x, kernel, stride, padding)
+
+
+def max_pool2d_backward(
+    dy: Any,
+    argmax: Any,
+    x_shape: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+) -> np.ndarray:
+    """Gradient of `max_pool2d`: each window's gradient goes to the pixel that was its maximum.
+
+    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j]
+                                                        where u*kw + v = argmax[n, c, i, j]
+
+    dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
+    returns  dx (n, c, h, w)
+
+    >>> y, argmax = ops.max_pool2d(np.arange(4.0).reshape(1, 1, 2, 2), 2)
+    >>> ops.max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 2, 2), 2)[0, 0].tolist()
+    [[0.0, 0.0], [0.0, 1.0]]
+    """
+    op = "max_pool2d_backward"
+    dy = checks.array(op, "dy", dy, 4)
+    x_shape = checks.shape4d(op, "x_shape", x_shape)
+    kernel, stride, _, padding, y_shape = _windows(
+        op, x_shape, kernel_size, stride, padding, ceil_mode
+    )
+    checks.same_shape(op, "dy", dy, y_shape, f"the result of max_pool2d for x_shape {x_shape}")
+    checks.array_size(op, x_shape, dy.itemsize)
+    argmax = _argmax(op, argmax, y_shape, kernel)
+    return backend().max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+
+
+def _argmax(op: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
+    checks.given(op, "argmax", argmax)
+    argmax = np.asarray(argmax)
+    cells = kernel[0] * kernel[1]
+    expected = np.dtype(np.uint8 if cells <= 256 else np.int32)
+    if argmax.dtype.newbyteorder("=") != expected:
+        raise TypeError(
+            f"{op}: argmax has dtype {argmax.dtype}, "
+            f"but max_pool2d returns {expected} for a kernel of {kernel[0]}x{kernel[1]}"
+        )
+    checks.same_shape(op, "argmax", argmax, y_shape, "the shape of dy")
+    if argmax.size and (argmax.max() >= cells or argmax.min() < 0):
+        raise ValueError(
+            f"{op}: argmax holds {argmax.max()}, "
+            f"but a kernel of {kernel[0]}x{kernel[1]} has {cells} cells"
+        )
+    return np.require(argmax, expected, ["C", "ALIGNED"])
+
+
+def avg_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
+    """Mean over sliding windows.
+
+    y[n, c, i, j] = 1/m * sum over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding]
+
+    m is the number of the window's cells on the image, and on the padding too with
+    count_include_pad. The part of a last window that ceil_mode lets reach beyond the padding never
+    counts. Other arguments as in `max_pool2d`.
+
+    returns  y (n, c, oh, ow)
+
+    >>> ops.avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)[0, 0].tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
+    """
+    op = "avg_pool2d"
+    x = checks.array(op, "x", x, 4)
+    kernel, stride, given, padding, _ = _windows(
+        op, x.shape, kernel_size, stride, padding, ceil_mode
+    )
+    return backend().avg_pool2d(
+        x, kernel, stride, padding, given if count_include_pad else _NOTHING
+    )
+
+
+def avg_pool2d_backward(
+    dy: Any,
+    x_shape: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
+    """Gradient of `avg_pool2d`: each window's gradient is shared equally among its m cells.
+
+    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j] / m
+
+    dy (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `avg_pool2d`
+    returns  dx (n, c, h, w)
+
+    >>> ops.avg_pool2d_backward(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), 2)[0, 0].tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
+    op = "avg_pool2d_backward"
+    dy = checks.array(op, "dy", dy, 4)
+    x_shape = checks.shape4d(op, "x_shape", x_shape)
+    kernel, stride, given, padding, y_shape = _windows(
+        op, x_shape, kernel_size, stride, padding, ceil_mode
+    )
+    checks.same_shape(op, "dy", dy, y_shape, f"the result of avg_pool2d for x_shape {x_shape}")
+    checks.array_size(op, x_shape, dy.itemsize)
+    counted = given if count_include_pad else _NOTHING
+    return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
+
+
+_NOTHING: checks.Padding = ((0, 0), (0, 0))
+
+
+def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
+    """kernel, stride, padding as given and as ceil_mode grows it, and the shape of y."""
+    n, c, h, w = x_shape
+    kernel = checks.pair(op, "kernel_size", kernel_size)
+    stride = kernel if stride is None else checks.pair(op, "stride", stride)
+    rows, columns = checks.pair(op, "padding", padding, 0)
+    if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
+        raise ValueError(
+            f"{op}: padding={(rows, columns)} is more than half of kernel_size={kernel}: "
+            "a window could lie outside the image"
+        )
+    given = ((rows, rows), (columns, columns))
+    checks.output_size(op, (h, w), kernel, stride, given)
+    grown = checks.ceil_padding((h, w), kernel, stride, given) if ceil_mode else given
+    return (
+        kernel,
+        stride,
+        given,
+        grown,
+        (n, c, *checks.output_size(op, (h, w), kernel, stride, grown)),
+    )
+
+
+def global_avg_pool2d(x: Any) -> np.ndarray:
+    """Mean of every channel over the whole image.
+
+    y[n, c, 0, 0] = 1/(h*w) * sum over (i, j) of x[n, c, i, j]
+
+    x (n, c, h, w)  ->  y (n, c, 1, 1)
+
+    >>> ops.global_avg_pool2d(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
+    [[[[1.5]]]]
+
+    Source: Lin, Chen, Yan, Network In Network (2014).
+    """
+    x = checks.array("global_avg_pool2d", "x", x, 4)
+    _not_empty_image("global_avg_pool2d", "x", x.shape)
+    return backend().global_avg_pool2d(x)
+
+
+def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
+    """Gradient of `global_avg_pool2d`: dx[n, c, i, j] = dy[n, c, 0, 0] / (h*w).
+
+    dy (n, c, 1, 1), x_shape (n, c, h, w)  ->  dx (n, c, h, w)
+
+    >>> ops.global_avg_pool2d_backward(np.ones((1, 1, 1, 1)), (1, 1, 2, 2))[0, 0].tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
+    op = "global_avg_pool2d_backward"
+    dy = checks.array(op, "dy", dy, 4)
+    x_shape = checks.shape4d(op, "x_shape", x_shape)
+    _not_empty_image(op, "x_shape", x_shape)
+    checks.same_shape(
+        op, "dy", dy, (*x_shape[:2], 1, 1), f"one value per channel of x_shape {x_shape}"
+    )
+    checks.array_size(op, x_shape, dy.itemsize)
+    return backend().global_avg_pool2d_backward(dy, x_shape)
+
+
+def _not_empty_image(op: str, name: str, shape: tuple) -> None:
+    if shape[2] * shape[3] == 0:
+        raise ValueError(
+            f"{op}: {name} is {shape}: the mean of an image without pixels is not defined"
+        )

@@ -1,0 +1,229 @@
+"""`Optimizer`: groups of parameters, and state that follows each parameter."""
+
+# Design:
+# An optimiser keeps groups of parameters, each with its own settings (PyTorch's form, so one layer
+# may learn slower than another), and for each parameter a dict of state arrays. State belongs to
+# the Parameter object, not to its array: replacing `.data`, tying and `astype` go on working, and
+# state of another dtype is cast at the next step. The arithmetic is one in-place op per parameter.
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnnx import checks
+from cnnx.layers.parameter import Parameter
+
+__all__ = ["Bounds", "Optimizer", "Params"]
+
+Params = Iterable[Parameter] | Iterable[dict[str, Any]]
+Bounds = dict[str, tuple[float, float]]  # (least, most) of each numeric setting
+
+
+class Optimizer:
+    """Base of all optimisers. A subclass checks its settings and updates one parameter.
+
+    params    parameters, or groups: ``[{"params": [...], "lr": 0.1}, {"params": [...]}]``, where a
+              group's settings go before the constructor's
+    settings  defaults for all groups
+
+    `param_groups` is the list of groups; its settings may be changed between steps. `step` passes
+    by parameters without a gradient, and frozen ones. A gradient that is not finite is used like
+    any other: look for it with `clip_grad_norm`, or let `fit` find it.
+    """
+
+    _bounds: ClassVar[Bounds] = {}
+
+    def __init__(self, params: Params, settings: dict[str, Any]) -> None:
+        self.param_groups: list[dict[str, Any]] = []
+        self._state: dict[int, dict[str, Any]] = {}
+        self._defaults = settings
+        if isinstance(params, Parameter):
+            raise TypeError(f"{self._name}: params is one Parameter, expected a list of them")
+        items: list[Any] = list(params)
+        if not items:
+            raise ValueError(f"{self._name}: params is empty: there is nothing to learn")
+        if not isinstance(items[0], dict):
+            items = [{"params": items}]
+        for group in items:
+            self.add_param_group(group)
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own, as ``{"params": [...], "lr": 1e-4}``."""
+        if not isinstance(group, dict) or "params" not in group:
+            raise TypeError(f"{self._name}: a group is a dict with 'params', got {group!r}")
+        given = group["params"]
+        params = [given] if isinstance(given, Parameter) else list(given)
+        settings = {name: value for name, value in group.items() if name != "params"}
+        unknown = [name for name in settings if name not in self._defaults]
+        if unknown:
+            raise ValueError(f"{self._name}: unknown setting {unknown[0]!r} in a group")
+        merged = self._checked({**self._defaults, **settings})
+        known = {id(p) for existing in self.param_groups for p in existing["params"]}
+        for parameter in params:
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"{self._name}: params holds a {type(parameter).__name__}, expected "
+                    "Parameters: pass model.parameters()"
+                )
+            if id(parameter) in known:
+                raise ValueError(f"{self._name}: parameter {parameter!r} is given twice")
+            known.add(id(parameter))
+        self.param_groups.append({"params": params, **merged})
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings with their numbers as floats; ValueError names one out of its bounds."""
+        numbers = {
+            name: checks.real(self._name, name, settings[name], least, most)
+            for name, (least, most) in self._bounds.items()
+        }
+        return {**settings, **numbers}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for parameter in self.parameters():
+            parameter.zero_grad()
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, group after group."""
+        return [parameter for group in self.param_groups for parameter in group["params"]]
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient, by the optimiser's rule."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and parameter.requires_grad:
+                    state = self._state_of(parameter, group)
+                    state["step"] += 1
+                    self._update(parameter, parameter.grad, state, group)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        """The arrays that a parameter's state has, and the value each starts from."""
+        raise NotImplementedError(f"{self._name} has no _state_arrays")
+
+    def _update(
+        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        """Change one parameter and its state in place; state["step"] counts from 1."""
+        raise NotImplementedError(f"{self._name} has no _update")
+
+    def _state_of(self, parameter: Parameter, group: dict[str, Any]) -> dict[str, Any]:
+        state = self._state.setdefault(id(parameter), {"step": 0})
+        for name, start in self._state_arrays(group).items():
+            if name not in state:  # the first step, or momentum switched on later
+                state[name] = np.full(parameter.shape, start, parameter.dtype)
+            elif state[name].dtype != parameter.dtype:
+                state[name] = state[name].astype(parameter.dtype)
+        return state
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group; assigning sets it in all groups."""
+        return self.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        value = checks.real(self._name, "lr", value, 0.0)
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and state as plain dicts, lists, numbers and copies of arrays.
+
+        ``{"groups": [settings and the number of params, ...], "state": {index: state, ...}}``,
+        where index counts the parameters through all groups.
+        """
+        groups = [
+            {**{k: v for k, v in group.items() if k != "params"}, "params": len(group["params"])}
+            for group in self.param_groups
+        ]
+        state = {
+            index: copy.deepcopy(self._state[id(parameter)])
+            for index, parameter in enumerate(self.parameters())
+            if id(parameter) in self._state
+        }
+        return {"groups": groups, "state": state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same optimiser over the same model.
+
+        ValueError if groups, names or shapes differ; nothing has changed then.
+        """
+        groups, loaded = self._check_state(state)
+        for group, settings in zip(self.param_groups, groups, strict=True):
+            group.update(settings)
+        parameters = self.parameters()
+        self._state = {id(parameters[index]): values for index, values in loaded.items()}
+
+    def _check_state(
+        self, state: Mapping[str, Any]
+    ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
+        """(settings of each group, state of each parameter by number), all checked."""
+        where = f"{self._name}.load_state_dict"
+        if not isinstance(state, Mapping) or not {"groups", "state"} <= set(state):
+            raise ValueError(f"{where}: expected a dict with 'groups' and 'state'")
+        sizes = [group.get("params") for group in state["groups"]]
+        expected = [len(group["params"]) for group in self.param_groups]
+        if sizes != expected:
+            raise ValueError(f"{where}: groups have {sizes} parameters, expected {expected}")
+        groups = [{k: v for k, v in g.items() if k != "params"} for g in state["groups"]]
+        for settings in groups:
+            if set(settings) != set(self._defaults):
+                raise ValueError(
+                    f"{where}: settings {sorted(settings)}, expected {sorted(self._defaults)}"
+                )
+        groups = [self._checked(settings) for settings in groups]
+        group_of = [g for g, size in zip(groups, expected, strict=True) for _ in range(size)]
+        parameters = self.parameters()
+        loaded = {}
+        for key, given in state["state"].items():
+            index = int(key)
+            if not 0 <= index < len(parameters):
+                raise ValueError(f"{where}: state of parameter {index} of {len(parameters)}")
+            names = self._state_arrays(group_of[index])
+            what = f"{where}: state {index}"
+            loaded[index] = _checked_state(what, parameters[index], names, given)
+        return groups, loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        # State hangs on the identity of the parameters, which a copy or pickle does not keep.
+        return {**vars(self), "_state": self.state_dict()["state"]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        parameters = self.parameters()
+        self._state = {id(parameters[index]): values for index, values in state["_state"].items()}
+
+    def __repr__(self) -> str:
+        groups = (
+            ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
+            + f", {len(group['params'])} parameters"
+            for group in self.param_groups
+        )
+        return f"{self._name}({'; '.join(groups)})"
+
+
+def _checked_state(
+    what: str, parameter: Parameter, names: Iterable[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Copies of one parameter's state in its dtype; ValueError if a piece is missing or misfit."""
+    missing = {"step", *names} - set(given)
+    if missing:
+        raise ValueError(f"{what} has {sorted(given)}, and lacks {sorted(missing)}")
+    state: dict[str, Any] = {"step": checks.integer(what, "step", given["step"])}
+    for name in set(given) - {"step"}:
+        array = np.asarray(given[name])
+        if array.shape != parameter.shape or array.dtype.kind != "f":
+            raise ValueError(
+                f"{what}: {name} has shape {array.shape} and dtype {array.dtype}, expected floats "
+                f"of shape {parameter.shape}"
+            )
+        state[name] = array.astype(parameter.dtype)
+    return state

@@ -1,0 +1,249 @@
+"""The optimisers: each is its settings, its state and one call of an in-place op."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cnnx import checks, ops
+from cnnx.layers.parameter import Parameter
+from cnnx.optim.base import Bounds, Optimizer, Params
+
+__all__ = ["SGD", "Adagrad", "Adam", "RMSProp"]
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted.
+
+    g = grad + weight_decay * w;   v = momentum * v + g;   w -= lr * v
+    (nesterov: w -= lr * (g + momentum * v))
+
+    params        parameters or groups             lr        step size, required
+    momentum      0 = none                         nesterov  needs momentum above 0
+    weight_decay  pull towards 0 (L2)
+
+    I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+    ICML 2013.
+
+    Example: ``SGD(model.parameters(), lr=0.1, momentum=0.9)``
+    """
+
+    _bounds: ClassVar[Bounds] = {
+        "lr": (0.0, math.inf),
+        "momentum": (0.0, math.inf),
+        "weight_decay": (0.0, math.inf),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "momentum": momentum,
+            "nesterov": nesterov,
+            "weight_decay": weight_decay,
+        }
+        super().__init__(params, settings)
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        if settings["nesterov"] and not settings["momentum"] > 0:
+            raise ValueError(f"SGD: nesterov with momentum={settings['momentum']}, expected > 0")
+        return super()._checked(settings)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        return {"velocity": 0.0} if group["momentum"] else {}
+
+    def _update(
+        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        ops.sgd_step(
+            parameter.data,
+            grad,
+            state.get("velocity"),
+            group["lr"],
+            group["momentum"],
+            group["weight_decay"],
+            group["nesterov"],
+        )
+
+
+class RMSProp(Optimizer):
+    """Steps divided by a running root mean square of the gradient.
+
+    g = grad + weight_decay * w;   s = alpha * s + (1 - alpha) * g^2
+    w -= lr * g / (sqrt(s) + eps)
+    centered: s less the square of the running mean of g;   momentum: steps add up in a velocity
+
+    params  parameters or groups
+    lr, alpha, eps, weight_decay, momentum, centered  as in PyTorch
+
+    T. Tieleman, G. Hinton, Coursera Lecture 6.5, 2012.
+
+    Example: ``RMSProp(model.parameters(), lr=1e-3)``
+    """
+
+    _bounds: ClassVar[Bounds] = {
+        "lr": (0.0, math.inf),
+        "alpha": (0.0, 1.0),
+        "eps": (0.0, math.inf),
+        "weight_decay": (0.0, math.inf),
+        "momentum": (0.0, math.inf),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+        }
+        super().__init__(params, settings)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        names = ["square_avg"]
+        names += ["grad_avg"] if group["centered"] else []
+        names += ["velocity"] if group["momentum"] else []
+        return dict.fromkeys(names, 0.0)
+
+    def _update(
+        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        ops.rmsprop_step(
+            parameter.data,
+            grad,
+            state["square_avg"],
+            state["grad_avg"] if group["centered"] else None,
+            state["velocity"] if group["momentum"] else None,
+            group["lr"],
+            group["alpha"],
+            group["eps"],
+            group["weight_decay"],
+            group["momentum"],
+        )
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients.
+
+    g = grad + weight_decay * w;   s += g^2;
+    w -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(s) + eps)
+
+    params  parameters or groups
+    lr, lr_decay, weight_decay, initial_accumulator_value (of s), eps  as in PyTorch
+
+    J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods", JMLR 2011.
+
+    Example: ``Adagrad(model.parameters(), lr=0.05)``
+    """
+
+    _bounds: ClassVar[Bounds] = {
+        name: (0.0, math.inf)
+        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 0.01,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "lr_decay": lr_decay,
+            "weight_decay": weight_decay,
+            "initial_accumulator_value": initial_accumulator_value,
+            "eps": eps,
+        }
+        super().__init__(params, settings)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        return {"sum_sq": group["initial_accumulator_value"]}
+
+    def _update(
+        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        lr = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
+        ops.adagrad_step(
+            parameter.data, grad, state["sum_sq"], lr, group["eps"], group["weight_decay"]
+        )
+
+
+class Adam(Optimizer):
+    """Running mean of the gradient over the root of its running square, both bias-corrected.
+
+    g = grad + weight_decay * w
+    m = beta1 * m + (1 - beta1) * g;   v = beta2 * v + (1 - beta2) * g^2
+    w -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
+
+    params  parameters or groups      lr, betas = (beta1, beta2), eps, weight_decay  as in PyTorch
+
+    D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+
+    Example: ``Adam(model.parameters(), lr=1e-3)``
+    """
+
+    _bounds: ClassVar[Bounds] = {
+        "lr": (0.0, math.inf),
+        "eps": (0.0, math.inf),
+        "weight_decay": (0.0, math.inf),
+    }
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, settings)
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        betas = settings["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"Adam: betas is {betas!r}, expected (beta1, beta2)")
+        for index, beta in enumerate(betas):
+            checks.real("Adam", f"betas[{index}]", beta, 0.0, below=1.0)
+        return super()._checked(settings)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+    def _update(
+        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
+        beta1, beta2 = group["betas"]
+        ops.adam_step(
+            parameter.data,
+            grad,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            group["lr"],
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            state["step"],
+        )

@@ -1,0 +1,222 @@
+"""`fit`: train a model on a data set."""
+
+# Design:
+# "The last good weights" are those of the last finished epoch (before the first: those that `fit`
+# began with): the ones whose loss was finite over a whole pass. They and the optimiser's state are
+# copied once per epoch, which costs nothing beside the epoch, and are put back when a loss or, at
+# an epoch's end, a weight is not finite. A copy before each step would be newer, but one step
+# before NaN the weights are usually ruined already. Other errors within an epoch (a sample that no
+# layer takes) put them back too; Ctrl-C does not: it keeps the steps taken so far.
+# All randomness of a run comes from its seed (random.seeded): what ran before does not matter.
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from cnnx import checks, random
+from cnnx.data import Batches, Dataset, as_dataset, batches
+from cnnx.history import History, Row
+from cnnx.inference import (
+    Metrics,
+    evaluate,
+    is_classification,
+    keep_modes,
+    predict,
+    predict_labels,
+    predict_proba,
+    resolve_metrics,
+)
+from cnnx.layers import Layer
+from cnnx.layers.place import call_backward
+from cnnx.losses import CrossEntropyLoss
+from cnnx.optim import Adam, Optimizer
+
+__all__ = [
+    "History",
+    "NotFiniteError",
+    "evaluate",
+    "fit",
+    "predict",
+    "predict_labels",
+    "predict_proba",
+]
+
+
+class NotFiniteError(FloatingPointError, ValueError):
+    """Training met a loss or weights that are inf or NaN; the last good weights are back."""
+
+
+def fit(
+    model: Layer,
+    train: Any,
+    *,
+    validation: Any = None,
+    epochs: int = 1,
+    batch_size: int = 32,
+    optimizer: Optimizer | None = None,
+    loss: Any = None,
+    seed: int | None = None,
+    shuffle: bool = True,
+    metrics: Metrics = None,
+    callbacks: Iterable[Any] = (),
+    verbose: bool = True,
+) -> History:
+    """Train a model, and return what was measured, epoch by epoch.
+
+    train, validation  Dataset or (x, y) pair
+    epochs     passes over train                  batch_size  samples per step
+    optimizer  None: Adam(lr=1e-3)                loss        None: CrossEntropyLoss()
+    seed       fixes shuffling and dropout: the same weights, data and seed give the same bits.
+               None draws from `cnnx.manual_seed`'s stream
+    metrics    as in `evaluate`; in the columns of train they are means over the batches as seen
+    callbacks  objects with ``on_epoch_end(epoch, logs)``: called after each epoch (from 1) with
+               its row of the history, a dict
+    verbose    print a line per epoch; with tqdm installed and a terminal, a bar within the epoch
+
+    A model in eval mode is switched to train mode; in a model in train mode, layers that were put
+    into eval mode stay so (batch norm with frozen statistics). All are as before afterwards.
+
+    `NotFiniteError` (a FloatingPointError and ValueError) names epoch and batch of a loss that is
+    inf or NaN; weights, statistics and optimiser are then as at the end of the last good epoch.
+    ValueError for a train set without samples, an optimiser of another model, and, before any
+    weight changes, for labels that the model has no output for. Ctrl-C leaves a usable model.
+
+    Example: ``history = cnnx.fit(model, train, validation=test, epochs=5, seed=0)``
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"fit: model is a {type(model).__name__}, expected a Layer")
+    data = as_dataset(train, "train")
+    held_out = None if validation is None else as_dataset(validation, "validation")
+    if len(data) == 0:
+        raise ValueError("fit: train has 0 samples, expected at least one")
+    epochs = checks.integer("fit", "epochs", epochs)
+    loss_fn = CrossEntropyLoss() if loss is None else loss
+    optimizer = Adam(model.parameters(), lr=1e-3) if optimizer is None else optimizer
+    listeners = list(callbacks)
+    _check_arguments(model, optimizer, loss_fn, listeners)
+    history = History()
+    stream = nullcontext() if seed is None else random.seeded(seed)
+    with stream, keep_modes(model):
+        if not model.training:
+            model.train()
+        loader = batches(data, batch_size, shuffle=shuffle, seed=seed)
+        for epoch in range(1, epochs + 1):
+            start = time.perf_counter()
+            one_pass = _Epoch(model, optimizer, loss_fn, metrics, held_out)
+            row: Row = {"epoch": epoch, **one_pass.run(loader, epoch, verbose)}
+            if held_out is not None:
+                scores = evaluate(model, held_out, loss=loss_fn, metrics=metrics)
+                row.update({f"val_{name}": value for name, value in scores.items()})
+            row["seconds"] = time.perf_counter() - start
+            history.append(row)
+            if verbose:
+                print(_line(row, epochs), flush=True)
+            for listener in listeners:
+                listener.on_epoch_end(epoch, dict(row))
+    return history
+
+
+class _Epoch:
+    """One pass over the training data, which succeeds or leaves all as it was before it."""
+
+    def __init__(
+        self,
+        model: Layer,
+        optimizer: Optimizer,
+        loss_fn: Any,
+        metrics: Metrics,
+        held_out: Dataset | None,
+    ) -> None:
+        self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
+        self.metrics, self.held_out = metrics, held_out
+        self.weights, self.state = model.state_dict(), optimizer.state_dict()
+
+    def run(self, loader: Batches, epoch: int, verbose: bool) -> Row:
+        """The means of loss and metrics over the samples."""
+        try:
+            return self._run(loader, epoch, verbose)
+        except Exception:
+            self.model.load_state_dict(self.weights)
+            self.optimizer.load_state_dict(self.state)
+            self.model.zero_grad()
+            raise
+
+    def _run(self, loader: Batches, epoch: int, verbose: bool) -> Row:
+        sums: Row = {}
+        for number, (x, y) in enumerate(_shown(loader, epoch, verbose), start=1):
+            outputs = self.model(x)
+            if epoch == number == 1:
+                for data in (loader.data, self.held_out):
+                    self._check_labels(outputs, data)
+            loss = float(self.loss_fn(outputs, y))
+            if not math.isfinite(loss):
+                raise self._not_finite(f"the loss is {loss} at epoch {epoch}, batch {number}")
+            self.optimizer.zero_grad()
+            call_backward(self.model, self.loss_fn.backward(), need_dx=False)
+            self.optimizer.step()
+            # A sum over samples, whether the loss is a mean or already a sum.
+            scale = 1 if getattr(self.loss_fn, "reduction", "mean") == "sum" else len(x)
+            _add(sums, "loss", loss * scale)
+            for name, metric in resolve_metrics(self.metrics, outputs, y).items():
+                _add(sums, name, float(metric(outputs, y)) * len(x))
+        if not all(np.isfinite(p.data).all() for p in self.model.parameters()):
+            raise self._not_finite(f"the weights are not finite after epoch {epoch}")
+        return {name: value / len(loader.data) for name, value in sums.items()}
+
+    def _not_finite(self, what: str) -> NotFiniteError:
+        return NotFiniteError(
+            f"fit: {what}: the weights from before this epoch are back. Try a smaller learning "
+            f"rate than {self.optimizer.lr:g}, and look for inf or NaN in the data"
+        )
+
+    def _check_labels(self, outputs: Any, data: Dataset | None) -> None:
+        # A wrong label in the last batch is found before the first step.
+        if (
+            data is not None
+            and isinstance(self.loss_fn, CrossEntropyLoss)
+            and is_classification(outputs, data.y)
+        ):
+            checks.labels("fit", data.y, outputs.shape[1])
+
+
+def _check_arguments(model: Layer, optimizer: Any, loss_fn: Any, callbacks: list[Any]) -> None:
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: optimizer is {optimizer!r}, expected one such as Adam(params)")
+    if isinstance(loss_fn, type) or not (callable(loss_fn) and hasattr(loss_fn, "backward")):
+        raise TypeError(f"fit: loss is {loss_fn!r}, expected one such as CrossEntropyLoss()")
+    for callback in callbacks:
+        if not callable(getattr(callback, "on_epoch_end", None)):
+            raise TypeError(f"fit: callback {callback!r} has no on_epoch_end(epoch, logs)")
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for parameter in optimizer.parameters()):
+        raise ValueError("fit: the optimizer holds no parameter of this model")
+
+
+def _shown(loader: Batches, epoch: int, verbose: bool) -> Iterator[tuple[Any, Any]]:
+    """The epoch's batches, behind a progress bar where one can be shown."""
+    run = loader.epoch(epoch - 1)
+    if verbose and sys.stderr.isatty():
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return run
+        return iter(tqdm(run, f"epoch {epoch}", len(loader), leave=False, unit="batch"))
+    return run
+
+
+def _add(sums: Row, name: str, value: float) -> None:
+    sums[name] = sums.get(name, 0.0) + value
+
+
+def _line(row: Row, epochs: int) -> str:
+    measured = "  ".join(
+        f"{name} {value:.4f}" for name, value in row.items() if name not in ("epoch", "seconds")
+    )
+    return f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  {measured}  {row['seconds']:.1f} s"

@@ -1,0 +1,31 @@
+# The extension `cnnx.backends.compiled._core`: all of csrc/*.pyx as one module.
+#
+# Design:
+# One module, because the kernel sets and the memory pool must exist once; included files, because one idea belongs in
+# one file. An op here is a `def` with the reference's signature: it takes its output from the pool and hands typed
+# memoryviews (# IN, # OUT) to a function whose name begins with an underscore, which is compiled for float and double
+# (`real`) and runs the loop over tasks. Inner functions are `cdef ... noexcept nogil`. Arguments were checked by the
+# gate; arrays are C-contiguous. A function that takes the address of an element is not called for empty arrays.
+
+cimport cython
+from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memset
+
+from kernels cimport CNNX_ACROSS, CNNX_MAX_TILE, cnnx_active, cnnx_select, cnnx_usable, cnnx_windows, kernels_for, real
+
+include "build.pyx"
+include "threads.pyx"
+include "memory.pyx"
+include "sums.pyx"
+include "gemm.pyx"
+include "convolve.pyx"
+include "conv.pyx"
+include "columns.pyx"
+include "pool.pyx"
+include "linear.pyx"
+include "norm.pyx"
+include "activation.pyx"
+include "dropout.pyx"
+include "loss.pyx"
+include "optim.pyx"

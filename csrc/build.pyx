@@ -1,0 +1,55 @@
+# What was built, and which kernel set is in use.
+
+import os
+
+from openmp cimport CNNX_OPENMP
+
+cdef extern from *:
+    """
+    #ifndef CNNX_FLAGS
+    #define CNNX_FLAGS "unknown"
+    #endif
+    """
+    const char *CNNX_FLAGS
+    const char *__VERSION__
+
+
+def usable_isas():
+    """Names of the kernel sets that this CPU can run, the best first."""
+    cdef size_t i = 0
+    names = []
+    while cnnx_usable(i) != NULL:
+        names.append(cnnx_usable(i).decode())
+        i += 1
+    return tuple(names)
+
+
+def isa():
+    """Name of the kernel set in use."""
+    return cnnx_active.name.decode()
+
+
+def set_isa(str name):
+    """Use another kernel set. Not while another thread computes."""
+    if cnnx_select(name.encode()) != 0:
+        raise ValueError(f"kernel set {name!r} cannot be used: this CPU and this build have {', '.join(usable_isas())}")
+
+
+def build_config():
+    """Kernel set, OpenMP and compiler, for show_config."""
+    return {
+        "kernel set (ISA)": isa(),
+        "usable kernel sets": ", ".join(usable_isas()),
+        "OpenMP": f"yes ({CNNX_OPENMP})" if CNNX_OPENMP else "no: built without it, all loops are serial",
+        "compiler": __VERSION__.decode(),
+        "compiler flags": CNNX_FLAGS.decode(),
+    }
+
+
+if os.environ.get("CNNX_ISA"):
+    try:
+        set_isa(os.environ["CNNX_ISA"])
+    except ValueError as error:
+        raise ValueError(f"environment variable CNNX_ISA={os.environ['CNNX_ISA']}: {error}") from None
+else:
+    cnnx_select(NULL)

@@ -1,0 +1,242 @@
+# conv2d and its gradients, on the driver of convolve.pyx.
+#
+# Design:
+# Backward-data with a stride: the pixels of dx fall into sh * sw classes by their position modulo the stride; each class
+# meets its own taps only, and is a convolution of stride 1 over dy whose pixels are every sh-th row and sw-th column.
+#
+# Backward-weight, dweight (filters x (channel, tap)) = sum over images of dy (filters x pixels) * windows transposed,
+# sums over pixels. The images are cut into a fixed number of groups, each with a sum of its own, and these are added
+# in order at the end; so nothing depends on the number of threads. A task is one group of images and a run of columns.
+
+cdef enum:
+    PIXEL_BLOCK = 256           # pixels of a backward-weight panel at a time
+    MOST_IMAGE_GROUPS = 16
+    IMAGE_GROUPS_ELEMENTS = 1 << 20     # all groups' sums together: 4 MB of floats, within the second-level caches
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups):
+    (top, bottom), (left, right) = padding
+    oh = (x.shape[2] + top + bottom - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
+    ow = (x.shape[3] + left + right - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
+    y = empty((x.shape[0], weight.shape[0], oh, ow), x)
+    if x.size:
+        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
+    else:
+        y[...] = 0 if bias is None else bias[:, None, None]
+    return y
+
+
+def _conv2d(
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    const real[::1] bias,               # IN   (oc,), or None
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
+):
+    cdef Py_ssize_t channels = weight.shape[1], kernel = weight.shape[2] * weight.shape[3]
+    cdef Py_ssize_t filters = weight.shape[0] // groups, mr = kernels_for(&x[0, 0, 0, 0]).mr, g
+    cdef Py_ssize_t panels = ceil_div(filters, mr) * mr * channels * kernel
+    cdef Py_ssize_t[:, ::1] table = tap_table(
+        [u * dilation[0] for u in range(weight.shape[2])], [v * dilation[1] for v in range(weight.shape[3])]
+    )
+    cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
+    cdef Plane plane = Plane(y.shape[2], y.shape[3], 0, y.shape[3], 1, y.shape[2] * y.shape[3])
+    cdef Block packed = take(groups * panels * sizeof(real))
+    for g in range(groups):
+        pack_filters(
+            filters, channels * kernel, &weight[g * filters, 0, 0, 0], channels * kernel, 1,
+            <real *>packed.data + g * panels,
+        )
+    convolve(
+        &taps, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>packed.data,
+        &bias[0] if bias is not None else NULL, &plane, &y[0, 0, 0, 0],
+    )
+
+
+def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
+    dx = (empty_like(x) if stride == (1, 1) and dy.size else zeros(x.shape, x)) if need_dx else None
+    dweight = zeros(weight.shape, x)
+    dbias = zeros((weight.shape[0],), x)
+    if dy.size and x.size:
+        _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
+        _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
+        if need_dx:
+            _conv2d_dx(dy, weight, stride, (padding[0][0], padding[1][0]), dilation, groups, dx)
+    elif dy.size:
+        dbias[...] = dy.sum(axis=(0, 2, 3))
+    return dx, dweight, dbias
+
+
+def _conv2d_dx(
+    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
+    const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w); where the stride is not 1, zeros before
+):
+    cdef Py_ssize_t row_class, col_class, h = dx.shape[2], w = dx.shape[3]
+    cdef Py_ssize_t channels = dy.shape[1] // groups, filters = weight.shape[1]
+    cdef Py_ssize_t[:, ::1] table, cells
+    cdef Taps taps
+    cdef Plane plane
+    cdef Block packed
+    for row_class in range(stride[0]):
+        rows = lattice(h, weight.shape[2], stride[0], padding[0], dilation[0], row_class)
+        for col_class in range(stride[1]):
+            cols = lattice(w, weight.shape[3], stride[1], padding[1], dilation[1], col_class)
+            if not (rows.count and cols.count and rows.taps and cols.taps):
+                continue
+            top, left = min(rows.offsets), min(cols.offsets)
+            table = tap_table([u - top for u in rows.offsets], [v - left for v in cols.offsets])
+            cells = tap_table(rows.taps, cols.taps)
+            taps = window_taps(dy.shape[2], dy.shape[3], (1, 1), (top, left), table)
+            plane = Plane(rows.count, cols.count, rows.first * w + cols.first, stride[0] * w, stride[1], h * w)
+            packed = pack_transposed_filters(weight, cells, groups)
+            convolve(
+                &taps, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>packed.data,
+                <const real *>NULL, &plane, &dx[0, 0, 0, 0],
+            )
+
+
+class Lattice:
+    """The pixels of dx, along one axis, at one position modulo the stride, and the taps that reach them."""
+
+    def __init__(self, first, count, taps, offsets):
+        self.first = first          # the first pixel
+        self.count = count          # how many there are, a stride apart
+        self.taps = taps            # which kernel positions reach them
+        self.offsets = offsets      # and from which dy, counted from the first pixel's
+
+
+def lattice(size, kernel, stride, padding, dilation, position):
+    """Pixel p has p + padding = stride*a + position; tap u comes from dy at a + (position - u*dilation) / stride."""
+    first_a = max(0, -((position - padding) // stride))
+    first = stride * first_a + position - padding
+    count = max(0, -((first - size) // stride))
+    taps = [u for u in range(kernel) if (position - u * dilation) % stride == 0]
+    return Lattice(first, count, taps, [first_a + (position - u * dilation) // stride for u in taps])
+
+
+cdef Block pack_transposed_filters(const real[:, :, :, ::1] weight, Py_ssize_t[:, ::1] cells, Py_ssize_t groups):
+    """Weights at some kernel cells as backward-data reads them: rows are channels of x, columns (filter, cell)."""
+    cdef Py_ssize_t filters = weight.shape[0] // groups, channels = weight.shape[1], taps = cells.shape[1]
+    cdef Py_ssize_t mr = kernels_for(&weight[0, 0, 0, 0]).mr, padded = ceil_div(channels, mr) * mr, k = filters * taps
+    cdef Py_ssize_t kernel = weight.shape[2] * weight.shape[3], g, panel, f, t
+    cdef Block packed = take(groups * padded * k * sizeof(real))
+    cdef real *panels = <real *>packed.data
+    with nogil:
+        for g in range(groups):
+            for panel in range(padded // mr):
+                for f in range(filters):
+                    for t in range(taps):
+                        kernels_for(panels).pack(
+                            min(mr, channels - panel * mr), 1,
+                            &weight[g * filters + f, panel * mr, cells[0, t], cells[1, t]], kernel, 0, mr,
+                            panels + (g * padded + panel * mr) * k + (f * taps + t) * mr,
+                        )
+    return packed
+
+
+def _conv2d_dweight(
+    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] dweight,         # OUT  (oc, c / groups, kh, kw)
+):
+    cdef Py_ssize_t mr = kernels_for(&x[0, 0, 0, 0]).mr, nr = kernels_for(&x[0, 0, 0, 0]).nr, task
+    cdef Py_ssize_t filters = dweight.shape[0] // groups, channels = dweight.shape[1]
+    cdef Py_ssize_t columns = channels * dweight.shape[2] * dweight.shape[3]
+    cdef Py_ssize_t padded = ceil_div(filters, mr) * mr, panels = ceil_div(columns, nr), sums = padded * panels * nr
+    cdef Py_ssize_t image_groups = max(1, min(x.shape[0], MOST_IMAGE_GROUPS, IMAGE_GROUPS_ELEMENTS // (groups * sums)))
+    cdef Py_ssize_t runs = min(panels, max(1, MOST_IMAGE_GROUPS // (image_groups * groups)))
+    cdef Py_ssize_t[:, ::1] table = tap_table(
+        [u * dilation[0] for u in range(dweight.shape[2])], [v * dilation[1] for v in range(dweight.shape[3])]
+    )
+    cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
+    cdef Block offsets = take(taps.count * sizeof(Py_ssize_t))
+    cdef Band band = make_band(&taps, dy.shape[2], dy.shape[3], <Py_ssize_t *>offsets.data)
+    cdef Py_ssize_t per_thread = (padded + nr) * PIXEL_BLOCK + nr + channels * band.plane + nr
+
+    cdef int threads = threads_for(
+        GEMM_NANOSECONDS * dy.shape[0] * dy.shape[1] * dy.shape[2] * dy.shape[3] * panels * nr
+    )
+    cdef Block sums_block = take(image_groups * groups * sums * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *group_sums = <real *>sums_block.data
+    cdef real *panel = <real *>scratch.data
+    memset(group_sums, 0, image_groups * groups * sums * sizeof(real))
+    for task in prange(groups * image_groups * runs, nogil=True, schedule="static", num_threads=threads):
+        dweight_task(
+            &taps, &band, dy, x, groups, image_groups, runs, task, group_sums,
+            panel + omp_get_thread_num() * per_thread,
+        )
+    for task in prange(dweight.shape[0], nogil=True, schedule="static", num_threads=threads):
+        add_group_sums(
+            image_groups, groups * sums, columns,
+            group_sums + task // filters * sums + task % filters * panels * nr, &dweight[task, 0, 0, 0],
+        )
+
+
+cdef void dweight_task(
+    const Taps *taps,
+    const Band *band,
+    const real[:, :, :, ::1] dy,
+    const real[:, :, :, ::1] x,
+    Py_ssize_t groups,
+    Py_ssize_t image_groups,
+    Py_ssize_t runs,
+    Py_ssize_t task,
+    real *group_sums,           # OUT  += (image_groups, groups, padded filters, padded columns)
+    real *dy_panel,             # scratch: PIXEL_BLOCK x (padded filters + nr), the staged channels, and room for packing
+) noexcept nogil:
+    """One run of columns, of one convolution group, over one group of images."""
+    cdef Py_ssize_t mr = kernels_for(dy_panel).mr, nr = kernels_for(dy_panel).nr
+    cdef Py_ssize_t filters = dy.shape[1] // groups, channels = x.shape[1] // groups, ow = dy.shape[3]
+    cdef Py_ssize_t padded = ceil_div(filters, mr) * mr, columns = channels * taps.count, panels = ceil_div(columns, nr)
+    cdef Py_ssize_t run = task % runs, g = task // runs % groups, image_group = task // runs // groups
+    cdef Py_ssize_t first_panel = panels * run // runs, last_panel = panels * (run + 1) // runs
+    cdef Py_ssize_t first_channel = first_panel * nr // taps.count
+    cdef Py_ssize_t last_channel = min(channels, ceil_div(last_panel * nr, taps.count))
+    cdef Py_ssize_t image, band_number, row, pixels, block, pixel, count, panel, dy_part
+    cdef real *x_panel = dy_panel + padded * PIXEL_BLOCK
+    cdef real *staged = x_panel + nr * PIXEL_BLOCK + nr
+    group_sums += (image_group * groups + g) * padded * panels * nr
+    for image in range(x.shape[0] * image_group // image_groups, x.shape[0] * (image_group + 1) // image_groups):
+        for band_number in range(band.count):
+            row = band_number * band.rows
+            pixels = min(band.rows, dy.shape[2] - row) * ow
+            stage(
+                taps, band, last_channel - first_channel, row, &x[image, g * channels + first_channel, 0, 0], staged
+            )
+            for block in range(ceil_div(pixels, PIXEL_BLOCK)):
+                pixel = block * PIXEL_BLOCK
+                count = min(<Py_ssize_t>PIXEL_BLOCK, pixels - pixel)
+                pack_filters(
+                    filters, count, &dy[image, g * filters, row, 0] + pixel, dy.shape[2] * ow, 1, dy_panel
+                )
+                for panel in range(first_panel, last_panel):
+                    kernels_for(dy_panel).pack_windows_transposed(
+                        &band.windows, panel * nr - first_channel * taps.count, min(nr, columns - panel * nr),
+                        pixel, count, staged, x_panel,
+                    )
+                    for dy_part in range(padded // mr):
+                        kernels_for(dy_panel).gemm(
+                            count, dy_panel + dy_part * mr * count, x_panel,
+                            group_sums + (dy_part * mr * panels + panel) * nr, panels * nr,
+                        )
+
+
+cdef void add_group_sums(
+    Py_ssize_t image_groups, Py_ssize_t step, Py_ssize_t n, const real *group_sums, real *total
+) noexcept nogil:
+    cdef Py_ssize_t g
+    for g in range(image_groups):
+        kernels_for(total).add(n, group_sums + g * step, total)

@@ -1,0 +1,48 @@
+# Dropout: the mask is a function of (seed, call, index), so a task is any piece of the flat array. The formula is in
+# backends/reference/dropout.py.
+
+from libc.stdint cimport uint64_t
+
+cdef enum:
+    PIECE_BITS = 14             # a task is 2^14 elements: pieces never straddle a block of 2^32, which has one key
+
+
+def dropout(x, p, seed, call):
+    y = empty_like(x)
+    if x.size:
+        _dropout(x.reshape(-1), p, seed, call, y.reshape(-1))
+    return y
+
+
+def dropout_backward(dy, p, seed, call):
+    return dropout(dy, p, seed, call)
+
+
+def _dropout(const real[::1] x, double p, uint64_t seed, uint64_t call, real[::1] y):
+    cdef Py_ssize_t n = x.shape[0], task, tasks = ((n - 1) >> PIECE_BITS) + 1
+    if p == 1:
+        y[:] = 0
+        return
+    cdef int threads = threads_for(0.7 * n)
+    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
+        dropout_task(
+            min(<Py_ssize_t>1 << PIECE_BITS, n - (task << PIECE_BITS)), <uint64_t>task << PIECE_BITS, p, seed, call,
+            &x[task << PIECE_BITS], &y[task << PIECE_BITS],
+        )
+
+
+cdef void dropout_task(
+    Py_ssize_t n, uint64_t first, double p, uint64_t seed, uint64_t call, const real *x, real *y
+) noexcept nogil:
+    cdef uint64_t block = first >> 32
+    cdef uint64_t key = splitmix64(splitmix64(seed) + call + <uint64_t>0x9E3779B97F4A7C15 * block)
+    kernels_for(x).dropout(
+        n, <uint32_t>first, <uint32_t>key, <uint32_t>(key >> 32), <uint32_t>(p * 4294967296.0), <real>(1 / (1 - p)), x, y
+    )
+
+
+cdef uint64_t splitmix64(uint64_t z) noexcept nogil:
+    z += <uint64_t>0x9E3779B97F4A7C15
+    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
+    return z ^ (z >> 31)

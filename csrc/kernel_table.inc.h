@@ -1,0 +1,98 @@
+/* The micro-kernels for one type, REAL, and the contract of each. Included by kernels.h once per type.
+
+   n counts elements and may be 0, unless it is said. A kernel reads and writes nothing outside the arrays it names; an
+   array needs no alignment unless it is said, and the result does not depend on it. Where the output may be one of the
+   inputs, it is the same array from the same element on. NaN behaves as in the reference backend.
+*/
+typedef struct {
+    /* --- matrix product: gemm.inc.c, pack.inc.c --- */
+    ptrdiff_t mr, nr; /* rows and columns of the register tile; mr * nr <= CNNX_MAX_TILE */
+
+    /* One register tile: c[i*ldc + j] += sum over p < k of a[p*mr + i] * b[p*nr + j], i < mr, j < nr.
+       The sum over p, in order, is made first, then added to c. */
+    void (*gemm)(ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t ldc);
+
+    /* A panel from any matrix: panel[p*width + i] = a[i*row_stride + p*col_stride], i < rows, p < k; 0 for i from
+       rows to width. */
+    void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
+                 ptrdiff_t width, REAL *panel);
+
+    /* A panel of windows, channels outermost: panel[(c*taps + t)*nr + q] = tap t of pixel first + q in channel c,
+       q < count <= nr, c < channels; for q from count to nr something. Reads up to nr elements beyond the last pixel,
+       and writes up to nr beyond the panel. */
+    void (*pack_windows)(const cnnx_windows *windows, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t count,
+                         const REAL *x, REAL *panel);
+
+    /* The same windows with pixels outermost: panel[q*nr + s] = tap t of pixel first + q in channel c, where
+       c*taps + t = column + s; s < columns, q < count; for s from columns to nr something. Reads and writes up to nr
+       elements beyond, as pack_windows does. */
+    void (*pack_windows_transposed)(const cnnx_windows *windows, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t first,
+                                    ptrdiff_t count, const REAL *x, REAL *panel);
+
+    /* --- one row, element by element: rows.inc.c; the output may be an input --- */
+    void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);
+    void (*relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    void (*leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y);
+    void (*leaky_relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx);
+    void (*sigmoid_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    void (*tanh_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    /* y[i] = (x[i] - center) * scale + shift */
+    void (*affine)(ptrdiff_t n, const REAL *x, REAL center, REAL scale, REAL shift, REAL *y);
+    /* z[i] = x[i] * a + (y[i] - center) * b + shift */
+    void (*blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL center, REAL b, REAL shift, REAL *z);
+    /* y[i] += x[i] */
+    void (*add)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* z[i] = (x[i] - y[i]) * scale */
+    void (*scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, REAL scale, REAL *z);
+    /* y[i] = x[i] * scale where hash(first + i) >= threshold, else 0: see reference/dropout.py; first + n <= 2^32 */
+    void (*dropout)(ptrdiff_t n, uint32_t first, uint32_t low, uint32_t high, uint32_t threshold, REAL scale,
+                    const REAL *x, REAL *y);
+
+    /* --- sums over one row, in vector lanes --- */
+    double (*sum)(ptrdiff_t n, const REAL *x);
+    /* sums of x[i] - center, and of its square */
+    void (*moments)(ptrdiff_t n, const REAL *x, REAL center, double *sum, double *squares);
+    /* sums of y[i], and of y[i] * (x[i] - center) */
+    void (*comoments)(ptrdiff_t n, const REAL *x, REAL center, const REAL *y, double *sum, double *products);
+    /* sum of (x[i] - y[i])^2 */
+    double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
+    double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);
+
+    /* --- exponentials, one row: exponential.inc.c; the output may be an input --- */
+    void (*sigmoid)(ptrdiff_t n, const REAL *x, REAL *y);
+    void (*tanh)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* n > 0 for these */
+    void (*softmax)(ptrdiff_t n, const REAL *x, REAL *y);
+    void (*softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    void (*log_softmax)(ptrdiff_t n, const REAL *x, REAL *y);
+    void (*log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. */
+    void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
+    void (*softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y, REAL *dx);
+    void (*log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
+    void (*log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
+                                        REAL *dx);
+
+    /* --- one output row of a pool: pool.inc.c --- */
+    /* Window j < ow covers rows 0 ... kh - 1 of x, which are w apart, and of the columns j*stride - left ... + kw - 1
+       those from 0 to w - 1: at least one. code is what argmax says for the first row and the window's column 0.
+       argmax goes to narrow, or, where that is NULL, to wide. */
+    void (*max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
+                         const REAL *x, int32_t code, REAL *y, uint8_t *narrow, int32_t *wide);
+    /* y[j] = share[j] * sum over the same window */
+    void (*avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
+                         const REAL *x, const REAL *share, REAL *y);
+
+    /* --- optimiser steps over n elements, in place: optim.inc.c; formulas in reference/optim.py --- */
+    /* velocity NULL: no momentum */
+    void (*sgd)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity, REAL lr, REAL momentum, REAL weight_decay,
+                int nesterov);
+    /* grad_avg NULL: not centered; velocity NULL: no momentum */
+    void (*rmsprop)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *square_avg, REAL *grad_avg, REAL *velocity,
+                    REAL lr, REAL alpha, REAL one_minus_alpha, REAL eps, REAL weight_decay, REAL momentum);
+    void (*adagrad)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *sum_sq, REAL lr, REAL eps, REAL weight_decay);
+    /* step_size = lr / (1 - beta1^step), root_correction = sqrt(1 - beta2^step) */
+    void (*adam)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *exp_avg, REAL *exp_avg_sq, REAL step_size,
+                 REAL one_minus_beta1, REAL beta2, REAL one_minus_beta2, REAL eps, REAL weight_decay,
+                 REAL root_correction);
+} CNNX_KERNEL_TABLE;

@@ -1,0 +1,58 @@
+/* The kernel sets: every micro-kernel, once per instruction set (ISA) and once per type.
+
+   Design:
+   One template (micro/kernel_set.inc.c) makes all functions of one ISA, for float and for double. One short file per
+   ISA (isa/...) includes it and is compiled with that ISA's flags. select.c picks the best set for the CPU, once.
+   Cython reaches the functions through kernels.pxd and nothing else. The functions and their contracts are listed in
+   kernel_table.inc.h.
+*/
+#ifndef CNNX_KERNELS_H
+#define CNNX_KERNELS_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* The largest register tile of any set: the size of a buffer that holds one. */
+#define CNNX_MAX_TILE (16 * 32)
+
+/* Vectors or windows that a kernel takes side by side. */
+#define CNNX_ACROSS 64
+
+/* Windows on images that lie in a buffer with enough border around them, so that no window leaves it: pixel p is window
+   (i, j) = (p / ow, p % ow), and its tap t in channel c is x[c*plane + i*row_step + j*col_step + offsets[t]]. */
+typedef struct {
+    ptrdiff_t ow, row_step, col_step, plane, taps;
+    const ptrdiff_t *offsets;
+} cnnx_windows;
+
+#define REAL float
+#define CNNX_KERNEL_TABLE cnnx_kernels_f32
+#include "kernel_table.inc.h"
+#undef REAL
+#undef CNNX_KERNEL_TABLE
+
+#define REAL double
+#define CNNX_KERNEL_TABLE cnnx_kernels_f64
+#include "kernel_table.inc.h"
+#undef REAL
+#undef CNNX_KERNEL_TABLE
+
+typedef struct {
+    const char *name;
+    const cnnx_kernels_f32 *f32;
+    const cnnx_kernels_f64 *f64;
+} cnnx_kernel_set;
+
+/* The set in use. Set once at import by cnnx_select, before any kernel runs. */
+extern const cnnx_kernel_set *cnnx_active;
+
+/* The active table for the type that x points to. */
+#define kernels_for(x)                                                                                                 \
+    _Generic(*(x), float: cnnx_active->f32, const float: cnnx_active->f32, double: cnnx_active->f64,                   \
+             const double: cnnx_active->f64)
+
+/* Make the named set the active one, or, with NULL, the best that this CPU can run. 0, or -1 if it cannot run it. */
+int cnnx_select(const char *name);
+
+/* Name of the i-th set that this CPU can run, the best first; NULL beyond the last. */
+const char *cnnx_usable(size_t i);
+#endif

@@ -1,0 +1,99 @@
+"""The only door from Cython to C.
+
+# Design:
+# kernels_for(x) is a macro (kernels.h) that picks the table for x's type, float or double, at C compile time. So one
+# list stands here for both: its `void *` is REAL * in C, and its `double` is REAL, and the C compiler checks the types
+# of every call (a wrong pointer does not compile: -Werror=incompatible-pointer-types). The contracts are in
+# kernel_table.inc.h.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint32_t
+
+ctypedef fused real:
+    float
+    double
+
+cdef extern from "kernels.h" nogil:
+    enum: CNNX_MAX_TILE, CNNX_ACROSS
+
+    ctypedef struct cnnx_windows:
+        Py_ssize_t ow, row_step, col_step, plane, taps
+        const Py_ssize_t *offsets
+
+    ctypedef struct kernel_table:
+        Py_ssize_t mr, nr
+        void (*gemm)(Py_ssize_t k, const void *a, const void *b, void *c,
+            Py_ssize_t ldc) noexcept nogil
+        void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
+            Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
+        void (*pack_windows)(const cnnx_windows *windows, Py_ssize_t channels, Py_ssize_t first,
+            Py_ssize_t count, const void *x, void *panel) noexcept nogil
+        void (*pack_windows_transposed)(const cnnx_windows *windows, Py_ssize_t column,
+            Py_ssize_t columns, Py_ssize_t first, Py_ssize_t count, const void *x,
+            void *panel) noexcept nogil
+        void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
+        void (*leaky_relu)(Py_ssize_t n, const void *x, double slope, void *y) noexcept nogil
+        void (*leaky_relu_backward)(Py_ssize_t n, const void *dy, const void *x, double slope,
+            void *dx) noexcept nogil
+        void (*sigmoid_backward)(Py_ssize_t n, const void *dy, const void *y,
+            void *dx) noexcept nogil
+        void (*tanh_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
+        void (*affine)(Py_ssize_t n, const void *x, double center, double scale, double shift,
+            void *y) noexcept nogil
+        void (*blend)(Py_ssize_t n, const void *x, double a, const void *y, double center,
+            double b, double shift, void *z) noexcept nogil
+        void (*add)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*scaled_difference)(Py_ssize_t n, const void *x, const void *y, double scale,
+            void *z) noexcept nogil
+        void (*dropout)(Py_ssize_t n, uint32_t first, uint32_t low, uint32_t high,
+            uint32_t threshold, double scale, const void *x, void *y) noexcept nogil
+        double (*sum)(Py_ssize_t n, const void *x) noexcept nogil
+        void (*moments)(Py_ssize_t n, const void *x, double center, double *sum,
+            double *squares) noexcept nogil
+        void (*comoments)(Py_ssize_t n, const void *x, double center, const void *y, double *sum,
+            double *products) noexcept nogil
+        double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
+        double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
+        void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*softmax_backward)(Py_ssize_t n, const void *dy, const void *y,
+            void *dx) noexcept nogil
+        void (*log_softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*log_softmax_backward)(Py_ssize_t n, const void *dy, const void *y,
+            void *dx) noexcept nogil
+        void (*softmax_across)(
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y) noexcept nogil
+        void (*softmax_backward_across)(
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *dy, const void *y,
+            void *dx) noexcept nogil
+        void (*log_softmax_across)(
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y) noexcept nogil
+        void (*log_softmax_backward_across)(
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *dy, const void *y,
+            void *dx) noexcept nogil
+        void (*max_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
+            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, void *y, uint8_t *narrow,
+            int32_t *wide) noexcept nogil
+        void (*avg_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
+            Py_ssize_t left, Py_ssize_t w, const void *x, const void *share, void *y) noexcept nogil
+        void (*sgd)(Py_ssize_t n, void *param, const void *grad, void *velocity, double lr,
+            double momentum, double weight_decay, int nesterov) noexcept nogil
+        void (*rmsprop)(Py_ssize_t n, void *param, const void *grad, void *square_avg,
+            void *grad_avg, void *velocity, double lr, double alpha, double one_minus_alpha,
+            double eps, double weight_decay, double momentum) noexcept nogil
+        void (*adagrad)(Py_ssize_t n, void *param, const void *grad, void *sum_sq, double lr,
+            double eps, double weight_decay) noexcept nogil
+        void (*adam)(Py_ssize_t n, void *param, const void *grad, void *exp_avg, void *exp_avg_sq,
+            double step_size, double one_minus_beta1, double beta2, double one_minus_beta2,
+            double eps, double weight_decay, double root_correction) noexcept nogil
+
+    const kernel_table *kernels_for(const void *x)
+
+    ctypedef struct cnnx_kernel_set:
+        const char *name
+
+    const cnnx_kernel_set *cnnx_active
+    int cnnx_select(const char *name)
+    const char *cnnx_usable(size_t i)

@@ -1,0 +1,55 @@
+/* All kernels for one type. vec.h gives the vector of REAL; each file below holds one family. */
+#include "vec.h"
+
+#include "gemm.inc.c"
+#include "pack.inc.c"
+#include "rows.inc.c"
+#include "sums.inc.c"
+#include "exponential.inc.c"
+#include "pool.inc.c"
+#include "optim.inc.c"
+
+static const NAME(cnnx_kernels) NAME(table) = {
+    .mr = TILE_ROWS,
+    .nr = TILE_VECTORS * VL,
+    .gemm = NAME(gemm),
+    .pack = NAME(pack),
+    .pack_windows = NAME(pack_windows),
+    .pack_windows_transposed = NAME(pack_windows_transposed),
+    .relu = NAME(relu),
+    .relu_backward = NAME(relu_backward),
+    .leaky_relu = NAME(leaky_relu),
+    .leaky_relu_backward = NAME(leaky_relu_backward),
+    .sigmoid_backward = NAME(sigmoid_backward),
+    .tanh_backward = NAME(tanh_backward),
+    .affine = NAME(affine),
+    .blend = NAME(blend),
+    .add = NAME(add),
+    .scaled_difference = NAME(scaled_difference),
+    .dropout = NAME(dropout),
+    .sum = NAME(sum),
+    .moments = NAME(moments),
+    .comoments = NAME(comoments),
+    .squared_distance = NAME(squared_distance),
+    .dot = NAME(dot),
+    .sigmoid = NAME(sigmoid),
+    .tanh = NAME(tanh),
+    .softmax = NAME(softmax),
+    .softmax_backward = NAME(softmax_backward),
+    .log_softmax = NAME(log_softmax),
+    .log_softmax_backward = NAME(log_softmax_backward),
+    .softmax_across = NAME(softmax_across),
+    .softmax_backward_across = NAME(softmax_backward_across),
+    .log_softmax_across = NAME(log_softmax_across),
+    .log_softmax_backward_across = NAME(log_softmax_backward_across),
+    .max_pool_row = NAME(max_pool_row),
+    .avg_pool_row = NAME(avg_pool_row),
+    .sgd = NAME(sgd),
+    .rmsprop = NAME(rmsprop),
+    .adagrad = NAME(adagrad),
+    .adam = NAME(adam),
+};
+
+#undef VEC
+#undef IVEC
+#undef VL

@@ -1,0 +1,56 @@
+/* One row, element by element. Plain loops: the compiler makes vectors of them. */
+
+static void NAME(relu)(ptrdiff_t n, const REAL *x, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] <= 0 ? 0 : x[i]; /* this way round NaN stays NaN */
+}
+
+static void NAME(relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
+}
+
+static void NAME(leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i];
+}
+
+static void NAME(leaky_relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
+}
+
+static void NAME(sigmoid_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
+}
+
+static void NAME(tanh_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = dy[i] * (1 - y[i] * y[i]);
+}
+
+static void NAME(affine)(ptrdiff_t n, const REAL *x, REAL center, REAL scale, REAL shift, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = (x[i] - center) * scale + shift;
+}
+
+static void NAME(blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL center, REAL b, REAL shift, REAL *z) {
+    for (ptrdiff_t i = 0; i < n; i++) z[i] = x[i] * a + ((y[i] - center) * b + shift);
+}
+
+static void NAME(add)(ptrdiff_t n, const REAL *x, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void NAME(scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, REAL scale, REAL *z) {
+    for (ptrdiff_t i = 0; i < n; i++) z[i] = (x[i] - y[i]) * scale;
+}
+
+/* MurmurHash3's finaliser (A. Appleby). */
+static inline uint32_t NAME(fmix32)(uint32_t h) {
+    h = (h ^ h >> 16) * 0x85EBCA6Bu;
+    h = (h ^ h >> 13) * 0xC2B2AE35u;
+    return h ^ h >> 16;
+}
+
+static void NAME(dropout)(ptrdiff_t n, uint32_t first, uint32_t low, uint32_t high, uint32_t threshold, REAL scale,
+                          const REAL *x, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t hash = NAME(fmix32)(NAME(fmix32)((first + (uint32_t)i) ^ low) + high);
+        y[i] = hash >= threshold ? x[i] * scale : 0;
+    }
+}

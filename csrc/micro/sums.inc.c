@@ -1,0 +1,84 @@
+/* Sums over one row: four vectors of partial sums, then their lanes, in double. */
+
+enum { NAME(PARTS) = 4 };
+#define STEP (NAME(PARTS) * VL)
+
+/* The n elements from p on as a vector; where fewer than VL are left, `rest` fills it up. */
+static inline VEC NAME(load_some)(const REAL *p, ptrdiff_t n, REAL rest) {
+    return n >= VL ? NAME(load)(p) : NAME(load_part)(p, n, rest);
+}
+
+static inline double NAME(sum_of_parts)(const VEC *parts) {
+    return NAME(sum_of_lanes)((parts[0] + parts[1]) + (parts[2] + parts[3]));
+}
+
+static double NAME(sum)(ptrdiff_t n, const REAL *x) {
+    VEC sums[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) sums[s] += NAME(load)(x + i + s * VL);
+    for (; i < n; i += VL) sums[0] += NAME(load_some)(x + i, n - i, 0);
+    return NAME(sum_of_parts)(sums);
+}
+
+static void NAME(moments)(ptrdiff_t n, const REAL *x, REAL center, double *sum, double *squares) {
+    VEC sums[NAME(PARTS)] = {0}, square_sums[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) {
+            VEC d = NAME(load)(x + i + s * VL) - center;
+            sums[s] += d;
+            square_sums[s] += d * d;
+        }
+    for (; i < n; i += VL) {
+        VEC d = NAME(load_some)(x + i, n - i, center) - center;
+        sums[0] += d;
+        square_sums[0] += d * d;
+    }
+    *sum = NAME(sum_of_parts)(sums);
+    *squares = NAME(sum_of_parts)(square_sums);
+}
+
+static void NAME(comoments)(ptrdiff_t n, const REAL *x, REAL center, const REAL *y, double *sum, double *products) {
+    VEC sums[NAME(PARTS)] = {0}, product_sums[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) {
+            VEC v = NAME(load)(y + i + s * VL);
+            sums[s] += v;
+            product_sums[s] += v * (NAME(load)(x + i + s * VL) - center);
+        }
+    for (; i < n; i += VL) {
+        VEC v = NAME(load_some)(y + i, n - i, 0);
+        sums[0] += v;
+        product_sums[0] += v * (NAME(load_some)(x + i, n - i, center) - center);
+    }
+    *sum = NAME(sum_of_parts)(sums);
+    *products = NAME(sum_of_parts)(product_sums);
+}
+
+static double NAME(squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y) {
+    VEC sums[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) {
+            VEC d = NAME(load)(x + i + s * VL) - NAME(load)(y + i + s * VL);
+            sums[s] += d * d;
+        }
+    for (; i < n; i += VL) {
+        VEC d = NAME(load_some)(x + i, n - i, 0) - NAME(load_some)(y + i, n - i, 0);
+        sums[0] += d * d;
+    }
+    return NAME(sum_of_parts)(sums);
+}
+
+static double NAME(dot)(ptrdiff_t n, const REAL *x, const REAL *y) {
+    VEC sums[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) sums[s] += NAME(load)(x + i + s * VL) * NAME(load)(y + i + s * VL);
+    for (; i < n; i += VL) sums[0] += NAME(load_some)(x + i, n - i, 0) * NAME(load_some)(y + i, n - i, 0);
+    return NAME(sum_of_parts)(sums);
+}
+
+#undef STEP

@@ -1,0 +1,30 @@
+/* A vector of REAL on the compiler's vector extension, and the little that it lacks. Included once per type. */
+
+/* Unaligned and may_alias: a vector may be loaded from any address in an array of REAL. */
+typedef REAL NAME(vec) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INT NAME(ivec) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+#define VEC NAME(vec)
+#define IVEC NAME(ivec)
+#define VL ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+
+static inline VEC NAME(splat)(REAL value) { return value - (VEC){0}; }
+
+static inline VEC NAME(load)(const REAL *p) { return *(const VEC *)p; }
+static inline void NAME(store)(REAL *p, VEC v) { *(VEC *)p = v; }
+
+/* The first n elements of a row's end, n < VL; the others are `rest`. */
+static inline VEC NAME(load_part)(const REAL *p, ptrdiff_t n, REAL rest) {
+    VEC v = NAME(splat)(rest);
+    memcpy(&v, p, n * sizeof(REAL));
+    return v;
+}
+static inline void NAME(store_part)(REAL *p, VEC v, ptrdiff_t n) { memcpy(p, &v, n * sizeof(REAL)); }
+
+/* mask ? a : b, lane by lane; C has no ?: for vectors. A comparison of vectors gives the mask: -1 or 0. */
+static inline VEC NAME(select)(IVEC mask, VEC a, VEC b) { return (VEC)((mask & (IVEC)a) | (~mask & (IVEC)b)); }
+
+static inline double NAME(sum_of_lanes)(VEC v) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < VL; i++) sum += v[i];
+    return sum;
+}

@@ -1,0 +1,18 @@
+"""The only door to OpenMP: the three calls that are needed, or, in a build without it, what they mean serially."""
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define CNNX_OPENMP _OPENMP
+    #else
+    #define CNNX_OPENMP 0
+    static int omp_get_max_threads(void) { return 1; }
+    static int omp_get_thread_num(void) { return 0; }
+    static void omp_set_num_threads(int n) { (void)n; }
+    #endif
+    """
+    enum: CNNX_OPENMP
+    int omp_get_max_threads() noexcept nogil
+    int omp_get_thread_num() noexcept nogil
+    void omp_set_num_threads(int n) noexcept nogil

@@ -1,0 +1,237 @@
+# Pooling.
+#
+# Design:
+# A task is one plane (image, channel): planes are independent, so nothing depends on the number of threads. Windows are
+# clipped to the image instead of padding it. argmax is uint8 while kh*kw <= 256: a quarter of int32's traffic.
+
+
+def max_pool2d(x, kernel, stride, padding):
+    oh, ow = _pooled(x.shape, kernel, stride, padding)
+    y = empty((x.shape[0], x.shape[1], oh, ow), x)
+    narrow = kernel[0] * kernel[1] <= 256
+    argmax = new_array(y.shape, np.dtype(np.uint8 if narrow else np.int32))
+    if y.size:
+        flat = argmax.reshape(-1)
+        _max_pool2d(
+            x, kernel, stride, (padding[0][0], padding[1][0]), y, flat if narrow else None, None if narrow else flat
+        )
+    return y, argmax
+
+
+def _pooled(x_shape, kernel, stride, padding):
+    """Rows and columns of the result."""
+    return tuple(
+        (x_shape[2 + axis] + sum(padding[axis]) - kernel[axis]) // stride[axis] + 1 for axis in range(2)
+    )
+
+
+def _max_pool2d(
+    const real[:, :, :, ::1] x,     # IN   (n, c, h, w)
+    kernel,
+    stride,
+    padding,                        # (top, left)
+    real[:, :, :, ::1] y,           # OUT  (n, c, oh, ow)
+    uint8_t[::1] narrow,            # OUT  as y, or None
+    int32_t[::1] wide,              # OUT  the other one
+):
+    cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], plane
+    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
+    cdef const real *x0 = &x[0, 0, 0, 0]
+    cdef real *y0 = &y[0, 0, 0, 0]
+    cdef uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
+    cdef int32_t *wide0 = &wide[0] if wide is not None else NULL
+    cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
+    for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
+        max_pool_plane(
+            h, w, oh, ow, kh, kw, sh, sw, top, left, x0 + plane * h * w, y0 + plane * oh * ow,
+            narrow0 + plane * oh * ow if narrow0 != NULL else NULL, wide0 + plane * oh * ow if wide0 != NULL else NULL,
+        )
+
+
+cdef void max_pool_plane(
+    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
+    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
+    const real *x, real *y, uint8_t *narrow, int32_t *wide,
+) noexcept nogil:
+    cdef Py_ssize_t i, row, first, last
+    for i in range(oh):
+        row = i * sh - top
+        first, last = max(0, -row), min(kh, h - row)
+        kernels_for(x).max_pool_row(
+            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), y + i * ow,
+            narrow + i * ow if narrow != NULL else NULL, wide + i * ow if wide != NULL else NULL,
+        )
+
+
+def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+    dx = zeros(x_shape, dy)
+    if dy.size:
+        _max_pool2d_backward(dy, argmax.reshape(-1), kernel, stride, (padding[0][0], padding[1][0]), dx)
+    return dx
+
+
+ctypedef fused code:
+    uint8_t
+    int32_t
+
+
+def _max_pool2d_backward(
+    const real[:, :, :, ::1] dy,    # IN   (n, c, oh, ow)
+    const code[::1] argmax,         # IN   as dy
+    kernel,
+    stride,
+    padding,                        # (top, left)
+    real[:, :, :, ::1] dx,          # OUT  += (n, c, h, w)
+):
+    cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
+    cdef Py_ssize_t kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
+    cdef int threads = threads_for(dx.shape[0] * dx.shape[1] * oh * ow)
+    for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
+        scatter_maxima(
+            h, w, oh, ow, kw, sh, sw, top, left,
+            &dy[0, 0, 0, 0] + plane * oh * ow, &argmax[plane * oh * ow], &dx[0, 0, 0, 0] + plane * h * w,
+        )
+
+
+cdef void scatter_maxima(
+    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kw,
+    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
+    const real *dy, const code *argmax, real *dx,
+) noexcept nogil:
+    cdef Py_ssize_t i, j, row, col
+    for i in range(oh):
+        for j in range(ow):
+            row = i * sh - top + argmax[i * ow + j] // kw
+            col = j * sw - left + argmax[i * ow + j] % kw
+            # Our own argmax is always a pixel; one from elsewhere may point into the padding, which has no gradient.
+            if 0 <= row < h and 0 <= col < w:
+                dx[row * w + col] += dy[i * ow + j]
+
+
+def avg_pool2d(x, kernel, stride, padding, counted):
+    oh, ow = _pooled(x.shape, kernel, stride, padding)
+    y = empty((x.shape[0], x.shape[1], oh, ow), x)
+    if y.size:
+        shares = _shares(x.shape, kernel, stride, padding, counted, oh, ow).astype(x.dtype)
+        _avg_pool2d(x, kernel, stride, (padding[0][0], padding[1][0]), shares, y)
+    return y
+
+
+def _shares(x_shape, kernel, stride, padding, counted, oh, ow):
+    """1/m for every window: m cells of it count (see the reference)."""
+    counts = []
+    for axis, size in enumerate((oh, ow)):
+        first = np.arange(size) * stride[axis] - padding[axis][0]
+        inside = np.minimum(first + kernel[axis], x_shape[2 + axis] + counted[axis][1])
+        counts.append(inside - np.maximum(first, -counted[axis][0]))
+    return 1.0 / np.multiply.outer(*counts)
+
+
+def _avg_pool2d(
+    const real[:, :, :, ::1] x,     # IN   (n, c, h, w)
+    kernel,
+    stride,
+    padding,                        # (top, left)
+    const real[:, ::1] shares,      # IN   (oh, ow)
+    real[:, :, :, ::1] y,           # OUT  (n, c, oh, ow)
+):
+    cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], plane
+    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
+    cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
+    for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
+        avg_pool_plane(
+            h, w, oh, ow, kh, kw, sh, sw, top, left,
+            &x[0, 0, 0, 0] + plane * h * w, &shares[0, 0], &y[0, 0, 0, 0] + plane * oh * ow,
+        )
+
+
+cdef void avg_pool_plane(
+    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
+    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
+    const real *x, const real *shares, real *y,
+) noexcept nogil:
+    cdef Py_ssize_t i, row, first, last
+    for i in range(oh):
+        row = i * sh - top
+        first, last = max(0, -row), min(kh, h - row)
+        kernels_for(x).avg_pool_row(
+            ow, last - first, kw, sw, left, w, x + (row + first) * w, shares + i * ow, y + i * ow
+        )
+
+
+def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
+    dx = zeros(x_shape, dy)
+    if dy.size:
+        shares = _shares(x_shape, kernel, stride, padding, counted, dy.shape[2], dy.shape[3]).astype(dy.dtype)
+        _avg_pool2d_backward(dy, kernel, stride, (padding[0][0], padding[1][0]), shares, dx)
+    return dx
+
+
+def _avg_pool2d_backward(
+    const real[:, :, :, ::1] dy,    # IN   (n, c, oh, ow)
+    kernel,
+    stride,
+    padding,                        # (top, left)
+    const real[:, ::1] shares,      # IN   (oh, ow)
+    real[:, :, :, ::1] dx,          # OUT  += (n, c, h, w)
+):
+    cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
+    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
+    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * oh * ow * kh * kw)
+    for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
+        spread_means(
+            h, w, oh, ow, kh, kw, sh, sw, top, left,
+            &dy[0, 0, 0, 0] + plane * oh * ow, &shares[0, 0], &dx[0, 0, 0, 0] + plane * h * w,
+        )
+
+
+cdef void spread_means(
+    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
+    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
+    const real *dy, const real *shares, real *dx,
+) noexcept nogil:
+    cdef Py_ssize_t i, j, row, col, u, v
+    cdef real share
+    for i in range(oh):
+        row = i * sh - top
+        for j in range(ow):
+            col = j * sw - left
+            share = dy[i * ow + j] * shares[i * ow + j]
+            for u in range(max(0, row), min(h, row + kh)):
+                for v in range(max(0, col), min(w, col + kw)):
+                    dx[u * w + v] += share
+
+
+def global_avg_pool2d(x):
+    y = empty((x.shape[0], x.shape[1], 1, 1), x)
+    if x.size:
+        _plane_means(x.reshape(x.shape[0] * x.shape[1], -1), y.reshape(-1))
+    return y
+
+
+def _plane_means(
+    const real[:, ::1] x,           # IN   (planes, pixels)
+    real[::1] y,                    # OUT  (planes,)
+):
+    cdef Py_ssize_t plane, pixels = x.shape[1]
+    cdef int threads = threads_for(0.1 * x.shape[0] * pixels)
+    for plane in prange(x.shape[0], nogil=True, schedule="static", num_threads=threads):
+        y[plane] = <real>(row_sum(pixels, &x[plane, 0]) / pixels)
+
+
+def global_avg_pool2d_backward(dy, x_shape):
+    dx = empty(tuple(x_shape), dy)
+    if dx.size:
+        _spread_plane_means(dy.reshape(-1), dx.reshape(dy.size, -1))
+    return dx
+
+
+def _spread_plane_means(
+    const real[::1] dy,             # IN   (planes,)
+    real[:, ::1] dx,                # OUT  (planes, pixels)
+):
+    cdef Py_ssize_t plane, p, pixels = dx.shape[1]
+    cdef int threads = threads_for(0.1 * dx.shape[0] * pixels)
+    for plane in prange(dx.shape[0], nogil=True, schedule="static", num_threads=threads):
+        for p in range(pixels):
+            dx[plane, p] = dy[plane] / pixels

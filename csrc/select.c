@@ -1,0 +1,47 @@
+/* Which kernel sets this build holds, which of them this CPU can run, and which one is in use. */
+#include "kernels.h"
+#include <string.h>
+
+#define ANY_CPU 1
+
+extern const cnnx_kernel_set cnnx_baseline;
+#if defined(__x86_64__)
+extern const cnnx_kernel_set cnnx_avx2, cnnx_avx512;
+#elif defined(__aarch64__)
+extern const cnnx_kernel_set cnnx_neon;
+#endif
+
+const cnnx_kernel_set *cnnx_active = &cnnx_baseline;
+
+/* The i-th usable set, the best first, or NULL. */
+static const cnnx_kernel_set *usable(size_t i) {
+    const struct {
+        const cnnx_kernel_set *set;
+        int runs;
+    } best_first[] = {
+#if defined(__x86_64__)
+        {&cnnx_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma")},
+        {&cnnx_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+#elif defined(__aarch64__)
+        {&cnnx_neon, ANY_CPU},
+#endif
+        {&cnnx_baseline, ANY_CPU},
+    };
+    for (size_t s = 0; s < sizeof best_first / sizeof *best_first; s++)
+        if (best_first[s].runs && i-- == 0) return best_first[s].set;
+    return NULL;
+}
+
+const char *cnnx_usable(size_t i) {
+    const cnnx_kernel_set *set = usable(i);
+    return set ? set->name : NULL;
+}
+
+int cnnx_select(const char *name) {
+    for (size_t i = 0; usable(i); i++)
+        if (!name || !strcmp(name, usable(i)->name)) {
+            cnnx_active = usable(i);
+            return 0;
+        }
+    return -1;
+}

@@ -1,0 +1,101 @@
+# How many threads a loop gets.
+#
+# Design:
+# Results never depend on the number: every output element has one owner, and every sum an order that follows from the
+# shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
+# the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is worth.
+# libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread.
+
+import os
+import warnings
+
+from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_thread_num, omp_set_num_threads
+
+cdef double WORTH_A_THREAD = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
+
+cdef int thread_limit = 1
+cdef bint team_was_used = False           # a parallel region ran in this process: a forked child must not start one
+cdef bint single_threaded_child = False
+cdef bint child_was_warned = False
+
+
+cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """How many tasks of size b there are in a; a >= 0, b > 0."""
+    return (a + b - 1) // b
+
+
+cdef int threads_for(double nanoseconds) except -1:
+    """Threads for a loop that takes about so long on one. Called with the GIL, before the loop."""
+    global team_was_used, child_was_warned
+    cdef int n = min(thread_limit, omp_get_max_threads())
+    if n == 1 or nanoseconds < WORTH_A_THREAD:
+        return 1
+    if single_threaded_child:
+        if not child_was_warned:
+            child_was_warned = True
+            warnings.warn(
+                "cnnx runs on one thread in this process: it was forked after its parent had used several. "
+                'Start processes with multiprocessing.get_context("spawn") to use them.',
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return 1
+    team_was_used = True
+    return n
+
+
+def set_num_threads(int n):
+    """Use up to n threads from now on."""
+    global thread_limit
+    thread_limit = n if CNNX_OPENMP else 1
+    omp_set_num_threads(thread_limit)
+
+
+def get_num_threads():
+    """The largest number of threads that an op uses."""
+    return 1 if single_threaded_child else min(thread_limit, omp_get_max_threads())
+
+
+def default_num_threads():
+    """Cores that this process may use: the smallest of affinity, container quota, OMP_NUM_THREADS, CNNX_NUM_THREADS."""
+    counts = [omp_get_max_threads(), os.cpu_count() or 1]
+    if hasattr(os, "sched_getaffinity"):
+        counts.append(len(os.sched_getaffinity(0)))
+    counts.extend(_cgroup_quota())
+    asked = os.environ.get("CNNX_NUM_THREADS")
+    if asked:
+        if not asked.isdecimal() or int(asked) < 1:
+            raise ValueError(f"environment variable CNNX_NUM_THREADS={asked}: a whole number from 1 on is expected")
+        counts.append(int(asked))
+    return max(1, min(counts))
+
+
+def _cgroup_quota():
+    """CPU time that a container may use, in whole cores, rounded up; nothing where there is no limit."""
+    for quota_file, period_file in (
+        ("/sys/fs/cgroup/cpu.max", None),
+        ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            with open(quota_file) as file:
+                words = file.read().split()
+            if period_file:
+                with open(period_file) as file:
+                    words += file.read().split()
+            quota, period = int(words[0]), int(words[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if quota > 0 and period > 0:
+            yield -(-quota // period)
+
+
+def _after_fork():
+    global single_threaded_child, child_was_warned
+    single_threaded_child = single_threaded_child or team_was_used
+    child_was_warned = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+thread_limit = default_num_threads()

@@ -1,0 +1,756 @@
+"""Named cases for every op: one table that drives oracle, gradient, parity and thread tests.
+
+    for case in cases("conv2d"):
+        y = cnnx.ops.conv2d(**case.arguments(np.float32))
+
+A case holds shapes and options; its numbers are drawn from a generator seeded by its name, in
+float64, and cast to the type asked for. `CASES` maps an op to its list of cases. To add one, add
+a line to the table of its op; backward ops share the table of their forward op.
+This file is longer than others because the whole table stands in one place.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import oracle
+
+IN_PLACE = {
+    "batch_norm": ("running_mean", "running_var"),
+    "sgd_step": ("param", "velocity"),
+    "rmsprop_step": ("param", "square_avg", "grad_avg", "velocity"),
+    "adagrad_step": ("param", "sum_sq"),
+    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of one op. `length` is the number of terms in the longest sum behind one output."""
+
+    op: str
+    name: str
+    make: Callable[[np.random.Generator], dict[str, Any]]
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.op}[{self.name}]"
+
+    def arguments(self, dtype: Any = np.float64) -> dict[str, Any]:
+        """Arguments by name: fresh arrays, floats in `dtype`, integers as the case says."""
+        seed = zlib.crc32(f"{self.op.removesuffix('_backward')} {self.name}".encode())
+        return cast(self.make(np.random.default_rng(seed)), dtype)
+
+
+def cast(arguments: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    """The arguments with all float arrays in `dtype`; always copies."""
+    return {
+        name: value.astype(dtype if value.dtype.kind == "f" else value.dtype)
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in arguments.items()
+    }
+
+
+def call(function: Callable[..., Any], op: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call an op; its results by number, and the arrays it changes in place by name."""
+    result = function(**arguments)
+    results = result if isinstance(result, tuple) else (result,)
+    named = {str(i): value for i, value in enumerate(results)}
+    return named | {name: arguments[name] for name in IN_PLACE.get(op, ()) if name in arguments}
+
+
+CASES: dict[str, list[Case]] = {}
+# One case per op with enough work for several threads; too slow for the oracle's loops.
+LARGE: dict[str, Case] = {}
+
+
+def cases(*ops: str) -> list[Case]:
+    """All cases of these ops, of every op when none is named."""
+    return [case for op in ops or CASES for case in CASES[op]]
+
+
+def richest(op: str) -> Case:
+    """The case of an op with most numbers, where the question is not the arithmetic."""
+
+    def size(case: Case) -> int:
+        return sum(v.size for v in case.arguments().values() if isinstance(v, np.ndarray))
+
+    return max(CASES[op], key=size)
+
+
+def _add(op: str, name: str, make: Callable[..., dict[str, Any]], length: int = 1) -> None:
+    CASES.setdefault(op, []).append(Case(op, name, make, max(length, 1)))
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.standard_normal(shape)
+
+
+def _away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Normal numbers, none within 0.05 of zero: finite differences may not step over a kink."""
+    x = _normal(rng, *shape)
+    return x + np.copysign(0.05, x)
+
+
+def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Numbers no two of which are closer than 0.01: the maximum of a window has no near rival."""
+    size = int(np.prod(shape))
+    return (rng.permutation(size) - size / 2).reshape(shape) / 100
+
+
+# ------------------------------------------------------------------------------------ convolution
+
+# name: (x, weight, options). Sizes around 4, 8, 16, 32, 48 pixels and channels leave full and
+# partial tiles in every kernel set; more than 600 terms a sum make several blocks of k.
+CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "plain": ((2, 3, 6, 7), (4, 3, 3, 3), {}),
+    "one-channel": ((2, 1, 7, 5), (1, 1, 3, 3), {"padding": 1}),
+    "one-pixel": ((3, 5, 1, 1), (2, 5, 1, 1), {}),
+    "one-pixel-padded": ((2, 3, 1, 1), (5, 3, 3, 3), {"padding": 1}),
+    "pointwise": ((2, 9, 5, 4), (13, 9, 1, 1), {}),
+    "pointwise-stride-2": ((2, 9, 5, 4), (6, 9, 1, 1), {"stride": 2}),
+    "pointwise-padded": ((1, 3, 3, 4), (5, 3, 1, 1), {"padding": 1}),
+    "kernel-is-image": ((3, 2, 4, 5), (6, 2, 4, 5), {}),
+    "kernel-larger-than-image-unpadded": ((2, 2, 2, 3), (3, 2, 5, 5), {"padding": 2}),
+    "odd-channels": ((1, 7, 5, 5), (17, 7, 3, 3), {"padding": 1}),
+    "one-row": ((2, 3, 1, 19), (4, 3, 1, 3), {}),
+    "one-column": ((2, 3, 19, 1), (4, 3, 3, 1), {"padding": (1, 0)}),
+    "rectangular-kernel": ((2, 3, 6, 8), (5, 3, 2, 5), {}),
+    "rectangular-stride": ((2, 3, 9, 8), (5, 3, 3, 2), {"stride": (1, 3)}),
+    "rectangular-padding": ((2, 3, 4, 6), (5, 3, 3, 5), {"padding": (0, 2)}),
+    "rectangular-dilation": ((2, 3, 7, 9), (5, 3, 3, 3), {"dilation": (2, 3)}),
+    "all-rectangular": (
+        (2, 4, 9, 11),
+        (6, 2, 3, 2),
+        {"stride": (2, 1), "padding": (1, 3), "dilation": (1, 2), "groups": 2},
+    ),
+    "one-sided-padding": ((2, 2, 5, 6), (3, 2, 3, 3), {"padding": ((0, 2), (1, 0))}),
+    "stride-2": ((2, 3, 8, 8), (8, 3, 3, 3), {"stride": 2, "padding": 1}),
+    "stride-2-odd": ((2, 3, 7, 9), (8, 3, 3, 3), {"stride": 2, "padding": 1}),
+    "stride-over-kernel": ((2, 3, 9, 10), (4, 3, 2, 2), {"stride": 3}),
+    "rows-left-over": ((1, 2, 8, 8), (3, 2, 3, 3), {"stride": 3}),
+    "same": ((2, 3, 5, 6), (4, 3, 3, 3), {"padding": "same"}),
+    "same-even-kernel": ((2, 3, 5, 6), (4, 3, 2, 4), {"padding": "same"}),
+    "same-even-dilated": ((2, 2, 6, 7), (3, 2, 2, 4), {"padding": "same", "dilation": (3, 1)}),
+    "valid": ((2, 3, 5, 6), (4, 3, 3, 3), {"padding": "valid"}),
+    "windows-of-padding-alone": ((1, 2, 3, 3), (3, 2, 2, 2), {"padding": 3}),
+    "dilated-past-the-edge": ((1, 2, 4, 4), (3, 2, 3, 3), {"padding": 4, "dilation": 4}),
+    "groups": ((2, 6, 5, 5), (9, 2, 3, 3), {"groups": 3, "padding": 1}),
+    "groups-of-many": ((1, 10, 5, 6), (34, 5, 3, 3), {"groups": 2, "padding": 1}),
+    "depthwise": ((2, 5, 6, 7), (5, 1, 3, 3), {"groups": 5, "padding": 1}),
+    "depthwise-stride-2": ((2, 5, 7, 6), (5, 1, 3, 3), {"groups": 5, "padding": 1, "stride": 2}),
+    "depthwise-multiplier": ((1, 3, 5, 6), (6, 1, 3, 2), {"groups": 3}),
+    "lenet-5x5": ((1, 6, 8, 8), (16, 6, 5, 5), {"padding": 2}),
+    "stem-7x7": ((1, 3, 13, 13), (5, 3, 7, 7), {"stride": 2, "padding": 3}),
+    "48-pixels": ((1, 3, 6, 8), (12, 3, 3, 3), {"padding": 1}),
+    "49-pixels": ((1, 3, 7, 7), (13, 3, 3, 3), {"padding": 1}),
+    "many-pixels": ((1, 2, 17, 31), (3, 2, 3, 3), {"padding": 1}),
+    "many-images": ((11, 2, 3, 5), (4, 2, 3, 3), {"padding": 1}),
+    "wide-rows": ((1, 1, 3, 70), (2, 1, 3, 3), {"padding": 1}),
+    "many-outputs": ((1, 3, 3, 3), (101, 3, 2, 2), {}),
+    "several-k-blocks": ((1, 70, 4, 5), (5, 70, 3, 3), {"padding": 1}),
+    "many-k-blocks": ((1, 1301, 2, 2), (3, 1301, 1, 1), {}),
+    "empty-batch": ((0, 3, 6, 6), (4, 3, 3, 3), {"padding": 1}),
+}
+
+
+def _conv2d(x_shape, weight_shape, options, bias=True):
+    def make(rng):
+        x, weight = _normal(rng, *x_shape), _normal(rng, *weight_shape)
+        offset = {"bias": _normal(rng, weight_shape[0])} if bias else {}
+        return {"x": x, "weight": weight, **offset, **options}
+
+    return make
+
+
+def conv_shape(x_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1):
+    """Shape of y of a convolution."""
+    windows = oracle._Windows(*x_shape[2:], weight_shape[2:], stride, padding, dilation)
+    return (x_shape[0], weight_shape[0], windows.oh, windows.ow)
+
+
+def _conv2d_backward(x_shape, weight_shape, options, **more):
+    def make(rng):
+        x, weight = _normal(rng, *x_shape), _normal(rng, *weight_shape)
+        dy = _normal(rng, *conv_shape(x_shape, weight_shape, **options))
+        return {"dy": dy, "x": x, "weight": weight, **options, **more}
+
+    return make
+
+
+def _convolutions():
+    for name, (x_shape, weight_shape, options) in CONVOLUTIONS.items():
+        terms = int(np.prod(weight_shape[1:]))
+        _, oc, oh, ow = conv_shape(x_shape, weight_shape, **options)
+        behind = max(x_shape[0] * oh * ow, oc // options.get("groups", 1) * terms)
+        _add("conv2d", name, _conv2d(x_shape, weight_shape, options), terms)
+        _add("conv2d_backward", name, _conv2d_backward(x_shape, weight_shape, options), behind)
+    shapes = ((2, 3, 6, 7), (4, 3, 3, 3), {"padding": 1})
+    _add("conv2d", "no-bias", _conv2d(*shapes, bias=False), 27)
+    _add("conv2d_backward", "no-dx", _conv2d_backward(*shapes, need_dx=False), 84)
+
+
+# name: (x, kernel_size, options)
+COLUMNS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
+    "plain": ((2, 3, 5, 6), 3, {}),
+    "one-pixel": ((2, 3, 1, 1), 1, {}),
+    "kernel-is-image": ((2, 3, 4, 5), (4, 5), {}),
+    "padded": ((2, 3, 5, 6), 3, {"padding": 1}),
+    "rectangular": ((1, 2, 8, 7), (2, 3), {"stride": (3, 1), "padding": (0, 2)}),
+    "dilated": ((1, 2, 9, 8), 3, {"dilation": (2, 3), "padding": 1}),
+    "stride-over-kernel": ((1, 2, 9, 10), 2, {"stride": 4}),
+    "same-even-kernel": ((1, 2, 5, 6), (2, 4), {"padding": "same"}),
+    "one-sided-padding": ((2, 2, 5, 6), 3, {"padding": ((0, 2), (1, 0))}),
+    "windows-of-padding-alone": ((1, 2, 3, 3), 2, {"padding": 3}),
+    "empty-batch": ((0, 3, 5, 5), 3, {}),
+}
+
+
+def _columns():
+    for name, (x_shape, kernel, options) in COLUMNS.items():
+
+        def im2col(rng, x_shape=x_shape, kernel=kernel, options=options):
+            return {"x": _normal(rng, *x_shape), "kernel_size": kernel, **options}
+
+        def col2im(rng, x_shape=x_shape, kernel=kernel, options=options):
+            kh, kw = oracle._pair(kernel)
+            n, _, oh, ow = conv_shape(x_shape, (1, 1, kh, kw), **options)
+            cols = _normal(rng, n * oh * ow, x_shape[1] * kh * kw)
+            return {"cols": cols, "x_shape": x_shape, "kernel_size": kernel, **options}
+
+        _add("im2col", name, im2col)
+        _add("col2im", name, col2im, int(np.prod(oracle._pair(kernel))))
+
+
+# ---------------------------------------------------------------------------------------- pooling
+
+# name: (x, kernel_size, options)
+POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
+    "plain": ((2, 3, 6, 8), 2, {}),
+    "rows-left-over": ((2, 3, 7, 9), 2, {}),
+    "one-pixel": ((2, 3, 1, 1), 1, {}),
+    "kernel-is-image": ((2, 3, 4, 5), (4, 5), {}),
+    "overlapping": ((2, 3, 7, 8), 3, {"stride": 2}),
+    "overlapping-stride-1": ((1, 2, 6, 5), 3, {"stride": 1, "padding": 1}),
+    "stride-over-kernel": ((1, 2, 9, 10), 2, {"stride": 3}),
+    "rectangular": ((2, 2, 7, 9), (3, 2), {"stride": (1, 3), "padding": (1, 0)}),
+    "padded": ((2, 3, 6, 7), 3, {"stride": 2, "padding": 1}),
+    "padded-even": ((1, 2, 5, 6), (2, 4), {"padding": (1, 2)}),
+    "ceil-mode": ((2, 3, 6, 7), 3, {"stride": 2, "ceil_mode": True}),
+    "ceil-mode-padded": ((2, 2, 6, 8), 3, {"stride": 2, "padding": 1, "ceil_mode": True}),
+    "ceil-mode-needs-no-more": ((1, 2, 6, 6), 2, {"ceil_mode": True}),
+    "ceil-mode-window-in-padding": ((1, 1, 3, 5), 2, {"stride": 3, "ceil_mode": True}),
+    "ceil-mode-drops-a-window": ((1, 2, 4, 4), 2, {"stride": 3, "padding": 1, "ceil_mode": True}),
+    "wide-rows": ((1, 2, 4, 70), 2, {}),
+    "wide-rows-overlapping": ((1, 1, 5, 67), 3, {"stride": 2, "padding": 1}),
+    "many-planes": ((5, 7, 3, 4), 2, {"stride": 1}),
+    "kernel-of-256": ((1, 1, 17, 18), 16, {"stride": 1}),
+    "kernel-of-272": ((1, 1, 18, 19), (17, 16), {"stride": 1}),
+    "empty-batch": ((0, 3, 6, 6), 2, {}),
+}
+# Values of one decimal repeat within a window.
+TIES = ("plain", "overlapping", "padded", "ceil-mode", "kernel-of-272")
+
+
+def _pools():
+    for name, (shape, kernel, options) in POOLS.items():
+        _max_pools(name, shape, kernel, options, _distinct)
+        if name in TIES:
+            _max_pools(f"{name}-ties", shape, kernel, options, lambda *a: _normal(*a).round(1))
+        _avg_pools(name, shape, kernel, options)
+        if "padding" in options or "ceil_mode" in options:
+            more = {**options, "count_include_pad": False}
+            _avg_pools(f"{name}-padding-not-counted", shape, kernel, more)
+    for name in ("plain", "one-pixel", "wide-rows", "many-planes", "empty-batch"):
+        _global_avg_pools(name, POOLS[name][0])
+
+
+def _max_pools(name, shape, kernel, options, draw):
+    def forward(rng):
+        return {"x": draw(rng, *shape), "kernel_size": kernel, **options}
+
+    def backward(rng):
+        y, argmax = oracle.max_pool2d(draw(rng, *shape), kernel, **options)
+        named = {"x_shape": shape, "kernel_size": kernel, **options}
+        return {"dy": _normal(rng, *y.shape), "argmax": argmax, **named}
+
+    _add("max_pool2d", name, forward)
+    _add("max_pool2d_backward", name, backward, int(np.prod(oracle._pair(kernel))))
+
+
+def _avg_pools(name, shape, kernel, options):
+    geometry = {k: v for k, v in options.items() if k != "count_include_pad"}
+    pools = oracle._Pools(
+        shape, kernel, geometry.get("stride"), geometry.get("padding", 0), "ceil_mode" in geometry
+    )
+
+    def forward(rng):
+        return {"x": _normal(rng, *shape), "kernel_size": kernel, **options}
+
+    def backward(rng):
+        dy = _normal(rng, *shape[:2], *pools.size)
+        return {"dy": dy, "x_shape": shape, "kernel_size": kernel, **options}
+
+    length = int(np.prod(oracle._pair(kernel)))
+    _add("avg_pool2d", name, forward, length)
+    _add("avg_pool2d_backward", name, backward, length)
+
+
+def _global_avg_pools(name, shape):
+    def backward(rng):
+        return {"dy": _normal(rng, *shape[:2], 1, 1), "x_shape": shape}
+
+    _add("global_avg_pool2d", name, lambda rng: {"x": _normal(rng, *shape)}, shape[2] * shape[3])
+    _add("global_avg_pool2d_backward", name, backward)
+
+
+# --------------------------------------------------------------------------- linear, normalisation
+
+# name: (leading sizes of x, in, out)
+LINEAR: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "plain": ((4,), 6, 5),
+    "one-to-one": ((3,), 1, 1),
+    "one-to-many": ((3,), 1, 17),
+    "many-to-one": ((3,), 33, 1),
+    "one-line": ((1,), 13, 10),
+    "odd": ((7,), 37, 19),
+    "full-tiles": ((12,), 16, 32),
+    "many-lines": ((101,), 5, 3),
+    "many-outputs": ((2,), 3, 131),
+    "many-k-blocks": ((3,), 1301, 4),
+    "vector": ((), 6, 5),
+    "four-dimensions": ((2, 3, 2), 5, 4),
+    "empty-batch": ((0,), 6, 5),
+}
+
+
+def _linears():
+    for name, (lead, inputs, outputs) in LINEAR.items():
+
+        def forward(rng, bias=True, lead=lead, inputs=inputs, outputs=outputs):
+            x, weight = _normal(rng, *lead, inputs), _normal(rng, outputs, inputs)
+            return {"x": x, "weight": weight} | ({"bias": _normal(rng, outputs)} if bias else {})
+
+        def backward(rng, need_dx=True, lead=lead, inputs=inputs, outputs=outputs):
+            x, weight = _normal(rng, *lead, inputs), _normal(rng, outputs, inputs)
+            dy = _normal(rng, *lead, outputs)
+            return {"dy": dy, "x": x, "weight": weight, "need_dx": need_dx}
+
+        behind = max(int(np.prod(lead)), outputs)
+        _add("linear", name, forward, inputs)
+        _add("linear_backward", name, backward, behind)
+        if name == "odd":
+            _add("linear", "no-bias", lambda rng, f=forward: f(rng, bias=False), inputs)
+            _add("linear_backward", "no-dx", lambda rng, f=backward: f(rng, need_dx=False), behind)
+
+
+# name: (x, what is given besides x, options)
+_ALL = ("weight", "bias", "running_mean", "running_var")
+NORMS: dict[str, tuple[tuple[int, ...], tuple[str, ...], dict[str, Any]]] = {
+    "2-d": ((5, 3), _ALL, {}),
+    "3-d": ((3, 4, 5), _ALL, {}),
+    "4-d": ((2, 3, 4, 5), _ALL, {}),
+    "one-image": ((1, 3, 4, 5), _ALL, {}),
+    "one-pixel": ((6, 3, 1, 1), _ALL, {}),
+    "one-channel": ((4, 1, 3, 3), _ALL, {}),
+    "many-channels": ((3, 37, 2, 2), _ALL, {}),
+    "wide-rows": ((1, 2, 3, 41), _ALL, {}),
+    "alone": ((4, 3, 2, 3), (), {}),
+    "weight-alone": ((4, 3, 2, 3), ("weight",), {}),
+    "bias-alone": ((4, 3, 2, 3), ("bias",), {}),
+    "statistics-alone": ((4, 3, 2, 3), ("running_mean", "running_var"), {}),
+    "momentum-and-eps": ((4, 3, 2, 3), _ALL, {"momentum": 0.37, "eps": 0.01}),
+    "inference": ((4, 3, 2, 3), _ALL, {"training": False}),
+    "inference-2-d": ((5, 17), _ALL, {"training": False}),
+    "inference-alone": ((4, 3, 5), ("running_mean", "running_var"), {"training": False}),
+    "inference-one-value": ((1, 3), _ALL, {"training": False}),
+    "inference-empty-batch": ((0, 3, 2, 2), _ALL, {"training": False}),
+}
+
+
+def _norms():
+    def arrays(rng, shape, given):
+        c = shape[1]
+        spread = np.arange(1, c + 1).reshape(1, c, *[1] * (len(shape) - 2))
+        x = _normal(rng, *shape) * np.sqrt(spread) + spread / 4
+        drawn = {"weight": 1 + _normal(rng, c) / 4, "bias": _normal(rng, c)}
+        drawn |= {"running_mean": _normal(rng, c), "running_var": 0.5 + rng.random(c)}
+        return x, {name: value for name, value in drawn.items() if name in given}
+
+    for name, (shape, given, options) in NORMS.items():
+
+        def forward(rng, shape=shape, given=given, options=options):
+            x, drawn = arrays(rng, shape, given)
+            return {"x": x, **drawn, **options}
+
+        def backward(rng, shape=shape, given=given, options=options):
+            x, drawn = arrays(rng, shape, given)
+            _, mean, inv_std = oracle.batch_norm(x, **drawn, **options)
+            named = {"mean": mean, "inv_std": inv_std, "training": options.get("training", True)}
+            return {"dy": _normal(rng, *shape), "x": x, "weight": drawn.get("weight"), **named}
+
+        length = shape[0] * int(np.prod(shape[2:]))
+        _add("batch_norm", name, forward, length)
+        _add("batch_norm_backward", name, backward, length)
+
+
+# ------------------------------------------------------------------------------------ activations
+
+SHAPES: dict[str, tuple[int, ...]] = {
+    "one-value": (1,),
+    "vector": (37,),
+    "matrix": (5, 7),
+    "image": (2, 3, 4, 5),
+    "several-vectors": (3, 129),
+    "empty": (0, 4),
+}
+# name: (x, axis)
+SOFTMAX: dict[str, tuple[tuple[int, ...], int]] = {
+    "matrix": ((5, 7), 1),
+    "axis-0": ((5, 7), 0),
+    "last-axis": ((2, 3, 4), -1),
+    "axis-0-of-4-d": ((3, 2, 2, 3), 0),
+    "axis-1-of-4-d": ((2, 5, 3, 4), 1),
+    "last-axis-of-4-d": ((2, 2, 3, 6), -1),
+    "one-class": ((4, 1), 1),
+    "vector": ((9,), 0),
+    "many-classes": ((2, 131), 1),
+    "far-apart": ((4, 6), 1),
+    "empty-batch": ((0, 5), 1),
+}
+
+
+def _activations():
+    for name, shape in SHAPES.items():
+
+        def unary(rng, shape=shape, draw=_normal):
+            return {"x": draw(rng, *shape)}
+
+        def binary(rng, second, function, shape=shape, draw=_normal):
+            x = draw(rng, *shape)
+            return {"dy": _normal(rng, *shape), second: function(x)}
+
+        for op in ("relu", "sigmoid", "tanh"):
+            draw, function = (_away_from_zero if op == "relu" else _normal), getattr(oracle, op)
+            _add(op, name, lambda rng, u=unary, d=draw: u(rng, draw=d))
+            _add(
+                f"{op}_backward",
+                name,
+                lambda rng, b=binary, d=draw, f=function: b(rng, "y", f, draw=d),
+            )
+        for more in ({}, {"negative_slope": 0.3}):
+            full = name + "".join(f"-slope-{slope}" for slope in more.values())
+            _add("leaky_relu", full, lambda rng, u=unary, m=more: u(rng, draw=_away_from_zero) | m)
+            _add(
+                "leaky_relu_backward",
+                full,
+                lambda rng, b=binary, m=more: b(rng, "x", np.copy, draw=_away_from_zero) | m,
+            )
+    # Far from zero the curves saturate: neither overflow nor a lost sign.
+    for op in ("sigmoid", "tanh"):
+        _add(op, "saturated", lambda rng: {"x": np.array([-800.0, -90, -30, -5, 5, 30, 90, 800])})
+    for op in ("relu", "leaky_relu"):
+        _add(op, "zeros", lambda rng: {"x": np.array([0.0, -0.0, 1, -1])})
+
+
+def _softmaxes():
+    for name, (shape, axis) in SOFTMAX.items():
+        scale = 100 if name == "far-apart" else 1
+
+        def forward(rng, shape=shape, axis=axis, scale=scale):
+            return {"x": scale * _normal(rng, *shape), "axis": axis}
+
+        for op in ("softmax", "log_softmax"):
+
+            def backward(rng, forward=forward, op=op):
+                arguments = forward(rng)
+                y = getattr(oracle, op)(**arguments)
+                return {"dy": _normal(rng, *y.shape), "y": y, "axis": arguments["axis"]}
+
+            _add(op, name, forward, shape[axis])
+            _add(f"{op}_backward", name, backward, shape[axis])
+
+
+# name: (shape, p, seed, call)
+DROPOUT: dict[str, tuple[tuple[int, ...], float, int, int]] = {
+    "half": ((6, 11), 0.5, 0, 0),
+    "one-value": ((1,), 0.5, 3, 1),
+    "little": ((3, 4, 5, 3), 0.1, 12345, 7),
+    "much": ((129,), 0.9, 1, 2**40),
+    "nothing": ((5, 7), 0.0, 1, 1),
+    "everything": ((5, 7), 1.0, 1, 1),
+    "largest-seed-and-call": ((40,), 0.3, 2**63 - 1, 2**63 - 1),
+    "empty": ((0, 4), 0.5, 0, 0),
+}
+
+
+def _dropouts():
+    for name, (shape, p, seed, count) in DROPOUT.items():
+        for op, first in (("dropout", "x"), ("dropout_backward", "dy")):
+
+            def make(rng, first=first, shape=shape, p=p, seed=seed, count=count):
+                return {first: _normal(rng, *shape), "p": p, "seed": seed, "call": count}
+
+            _add(op, name, make)
+
+
+# ----------------------------------------------------------------------------------------- losses
+
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+# name: (logits, target type, options); "weight" in options stands for drawn class weights.
+CROSS_ENTROPY: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
+    **{dtype: ((5, 4), dtype, {}) for dtype in INTEGERS},
+    "one-image": ((1, 10), "int64", {}),
+    "one-class": ((3, 1), "int64", {}),
+    "many-classes": ((3, 131), "int64", {}),
+    "many-lines": ((67, 3), "int64", {}),
+    "sum": ((5, 4), "int64", {"reduction": "sum"}),
+    "weight": ((5, 4), "int64", {"weight": True}),
+    "weight-sum": ((5, 4), "int64", {"weight": True, "reduction": "sum"}),
+    "smooth": ((5, 4), "int64", {"label_smoothing": 0.1}),
+    "smooth-weight": ((5, 4), "int32", {"label_smoothing": 0.3, "weight": True}),
+    "images": ((2, 3, 4, 2), "int64", {}),
+    "images-smooth-weight": ((2, 3, 2, 2), "int64", {"label_smoothing": 0.2, "weight": True}),
+    "series": ((2, 5, 3), "int64", {"reduction": "sum"}),
+    "probabilities": ((5, 4), "float", {}),
+    "probabilities-sum": ((5, 4), "float", {"reduction": "sum"}),
+    "probabilities-weight": ((5, 4), "float", {"weight": True}),
+    "probabilities-smooth-weight": ((5, 4), "float", {"weight": True, "label_smoothing": 0.2}),
+    "probabilities-images": ((2, 3, 2, 3), "float", {}),
+    "empty-batch-sum": ((0, 4), "int64", {"reduction": "sum"}),
+    "far-apart": ((6, 5), "int64", {}),
+}
+POINTWISE: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "matrix": ((5, 4), {}),
+    "one-value": ((1,), {}),
+    "image": ((2, 3, 4, 2), {}),
+    "several-vectors": ((3, 67), {}),
+    "sum": ((5, 4), {"reduction": "sum"}),
+    "empty-sum": ((0, 4), {"reduction": "sum"}),
+}
+
+
+def _losses():
+    for name, (shape, dtype, options) in CROSS_ENTROPY.items():
+
+        def make(rng, name=name, shape=shape, dtype=dtype, options=options):
+            logits = _normal(rng, *shape) * (100 if name == "far-apart" else 1)
+            if dtype == "float":
+                target = rng.random(shape)
+                target /= target.sum(axis=1, keepdims=True)
+            else:
+                target = rng.integers(shape[1], size=(shape[0], *shape[2:])).astype(dtype)
+            weight = {"weight": 0.5 + rng.random(shape[1])} if "weight" in options else {}
+            return {"logits": logits, "target": target, **options, **weight}
+
+        _add("cross_entropy", name, make, int(np.prod(shape)))
+    for name, (shape, options) in POINTWISE.items():
+
+        def pair(rng, first, draw, shape=shape, options=options):
+            return {first: draw(shape), "target": rng.random(shape), **options}
+
+        length = int(np.prod(shape))
+        _add("mse", name, lambda rng, p=pair: p(rng, "pred", rng.standard_normal), length)
+        _add("bce", name, lambda rng, p=pair: p(rng, "pred", lambda s: _inside(rng, s)), length)
+        _add(
+            "bce_with_logits",
+            name,
+            lambda rng, p=pair: p(rng, "logits", rng.standard_normal),
+            length,
+        )
+    hard = {"target": np.array([0.0, 1, 1, 0])}
+    _add("bce", "certain", lambda rng: {"pred": np.array([0.0, 0, 1, 1]), **hard}, 4)
+    far = np.array([-800.0, 800, -800, 30])
+    _add("bce_with_logits", "far-from-zero", lambda rng: {"logits": far, **hard}, 4)
+
+
+def _inside(rng, shape):
+    """Probabilities at least 0.05 from 0 and 1, where the slope of a logarithm is mild."""
+    return 0.05 + 0.9 * rng.random(shape)
+
+
+# ----------------------------------------------------------------------------------- optimisers
+
+# op: name: (state arrays, options); a state drawn as None is passed as None.
+STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
+    "sgd_step": {
+        "plain": ((), {"velocity": None}),
+        "weight-decay": ((), {"velocity": None, "weight_decay": 0.1}),
+        "momentum": (("velocity",), {"momentum": 0.9}),
+        "nesterov": (("velocity",), {"momentum": 0.9, "nesterov": True}),
+        "everything": (("velocity",), {"momentum": 0.7, "nesterov": True, "weight_decay": 0.2}),
+    },
+    "rmsprop_step": {
+        "plain": (("square_avg",), {"grad_avg": None, "velocity": None}),
+        "alpha-and-eps": (
+            ("square_avg",),
+            {"grad_avg": None, "velocity": None, "alpha": 0.8, "eps": 1e-3},
+        ),
+        "centered": (("square_avg", "grad_avg"), {"velocity": None}),
+        "momentum": (("square_avg", "velocity"), {"grad_avg": None, "momentum": 0.9}),
+        "everything": (
+            ("square_avg", "grad_avg", "velocity"),
+            {"alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1},
+        ),
+    },
+    "adagrad_step": {
+        "plain": (("sum_sq",), {}),
+        "weight-decay-and-eps": (("sum_sq",), {"weight_decay": 0.1, "eps": 1e-2}),
+    },
+    "adam_step": {
+        "first": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 1}),
+        "tenth": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 10}),
+        "weight-decay": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.1, "step": 2}),
+        "late": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 100_000}),
+    },
+}
+PARAMETERS: dict[str, tuple[int, ...]] = {
+    "one-value": (1,),
+    "vector": (37,),
+    "weight": (3, 5, 3, 3),
+    "empty": (0,),
+}
+
+
+def _step(op, states, options, shape):
+    betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam_step" else {}
+
+    def make(rng):
+        drawn = {"param": _normal(rng, *shape), "grad": _normal(rng, *shape)}
+        for state in states:
+            # A mean of squares is well above the square of a mean.
+            squares = state in ("square_avg", "sum_sq", "exp_avg_sq")
+            drawn[state] = 1 + rng.random(shape) if squares else rng.random(shape) / 2
+        return drawn | {"lr": 0.1} | betas | options
+
+    return make
+
+
+def _steps():
+    for op, variants in STEPS.items():
+        for variant, (states, options) in variants.items():
+            for size, shape in PARAMETERS.items():
+                _add(op, f"{variant}-{size}", _step(op, states, options, shape))
+
+
+# ------------------------------------------------------------------------------------------ large
+
+
+def _larges():
+    def add(op, make, length=1):
+        LARGE[op] = Case(op, "large", make, length)
+
+    image, plane, batch = (8, 13, 40, 44), 40 * 44, (64, 1000)
+    convolution = ((9, 13, 28, 30), (37, 13, 3, 3), {"padding": 1})
+    add("conv2d", _conv2d(*convolution), 13 * 9)
+    add("conv2d_backward", _conv2d_backward(*convolution), 9 * 28 * 30)
+    add("linear", lambda r: {"x": _normal(r, 70, 700), "weight": _normal(r, 300, 700)}, 700)
+    add(
+        "linear_backward",
+        lambda r: {
+            "dy": _normal(r, 70, 300),
+            "x": _normal(r, 70, 700),
+            "weight": _normal(r, 300, 700),
+        },
+        300,
+    )
+    windows = {"kernel_size": 3, "padding": 1}
+    pools = windows | {"stride": 2}
+    add("im2col", lambda r: {"x": _normal(r, 4, 13, 30, 28), **windows})
+    add(
+        "col2im",
+        lambda r: {"cols": _normal(r, 3360, 117), "x_shape": (4, 13, 30, 28), **windows},
+        9,
+    )
+    add("max_pool2d", lambda r: {"x": _normal(r, *image), **pools})
+    add("avg_pool2d", lambda r: {"x": _normal(r, *image), **pools}, 9)
+
+    def pooled(r):
+        return {"dy": _normal(r, 8, 13, 20, 22), "x_shape": image, **pools}
+
+    codes = {"low": 0, "high": 4, "size": (8, 13, 20, 22)}
+    inside = (4, 5, 7, 8)  # places that are in the image for every window
+    add(
+        "max_pool2d_backward",
+        lambda r: pooled(r) | {"argmax": np.choose(r.integers(**codes), inside).astype("u1")},
+        9,
+    )
+    add("avg_pool2d_backward", pooled, 9)
+    add("global_avg_pool2d", lambda r: {"x": _normal(r, *image)}, plane)
+    add(
+        "global_avg_pool2d_backward",
+        lambda r: {"dy": _normal(r, 8, 13, 1, 1), "x_shape": image},
+    )
+
+    def norm(r):
+        return {"x": _normal(r, *image), "weight": 1 + r.random(13)}
+
+    add("batch_norm", norm, 8 * plane)
+    add(
+        "batch_norm_backward",
+        lambda r: (
+            norm(r)
+            | {"dy": _normal(r, *image), "mean": _normal(r, 13) / 9, "inv_std": 1 + r.random(13)}
+        ),
+        8 * plane,
+    )
+    for op in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+        saved = "x" if op == "leaky_relu" else "y"
+        length = batch[1] if "softmax" in op else 1
+
+        def backward(r, op=op, saved=saved):
+            x = _normal(r, *batch)
+            y = {
+                "relu": np.maximum(x, 0),
+                "leaky_relu": x,
+                "sigmoid": 1 / (1 + np.exp(-x)),
+                "tanh": np.tanh(x),
+                "softmax": np.exp(x) / np.exp(x).sum(1, keepdims=True),
+                "log_softmax": x - np.log(np.exp(x).sum(1, keepdims=True)),
+            }[op]
+            return {"dy": _normal(r, *batch), saved: y}
+
+        add(op, lambda r: {"x": _normal(r, *batch)}, length)
+        add(f"{op}_backward", backward, length)
+    random = {"p": 0.3, "seed": 5, "call": 6}
+    add("dropout", lambda r: {"x": _normal(r, *batch), **random})
+    add("dropout_backward", lambda r: {"dy": _normal(r, *batch), **random})
+    size = batch[0] * batch[1]
+    add(
+        "cross_entropy",
+        lambda r: {"logits": _normal(r, *batch), "target": r.integers(1000, size=64)},
+        size,
+    )
+    add("mse", lambda r: {"pred": _normal(r, *batch), "target": r.random(batch)}, size)
+    add("bce", lambda r: {"pred": _inside(r, batch), "target": r.random(batch)}, size)
+    add(
+        "bce_with_logits", lambda r: {"logits": _normal(r, *batch), "target": r.random(batch)}, size
+    )
+    for op, variant in (
+        ("sgd_step", "everything"),
+        ("rmsprop_step", "everything"),
+        ("adagrad_step", "plain"),
+        ("adam_step", "tenth"),
+    ):
+        add(op, _step(op, *STEPS[op][variant], (70_001,)))
+
+
+for _fill in (
+    _convolutions,
+    _columns,
+    _pools,
+    _linears,
+    _norms,
+    _activations,
+    _softmaxes,
+    _dropouts,
+    _losses,
+    _steps,
+    _larges,
+):
+    _fill()

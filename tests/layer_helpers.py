@@ -1,0 +1,88 @@
+"""Layers as users write them, and a check of gradients: shared by the tests of layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cnnx.layers import Layer, Parameter
+
+
+def images(*shape, seed=0, dtype=np.float64):
+    return np.random.default_rng(seed).normal(size=shape or (3, 4, 7, 6)).astype(dtype)
+
+
+class Scale(Layer):
+    """A user's layer: two methods, its own attributes, a weight found by finite differences."""
+
+    def __init__(self, factor=3.0):
+        self.factor = factor
+        self.weight = Parameter(np.full(1, factor, np.float64))
+        self.calls = 0
+
+    def forward(self, x):
+        self.x = x
+        self.calls += 1
+        return self.weight.data * x
+
+    def backward(self, dy):
+        self.weight.accumulate(np.sum(dy * self.x).reshape(1))
+        return self.weight.data * dy
+
+
+class Plain(Layer):
+    """A user's layer without Parameters: raw arrays, its own gradient, its own update."""
+
+    def __init__(self, size):
+        self.w = np.ones(size)
+        self.dw = np.zeros(size)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.w
+
+    def backward(self, dy):
+        self.dw = self.dw + (dy * self.x).sum(axis=0)
+        return dy * self.w
+
+
+def check_gradients(layer, x, tolerance=1e-6):
+    """dx and all parameter gradients against the slope of <y, dy> along a random direction."""
+    rng = np.random.default_rng(5)
+    layer.zero_grad()
+    dy = rng.normal(size=layer(x).shape)
+    dx = layer.backward(dy)
+    step = 1e-6
+
+    def slope(change):
+        change(step)
+        plus = np.sum(layer(x) * dy)
+        change(-2 * step)
+        minus = np.sum(layer(x) * dy)
+        change(step)
+        return (plus - minus) / (2 * step)
+
+    direction = rng.normal(size=x.shape)
+
+    def move_x(amount):
+        nonlocal x
+        x = x + amount * direction
+
+    assert slope(move_x) == pytest.approx(np.sum(dx * direction), rel=tolerance, abs=1e-8)
+    for parameter in layer.parameters():
+        expected = np.sum(parameter.grad * (way := rng.normal(size=parameter.shape)))
+
+        def move(amount, parameter=parameter, way=way):
+            parameter.data = parameter.data + amount * way
+
+        assert slope(move) == pytest.approx(expected, rel=tolerance, abs=1e-8)
+
+
+class Double64(Layer):
+    """A user's layer that computes in float64, whatever it is given."""
+
+    def forward(self, x):
+        return np.float64(2) * x
+
+    def backward(self, dy):
+        return np.float64(2) * dy

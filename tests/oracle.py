@@ -1,0 +1,560 @@
+"""Every op of cnnx as naive loops over float64 numbers: the first link in the chain of trust.
+
+Each function has the name and the arguments of its op in `cnnx.ops`, and is written from the
+formula alone, one output element at a time. A backward function spreads each element of dy over
+what that output was made of. Nothing here is fast, and nothing is shared with the package: this
+file imports NumPy only (for arrays, not for their arithmetic). It is one file, and longer than
+others, so that a reader finds the truth about every op in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+
+
+def _zeros(shape):
+    return np.zeros(shape, np.float64)
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+
+
+def _indices(*sizes):
+    return product(*(range(size) for size in sizes))
+
+
+def sides(padding, kernel, dilation=(1, 1)):
+    """Padding in any of its spellings -> ((top, bottom), (left, right))."""
+    if padding == "valid":
+        return ((0, 0), (0, 0))
+    if padding == "same":
+        total = [d * (k - 1) for k, d in zip(kernel, dilation)]
+        return tuple((t // 2, t - t // 2) for t in total)
+    ph, pw = _pair(padding)
+    return (_pair(ph), _pair(pw))
+
+
+def pooled_size(size, kernel, stride, padding, ceil_mode):
+    """Number of windows along one axis.
+
+    With ceil_mode the last one must start inside the image or its left padding.
+    """
+    steps = (size + 2 * padding - kernel) / stride
+    count = (math.ceil(steps) if ceil_mode else math.floor(steps)) + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count
+
+
+def convolved_size(size, kernel, stride, padding, dilation):
+    return (size + padding[0] + padding[1] - dilation * (kernel - 1) - 1) // stride + 1
+
+
+# ------------------------------------------------------------------------------------- convolution
+
+
+class _Windows:
+    """Geometry of a convolution: output size, and the taps (u, v) of a window that hit pixels."""
+
+    def __init__(self, h, w, kernel, stride, padding, dilation):
+        self.h, self.w = h, w
+        self.kernel, self.stride, self.dilation = _pair(kernel), _pair(stride), _pair(dilation)
+        self.padding = sides(padding, self.kernel, self.dilation)
+        self.oh, self.ow = (
+            convolved_size(*args)
+            for args in zip((h, w), self.kernel, self.stride, self.padding, self.dilation)
+        )
+
+    def taps(self, i, j):
+        for u, v in _indices(*self.kernel):
+            row = i * self.stride[0] + u * self.dilation[0] - self.padding[0][0]
+            column = j * self.stride[1] + v * self.dilation[1] - self.padding[1][0]
+            if 0 <= row < self.h and 0 <= column < self.w:
+                yield u, v, row, column
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    n, _, h, w = x.shape
+    oc, cg, kh, kw = weight.shape
+    windows = _Windows(h, w, (kh, kw), stride, padding, dilation)
+    y = _zeros((n, oc, windows.oh, windows.ow))
+    xs, ws = x.tolist(), weight.tolist()
+    for b, o, i, j in _indices(*y.shape):
+        first = o // (oc // groups) * cg
+        total = 0.0 if bias is None else float(bias[o])
+        for u, v, row, column in windows.taps(i, j):
+            for c in range(cg):
+                total += ws[o][c][u][v] * xs[b][first + c][row][column]
+        y[b, o, i, j] = total
+    return y
+
+
+def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, need_dx=True):
+    _, _, h, w = x.shape
+    oc, cg, kh, kw = weight.shape
+    windows = _Windows(h, w, (kh, kw), stride, padding, dilation)
+    dx, dweight, dbias = _zeros(x.shape), _zeros(weight.shape), _zeros(oc)
+    for b, o, i, j in _indices(*dy.shape):
+        first = o // (oc // groups) * cg
+        channels = slice(first, first + cg)
+        dbias[o] += dy[b, o, i, j]
+        for u, v, row, column in windows.taps(i, j):
+            dx[b, channels, row, column] += dy[b, o, i, j] * weight[o, :, u, v]
+            dweight[o, :, u, v] += dy[b, o, i, j] * x[b, channels, row, column]
+    return (dx if need_dx else None), dweight, dbias
+
+
+def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
+    n, c, h, w = x.shape
+    kh, kw = _pair(kernel_size)
+    windows = _Windows(h, w, (kh, kw), stride, padding, dilation)
+    cols = _zeros((n * windows.oh * windows.ow, c * kh * kw))
+    for b, i, j, channel in _indices(n, windows.oh, windows.ow, c):
+        for u, v, row, column in windows.taps(i, j):
+            line = (b * windows.oh + i) * windows.ow + j
+            cols[line, (channel * kh + u) * kw + v] = x[b, channel, row, column]
+    return cols
+
+
+def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
+    n, c, h, w = x_shape
+    kh, kw = _pair(kernel_size)
+    windows = _Windows(h, w, (kh, kw), stride, padding, dilation)
+    x = _zeros(x_shape)
+    for b, i, j, channel in _indices(n, windows.oh, windows.ow, c):
+        for u, v, row, column in windows.taps(i, j):
+            line = (b * windows.oh + i) * windows.ow + j
+            x[b, channel, row, column] += cols[line, (channel * kh + u) * kw + v]
+    return x
+
+
+# ----------------------------------------------------------------------------------------- pooling
+
+
+class _Pools:
+    """Pooling windows: `taps` as above, and `area`: how much of it lies in the padded image."""
+
+    def __init__(self, shape, kernel_size, stride, padding, ceil_mode):
+        self.h, self.w = shape[2:]
+        self.kernel = _pair(kernel_size)
+        self.stride = self.kernel if stride is None else _pair(stride)
+        self.padding = _pair(padding)
+        self.size = tuple(
+            pooled_size(*args, ceil_mode)
+            for args in zip(shape[2:], self.kernel, self.stride, self.padding)
+        )
+
+    def taps(self, i, j):
+        for u, v in _indices(*self.kernel):
+            row = i * self.stride[0] + u - self.padding[0]
+            column = j * self.stride[1] + v - self.padding[1]
+            if 0 <= row < self.h and 0 <= column < self.w:
+                yield u, v, row, column
+
+    def area(self, i, j):
+        rows = (
+            min(i * self.stride[0] + self.kernel[0], self.h + 2 * self.padding[0])
+            - i * self.stride[0]
+        )
+        columns = (
+            min(j * self.stride[1] + self.kernel[1], self.w + 2 * self.padding[1])
+            - j * self.stride[1]
+        )
+        return rows * columns
+
+
+def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
+    pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode)
+    kh, kw = pools.kernel
+    y = _zeros((*x.shape[:2], *pools.size))
+    argmax = np.zeros(y.shape, np.uint8 if kh * kw <= 256 else np.int32)
+    for b, c, i, j in _indices(*y.shape):
+        best = None
+        for u, v, row, column in pools.taps(i, j):
+            value = float(x[b, c, row, column])
+            if best is None or value > best or (math.isnan(value) and not math.isnan(best)):
+                best, y[b, c, i, j], argmax[b, c, i, j] = value, value, u * kw + v
+    return y, argmax
+
+
+def max_pool2d_backward(dy, argmax, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False):
+    pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode)
+    dx = _zeros(x_shape)
+    for b, c, i, j in _indices(*dy.shape):
+        for u, v, row, column in pools.taps(i, j):
+            if u * pools.kernel[1] + v == argmax[b, c, i, j]:
+                dx[b, c, row, column] += dy[b, c, i, j]
+    return dx
+
+
+def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode)
+    y = _zeros((*x.shape[:2], *pools.size))
+    for b, c, i, j in _indices(*y.shape):
+        values = [float(x[b, c, row, column]) for _, _, row, column in pools.taps(i, j)]
+        y[b, c, i, j] = sum(values) / (pools.area(i, j) if count_include_pad else len(values))
+    return y
+
+
+def avg_pool2d_backward(
+    dy, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+):
+    pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode)
+    dx = _zeros(x_shape)
+    for b, c, i, j in _indices(*dy.shape):
+        pixels = [(row, column) for _, _, row, column in pools.taps(i, j)]
+        for row, column in pixels:
+            dx[b, c, row, column] += dy[b, c, i, j] / (
+                pools.area(i, j) if count_include_pad else len(pixels)
+            )
+    return dx
+
+
+def global_avg_pool2d(x):
+    n, c, h, w = x.shape
+    y = _zeros((n, c, 1, 1))
+    for b, channel, i, j in _indices(n, c, h, w):
+        y[b, channel, 0, 0] += x[b, channel, i, j] / (h * w)
+    return y
+
+
+def global_avg_pool2d_backward(dy, x_shape):
+    dx = _zeros(x_shape)
+    for b, c, i, j in _indices(*x_shape):
+        dx[b, c, i, j] = dy[b, c, 0, 0] / (x_shape[2] * x_shape[3])
+    return dx
+
+
+# ------------------------------------------------------------------ linear and batch normalisation
+
+
+def linear(x, weight, bias=None):
+    y = _zeros((*x.shape[:-1], weight.shape[0]))
+    for *line, o in _indices(*y.shape):
+        total = 0.0 if bias is None else float(bias[o])
+        for i in range(weight.shape[1]):
+            total += float(x[(*line, i)]) * float(weight[o, i])
+        y[(*line, o)] = total
+    return y
+
+
+def linear_backward(dy, x, weight, need_dx=True):
+    dx, dweight, dbias = _zeros(x.shape), _zeros(weight.shape), _zeros(weight.shape[0])
+    for *line, o in _indices(*dy.shape):
+        slope = float(dy[(*line, o)])
+        dbias[o] += slope
+        for i in range(weight.shape[1]):
+            dx[(*line, i)] += slope * weight[o, i]
+            dweight[o, i] += slope * x[(*line, i)]
+    return (dx if need_dx else None), dweight, dbias
+
+
+def _channel(x, c):
+    """Positions of all elements of channel c."""
+    return [(n, c, *rest) for n, *rest in _indices(x.shape[0], *x.shape[2:])]
+
+
+def batch_norm(
+    x,
+    weight=None,
+    bias=None,
+    running_mean=None,
+    running_var=None,
+    training=True,
+    momentum=0.1,
+    eps=1e-5,
+):
+    y, means, inverses = _zeros(x.shape), _zeros(x.shape[1]), _zeros(x.shape[1])
+    for c in range(x.shape[1]):
+        where = _channel(x, c)
+        if training:
+            mean = math.fsum(x[p] for p in where) / len(where)
+            squares = math.fsum((x[p] - mean) ** 2 for p in where)
+            variance = squares / len(where)
+            if running_mean is not None:
+                running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean
+            if running_var is not None:
+                running_var[c] = (1 - momentum) * running_var[c] + momentum * squares / (
+                    len(where) - 1
+                )
+        else:
+            mean, variance = float(running_mean[c]), float(running_var[c])
+        means[c], inverses[c] = mean, 1 / math.sqrt(variance + eps)
+        for p in where:
+            normal = (x[p] - mean) * inverses[c]
+            y[p] = normal * (1.0 if weight is None else weight[c]) + (
+                0.0 if bias is None else bias[c]
+            )
+    return y, means, inverses
+
+
+def batch_norm_backward(dy, x, weight, mean, inv_std, training=True):
+    dx, dweight, dbias = _zeros(x.shape), _zeros(x.shape[1]), _zeros(x.shape[1])
+    for c in range(x.shape[1]):
+        where = _channel(x, c)
+        normal = {p: (x[p] - mean[c]) * inv_std[c] for p in where}
+        scale = inv_std[c] * (1.0 if weight is None else weight[c])
+        for p in where:
+            dbias[c] += dy[p]
+            dweight[c] += dy[p] * normal[p]
+            if not training:
+                dx[p] = dy[p] * scale
+                continue
+            for q in where:  # d y[p] / d x[q]: directly, through the mean, and through the variance
+                jacobian = (p == q) - 1 / len(where) - normal[p] * normal[q] / len(where)
+                dx[q] += dy[p] * scale * jacobian
+    return dx, dweight, dbias
+
+
+# ------------------------------------------------------------------------------------- activations
+
+
+def _map(function, *arrays):
+    y = _zeros(arrays[0].shape)
+    for p in np.ndindex(y.shape):
+        y[p] = function(*(float(a[p]) for a in arrays))
+    return y
+
+
+def _sigmoid(x):
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def relu(x):
+    return _map(lambda a: a if a > 0 or math.isnan(a) else 0.0, x)
+
+
+def relu_backward(dy, y):
+    return _map(lambda d, a: d if a > 0 else 0.0, dy, y)
+
+
+def leaky_relu(x, negative_slope=0.01):
+    return _map(lambda a: a if a > 0 else a * negative_slope, x)
+
+
+def leaky_relu_backward(dy, x, negative_slope=0.01):
+    return _map(lambda d, a: d if a > 0 else d * negative_slope, dy, x)
+
+
+def sigmoid(x):
+    return _map(_sigmoid, x)
+
+
+def sigmoid_backward(dy, y):
+    return _map(lambda d, a: d * a * (1 - a), dy, y)
+
+
+def tanh(x):
+    return _map(math.tanh, x)
+
+
+def tanh_backward(dy, y):
+    return _map(lambda d, a: d * (1 - a * a), dy, y)
+
+
+def _lines(shape, axis):
+    """Lists of positions, one list for each line along the axis."""
+    axis %= len(shape)
+    for p in np.ndindex(*shape[:axis], *shape[axis + 1 :]):
+        yield [(*p[:axis], k, *p[axis:]) for k in range(shape[axis])]
+
+
+def softmax(x, axis=1):
+    y = _zeros(x.shape)
+    for line in _lines(x.shape, axis):
+        top = max(x[p] for p in line)
+        powers = [math.exp(x[p] - top) for p in line]
+        for p, power in zip(line, powers):
+            y[p] = power / math.fsum(powers)
+    return y
+
+
+def softmax_backward(dy, y, axis=1):
+    dx = _zeros(y.shape)
+    for line in _lines(y.shape, axis):
+        for p, q in product(line, line):
+            dx[q] += dy[p] * y[p] * ((p == q) - y[q])
+    return dx
+
+
+def log_softmax(x, axis=1):
+    y = _zeros(x.shape)
+    for line in _lines(x.shape, axis):
+        top = max(x[p] for p in line)
+        log_sum = math.log(math.fsum(math.exp(x[p] - top) for p in line))
+        for p in line:
+            y[p] = x[p] - top - log_sum
+    return y
+
+
+def log_softmax_backward(dy, y, axis=1):
+    dx = _zeros(y.shape)
+    for line in _lines(y.shape, axis):
+        for p, q in product(line, line):
+            dx[q] += dy[p] * ((p == q) - math.exp(y[q]))
+    return dx
+
+
+# ----------------------------------------------------------------------------------------- dropout
+
+_32, _64 = 2**32 - 1, 2**64 - 1
+
+
+def _splitmix64(z):
+    """The generator of Steele, Lea and Flood (2014), one step, as a hash."""
+    z = (z + 0x9E3779B97F4A7C15) & _64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _64
+    return z ^ (z >> 31)
+
+
+def _fmix32(h):
+    """The finaliser of MurmurHash3 (A. Appleby)."""
+    h = ((h ^ (h >> 16)) * 0x85EBCA6B) & _32
+    h = ((h ^ (h >> 13)) * 0xC2B2AE35) & _32
+    return h ^ (h >> 16)
+
+
+def kept(p, seed, call, index):
+    """Whether dropout keeps the element at a flat index."""
+    key = _splitmix64((_splitmix64(seed) + call + 0x9E3779B97F4A7C15 * (index >> 32)) & _64)
+    h = _fmix32((_fmix32((index & _32) ^ (key & _32)) + (key >> 32)) & _32)
+    return p < 1 and h >= math.floor(p * 2**32)
+
+
+def dropout(x, p, seed, call):
+    y = _zeros(x.shape)
+    for index, position in enumerate(np.ndindex(x.shape)):
+        if kept(p, seed, call, index):
+            y[position] = x[position] / (1 - p)
+    return y
+
+
+def dropout_backward(dy, p, seed, call):
+    return dropout(dy, p, seed, call)
+
+
+# ------------------------------------------------------------------------------------------ losses
+
+
+def _softplus(x):
+    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+
+
+def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="mean"):
+    k, dlogits = logits.shape[1], _zeros(logits.shape)
+    labels = target.shape != logits.shape
+    weights = [1.0] * k if weight is None else weight.tolist()
+    log_p = log_softmax(logits, 1)
+    loss = divisor = 0.0
+    for line in _lines(logits.shape, 1):
+        n, _, *rest = line[0]
+        if labels:
+            label = int(target[(n, *rest)])
+            truth = [float(c == label) for c in range(k)]
+            divisor += weights[label]
+        else:
+            truth = [float(target[p]) for p in line]
+            divisor += 1
+        share = [
+            w * (t * (1 - label_smoothing) + label_smoothing / k) for w, t in zip(weights, truth)
+        ]
+        for p, s in zip(line, share):
+            loss -= s * log_p[p]
+            for q in line:  # d(-log p[p]) / d logits[q]
+                dlogits[q] += s * (math.exp(log_p[q]) - (p == q))
+    scale = divisor if reduction == "mean" else 1.0
+    return loss / scale, dlogits / scale
+
+
+def _pointwise_loss(value, slope, pred, target, reduction):
+    scale = pred.size if reduction == "mean" else 1
+    return _map(value, pred, target).sum() / scale, _map(slope, pred, target) / scale
+
+
+def mse(pred, target, reduction="mean"):
+    return _pointwise_loss(
+        lambda p, t: (p - t) ** 2, lambda p, t: 2 * (p - t), pred, target, reduction
+    )
+
+
+def _log(x):
+    """Natural logarithm, not below -100, so that a certain and wrong prediction costs 100."""
+    return max(math.log(x), -100.0) if x > 0 else -100.0
+
+
+def bce(pred, target, reduction="mean"):
+    return _pointwise_loss(
+        lambda p, t: -t * _log(p) - (1 - t) * _log(1 - p),
+        lambda p, t: (p - t) / max(p * (1 - p), 1e-12),
+        pred,
+        target,
+        reduction,
+    )
+
+
+def bce_with_logits(logits, target, reduction="mean"):
+    return _pointwise_loss(
+        lambda x, t: t * _softplus(-x) + (1 - t) * _softplus(x),
+        lambda x, t: _sigmoid(x) - t,
+        logits,
+        target,
+        reduction,
+    )
+
+
+# ----------------------------------------------------------------------- optimiser steps, in place
+
+
+def sgd_step(param, grad, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    for p in np.ndindex(param.shape):
+        g = grad[p] + weight_decay * param[p]
+        if momentum:
+            velocity[p] = momentum * velocity[p] + g
+            g = g + momentum * velocity[p] if nesterov else velocity[p]
+        param[p] -= lr * g
+
+
+def rmsprop_step(
+    param,
+    grad,
+    square_avg,
+    grad_avg,
+    velocity,
+    lr,
+    alpha=0.99,
+    eps=1e-8,
+    weight_decay=0.0,
+    momentum=0.0,
+):
+    for p in np.ndindex(param.shape):
+        g = grad[p] + weight_decay * param[p]
+        square_avg[p] = alpha * square_avg[p] + (1 - alpha) * g * g
+        variance = square_avg[p]
+        if grad_avg is not None:
+            grad_avg[p] = alpha * grad_avg[p] + (1 - alpha) * g
+            variance = variance - grad_avg[p] ** 2
+        step = g / (math.sqrt(variance) + eps)
+        if velocity is not None:
+            step = velocity[p] = momentum * velocity[p] + step
+        param[p] -= lr * step
+
+
+def adagrad_step(param, grad, sum_sq, lr, eps=1e-10, weight_decay=0.0):
+    for p in np.ndindex(param.shape):
+        g = grad[p] + weight_decay * param[p]
+        sum_sq[p] += g * g
+        param[p] -= lr * g / (math.sqrt(sum_sq[p]) + eps)
+
+
+def adam_step(param, grad, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
+    for p in np.ndindex(param.shape):
+        g = grad[p] + weight_decay * param[p]
+        exp_avg[p] = beta1 * exp_avg[p] + (1 - beta1) * g
+        exp_avg_sq[p] = beta2 * exp_avg_sq[p] + (1 - beta2) * g * g
+        mean, variance = exp_avg[p] / (1 - beta1**step), exp_avg_sq[p] / (1 - beta2**step)
+        param[p] -= lr * mean / (math.sqrt(variance) + eps)

@@ -1,0 +1,248 @@
+"""The rules of ARCHITECTURE.md, read from the source: who imports whom, sizes, cost of import."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "cnnx"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+TOP = ("compat", "examples", "testing", "sklearn")
+MIDDLE = ("ops", "init", "random", "checks")
+BELOW_TRAINING = ("config", *MIDDLE, "layers", "losses", "optim", "schedules", "metrics")
+TRAINING = ("history", "inference", "training", "callbacks")
+BELOW_TOP = (*BELOW_TRAINING, "io", "models", "data", *TRAINING, "cli", "viz")
+
+# A module (a file or folder of cnnx) -> the modules of cnnx that it may import. A folder may
+# import itself, and what its list names. A name with a slash is a rule for that part alone.
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "_version": (),
+    "random": (),
+    "checks": (),
+    "io": (),
+    "init": ("random",),
+    "backends": (),
+    "backends/reference": ("backends/reference",),
+    "backends/compiled": ("backends/reference",),  # for the list of names alone
+    "config": ("backends", "_version"),
+    "ops": ("checks", "config"),
+    "layers": MIDDLE,
+    "layers/files": (*MIDDLE, "layers", "io"),  # model.save and load
+    "losses": MIDDLE,
+    "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
+    "schedules": MIDDLE,
+    "metrics": MIDDLE,
+    "models": ("layers", "ops", "io", "random"),
+    "data": ("layers", "ops", "io", "random"),
+    "history": ("io",),
+    "inference": BELOW_TOP,
+    "training": BELOW_TOP,
+    "callbacks": BELOW_TOP,
+    "cli": (*BELOW_TOP, "bench", "_version"),
+    "bench": (*BELOW_TOP, "bench"),
+    "viz": BELOW_TOP,
+    "__main__": BELOW_TOP,
+    **{name: (*BELOW_TOP, *TOP) for name in TOP},
+}
+# Outside the standard library: NumPy at the top of a file; these inside a function of these alone.
+INSIDE_FUNCTIONS = {
+    "viz": {"matplotlib"},
+    "training": {"tqdm"},
+    "callbacks": {"tqdm"},
+    "data": {"tqdm", "PIL"},
+    "bench": {"torch"},
+    "cli": {"tqdm", "matplotlib", "PIL"},
+    "sklearn": {"sklearn"},
+    "testing": {"pytest"},
+}
+
+
+def _module(path: Path) -> str:
+    """cnnx/layers/conv.py -> layers/conv; a package is its folder."""
+    name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    return name.removesuffix("/__init__")
+
+
+def _imports(path: Path):
+    """(imported module as 'a.b.c', whether inside a function, line) of every import in a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for child in ast.walk(node)
+    }
+    guarded = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for child in ast.walk(node)
+    }
+    package = path.relative_to(PACKAGE.parent).parent.parts
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in inside, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{source}.{alias.name}", id(node) in inside, node.lineno
+
+
+def _as_module(dotted: str) -> str | None:
+    """cnnx.layers.conv.Conv2D -> layers/conv; None for what is outside cnnx."""
+    first, *rest = dotted.split(".")
+    if first != "cnnx":
+        return None
+    found: list[str] = []
+    for part in rest:
+        candidate = PACKAGE.joinpath(*found, part)
+        extension = found[:2] == ["backends", "compiled"] and part == "_core"
+        if not (candidate.is_dir() or candidate.with_suffix(".py").exists() or extension):
+            break
+        found.append(part)
+    return "/".join(found)
+
+
+def _allowed(module: str) -> tuple[str, ...] | None:
+    """The row of the table for a module: its own, or the nearest folder's."""
+    parts = module.split("/")
+    for size in range(len(parts), 0, -1):
+        row = "/".join(parts[:size])
+        if row in MAY_IMPORT:
+            return (*MAY_IMPORT[row], row)
+    return None
+
+
+def _may(target: str, allowed: tuple[str, ...]) -> bool:
+    if target == "":  # `from cnnx import name` is the whole house: for those on top of it
+        return "cli" in allowed
+    return any(target == row or target.startswith(f"{row}/") for row in allowed)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_module)
+def test_a_module_imports_only_what_the_table_allows(path):
+    module = _module(path)
+    if module in (".", "__init__", ""):
+        return
+    allowed = _allowed(module)
+    assert allowed is not None, f"cnnx/{module} has no row in the import table: add one"
+    for dotted, _, line in _imports(path):
+        target = _as_module(dotted)
+        if target is not None:
+            assert _may(target, allowed), f"cnnx/{module}, line {line}: imports {dotted}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_module)
+def test_a_module_needs_numpy_and_the_standard_library_alone(path):
+    module = _module(path)
+    extra = INSIDE_FUNCTIONS.get(module.split("/")[0], set())
+    for dotted, inside, line in _imports(path):
+        package = dotted.split(".")[0]
+        known = package in sys.stdlib_module_names or package in ("numpy", "cnnx")
+        where = f"cnnx/{module}, line {line}: imports {dotted}"
+        assert known or (inside and package in extra), where
+
+
+def test_the_table_has_no_row_for_what_is_gone():
+    present = {_module(path) for path in SOURCES}
+    present |= {"/".join(m.split("/")[:i]) for m in present for i in range(1, m.count("/") + 1)}
+    later = {"schedules", "callbacks", "metrics", "viz", *TOP}
+    assert set(MAY_IMPORT) - present <= later
+
+
+def test_the_oracle_imports_numpy_and_nothing_of_cnnx():
+    tree = ast.parse((ROOT / "tests" / "oracle.py").read_text(encoding="utf-8"))
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    assert "numpy" in names and names <= {*sys.stdlib_module_names, "numpy"}
+
+
+def _csrc(*endings: str) -> list[Path]:
+    """Sources of the extension; none in an installation without them."""
+    return sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in endings)
+
+
+def test_c_files_include_neither_python_nor_openmp():
+    for path in _csrc(".c", ".h"):
+        includes = re.findall(r'#\s*include\s*[<"](.*)[>"]', path.read_text(encoding="utf-8"))
+        assert not {"Python.h", "omp.h"} & set(includes), path.name
+
+
+def test_pyx_files_import_nothing_of_cnnx():
+    for path in _csrc(".pyx", ".pxd"):
+        found = re.findall(r"^\s*(?:import|from)\s+cnnx.*", path.read_text(), re.MULTILINE)
+        assert not found, f"{path.name}: {found}"
+
+
+HAND_WRITTEN = SOURCES + _csrc(".pyx", ".pxd", ".c", ".h")
+
+
+@pytest.mark.parametrize("path", HAND_WRITTEN, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_file_over_400_lines_says_why_at_its_top(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if len(lines) > 400:
+        top = re.findall("[a-z]+", " ".join(lines[:30]).lower())
+        why = {"long", "longer", "length", "lines"} & set(top) and "file" in top
+        assert why, f"{path.name} has {len(lines)} lines, and does not say why this file is long"
+
+
+def _python(code: str, **environment: str) -> str:
+    """Output of a fresh process that sees this checkout's cnnx."""
+    command = [sys.executable, "-c", code]
+    variables = os.environ | environment
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_cnnx_brings_in_numpy_and_the_standard_library_alone():
+    code = (
+        "import sys, json; before = set(sys.modules); import cnnx; "
+        "print(json.dumps(sorted({m.split('.')[0] for m in set(sys.modules) - before})))"
+    )
+    packages = set(json.loads(_python(code)))
+    # Cython registers a module for the types that its extensions share.
+    cython = {name for name in packages if name.startswith(("_cython", "cython"))}
+    assert packages - cython - set(sys.stdlib_module_names) == {"cnnx", "numpy"}
+
+
+HEAVY = ("asyncio", "email", "http", "multiprocessing", "sqlite3", "ssl", "tkinter", "unittest")
+
+
+def test_importing_cnnx_adds_no_heavy_part_of_the_standard_library():
+    """Beyond what NumPy has loaded: these cost milliseconds and serve one function each."""
+    code = (
+        "import sys, json, numpy; before = set(sys.modules); import cnnx; "
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    loaded = {name.split(".")[0] for name in json.loads(_python(code))}
+    assert not loaded & set(HEAVY)
+
+
+def test_importing_cnnx_costs_less_than_a_tenth_of_a_second_beyond_numpy(tmp_path):
+    """With compiled bytecode, as after an installation: the first process writes it."""
+    code = (
+        "import numpy, time; start = time.perf_counter(); import cnnx; "
+        "print(time.perf_counter() - start)"
+    )
+    bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    _python(code, **bytecode)
+    assert min(float(_python(code, **bytecode)) for _ in range(5)) < 0.1

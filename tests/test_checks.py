@@ -1,0 +1,427 @@
+"""Bad input is one error before any work: it begins with the op and holds the numbers.
+
+A line of the table is a mistake: the op, what is wrong, the arguments changed, the type of the
+error, and the words and numbers that its message must hold. The rest is the op's first case.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import ops
+
+BACKENDS = cnnx.available_backends()
+ROOT = Path(__file__).parents[1]
+
+
+def _base(op, dtype=np.float64):
+    return cases.CASES[op][0].arguments(dtype)
+
+
+def _error(op, arguments):
+    """The error of a call: the same on each backend, and all arrays are as they were."""
+    arrays = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
+    before = {name: value.tobytes() for name, value in arrays.items()}
+    errors = []
+    for backend in BACKENDS:
+        with cnnx.use_backend(backend), pytest.raises((ValueError, TypeError)) as caught:
+            getattr(ops, op)(**arguments)
+        errors.append(caught.value)
+    for name, value in arrays.items():
+        assert value.tobytes() == before[name], f"{op}: {name} was changed before the error"
+    assert len({(type(e), str(e)) for e in errors}) == 1, f"the backends differ: {errors}"
+    return errors[0]
+
+
+def _zeros(*shape):
+    return np.zeros(shape)
+
+
+# Base calls: conv2d x (2, 3, 6, 7), weight (4, 3, 3, 3), bias (4,), y (2, 4, 4, 5); im2col
+# x (2, 3, 5, 6), kernel 3; pools x (2, 3, 6, 8), kernel 2; linear x (4, 6), weight (5, 6).
+GEOMETRY = [
+    ("a stride of zero", {"stride": 0}, ValueError, ["stride", "0"]),
+    ("a negative stride", {"stride": (1, -2)}, ValueError, ["stride", "-2"]),
+    ("half a stride", {"stride": 1.5}, TypeError, ["stride", "1.5"]),
+    ("three strides", {"stride": (1, 2, 3)}, (ValueError, TypeError), ["stride", "(1, 2, 3)"]),
+    ("a negative padding", {"padding": -1}, ValueError, ["padding", "-1"]),
+    ("a padding of a half", {"padding": 0.5}, TypeError, ["padding", "0.5"]),
+]
+CONVOLUTION = [
+    *GEOMETRY,
+    ("an unknown padding", {"padding": "full"}, ValueError, ["padding", "full", "same", "valid"]),
+    ("a negative side", {"padding": ((0, -3), (0, 0))}, ValueError, ["padding", "-3"]),
+    ("a dilation of zero", {"dilation": 0}, ValueError, ["dilation", "0"]),
+    ("a kernel past the image", {"dilation": 7}, ValueError, ["15"]),
+    ("a huge padding", {"padding": 2**33}, ValueError, []),
+]
+CHANNELS = [
+    ("channels", {"x": _zeros(2, 5, 6, 7)}, ValueError, ["5", "(4, 3, 3, 3)", "groups=1", "3"]),
+    ("an image without batch", {"x": _zeros(3, 6, 7)}, ValueError, ["x", "(3, 6, 7)"]),
+    ("a flat weight", {"weight": _zeros(4, 27)}, ValueError, ["weight", "(4, 27)"]),
+    ("a large kernel", {"weight": _zeros(4, 3, 8, 3)}, ValueError, ["8", "6"]),
+    ("groups that do not divide", {"groups": 2}, ValueError, ["groups", "2", "3"]),
+    ("no groups", {"groups": 0}, ValueError, ["groups", "0"]),
+    ("groups that are text", {"groups": "1"}, TypeError, ["groups", "1"]),
+    ("same with a stride", {"padding": "same", "stride": 2}, ValueError, ["same", "2"]),
+]
+WINDOWS = [
+    ("a kernel of zero", {"kernel_size": 0}, ValueError, ["kernel_size", "0"]),
+    ("a kernel that is None", {"kernel_size": None}, TypeError, ["kernel_size", "None"]),
+    ("a large kernel", {"kernel_size": (9, 2)}, ValueError, ["9"]),
+]
+POOLING = [
+    *GEOMETRY,
+    *WINDOWS,
+    ("padding over half a kernel", {"padding": 2}, ValueError, ["padding", "2"]),
+    ("a huge kernel", {"kernel_size": 2**40}, ValueError, [str(2**40)]),
+]
+NOT_AN_IMAGE = ("an image without batch", {"x": _zeros(3, 6, 7)}, ValueError, ["(3, 6, 7)"])
+X_SHAPE = [
+    ("three sizes", {"x_shape": (3, 6, 8)}, ValueError, ["x_shape", "(3, 6, 8)"]),
+    ("a negative size", {"x_shape": (2, 3, -6, 8)}, ValueError, ["x_shape", "-6"]),
+]
+AXES = [
+    ("an axis that is not there", {"axis": 2}, ValueError, ["axis", "2"]),
+    ("an axis before the first", {"axis": -3}, ValueError, ["axis", "-3"]),
+    ("half an axis", {"axis": 0.5}, TypeError, ["axis", "0.5"]),
+]
+RATES = [
+    ("a share above one", {"p": 1.5}, ValueError, ["p", "1.5"]),
+    ("a negative share", {"p": -0.1}, ValueError, ["p", "-0.1"]),
+    ("a share that is not a number", {"p": np.nan}, ValueError, ["p", "nan"]),
+    ("a negative seed", {"seed": -1}, ValueError, ["seed", "-1"]),
+    ("a seed too large", {"seed": 2**63}, ValueError, ["seed", str(2**63)]),
+    ("a negative call", {"call": -4}, ValueError, ["call", "-4"]),
+    ("a seed of a half", {"seed": 0.5}, TypeError, ["seed", "0.5"]),
+]
+SAME_SHAPE = [
+    ("a target of another shape", {"target": _zeros(5, 3)}, ValueError, ["(5, 3)", "(5, 4)"]),
+    ("a target that would broadcast", {"target": _zeros(4)}, ValueError, ["(4,)", "(5, 4)"]),
+    ("an unknown reduction", {"reduction": "none"}, ValueError, ["reduction", "none", "mean"]),
+]
+STEPS = [
+    ("a gradient of another shape", {"grad": _zeros(2)}, ValueError, ["grad", "(2,)", "(1,)"]),
+    ("a rate that is not a number", {"lr": np.nan}, ValueError, ["lr", "nan"]),
+    ("a negative rate", {"lr": -0.5}, ValueError, ["lr", "-0.5"]),
+    ("a negative decay", {"weight_decay": -2.0}, ValueError, ["weight_decay", "-2"]),
+]
+LABELS = np.array([0, 1, 2, 3, 0])
+TABLE = {
+    "conv2d": [
+        *CONVOLUTION,
+        *CHANNELS,
+        ("a bias of another size", {"bias": _zeros(5)}, ValueError, ["bias", "(5,)", "4"]),
+        ("a bias of two axes", {"bias": _zeros(4, 1)}, ValueError, ["bias", "(4, 1)"]),
+    ],
+    "conv2d_backward": [
+        *CONVOLUTION,
+        *CHANNELS,
+        ("a dy of another size", {"dy": _zeros(2, 4, 4, 4)}, ValueError, ["dy", "(2, 4, 4, 4)"]),
+        ("a flat dy", {"dy": _zeros(2, 80)}, ValueError, ["dy", "(2, 80)", "4"]),
+    ],
+    "im2col": [*CONVOLUTION, *WINDOWS, NOT_AN_IMAGE],
+    "col2im": [
+        *CONVOLUTION,
+        *WINDOWS,
+        *X_SHAPE,
+        ("columns for another image", {"cols": _zeros(24, 26)}, ValueError, ["(24, 26)", "27"]),
+        ("cols of three axes", {"cols": _zeros(2, 12, 27)}, ValueError, ["(2, 12, 27)"]),
+    ],
+    "max_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "max_pool2d_backward": [
+        *POOLING,
+        *X_SHAPE,
+        ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
+        (
+            "an argmax of another size",
+            {"argmax": np.zeros((2, 3, 4, 3), np.uint8)},
+            ValueError,
+            ["argmax", "(2, 3, 4, 3)"],
+        ),
+        ("an argmax of floats", {"argmax": _zeros(2, 3, 3, 4)}, TypeError, ["argmax", "float64"]),
+        (
+            "an argmax of another type",
+            {"argmax": np.zeros((2, 3, 3, 4), np.int64)},
+            TypeError,
+            ["argmax", "int64", "uint8"],
+        ),
+        (
+            "an argmax outside the window",
+            {"argmax": np.full((2, 3, 3, 4), 4, np.uint8)},
+            ValueError,
+            ["argmax", "4"],
+        ),
+    ],
+    "avg_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "avg_pool2d_backward": [
+        *POOLING,
+        *X_SHAPE,
+        ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
+    ],
+    "global_avg_pool2d": [
+        NOT_AN_IMAGE,
+        ("an image without pixels", {"x": _zeros(2, 3, 0, 4)}, ValueError, ["(2, 3, 0, 4)"]),
+    ],
+    "global_avg_pool2d_backward": [
+        *X_SHAPE,
+        ("a huge image", {"x_shape": (2, 3, 2**40, 2**40)}, ValueError, [str(2**40)]),
+        ("a dy of pixels", {"dy": _zeros(2, 3, 2, 1)}, ValueError, ["dy", "(2, 3, 2, 1)"]),
+    ],
+    "linear": [
+        ("features", {"x": _zeros(4, 7)}, ValueError, ["7", "(5, 6)", "6"]),
+        ("a number for x", {"x": np.float64(1)}, (ValueError, TypeError), ["x"]),
+        ("a weight of one axis", {"weight": _zeros(6)}, ValueError, ["weight", "(6,)"]),
+        ("a bias of another size", {"bias": _zeros(6)}, ValueError, ["bias", "(6,)", "5"]),
+    ],
+    "linear_backward": [
+        ("features", {"x": _zeros(4, 7)}, ValueError, ["7", "(5, 6)"]),
+        ("a dy of another size", {"dy": _zeros(4, 6)}, ValueError, ["dy", "(4, 6)", "(4, 5)"]),
+    ],
+    "batch_norm": [
+        ("one axis", {"x": _zeros(3)}, ValueError, ["x", "(3,)"]),
+        ("five axes", {"x": _zeros(1, 3, 1, 1, 1)}, ValueError, ["x", "(1, 3, 1, 1, 1)"]),
+        ("a weight of another size", {"weight": _zeros(4)}, ValueError, ["weight", "(4,)", "3"]),
+        ("a bias of another size", {"bias": _zeros(2)}, ValueError, ["bias", "(2,)", "3"]),
+        ("a mean of another size", {"running_mean": _zeros(4)}, ValueError, ["running_mean", "4"]),
+        ("a var of another size", {"running_var": _zeros(4)}, ValueError, ["running_var", "4"]),
+        ("one value in training", {"x": _zeros(1, 3)}, ValueError, ["1", "(1, 3)"]),
+        (
+            "no statistics in inference",
+            {"training": False, "running_mean": None, "running_var": None},
+            (ValueError, TypeError),
+            ["running_mean"],
+        ),
+        ("a negative eps", {"eps": -1.0}, ValueError, ["eps", "-1"]),
+        ("a momentum above one", {"momentum": 1.5}, ValueError, ["momentum", "1.5"]),
+    ],
+    "batch_norm_backward": [
+        ("a dy of another size", {"dy": _zeros(5, 4)}, ValueError, ["dy", "(5, 4)", "(5, 3)"]),
+        ("a mean of another size", {"mean": _zeros(4)}, ValueError, ["mean", "(4,)", "3"]),
+        ("an inv_std of another size", {"inv_std": _zeros(2)}, ValueError, ["inv_std", "(2,)"]),
+        ("a weight of another size", {"weight": _zeros(2)}, ValueError, ["weight", "(2,)"]),
+    ],
+    **{
+        f"{op}_backward": [
+            ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["(2,)", "(1,)"])
+        ]
+        for op in ("relu", "leaky_relu", "sigmoid", "tanh")
+    },
+    "softmax": AXES,
+    "log_softmax": AXES,
+    **{
+        f"{op}_backward": [
+            *AXES,
+            ("a dy of another shape", {"dy": _zeros(5, 6)}, ValueError, ["(5, 6)", "(5, 7)"]),
+        ]
+        for op in ("softmax", "log_softmax")
+    },
+    "dropout": RATES,
+    "dropout_backward": RATES,
+    "cross_entropy": [
+        ("a label too large", {"target": LABELS * 3}, ValueError, ["6", "2", "4"]),
+        ("a negative label", {"target": LABELS - 1}, ValueError, ["-1", "0", "4"]),
+        ("too few labels", {"target": LABELS[:3]}, ValueError, ["(3,)", "(5,)"]),
+        ("labels of floats", {"target": LABELS * 1.0}, (TypeError, ValueError), ["float64"]),
+        ("labels of text", {"target": LABELS.astype(str)}, TypeError, ["target"]),
+        ("labels that are truth", {"target": LABELS > 0}, TypeError, ["target", "bool"]),
+        (
+            "probabilities of another shape",
+            {"target": _zeros(5, 3)},
+            ValueError,
+            ["(5, 3)", "(5, 4)"],
+        ),
+        ("logits of one axis", {"logits": _zeros(5)}, ValueError, ["logits", "(5,)"]),
+        ("weights for other classes", {"weight": _zeros(3)}, ValueError, ["weight", "(3,)", "4"]),
+        ("too much smoothing", {"label_smoothing": 1.5}, ValueError, ["label_smoothing", "1.5"]),
+        ("an unknown reduction", {"reduction": "none"}, ValueError, ["none", "mean", "sum"]),
+    ],
+    "mse": SAME_SHAPE,
+    "bce": [
+        *SAME_SHAPE,
+        ("a prediction above one", {"pred": _zeros(5, 4) + 1.5}, ValueError, ["1.5"]),
+        ("a prediction below zero", {"pred": _zeros(5, 4) - 0.5}, ValueError, ["-0.5"]),
+    ],
+    "bce_with_logits": SAME_SHAPE,
+    "sgd_step": [
+        *STEPS,
+        ("momentum without velocity", {"momentum": 0.9}, (ValueError, TypeError), ["velocity"]),
+        (
+            "nesterov without momentum",
+            {"nesterov": True, "momentum": 0.0},
+            ValueError,
+            ["nesterov", "momentum"],
+        ),
+    ],
+    "rmsprop_step": [
+        *STEPS,
+        ("a state of another shape", {"square_avg": _zeros(3)}, ValueError, ["square_avg", "(3,)"]),
+        ("momentum without velocity", {"momentum": 0.9}, (ValueError, TypeError), ["velocity"]),
+        ("an alpha above one", {"alpha": 1.5}, ValueError, ["alpha", "1.5"]),
+    ],
+    "adagrad_step": [
+        *STEPS,
+        ("a state of another shape", {"sum_sq": _zeros(3)}, ValueError, ["sum_sq", "(3,)"]),
+    ],
+    "adam_step": [
+        *STEPS,
+        ("a state of another shape", {"exp_avg": _zeros(3)}, ValueError, ["exp_avg", "(3,)"]),
+        ("a step of zero", {"step": 0}, ValueError, ["step", "0"]),
+        ("a beta of one", {"beta1": 1.0}, ValueError, ["beta1", "1"]),
+        ("a negative beta", {"beta2": -0.5}, ValueError, ["beta2", "-0.5"]),
+    ],
+}
+MISTAKES = [(op, *mistake) for op, mistakes in TABLE.items() for mistake in mistakes]
+
+
+@pytest.mark.parametrize(
+    "op, what, changes, kind, words", MISTAKES, ids=[f"{m[0]}-{m[1]}" for m in MISTAKES]
+)
+def test_a_mistake_is_named_with_its_numbers(op, what, changes, kind, words):
+    error = _error(op, _base(op) | changes)
+    message = str(error)
+    assert isinstance(error, kind), f"{type(error).__name__}: {message}"
+    assert message.startswith(f"{op}: "), message
+    assert "\n" not in message, "one error is one line"
+    for word in words:
+        assert re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", message), (
+            f"no {word!r}: {message}"
+        )
+
+
+# ------------------------------------------------------------------- mistakes that any op can meet
+
+FLOATS = [
+    (op, name)
+    for op in cases.CASES
+    for name, value in _base(op).items()
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+]
+SEVERAL = [p for p in FLOATS if sum(p[0] == q[0] for q in FLOATS) > 1]
+OPTIONAL = ("bias", "weight", "running_mean", "running_var")  # and conv2d, linear: the weight
+REQUIRED = [
+    (op, name)
+    for op in cases.CASES
+    for name, value in _base(op).items()
+    if isinstance(value, np.ndarray)
+    and (name not in OPTIONAL or (name == "weight" and op.startswith(("conv2d", "linear"))))
+]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int64", "complex64", "object", "bool"])
+@pytest.mark.parametrize("op, name", FLOATS, ids=map("-".join, FLOATS))
+def test_another_dtype_is_an_error_that_says_how_to_cast(op, name, dtype):
+    arguments = _base(op)
+    arguments[name] = arguments[name].astype(dtype)
+    error = _error(op, arguments)
+    assert isinstance(error, TypeError)
+    message = str(error)
+    assert message.startswith(f"{op}: ") and dtype in message and name in message, message
+    assert "float32" in message and "astype" in message, message
+
+
+@pytest.mark.parametrize("op, name", SEVERAL, ids=map("-".join, SEVERAL))
+def test_two_dtypes_in_one_call_are_an_error(op, name):
+    arguments = _base(op)
+    arguments[name] = arguments[name].astype(np.float32)
+    error = _error(op, arguments)
+    assert isinstance(error, TypeError)
+    assert str(error).startswith(f"{op}: "), str(error)
+    assert "float32" in str(error) and "float64" in str(error), str(error)
+
+
+@pytest.mark.parametrize("op, name", REQUIRED, ids=map("-".join, REQUIRED))
+def test_none_where_an_array_is_needed_is_an_error(op, name):
+    error = _error(op, _base(op) | {name: None})
+    assert isinstance(error, TypeError)
+    assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
+    assert "None" in str(error), str(error)
+
+
+@pytest.mark.parametrize("op, name", FLOATS, ids=map("-".join, FLOATS))
+@pytest.mark.parametrize("value", ["text", {"a": 1}, [[1.0], [1.0, 2.0]]], ids=repr)
+def test_what_is_no_array_is_an_error(op, name, value):
+    error = _error(op, _base(op) | {name: value})
+    assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
+
+
+def test_one_running_statistic_without_the_other_is_an_error_in_inference():
+    for name in ("running_mean", "running_var"):
+        arguments = _base("batch_norm") | {"training": False, name: None}
+        assert name in str(_error("batch_norm", arguments))
+
+
+# ---------------------------------------------------------------------------------- configuration
+
+
+def test_an_unknown_backend_is_an_error_that_lists_those_there_are():
+    for choose in (cnnx.set_backend, lambda name: cnnx.use_backend(name).__enter__()):
+        with pytest.raises(ValueError, match="gpu") as caught:
+            choose("gpu")
+        assert all(name in str(caught.value) for name in BACKENDS)
+    assert cnnx.get_backend() in BACKENDS
+
+
+def _import_with(variable, value):
+    """A fresh process that imports cnnx under an environment variable, and prints its backend."""
+    code = "import cnnx; print(cnnx.get_backend(), cnnx.get_num_threads())"
+    environment = os.environ | {variable: value}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_environment_variable_chooses_the_backend(backend):
+    assert _import_with("CNNX_BACKEND", backend).stdout.split()[0] == backend
+
+
+def test_an_unknown_backend_in_the_environment_is_an_error_that_names_the_variable():
+    last = _import_with("CNNX_BACKEND", "gpu").stderr.splitlines()[-1]
+    assert last.startswith("ValueError: ") and "CNNX_BACKEND=gpu" in last and "reference" in last
+
+
+def test_an_environment_variable_limits_the_threads():
+    assert _import_with("CNNX_NUM_THREADS", "1").stdout.split()[1] == "1"
+
+
+@pytest.mark.parametrize("value", ["0", "two", "-3", "1.5"])
+def test_a_bad_number_of_threads_in_the_environment_is_an_error_that_names_the_variable(value):
+    if "compiled" in BACKENDS:  # the reference has no threads to set
+        last = _import_with("CNNX_NUM_THREADS", value).stderr.splitlines()[-1]
+        assert last.startswith("ValueError: ") and f"CNNX_NUM_THREADS={value}" in last
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_a_number_of_threads_below_one_is_an_error(threads):
+    with pytest.raises(ValueError, match=f"set_num_threads: .*{threads}"):
+        cnnx.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("threads", [1.5, "2", None])
+def test_a_number_of_threads_that_is_no_integer_is_an_error(threads):
+    with pytest.raises(TypeError, match="set_num_threads: "):
+        cnnx.set_num_threads(threads)
+
+
+def test_a_backend_is_restored_when_the_block_ends_by_an_error():
+    before = cnnx.get_backend()
+    with pytest.raises(KeyError), cnnx.use_backend("reference"):
+        raise KeyError
+    assert cnnx.get_backend() == before
+
+
+def test_the_configuration_names_version_backend_and_threads(capsys):
+    configuration = cnnx.config.config_dict()
+    assert {"cnnx", "backend", "threads"} <= set(configuration)
+    assert cnnx.show_config() is None
+    printed = capsys.readouterr().out
+    assert cnnx.get_backend() in printed and str(configuration["cnnx"]) in printed

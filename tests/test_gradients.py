@@ -1,0 +1,212 @@
+"""Backward functions of the reference against central differences, and adjointness; float64.
+
+With the reference proven equal to the oracle this is a second, independent witness: it does not
+know how a derivative is written, only what it means.
+"""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+import tolerance
+
+import cnnx
+from cnnx import ops
+
+GEOMETRY = ("stride", "padding", "dilation", "groups")
+POOLING = ("kernel_size", "stride", "padding", "ceil_mode")
+
+# A step that balances rounding (eps / step) against the third derivative (step squared).
+STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
+
+
+@pytest.fixture(autouse=True)
+def _reference():
+    with cnnx.use_backend("reference"):
+        yield
+
+
+def _options(arguments, names):
+    return {name: arguments[name] for name in names if name in arguments}
+
+
+def _conv2d(dy, results, a):
+    gradients = ops.conv2d_backward(dy, a["x"], a["weight"], **_options(a, GEOMETRY))
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+
+
+def _im2col(dy, results, a):
+    options = _options(a, ("stride", "padding", "dilation"))
+    return {"x": ops.col2im(dy, a["x"].shape, a["kernel_size"], **options)}
+
+
+def _col2im(dy, results, a):
+    options = _options(a, ("stride", "padding", "dilation"))
+    return {"cols": ops.im2col(dy, a["kernel_size"], **options)}
+
+
+def _max_pool2d(dy, results, a):
+    options = _options(a, POOLING)
+    return {"x": ops.max_pool2d_backward(dy, results[1], a["x"].shape, **options)}
+
+
+def _avg_pool2d(dy, results, a):
+    options = _options(a, (*POOLING, "count_include_pad"))
+    return {"x": ops.avg_pool2d_backward(dy, a["x"].shape, **options)}
+
+
+def _global_avg_pool2d(dy, results, a):
+    return {"x": ops.global_avg_pool2d_backward(dy, a["x"].shape)}
+
+
+def _linear(dy, results, a):
+    gradients = ops.linear_backward(dy, a["x"], a["weight"])
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+
+
+def _batch_norm(dy, results, a):
+    _, mean, inv_std = results
+    weight, training = a.get("weight"), a.get("training", True)
+    gradients = ops.batch_norm_backward(dy, a["x"], weight, mean, inv_std, training)
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+
+
+def _of_output(op):
+    def backward(dy, results, a):
+        return {"x": getattr(ops, f"{op}_backward")(dy, results[0], **_options(a, ("axis",)))}
+
+    return backward
+
+
+def _leaky_relu(dy, results, a):
+    return {"x": ops.leaky_relu_backward(dy, a["x"], **_options(a, ("negative_slope",)))}
+
+
+def _dropout(dy, results, a):
+    return {"x": ops.dropout_backward(dy, a["p"], a["seed"], a["call"])}
+
+
+def _loss(name):
+    def backward(dy, results, a):
+        return {name: results[1] * dy}
+
+    return backward
+
+
+# op: from (dy, what forward returned, its arguments) to gradients by argument name
+GRADIENTS = {
+    "conv2d": _conv2d,
+    "im2col": _im2col,
+    "col2im": _col2im,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "global_avg_pool2d": _global_avg_pool2d,
+    "linear": _linear,
+    "batch_norm": _batch_norm,
+    "relu": _of_output("relu"),
+    "leaky_relu": _leaky_relu,
+    "sigmoid": _of_output("sigmoid"),
+    "tanh": _of_output("tanh"),
+    "softmax": _of_output("softmax"),
+    "log_softmax": _of_output("log_softmax"),
+    "dropout": _dropout,
+    "cross_entropy": _loss("logits"),
+    "mse": _loss("pred"),
+    "bce": _loss("pred"),
+    "bce_with_logits": _loss("logits"),
+}
+# A linear map of the argument named, when the other arguments stay as they are.
+LINEAR_IN = {
+    "conv2d": ("x", "weight"),
+    "im2col": ("x",),
+    "col2im": ("cols",),
+    "max_pool2d": ("x",),
+    "avg_pool2d": ("x",),
+    "global_avg_pool2d": ("x",),
+    "linear": ("x", "weight"),
+    "dropout": ("x",),
+}
+# Inputs that sit on a kink, where there is no derivative to compare with.
+KINKS = ("ties", "zeros", "certain")
+
+
+def _smooth(case):
+    return not any(word in case.name for word in KINKS)
+
+
+def _forward(op, arguments):
+    """What the op returns, its first result an array; running statistics are left alone."""
+    fresh = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
+    results = getattr(ops, op)(**fresh)
+    results = results if isinstance(results, tuple) else (results,)
+    return (np.asarray(results[0]), *results[1:])
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in cases.cases(*GRADIENTS) if _smooth(case)], ids=str
+)
+def test_a_gradient_is_the_slope_along_a_random_direction(case):
+    rng = np.random.default_rng(1)
+    arguments = case.arguments()
+    results = _forward(case.op, arguments)
+    dy = rng.standard_normal(results[0].shape)
+    for name, gradient in GRADIENTS[case.op](dy, results, arguments).items():
+        if arguments.get(name) is None:
+            continue
+        assert gradient.shape == arguments[name].shape
+        direction = rng.standard_normal(gradient.shape)
+        ends = []
+        for sign in (1, -1):
+            moved = arguments | {name: arguments[name] + sign * STEP * direction}
+            ends.append(_forward(case.op, moved)[0])
+        numeric = np.sum((ends[0] - ends[1]) * dy) / (2 * STEP)
+        analytic = np.sum(gradient * direction)
+        size = np.sum(np.abs(gradient * direction)) + np.sum(np.abs(results[0] * dy))
+        assert abs(numeric - analytic) <= 100 * STEP**2 * size, f"{case}: d{name}"
+
+
+@pytest.mark.parametrize("case", cases.cases(*LINEAR_IN), ids=str)
+def test_backward_is_the_adjoint_of_forward(case):
+    """<op(x), dy> == <x, op_backward(dy)>: no more than a transposed matrix can do, and exact."""
+    rng = np.random.default_rng(2)
+    arguments = case.arguments()
+    arguments.pop("bias", None)
+    results = _forward(case.op, arguments)
+    dy = rng.standard_normal(results[0].shape)
+    gradients = GRADIENTS[case.op](dy, results, arguments)
+    for name in LINEAR_IN[case.op]:
+        left, right = results[0] * dy, arguments[name] * gradients[name]
+        size = np.sum(np.abs(left)) + np.sum(np.abs(right))
+        terms = case.length * max(dy.size, right.size)
+        limit = tolerance.tolerance(np.float64, terms) * size
+        assert abs(left.sum() - right.sum()) <= limit, f"{case}: {name}"
+
+
+def test_columns_and_images_are_adjoint_for_random_columns():
+    rng = np.random.default_rng(3)
+    for case in cases.cases("im2col"):
+        a = case.arguments()
+        cols = ops.im2col(**a)
+        c = rng.standard_normal(cols.shape)
+        back = _im2col(c, None, a)["x"]
+        size = np.sum(np.abs(cols * c)) + np.sum(np.abs(a["x"] * back))
+        limit = tolerance.tolerance(np.float64, 1 + c.size) * size
+        assert abs(np.sum(cols * c) - np.sum(a["x"] * back)) <= limit, str(case)
+
+
+def test_a_saved_maximum_routes_its_gradient_once_even_among_equals():
+    x = np.zeros((2, 3, 6, 6))
+    y, argmax = ops.max_pool2d(x, 3, stride=2, padding=1)
+    dx = ops.max_pool2d_backward(np.ones_like(y), argmax, x.shape, 3, stride=2, padding=1)
+    assert dx.sum() == y.size
+
+
+def test_gradients_of_inference_batch_norm_do_not_go_through_the_statistics():
+    case = next(c for c in cases.cases("batch_norm") if c.name == "inference")
+    a = case.arguments()
+    y, mean, inv_std = ops.batch_norm(**a)
+    dy = np.ones_like(y)
+    dx, _, _ = ops.batch_norm_backward(dy, a["x"], a["weight"], mean, inv_std, training=False)
+    scale = (a["weight"] * inv_std).reshape(1, -1, 1, 1)
+    np.testing.assert_allclose(dx, np.broadcast_to(scale, dx.shape), rtol=1e-14)

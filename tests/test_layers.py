@@ -1,0 +1,283 @@
+"""Layers: values by hand, dtypes, and forward and backward against PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from layer_helpers import Double64, Scale, check_gradients, images
+
+from cnnx import init, random
+from cnnx.layers import (
+    Activation,
+    AvgPool2D,
+    BatchNorm1D,
+    BatchNorm2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Identity,
+    LeakyReLU,
+    Linear,
+    MaxPool2D,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+
+# -- against PyTorch -------------------------------------------------------------------------------
+
+TWINS = [
+    (Conv2D(4, 6, 3), "Conv2d(4, 6, 3)", (3, 4, 7, 6)),
+    (Conv2D(4, 6, (3, 2), stride=(2, 1), padding=(1, 2), groups=2, bias=False),
+     "Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 2), groups=2, bias=False)", (3, 4, 7, 6)),
+    (Conv2D(4, 4, 3, padding="same", dilation=2, groups=4),
+     "Conv2d(4, 4, 3, padding='same', dilation=2, groups=4)", (3, 4, 7, 6)),
+    (Conv2D(4, 5, 1, padding="valid"), "Conv2d(4, 5, 1, padding='valid')", (3, 4, 7, 6)),
+    (Linear(5, 3), "Linear(5, 3)", (7, 5)),
+    (Linear(5, 3, bias=False), "Linear(5, 3, bias=False)", (2, 4, 5)),
+    (MaxPool2D(2), "MaxPool2d(2)", (3, 4, 7, 6)),
+    (MaxPool2D(3, stride=2, padding=1, ceil_mode=True),
+     "MaxPool2d(3, stride=2, padding=1, ceil_mode=True)", (3, 4, 8, 6)),
+    (AvgPool2D((2, 3)), "AvgPool2d((2, 3))", (3, 4, 7, 6)),
+    (AvgPool2D(3, 2, 1, count_include_pad=False),
+     "AvgPool2d(3, 2, 1, count_include_pad=False)", (3, 4, 7, 6)),
+    (GlobalAvgPool2D(), "AdaptiveAvgPool2d(1)", (3, 4, 7, 6)),
+    (BatchNorm2D(4), "BatchNorm2d(4)", (3, 4, 7, 6)),
+    (BatchNorm2D(4, momentum=None), "BatchNorm2d(4, momentum=None)", (3, 4, 7, 6)),
+    (BatchNorm2D(4, eps=1e-3, affine=False, track_running_stats=False),
+     "BatchNorm2d(4, eps=1e-3, affine=False, track_running_stats=False)", (3, 4, 7, 6)),
+    (BatchNorm1D(4, momentum=0.3), "BatchNorm1d(4, momentum=0.3)", (9, 4)),
+    (BatchNorm1D(4), "BatchNorm1d(4)", (5, 4, 3)),
+    (BatchNorm2D(4).eval(), "BatchNorm2d(4).eval()", (3, 4, 7, 6)),
+    (BatchNorm2D(4, track_running_stats=False).eval(),
+     "BatchNorm2d(4, track_running_stats=False).eval()", (3, 4, 7, 6)),
+    (ReLU(), "ReLU()", (3, 4)),
+    (LeakyReLU(0.2), "LeakyReLU(0.2)", (3, 4)),
+    (Sigmoid(), "Sigmoid()", (3, 4)),
+    (Tanh(), "Tanh()", (3, 4)),
+    (Softmax(), "Softmax(1)", (3, 4, 2)),
+    (Softmax(axis=-1), "Softmax(-1)", (3, 4, 2)),
+    (Flatten(), "Flatten()", (3, 4, 2)),
+    (Flatten(0), "Flatten(0)", (3, 4, 2)),
+    (Reshape((2, -1)), "Unflatten(1, (2, 6))", (3, 12)),
+    (Identity(), "Identity()", (3, 4)),
+    (Dropout(0.5).eval(), "Dropout(0.5).eval()", (3, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("layer", "twin", "shape"), TWINS, ids=[t for _, t, _ in TWINS])
+def test_forward_backward_and_state_are_those_of_torch(layer, twin, shape):
+    torch = pytest.importorskip("torch")
+    theirs = eval(twin, vars(torch.nn)).double()
+    ours = layer.copy().astype(np.float64)
+    assert ours.training == theirs.training
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.uniform_(0.5, 1.5)
+    ours.load_state_dict(theirs.state_dict())
+    for step in range(2):
+        x, dy = images(*shape, seed=step), None
+        tensor = torch.tensor(x, requires_grad=True)
+        expected = theirs(tensor)
+        dy = images(*expected.shape, seed=10 + step)
+        expected.backward(torch.tensor(dy))
+        y = ours(x)
+        np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+        dx = ours.backward(dy)
+        np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-9, atol=1e-11)
+    for (name, one), (other_name, other) in zip(
+        ours.named_parameters(), theirs.named_parameters(), strict=True
+    ):
+        assert name == other_name
+        np.testing.assert_allclose(one.grad, other.grad.numpy(), rtol=1e-9, atol=1e-11)
+    state, expected_state = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(expected_state)
+    for name, array in state.items():
+        assert array.shape == tuple(expected_state[name].shape)
+        np.testing.assert_allclose(array, expected_state[name].numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "fan_in"),
+    [(lambda: Linear(400, 300), 400), (lambda: Conv2D(16, 64, 5, groups=2), 8 * 5 * 5)],
+)
+def test_initial_weights_fill_the_range_of_torch(make, fan_in):
+    random.manual_seed(1)
+    bound = 1 / np.sqrt(fan_in)
+    for parameter in make().parameters():
+        assert parameter.dtype == np.float32
+        assert np.abs(parameter.data).max() <= bound
+        assert parameter.data.max() > 0.9 * bound
+        assert parameter.data.min() < -0.9 * bound
+        assert abs(parameter.data.mean()) < 4 * bound / np.sqrt(3 * parameter.size)
+
+
+def test_a_model_has_the_keys_and_shapes_of_its_torch_twin():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    theirs = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2)
+    )
+    ours = Sequential(Conv2D(1, 4, 3), BatchNorm2D(4), ReLU(), Flatten(), Linear(16, 2))
+    expected = {name: tuple(t.shape) for name, t in theirs.state_dict().items()}
+    assert {name: a.shape for name, a in ours.state_dict().items()} == expected
+    assert list(ours.state_dict()) == list(expected)
+    assert ours.state_dict()["1.num_batches_tracked"].dtype == np.int64
+    x = images(2, 1, 4, 4, dtype=np.float32)
+    ours.load_state_dict(theirs.state_dict())
+    np.testing.assert_allclose(ours(x), theirs(torch.tensor(x)).detach().numpy(), atol=1e-5)
+    theirs.load_state_dict({name: torch.tensor(a) for name, a in ours.state_dict().items()})
+
+
+# -- by hand ---------------------------------------------------------------------------------------
+
+
+def test_a_convolution_worked_out_by_hand():
+    layer = Conv2D(1, 1, 2)
+    layer.weight.data = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
+    layer.bias.data = np.array([10.0])
+    x = np.arange(6.0).reshape(1, 1, 2, 3)
+    assert layer(x).tolist() == [[[[0 + 2 + 9 + 16 + 10, 1 + 4 + 12 + 20 + 10]]]]
+    dx = layer.backward(np.array([[[[1.0, 10.0]]]]))
+    assert dx.tolist() == [[[[1, 2 + 10, 20], [3, 4 + 30, 40]]]]
+    assert layer.weight.grad.tolist() == [[[[0 + 10, 1 + 20], [3 + 40, 4 + 50]]]]
+    assert layer.bias.grad.tolist() == [11.0]
+
+
+def test_a_linear_layer_worked_out_by_hand():
+    layer = Linear(2, 1)
+    layer.weight.data, layer.bias.data = np.array([[2.0, 3.0]]), np.array([1.0])
+    assert layer([[1.0, 10.0]]).tolist() == [[33.0]]
+    assert layer.backward([[5.0]]).tolist() == [[10.0, 15.0]]
+    assert layer.weight.grad.tolist() == [[5.0, 50.0]]
+    assert layer.bias.grad.tolist() == [5.0]
+
+
+def test_pooling_and_activations_worked_out_by_hand():
+    x = np.array([[[[1.0, 5.0], [5.0, -3.0]]]])
+    pool = MaxPool2D(2)
+    assert pool(x).item() == 5.0
+    assert pool.backward(np.full((1, 1, 1, 1), 7.0)).tolist() == [[[[0, 7], [0, 0]]]]
+    assert AvgPool2D(2)(x).item() == GlobalAvgPool2D()(x).item() == 2.0
+    assert ReLU()(x).ravel().tolist() == [1, 5, 5, 0]
+    assert LeakyReLU(0.5)(x).ravel().tolist() == [1, 5, 5, -1.5]
+    assert Sigmoid()(np.zeros(1)).tolist() == [0.5]
+    np.testing.assert_allclose(Softmax()(np.log([[1.0, 3.0]])), [[0.25, 0.75]])
+    np.testing.assert_allclose(Activation(np.sin, np.cos)(x), np.sin(x))
+
+
+def test_batch_norm_worked_out_by_hand():
+    layer = BatchNorm1D(1, eps=0.0, momentum=0.5)
+    x = np.array([[1.0], [3.0]], np.float32)
+    assert layer(x).tolist() == [[-1.0], [1.0]]
+    assert layer.running_mean.tolist() == [1.0]  # half of 0 and 2
+    assert layer.running_var.tolist() == [1.5]  # half of 1 and the unbiased 2
+    assert layer.num_batches_tracked == 1
+    layer.eval()
+    np.testing.assert_allclose(layer(x), (x - 1) / np.sqrt(1.5), rtol=1e-6)
+    assert layer.num_batches_tracked == 1
+
+
+def test_cumulative_batch_norm_keeps_the_mean_of_all_batches():
+    layer = BatchNorm1D(1, momentum=None)
+    for values in ([0.0, 2.0], [4.0, 6.0], [7.0, 9.0]):
+        layer(np.array(values, np.float32)[:, None])
+    np.testing.assert_allclose(layer.running_mean, [(1 + 5 + 8) / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(2, 3, 3, padding=((1, 0), (2, 1)), stride=2), (2, 2, 5, 6)),
+        (Linear(3, 2), (4, 3)),
+        (BatchNorm2D(2), (3, 2, 3, 3)),
+        (AvgPool2D(3, 2, 1), (2, 2, 5, 5)),
+        (MaxPool2D(3, 2, 1), (2, 2, 5, 5)),
+        (Activation(np.sin, np.cos), (3, 4)),
+        (Softmax(), (3, 4)),
+        (Scale(), (3, 4)),
+        (
+            Sequential(Conv2D(1, 2, 3), BatchNorm2D(2), Tanh(), Flatten(), Linear(8, 3)),
+            (4, 1, 4, 4),
+        ),
+    ],
+)
+def test_gradients_are_slopes(layer, shape):
+    check_gradients(layer.copy().astype(np.float64), images(*shape))
+
+
+# -- dtype -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i8", "f2", "f4", ">f4", "f8", ">f8"])
+def test_layers_cast_their_input_by_the_rule(dtype):
+    x = np.array([[0, 1], [1, 0]]).astype(dtype)
+    assert Linear(2, 2)(x).dtype == np.float32
+    assert Linear(2, 2).astype("float64")(x).dtype == np.float64
+    expected = np.float64 if np.dtype(dtype).itemsize == 8 and "f" in dtype else np.float32
+    for layer in (
+        ReLU(),
+        Flatten(),
+        Identity(),
+        Dropout(0.5),
+        BatchNorm1D(2, affine=False, track_running_stats=False),
+    ):
+        assert layer(x).dtype == expected
+        assert layer(x).dtype.isnative
+
+
+@pytest.mark.parametrize("layer", [ReLU(), Linear(2, 2), Flatten(), MaxPool2D(1), Identity()])
+@pytest.mark.parametrize("x", [np.ones((1, 2), complex), np.array([[None, 1]]), [["a", "b"]]])
+def test_what_is_no_real_number_is_a_type_error(layer, x):
+    with pytest.raises(TypeError, match=type(layer).__name__):
+        layer(x)
+
+
+def test_gradients_of_another_dtype_are_cast_back():
+    model = Sequential(Linear(2, 3), ReLU(), Double64(), Sigmoid(), Linear(3, 2))
+    y = model(images(4, 2, dtype=np.float32))
+    assert model.backward(np.ones(y.shape)).dtype == np.float32
+
+
+def test_astype_casts_weights_and_statistics_in_place():
+    model = Sequential(Linear(2, 3), BatchNorm1D(3))
+    parameters = model.parameters()
+    assert model.astype("float64") is model
+    assert model.parameters()[0] is parameters[0]
+    dtypes = {name: array.dtype for name, array in model.state_dict().items()}
+    assert dtypes.pop("1.num_batches_tracked") == np.int64
+    assert set(dtypes.values()) == {np.dtype("f8")}
+    with pytest.raises(TypeError, match="int32"):
+        model.astype("int32")
+
+
+# -- initial values -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "low", "high"),
+    [
+        (lambda s: init.kaiming_uniform(s), -np.sqrt(6 / 75), np.sqrt(6 / 75)),
+        (lambda s: init.kaiming_uniform(s, a=np.sqrt(5)), -np.sqrt(1 / 75), np.sqrt(1 / 75)),
+        (lambda s: init.xavier_uniform(s), -np.sqrt(6 / 575), np.sqrt(6 / 575)),
+        (lambda s: init.uniform(s, 2, 3), 2, 3),
+    ],
+)
+def test_uniform_initialisation_fills_its_range(make, low, high):
+    values = make((20, 3, 5, 5))
+    assert low <= values.min() < low + 0.02 * (high - low)
+    assert high - 0.02 * (high - low) < values.max() <= high
+
+
+def test_normal_initialisation_has_its_deviation():
+    shape = (200, 3, 5, 5)
+    assert init.kaiming_normal(shape).std() == pytest.approx(np.sqrt(2 / 75), rel=0.03)
+    assert init.xavier_normal(shape).std() == pytest.approx(np.sqrt(2 / 5075), rel=0.03)
+    assert init.zeros(3).tolist() == [0, 0, 0]
+    assert init.ones((2,), dtype=np.float64).dtype == np.float64
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        init.kaiming_normal((3,))

@@ -1,0 +1,291 @@
+"""Optimisers: first steps by hand, twenty steps against PyTorch, state that follows parameters."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from cnnx.layers import Linear, Parameter
+from cnnx.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
+
+METHODS = [
+    (SGD, "SGD", {"lr": 0.1}),
+    (SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+    (SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (RMSProp, "RMSprop", {}),
+    (RMSProp, "RMSprop", {"lr": 0.02, "alpha": 0.9, "weight_decay": 0.1, "momentum": 0.5}),
+    (RMSProp, "RMSprop", {"centered": True, "momentum": 0.3, "eps": 1e-4}),
+    (Adagrad, "Adagrad", {}),
+    (
+        Adagrad,
+        "Adagrad",
+        {"lr": 0.1, "lr_decay": 0.1, "weight_decay": 0.1, "initial_accumulator_value": 0.2},
+    ),
+    (Adam, "Adam", {}),
+    (Adam, "Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
+]
+
+
+def parameters(dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return [Parameter(rng.normal(size=shape).astype(dtype)) for shape in ((3, 4), (4,))]
+
+
+def gradients(step, dtype=np.float64):
+    rng = np.random.default_rng(100 + step)
+    return [rng.normal(size=shape).astype(dtype) for shape in ((3, 4), (4,))]
+
+
+def take_steps(optimizer, params, steps):
+    for step in steps:
+        for parameter, grad in zip(params, gradients(step, params[0].dtype), strict=True):
+            parameter.grad = grad
+        optimizer.step()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        # w = 1, g = 2
+        (lambda p: SGD(p, lr=0.25), 1 - 0.25 * 2),
+        (lambda p: SGD(p, lr=0.25, weight_decay=0.5), 1 - 0.25 * 2.5),
+        (lambda p: SGD(p, lr=0.1, momentum=0.5, nesterov=True), 1 - 0.1 * (2 + 0.5 * 2)),
+        (lambda p: RMSProp(p, lr=0.1, alpha=0.75, eps=0), 1 - 0.1 * 2 / math.sqrt(0.25 * 4)),
+        (lambda p: Adagrad(p, lr=0.5, eps=0), 1 - 0.5),
+        (lambda p: Adam(p, lr=0.1, eps=0), 1 - 0.1),
+    ],
+)
+def test_the_first_step_worked_out_by_hand(make, expected):
+    parameter = Parameter(np.array([1.0]))
+    optimizer = make([parameter])
+    parameter.grad = np.array([2.0])
+    optimizer.step()
+    assert parameter.data[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_momentum_adds_up():
+    parameter = Parameter(np.array([0.0]))
+    optimizer = SGD([parameter], lr=1.0, momentum=0.5)
+    for _ in range(3):
+        parameter.grad = np.array([1.0])
+        optimizer.step()
+    assert parameter.data[0] == pytest.approx(-(1 + 1.5 + 1.75))
+
+
+@pytest.mark.parametrize(("method", "name", "options"), METHODS)
+def test_twenty_steps_are_those_of_torch(method, name, options):
+    torch = pytest.importorskip("torch")
+    params = parameters()
+    theirs = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
+    optimizer, twin = method(params, **options), getattr(torch.optim, name)(theirs, **options)
+    for step in range(20):
+        for tensor, grad in zip(theirs, gradients(step), strict=True):
+            tensor.grad = torch.tensor(grad)
+        twin.step()
+    take_steps(optimizer, params, range(20))
+    for parameter, tensor in zip(params, theirs, strict=True):
+        np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("method", "name", "options"), METHODS)
+def test_defaults_are_those_of_torch(method, name, options):
+    torch = pytest.importorskip("torch")
+    theirs = getattr(torch.optim, name)([torch.zeros(1)], lr=0.1).defaults
+    ours = method([Parameter([0.0])], lr=0.1).param_groups[0]
+    assert {key: theirs[key] for key in ours if key != "params"} == {
+        key: value for key, value in ours.items() if key != "params"
+    }
+
+
+@pytest.mark.parametrize(("method", "name", "options"), METHODS)
+def test_a_saved_state_continues_with_the_same_bits(method, name, options):
+    params = parameters()
+    optimizer = method(params, **options)
+    take_steps(optimizer, params, range(5))
+    weights, state = [p.data.copy() for p in params], optimizer.state_dict()
+    take_steps(optimizer, params, range(5, 10))
+
+    resumed = [Parameter(weight) for weight in weights]
+    twin = method(resumed, lr=0.5)
+    twin.load_state_dict(state)
+    take_steps(twin, resumed, range(5, 10))
+    for one, other in zip(params, resumed, strict=True):
+        assert np.array_equal(one.data, other.data)
+    assert twin.lr == optimizer.lr
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
+def test_a_copy_and_a_pickle_keep_the_state(duplicate):
+    params = parameters()
+    optimizer = Adam(params)
+    take_steps(optimizer, params, range(3))
+    twin = duplicate(optimizer)
+    take_steps(optimizer, params, range(3, 6))
+    take_steps(twin, twin.parameters(), range(3, 6))
+    for one, other in zip(params, twin.parameters(), strict=True):
+        assert one is not other
+        assert np.array_equal(one.data, other.data)
+
+
+def test_a_state_dict_is_a_copy():
+    params = parameters()
+    optimizer = Adam(params)
+    take_steps(optimizer, params, [0])
+    state = optimizer.state_dict()
+    before = state["state"][0]["exp_avg"].copy()
+    take_steps(optimizer, params, [1])
+    assert np.array_equal(state["state"][0]["exp_avg"], before)
+    assert state["state"][0]["step"] == 1
+
+
+def test_a_wrong_state_is_refused_and_changes_nothing():
+    params = parameters()
+    optimizer = Adam(params)
+    take_steps(optimizer, params, range(2))
+    good = optimizer.state_dict()
+    wrong_shape, lacking, far = copy.deepcopy(good), copy.deepcopy(good), copy.deepcopy(good)
+    wrong_shape["state"][1]["exp_avg"] = np.zeros(5)
+    wrong_shape["groups"][0]["lr"] = 5.0
+    del lacking["state"][0]["exp_avg_sq"]
+    far["state"][7] = far["state"][0]
+    for state, message in (
+        (wrong_shape, r"state 1: exp_avg has shape \(5,\).*\(4,\)"),
+        (lacking, "lacks.*exp_avg_sq"),
+        (far, "parameter 7 of 2"),
+        ({}, "groups"),
+        (SGD(params, lr=1).state_dict(), "settings"),
+        (Adam(params[:1]).state_dict(), r"\[1\] parameters, expected \[2\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            optimizer.load_state_dict(state)
+    assert optimizer.lr == 1e-3
+    after = optimizer.state_dict()
+    assert np.array_equal(after["state"][1]["exp_avg"], good["state"][1]["exp_avg"])
+
+
+def test_groups_have_their_own_settings():
+    one, two = Parameter([1.0]), Parameter([1.0])
+    optimizer = SGD([{"params": [one], "lr": 0.5}, {"params": two}], lr=0.1)
+    one.grad = two.grad = np.array([1.0], np.float32)
+    optimizer.step()
+    assert one.data[0] == pytest.approx(0.5)
+    assert two.data[0] == pytest.approx(0.9)
+    assert optimizer.lr == 0.5
+    optimizer.lr = 0.25
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def test_parameters_without_gradient_and_frozen_ones_stay():
+    one, two, three = Parameter([1.0]), Parameter([1.0]), Parameter([1.0])
+    optimizer = Adam([one, two, three], lr=0.1)
+    two.grad = three.grad = np.array([1.0])
+    three.requires_grad = False
+    optimizer.step()
+    assert one.data[0] == 1.0
+    assert two.data[0] == pytest.approx(0.9)
+    assert three.data[0] == 1.0
+    optimizer.zero_grad()
+    assert two.grad is None
+
+
+def test_state_is_cast_and_not_lost_when_the_model_changes_its_dtype():
+    params = parameters(np.float32)
+    optimizer = Adam(params)
+    take_steps(optimizer, params, range(3))
+    before = optimizer.state_dict()["state"][0]
+    for parameter in params:
+        parameter.data = parameter.data.astype(np.float64)
+    for parameter in params:
+        parameter.grad = np.zeros(parameter.shape)
+    optimizer.step()
+    after = optimizer.state_dict()["state"][0]
+    assert after["exp_avg"].dtype == np.float64
+    assert after["step"] == 4
+    np.testing.assert_allclose(after["exp_avg"], 0.9 * before["exp_avg"], rtol=1e-6)
+
+
+def test_replaced_data_is_what_moves():
+    parameter = Parameter([1.0, 2.0])
+    optimizer = SGD([parameter], lr=1.0, momentum=0.5)
+    parameter.grad = [1.0, 1.0]
+    optimizer.step()
+    parameter.data = np.array([10.0, 10.0], np.float32)
+    optimizer.step()
+    assert parameter.data.tolist() == [8.5, 8.5]
+
+
+def test_a_gradient_that_is_not_finite_is_not_hidden():
+    parameter = Parameter([1.0])
+    optimizer = SGD([parameter], lr=0.1)
+    parameter.grad = [np.nan]
+    optimizer.step()
+    assert np.isnan(parameter.data[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: SGD(p, lr=-0.1), "lr=-0.1"),
+        (lambda p: SGD(p, lr=float("nan")), "lr=nan"),
+        (lambda p: SGD(p, lr=0.1, momentum=-1), "momentum=-1"),
+        (lambda p: SGD(p, lr=0.1, nesterov=True), "nesterov.*momentum=0"),
+        (lambda p: Adam(p, betas=(0.9, 1.0)), r"betas\[1\]=1"),
+        (lambda p: Adam(p, betas=0.9), "betas is 0.9"),
+        (lambda p: Adam(p, eps=-1), "eps=-1"),
+        (lambda p: RMSProp(p, alpha=1.5), "alpha=1.5"),
+        (lambda p: Adagrad(p, initial_accumulator_value=-1), "initial_accumulator_value=-1"),
+        (lambda p: SGD([], lr=0.1), "empty"),
+        (lambda p: SGD([*p, *p], lr=0.1), "twice"),
+        (lambda p: SGD([{"params": p, "speed": 1}], lr=0.1), "speed"),
+    ],
+)
+def test_bad_settings_are_named_with_their_number(make, message):
+    with pytest.raises(ValueError, match=message):
+        make([Parameter([1.0])])
+
+
+@pytest.mark.parametrize("params", [Parameter([1.0]), [np.ones(2)], [Linear(2, 2)]])
+def test_what_is_no_list_of_parameters_is_a_type_error(params):
+    with pytest.raises(TypeError, match="Parameter"):
+        Adam(params)
+
+
+def test_clip_grad_norm_scales_all_gradients_together():
+    one, two = Parameter([0.0, 0.0]), Parameter([0.0])
+    one.grad, two.grad = [3.0, 0.0], [4.0]
+    assert clip_grad_norm([one, two], 1.0) == pytest.approx(5.0)
+    np.testing.assert_allclose(one.grad, [0.6, 0], rtol=1e-5)
+    np.testing.assert_allclose(two.grad, [0.8], rtol=1e-5)
+    assert clip_grad_norm([one, two], 10.0) == pytest.approx(1.0, rel=1e-5)
+    np.testing.assert_allclose(two.grad, [0.8], rtol=1e-5)
+    assert clip_grad_norm([one, two], 10.0, norm_type=math.inf) == pytest.approx(0.8, rel=1e-5)
+    assert clip_grad_norm([Parameter([1.0])], 1.0) == 0.0
+    two.grad = [np.inf]
+    assert clip_grad_norm([one, two], 1.0) == math.inf
+    assert one.grad[0] == pytest.approx(0.6, rel=1e-5)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, math.inf])
+def test_clipping_is_that_of_torch(norm_type):
+    torch = pytest.importorskip("torch")
+    params = parameters()
+    theirs = [torch.tensor(p.data, requires_grad=True) for p in params]
+    for parameter, tensor, grad in zip(params, theirs, gradients(0), strict=True):
+        parameter.grad, tensor.grad = grad.copy(), torch.tensor(grad)
+    expected = torch.nn.utils.clip_grad_norm_(theirs, 0.7, norm_type)
+    assert clip_grad_norm(params, 0.7, norm_type) == pytest.approx(expected.item(), rel=1e-12)
+    for parameter, tensor in zip(params, theirs, strict=True):
+        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-12)
+
+
+def test_clip_grad_value_cuts_every_entry():
+    parameter = Parameter([0.0, 0.0, 0.0])
+    parameter.grad = [-3.0, 0.2, 5.0]
+    clip_grad_value([parameter, Parameter([1.0])], 0.5)
+    np.testing.assert_allclose(parameter.grad, [-0.5, 0.2, 0.5])
+    with pytest.raises(ValueError, match="clip_value=-1"):
+        clip_grad_value([parameter], -1)

@@ -1,0 +1,381 @@
+"""The compiled backend equals the reference: every op, kernel set, dtype, thread count, layout.
+
+The expected value is the reference in float64 (which equals the oracle) on the very numbers that
+the compiled op was given. A pure-Python install does not collect this file (see conftest.py).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+import tolerance
+
+import cnnx
+from cnnx.backends import compiled
+
+ROOT = Path(__file__).parents[1]
+THREADS = (1, 2, 5)
+DTYPES = (np.float32, np.float64)
+EVERY = [*cases.cases(), *cases.LARGE.values()]
+RICHEST = [cases.richest(op) for op in cases.CASES]
+
+
+@pytest.fixture(params=compiled.usable_isas())
+def isa(request):
+    before = compiled.isa()
+    compiled.set_isa(request.param)
+    yield request.param
+    compiled.set_isa(before)
+
+
+@pytest.fixture(autouse=True)
+def _compiled():
+    with cnnx.use_backend("compiled"):
+        yield
+
+
+def _op(name):
+    return getattr(cnnx.ops, name)
+
+
+def _truth(case, arguments):
+    """Results and magnitudes of the reference in float64."""
+    with cnnx.use_backend("reference"):
+        wide = cases.cast(arguments, np.float64)
+        magnitude = tolerance.magnitudes(_op(case.op), case, wide)
+        return cases.call(_op(case.op), case.op, wide), magnitude
+
+
+def _arrays(results):
+    return {k: v for k, v in results.items() if isinstance(v, np.ndarray)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_compiled_equals_the_reference(case, dtype, isa):
+    expected, magnitude = _truth(case, case.arguments(dtype))
+    for threads in THREADS:
+        cnnx.set_num_threads(threads)
+        actual = cases.call(_op(case.op), case.op, case.arguments(dtype))
+        tolerance.assert_same_results(actual, expected, case, dtype, magnitude)
+        for name, value in _arrays(actual).items():
+            wanted = dtype if expected[name].dtype == np.float64 else expected[name].dtype
+            assert value.dtype == wanted, f"{case} result {name}: {value.dtype}"
+            if name == "1" and case.op == "max_pool2d":
+                np.testing.assert_array_equal(value, expected[name])
+
+
+def test_an_empty_batch_teaches_batch_norm_nothing():
+    for backend in ("reference", "compiled"):
+        mean, var = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+        with cnnx.use_backend(backend):
+            y, _, _ = cnnx.ops.batch_norm(np.zeros((0, 2, 3, 3)), None, None, mean, var)
+        assert y.shape == (0, 2, 3, 3), backend
+        np.testing.assert_array_equal([mean, var], [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("name", compiled.usable_isas())
+def test_the_environment_chooses_the_kernel_set(name):
+    code = "from cnnx.backends import compiled; print(compiled.isa())"
+    environment = os.environ | {"CNNX_ISA": name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == name, done.stderr
+
+
+def test_the_best_usable_kernel_set_is_the_default_and_the_portable_one_is_there():
+    assert "baseline" in compiled.usable_isas()
+    if "CNNX_ISA" not in os.environ:
+        assert compiled.isa() == compiled.usable_isas()[0]
+
+
+def test_an_unknown_kernel_set_is_an_error_that_lists_the_usable_ones():
+    before = compiled.isa()
+    with pytest.raises(ValueError, match="mmx") as caught:
+        compiled.set_isa("mmx")
+    assert all(name in str(caught.value) for name in compiled.usable_isas())
+    assert compiled.isa() == before
+
+
+# ---------------------------------------------------------------------------- layouts of inputs
+
+
+def _strided(a):
+    """Every second element of a larger array, along each axis; the rest is poison."""
+    big = np.full([2 * s + 1 for s in a.shape], np.nan if a.dtype.kind == "f" else 99, a.dtype)
+    view = big[tuple(slice(1, 2 * s + 1, 2) for s in a.shape)]
+    view[...] = a
+    return view
+
+
+def _reversed(a):
+    flip = tuple(slice(None, None, -1) for _ in a.shape)
+    return np.ascontiguousarray(a[flip])[flip]
+
+
+def _read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def _byte_swapped(a):
+    return a.astype(a.dtype.newbyteorder())
+
+
+def _unaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)[1:]
+    view = raw.view(a.dtype) if a.size else np.zeros(0, a.dtype)
+    view = view.reshape(a.shape)
+    view[...] = a
+    return view
+
+
+LAYOUTS = {
+    "strided": _strided,
+    "reversed": _reversed,
+    "fortran": np.asfortranarray,
+    "read-only": _read_only,
+    "byte-swapped": _byte_swapped,
+    "unaligned": _unaligned,
+}
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", RICHEST, ids=str)
+def test_any_layout_of_the_inputs_gives_the_same_bits(case, layout, backend):
+    changed = cases.IN_PLACE.get(case.op, ())
+    plain = case.arguments(np.float32)
+    laid_out = {
+        name: LAYOUTS[layout](value)
+        if isinstance(value, np.ndarray) and name not in changed
+        else value
+        for name, value in case.arguments(np.float32).items()
+    }
+    with cnnx.use_backend(backend):
+        expected = cases.call(_op(case.op), case.op, plain)
+        actual = cases.call(_op(case.op), case.op, laid_out)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value)
+        if isinstance(value, np.ndarray):
+            assert actual[name].dtype == value.dtype and actual[name].dtype.isnative
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("case", RICHEST, ids=str)
+def test_inputs_are_left_as_they_were(case, backend):
+    arguments, copies = case.arguments(np.float32), case.arguments(np.float32)
+    with cnnx.use_backend(backend):
+        _op(case.op)(**arguments)
+    for name, value in copies.items():
+        if isinstance(value, np.ndarray) and name not in cases.IN_PLACE.get(case.op, ()):
+            np.testing.assert_array_equal(arguments[name], value)
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("op", cases.IN_PLACE)
+@pytest.mark.parametrize("layout", ["strided", "reversed", "fortran", "byte-swapped", "unaligned"])
+def test_an_array_that_cannot_be_changed_in_place_is_refused_and_not_copied(op, layout, backend):
+    case = next(c for c in cases.CASES[op] if c.name == "4-d" or c.name.endswith("-weight"))
+    for name in cases.IN_PLACE[op]:
+        arguments = case.arguments(np.float32)
+        if arguments.get(name) is None:
+            continue
+        laid_out = LAYOUTS[layout](arguments[name])
+        if laid_out.flags.c_contiguous and laid_out.flags.aligned and laid_out.dtype.isnative:
+            continue  # a vector is the same in Fortran's order
+        before = laid_out.copy()
+        with cnnx.use_backend(backend), pytest.raises(ValueError, match=rf"^{op}: .*{name}"):
+            _op(op)(**arguments | {name: laid_out})
+        np.testing.assert_array_equal(laid_out, before)
+
+
+@pytest.mark.parametrize("op", cases.IN_PLACE)
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+def test_a_read_only_array_is_not_changed_in_place(op, backend):
+    case = cases.CASES[op][0]
+    arguments = case.arguments(np.float32)
+    name = next(n for n in cases.IN_PLACE[op] if arguments.get(n) is not None)
+    arguments[name] = _read_only(arguments[name])
+    with cnnx.use_backend(backend), pytest.raises(ValueError, match=rf"^{op}: .*{name}.*read-only"):
+        _op(op)(**arguments)
+
+
+# ------------------------------------------------------------------------------- special values
+
+
+def _poisoned(arguments, values):
+    """The same arguments with special values here and there in every data array."""
+    rng = np.random.default_rng(4)
+    for name in ("x", "dy", "cols", "logits", "pred", "grad"):
+        array = arguments.get(name)
+        if array is not None and array.size:
+            places = rng.choice(array.size, size=max(1, array.size // 20), replace=False)
+            array.reshape(-1)[places] = rng.choice(values, size=places.size)
+    return arguments
+
+
+# Not far apart: an infinity times a probability that float32 rounds to zero is NaN there alone.
+SPECIAL = [case for case in EVERY if not case.name.startswith(("empty", "far-apart"))]
+
+
+@pytest.mark.parametrize("values", [[np.nan], [np.inf], [np.nan, np.inf, -np.inf]], ids=str)
+@pytest.mark.parametrize("case", SPECIAL, ids=str)
+def test_nan_and_infinity_go_where_they_go_in_the_reference(case, values):
+    if case.op == "bce":  # an infinity is no probability
+        values = [np.nan]
+    with np.errstate(all="ignore"):
+        expected, magnitude = _truth(case, _poisoned(case.arguments(np.float32), values))
+        actual = cases.call(_op(case.op), case.op, _poisoned(case.arguments(np.float32), values))
+    tolerance.assert_same_results(actual, expected, case, np.float32, magnitude)
+    if case.op == "max_pool2d":
+        np.testing.assert_array_equal(actual["1"], expected["1"])
+
+
+@pytest.mark.parametrize("case", RICHEST, ids=str)
+def test_denormal_numbers_count_as_numbers_or_as_zero(case):
+    values = np.array([1e-45, 1e-39, 3e-40] if case.op == "bce" else [1e-45, -1e-45, -1e-39])
+    expected, magnitude = _truth(case, _poisoned(case.arguments(np.float32), values))
+    actual = cases.call(_op(case.op), case.op, _poisoned(case.arguments(np.float32), values))
+    tiny = 8 * case.length * float(np.finfo(np.float32).tiny)
+    if case.op == "max_pool2d":  # among zeros and denormal numbers any may be the largest
+        del actual["1"], expected["1"]
+    tolerance.assert_same_results(actual, expected, case, np.float32, magnitude, tiny)
+
+
+def test_denormal_arithmetic_of_the_caller_is_left_switched_on():
+    small = np.array([1e-39], np.float32)
+    cnnx.ops.conv2d(np.ones((4, 8, 32, 32), np.float32), np.ones((16, 8, 3, 3), np.float32))
+    cnnx.ops.relu(np.full((64, 1024), 1e-39, np.float32))
+    assert (small * np.float32(0.5))[0] != 0
+
+
+OUTSIDE = """
+import sys
+import numpy as np
+import cnnx
+
+first, others = map(int, sys.argv[2:])
+argmax = np.full((3, 2, 3, 3), others, np.uint8)
+argmax[:, :, :, 0] = first
+dy = np.ones(argmax.shape, np.float32)
+with cnnx.use_backend(sys.argv[1]):
+    try:
+        back = cnnx.ops.max_pool2d_backward
+        print(back(dy, argmax, (3, 2, 5, 5), 3, stride=2, padding=1).tolist())
+    except ValueError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("places", [("0", "4"), ("4", "8")], ids=["top left", "bottom right"])
+def test_an_argmax_in_the_padding_writes_nothing_outside_the_image(places):
+    """It lies in the window, but not in the image: both backends drop it, or both refuse it."""
+    outcomes = []
+    for backend in ("reference", "compiled"):
+        command = [sys.executable, "-c", OUTSIDE, backend, *places]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        outcomes.append(done.stdout)
+    assert outcomes[0] == outcomes[1]
+
+
+# --------------------------------------------------------------------------- outputs and memory
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("case", RICHEST, ids=str)
+def test_outputs_are_contiguous_aligned_writeable_and_not_views_of_inputs(case, dtype):
+    arguments = case.arguments(dtype)
+    results = cases.call(_op(case.op), case.op, arguments)
+    inputs = list(_arrays(arguments).values())
+    for name, value in _arrays(results).items():
+        if name.isdigit():
+            assert value.flags.c_contiguous and value.flags.writeable, f"result {name}"
+            assert value.ctypes.data % 64 == 0, f"result {name} is not 64-byte aligned"
+            assert not any(np.may_share_memory(value, x) for x in inputs), f"result {name}"
+
+
+@pytest.mark.parametrize("case", RICHEST, ids=str)
+def test_a_later_call_never_changes_what_a_user_holds(case):
+    first = _arrays(cases.call(_op(case.op), case.op, case.arguments(np.float32)))
+    copies = {name: value.copy() for name, value in first.items()}
+    for _ in range(3):
+        other = case.arguments(np.float32)
+        for value in _arrays(other).values():
+            if value.dtype == np.float32:
+                value[...] = 0.5
+        cases.call(_op(case.op), case.op, other)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, copies[name])
+
+
+def test_a_view_keeps_its_memory_alive_after_the_array_is_dropped():
+    x = np.random.default_rng(0).standard_normal((32, 1024)).astype(np.float32)
+    view = cnnx.ops.relu(x)[3:5, ::7]
+    copy = view.copy()
+    gc.collect()
+    for _ in range(5):
+        cnnx.ops.relu(-np.ones_like(x))
+    np.testing.assert_array_equal(view, copy)
+
+
+def test_memory_of_a_dead_array_is_used_again():
+    """Even of one larger than all that ever lived at one time, with a small one in the pool."""
+    cnnx.ops.relu(np.ones(3, np.float32))
+    gc.collect()
+    x = np.ones(cnnx.memory_stats()["peak_bytes_in_use"] // 4 + 500_000, np.float32)
+    y = cnnx.ops.relu(x)
+    address = y.ctypes.data
+    del y
+    assert any(cnnx.ops.relu(x).ctypes.data == address for _ in range(3))
+    assert cnnx.memory_stats()["bytes_cached"] >= x.nbytes
+
+
+def test_training_for_long_does_not_make_memory_grow():
+    x = np.ones((8, 3, 32, 32), np.float32)
+    weight = np.ones((8, 3, 3, 3), np.float32)
+
+    def step():
+        y = cnnx.ops.conv2d(x, weight, padding=1)
+        cnnx.ops.conv2d_backward(y, x, weight, padding=1)
+
+    for _ in range(3):
+        step()
+    gc.collect()
+    before = cnnx.memory_stats()
+    for _ in range(50):
+        step()
+    gc.collect()
+    after = cnnx.memory_stats()
+    assert after["bytes_in_use"] == before["bytes_in_use"], "a step leaves memory behind"
+    assert after["bytes_cached"] <= before["bytes_cached"], (
+        "the pool grows though nobody asks for more"
+    )
+
+
+def test_memory_in_use_is_what_users_hold():
+    gc.collect()
+    before = cnnx.memory_stats()["bytes_in_use"]
+    y = cnnx.ops.relu(np.ones((64, 4096), np.float32))
+    assert cnnx.memory_stats()["bytes_in_use"] >= before + y.nbytes
+    del y
+    gc.collect()
+    assert cnnx.memory_stats()["bytes_in_use"] == before
+
+
+def test_empty_cache_gives_back_what_nobody_holds():
+    cnnx.ops.relu(np.ones((64, 4096), np.float32))
+    gc.collect()
+    assert cnnx.memory_stats()["bytes_cached"] >= 64 * 4096 * 4
+    cnnx.empty_cache()
+    assert cnnx.memory_stats()["bytes_cached"] == 0

@@ -1,0 +1,512 @@
+"""fit, evaluate and predict: what they compute, what they leave alone, how they fail."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+from cnnx import data, models, random
+from cnnx.history import History
+from cnnx.layers import (
+    BatchNorm1D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    MaxPool2D,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from cnnx.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from cnnx.metrics import accuracy
+from cnnx.optim import SGD, Adam
+from cnnx.training import (
+    NotFiniteError,
+    evaluate,
+    fit,
+    predict,
+    predict_labels,
+    predict_proba,
+)
+
+
+def blobs(n=90, seed=0):
+    """Three well separated clouds of points in the plane."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    centres = np.array([[0, 4], [4, -2], [-4, -2]])
+    return (centres[y] + rng.normal(size=(n, 2))).astype(np.float32), y
+
+
+def mlp(seed=0, dropout=0.0):
+    random.manual_seed(seed)
+    return Sequential(Linear(2, 16), ReLU(), Dropout(dropout), Linear(16, 3))
+
+
+def quiet_fit(model, train, **options):
+    return fit(model, train, verbose=False, **options)
+
+
+def same(one, other):
+    return all(np.array_equal(a, other[name]) for name, a in one.items())
+
+
+# -- fit -------------------------------------------------------------------------------------------
+
+
+def test_fit_learns_and_reports_every_epoch(capsys):
+    model = mlp()
+    history = fit(
+        model,
+        blobs(),
+        validation=blobs(30, seed=1),
+        epochs=12,
+        seed=0,
+        optimizer=Adam(model.parameters(), lr=0.02),
+    )
+    assert history["val_accuracy"][-1] > 0.95
+    assert history["loss"][-1] < history["loss"][0]
+    assert history.columns == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert history["epoch"] == list(range(1, 13))
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 12
+    assert out.startswith("epoch  1/12  loss ")
+    assert err == ""
+    scores = evaluate(model, blobs(30, seed=1))
+    assert scores.accuracy == history["val_accuracy"][-1]
+    assert scores.loss == pytest.approx(history["val_loss"][-1])
+
+
+def test_one_step_is_the_step_worked_out_by_hand():
+    model = Sequential(Linear(1, 1, bias=False))
+    model[0].weight.data = np.array([[2.0]])
+    x, y = np.array([[1.0], [3.0]]), np.array([[1.0], [0.0]])
+    history = quiet_fit(
+        model, (x, y), batch_size=2, loss=MSELoss(), optimizer=SGD(model.parameters(), lr=0.1)
+    )
+    # errors 1 and 6; the slope is mean of 2 * error * x = (2 * 1 + 2 * 6 * 3) / 2
+    assert history["loss"] == [pytest.approx((1 + 36) / 2)]
+    assert model[0].weight.data.item() == pytest.approx(2 - 0.1 * 19)
+
+
+def test_the_reported_loss_is_the_mean_over_samples_for_uneven_batches():
+    model, (x, y) = mlp(), blobs(7)
+    expected = CrossEntropyLoss()(model(x), y)
+    still = SGD(model.parameters(), lr=0.0)
+    for loss in (CrossEntropyLoss(), CrossEntropyLoss(reduction="sum")):
+        history = quiet_fit(model, (x, y), batch_size=3, optimizer=still, loss=loss)
+        assert history["loss"][0] == pytest.approx(expected, rel=1e-6)
+        assert history["accuracy"][0] == pytest.approx(accuracy(model(x), y))
+
+
+@pytest.mark.parametrize("between", [lambda: None, lambda: random.generator().random(99)])
+def test_the_same_seeds_give_the_same_bits(between):
+    results = []
+    for _ in range(2):
+        model = mlp(seed=1, dropout=0.5)
+        between()
+        history = quiet_fit(model, blobs(), epochs=3, seed=4)
+        results.append((model.state_dict(), history["loss"]))
+        between = lambda: random.dropout_key()  # noqa: E731
+    assert same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+    other = mlp(seed=1, dropout=0.5)
+    quiet_fit(other, blobs(), epochs=3, seed=5)
+    assert not same(results[0][0], other.state_dict())
+
+
+def test_without_a_seed_manual_seed_fixes_everything():
+    results = []
+    for _ in range(2):
+        model = mlp(seed=2, dropout=0.5)
+        quiet_fit(model, blobs(), epochs=2)
+        results.append(model.state_dict())
+    assert same(*results)
+
+
+def test_shuffle_off_takes_the_samples_as_they_lie():
+    seen = []
+
+    class Watch(Layer):
+        def forward(self, x):
+            if self.training:
+                seen.append(x[:, 0].copy())
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    x, y = blobs(10)
+    model = Sequential(Watch(), Linear(2, 3))
+    quiet_fit(model, (x, y), batch_size=4, shuffle=False, validation=(x, y))
+    assert [len(batch) for batch in seen] == [4, 4, 2]
+    assert np.array_equal(np.concatenate(seen), x[:, 0])
+    seen.clear()
+    quiet_fit(model, (x, y), batch_size=4, seed=0)
+    assert not np.array_equal(np.concatenate(seen), x[:, 0])
+    assert np.array_equal(np.sort(np.concatenate(seen)), np.sort(x[:, 0]))
+
+
+def test_modes_are_as_before_after_success_and_failure():
+    model = mlp(dropout=0.5)
+    model[0].eval()
+    before = [layer.training for layer in model.modules()]
+    quiet_fit(model, blobs(), validation=blobs())
+    assert [layer.training for layer in model.modules()] == before
+    model.eval()
+    with pytest.raises(ValueError, match="labels from 0 to 2"):
+        quiet_fit(model, (blobs()[0], np.full(90, 3)))
+    assert not any(layer.training for layer in model.modules())
+
+
+def test_statistics_put_into_eval_mode_stay_frozen_in_a_training_model():
+    model = Sequential(Linear(2, 4), BatchNorm1D(4), ReLU(), Linear(4, 3))
+    model[1].eval()
+    quiet_fit(model, blobs())
+    assert model[1].num_batches_tracked == 0
+    model.eval()
+    quiet_fit(model, blobs())
+    assert model[1].num_batches_tracked == 3
+    assert not model.training
+
+
+def test_a_wrong_label_anywhere_is_found_before_any_weight_changes():
+    x, y = blobs()
+    for where in ("train", "validation"):
+        bad = y.copy()
+        bad[-1] = 7
+        model = mlp()
+        before = model.state_dict()
+        sets = {"train": (x, y), "validation": (x, y), where: (x, bad)}
+        with pytest.raises(ValueError, match=r"target\[89\] is 7, but with 3 classes"):
+            quiet_fit(model, sets.pop("train"), shuffle=False, **sets)
+        assert same(before, model.state_dict())
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_batch_and_restores_the_weights():
+    x, y = blobs(90)
+    model = Sequential(Linear(2, 8), BatchNorm1D(8), ReLU(), Linear(8, 3))
+    optimizer = Adam(model.parameters(), lr=0.01)
+    poisoned = x.copy()
+
+    class Poison:
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 2:
+                self.good = model.state_dict(), optimizer.state_dict()
+                poisoned[70] = np.nan
+
+    callback = Poison()
+    with pytest.raises(NotFiniteError, match=r"loss is nan at epoch 3, batch 3.*before this epoch"):
+        quiet_fit(
+            model, (poisoned, y), epochs=5, optimizer=optimizer, shuffle=False, callbacks=[callback]
+        )
+    assert same(callback.good[0], model.state_dict())
+    assert np.array_equal(
+        callback.good[1]["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"]
+    )
+    assert all(parameter.grad is None for parameter in model.parameters())
+    poisoned[70] = 0
+    history = quiet_fit(model, (poisoned, y), optimizer=optimizer)
+    assert np.isfinite(history["loss"][0])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_explode_are_found_even_in_the_last_step():
+    for n, message in ((90, "loss is .* at epoch 1, batch 2"), (32, "weights are not finite")):
+        x, y = blobs(n)
+        model = mlp()
+        before = model.state_dict()
+        with pytest.raises(ValueError, match=message):
+            quiet_fit(
+                model, (x * 1e30, y), optimizer=SGD(model.parameters(), lr=1e30), shuffle=False
+            )
+        assert same(before, model.state_dict())
+
+
+def test_an_interrupt_leaves_a_usable_model():
+    model = mlp().eval()
+
+    class Interrupt:
+        def on_epoch_end(self, epoch, logs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quiet_fit(model, blobs(), epochs=3, callbacks=[Interrupt()])
+    assert not model.training
+    assert np.isfinite(evaluate(model, blobs()).loss)
+
+
+def test_an_error_in_the_middle_of_an_epoch_takes_the_epoch_back():
+    model = Sequential(Linear(2, 4), BatchNorm1D(4), Linear(4, 3))
+    before = model.state_dict()
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        quiet_fit(model, blobs(65), batch_size=32)  # the last batch has one sample
+    assert same(before, model.state_dict())
+
+
+def test_callbacks_see_each_epoch_and_can_not_change_the_history():
+    seen = []
+
+    class Listen:
+        def on_epoch_end(self, epoch, logs):
+            seen.append((epoch, logs["loss"]))
+            logs.clear()
+
+    history = quiet_fit(mlp(), blobs(), epochs=2, callbacks=[Listen()])
+    assert seen == list(zip([1, 2], history["loss"], strict=True))
+
+
+def test_metrics_may_be_names_functions_or_a_dict():
+    def hits(outputs, target):
+        return float((outputs.argmax(1) == target).sum())
+
+    model, sets = mlp(), blobs()
+    assert list(evaluate(model, sets)) == ["loss", "accuracy"]
+    assert list(evaluate(model, sets, metrics=())) == ["loss"]
+    scores = evaluate(model, sets, metrics=["accuracy", hits])
+    assert scores["hits"] == pytest.approx(90 * scores.accuracy)
+    assert list(evaluate(model, sets, metrics={"h": hits})) == ["loss", "h"]
+    history = quiet_fit(model, sets, validation=sets, metrics=[hits])
+    assert {"hits", "val_hits"} <= set(history.columns)
+    with pytest.raises(ValueError, match="recall"):
+        evaluate(model, sets, metrics=["recall"])
+    with pytest.raises(AttributeError, match="only loss"):
+        _ = evaluate(model, sets, metrics=()).accuracy
+
+
+def test_regression_has_no_accuracy():
+    x = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    model = Sequential(Linear(1, 8), Tanh(), Linear(8, 1))
+    history = quiet_fit(model, (x, x), validation=(x, x), loss=MSELoss(), epochs=2)
+    assert history.columns == ["epoch", "loss", "val_loss", "seconds"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"train": (np.zeros((0, 2)), np.zeros(0, int))}, ValueError, "0 samples"),
+        ({"epochs": -1}, ValueError, "epochs=-1"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"optimizer": Adam}, TypeError, "Adam"),
+        ({"optimizer": "adam"}, TypeError, "adam"),
+        ({"optimizer": Adam(Linear(1, 1).parameters())}, ValueError, "no parameter of this model"),
+        ({"loss": CrossEntropyLoss}, TypeError, "CrossEntropyLoss"),
+        ({"callbacks": [print]}, TypeError, "on_epoch_end"),
+        ({"model": ReLU()}, ValueError, "nothing to learn"),
+        ({"model": "lenet"}, TypeError, "str"),
+        ({"seed": -1}, ValueError, "seed"),
+        ({"train": np.zeros((3, 2))}, TypeError, "train"),
+    ],
+)
+def test_bad_arguments_are_named_and_nothing_happens(options, error, message):
+    model = mlp()
+    before = model.state_dict()
+    arguments = {"model": model, "train": blobs(), **options}
+    with pytest.raises(error, match=message):
+        quiet_fit(arguments.pop("model"), arguments.pop("train"), **arguments)
+    assert same(before, model.state_dict())
+
+
+def test_no_epochs_give_an_empty_history():
+    history = quiet_fit(mlp(), blobs(), epochs=0)
+    assert len(history) == 0
+    assert repr(history) == "History(no epochs)"
+
+
+def test_a_users_layer_and_loop_train_as_fit_does():
+    x, y = blobs()
+    by_hand, by_fit = mlp(), mlp()
+    loss_fn, optimizer = CrossEntropyLoss(), Adam(by_hand.parameters())
+    for xb, yb in data.batches((x, y), 32, shuffle=True, seed=0):
+        optimizer.zero_grad()
+        loss_fn(by_hand(xb), yb)
+        by_hand.backward(loss_fn.backward())
+        optimizer.step()
+    quiet_fit(by_fit, (x, y), seed=0)
+    assert same(by_hand.state_dict(), by_fit.state_dict())
+
+
+def test_a_bar_is_shown_on_a_terminal_where_tqdm_is_installed(monkeypatch, capsys):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    fit(mlp(), blobs(), epochs=1)
+    assert "batch" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    fit(mlp(), blobs(), epochs=1)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "epoch 1/1" in out
+
+
+def test_a_convolutional_network_trains_in_float64_exactly_as_torch_does():
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+    ours = Sequential(
+        Conv2D(1, 4, 3, padding=1), ReLU(), MaxPool2D(2), Flatten(), Linear(64, 10)
+    ).astype("f8")
+    theirs = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10)
+    ).double()
+    ours.load_state_dict(theirs.state_dict())
+    train, _ = data.load_digits()
+    x, y = train.x[:320].astype(np.float64), train.y[:320]
+    twin, losses = torch.optim.Adam(theirs.parameters(), lr=0.01), []
+    for _ in range(2):
+        total = 0.0
+        for start in range(0, 320, 32):
+            twin.zero_grad()
+            loss = nn.functional.cross_entropy(
+                theirs(torch.tensor(x[start : start + 32])), torch.tensor(y[start : start + 32])
+            )
+            loss.backward()
+            twin.step()
+            total += loss.item() / 10
+        losses.append(total)
+    history = quiet_fit(
+        ours, (x, y), epochs=2, shuffle=False, optimizer=Adam(ours.parameters(), lr=0.01)
+    )
+    np.testing.assert_allclose(history["loss"], losses, rtol=1e-8)
+    np.testing.assert_allclose(
+        ours[0].weight.data, theirs[0].weight.detach().numpy(), rtol=1e-7, atol=1e-9
+    )
+
+
+# -- evaluate and predict --------------------------------------------------------------------------
+
+
+def test_evaluate_and_predict_do_not_depend_on_the_batch_size():
+    model, (x, y) = mlp(dropout=0.5), blobs()
+    scores = evaluate(model, (x, y))
+    expected = CrossEntropyLoss()(model.copy().eval()(x), y)
+    assert scores.loss == pytest.approx(expected, rel=1e-6)
+    for size in (1, 7, 90, 1000):
+        assert evaluate(model, (x, y), batch_size=size).loss == pytest.approx(scores.loss, rel=1e-6)
+        np.testing.assert_allclose(predict(model, x, size), model.copy().eval()(x), atol=1e-6)
+    assert model.training
+    assert repr(scores).startswith("loss ")
+    assert "accuracy" in repr(scores)
+
+
+def test_predict_takes_arrays_pairs_and_data_sets_and_keeps_nothing():
+    model, (x, y) = mlp(), blobs()
+    expected = predict(model, x)
+    assert np.array_equal(predict(model, (x, y)), expected)
+    assert np.array_equal(predict(model, data.Dataset(x, y)), expected)
+    assert np.array_equal(predict(model, x.tolist()), expected)
+    with pytest.raises(RuntimeError, match="no forward"):
+        model.backward(expected)
+
+
+def test_no_samples_give_no_predictions_and_no_scores():
+    model = models.lenet5()
+    nothing = np.zeros((0, 1, 28, 28), np.float32)
+    assert predict(model, nothing).shape == (0, 10)
+    assert predict_proba(model, nothing).shape == (0, 10)
+    assert predict_labels(model, nothing).shape == (0,)
+    with pytest.raises(ValueError, match="0 samples"):
+        evaluate(model, (nothing, np.zeros(0, int)))
+    with pytest.raises(ValueError, match="single number"):
+        predict(model, 3.0)
+    with pytest.raises(ValueError, match="batch_size=0"):
+        predict(model, nothing, batch_size=0)
+
+
+def test_probabilities_are_the_softmax_unless_the_model_ends_in_one():
+    x = blobs()[0]
+    model = mlp()
+    logits = predict(model, x).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-5)
+    ended = Sequential(model, Sequential(Softmax()))
+    np.testing.assert_allclose(predict_proba(ended, x), expected, rtol=1e-5)
+    assert np.array_equal(predict_labels(model, x), logits.argmax(axis=1))
+    assert np.array_equal(predict_labels(ended, x), logits.argmax(axis=1))
+
+
+def test_a_single_output_is_a_yes_or_no():
+    x = np.array([[-2.0], [0.5], [3.0]], np.float32)
+    logit = Sequential(Linear(1, 1, bias=False))
+    logit[0].weight.data = np.ones((1, 1), np.float32)
+    expected = 1 / (1 + np.exp(-x))
+    for model in (logit, Sequential(logit, Sigmoid())):
+        np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-6)
+        assert predict_labels(model, x).tolist() == [0, 1, 1]
+    scores = evaluate(logit, (x, np.array([[0], [1], [1]])), loss=BCEWithLogitsLoss())
+    assert list(scores) == ["loss"]
+
+
+def test_evaluate_leaves_the_gradient_of_a_step_alone():
+    model, (x, y) = mlp(), blobs()
+    loss_fn = CrossEntropyLoss()
+    loss_fn(model(x[:4]), y[:4])
+    gradient = loss_fn.backward()
+    evaluate(model, (x, y), loss=loss_fn)
+    assert loss_fn.backward() is gradient
+
+
+def test_accuracy_counts_scores_labels_and_one_hot_targets():
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+    assert accuracy(scores, [1, 1, 1]) == pytest.approx(2 / 3)
+    assert accuracy([1, 0, 1], [1, 1, 1]) == pytest.approx(2 / 3)
+    assert accuracy(scores, np.array([[0.0, 1], [0, 1], [0, 1]])) == pytest.approx(2 / 3)
+    assert accuracy(np.zeros((2, 3, 4)), np.zeros((2, 4), int)) == 1.0
+    with pytest.raises(ValueError, match=r"\(3, 2\).*\(2,\)"):
+        accuracy(scores, [0, 1])
+    with pytest.raises(ValueError, match="no sample"):
+        accuracy(np.zeros((0, 2)), np.zeros(0, int))
+
+
+# -- History ---------------------------------------------------------------------------------------
+
+
+ROWS = [
+    {"epoch": 1, "loss": 0.1 + 0.2, "accuracy": 1 / 3},
+    {"epoch": 2, "loss": float("inf"), "accuracy": 1.0},
+]
+
+
+def test_a_history_is_a_table():
+    history = History(ROWS)
+    assert history["loss"] == [0.1 + 0.2, float("inf")]
+    assert history[-1] == ROWS[1]
+    assert len(history) == 2
+    assert list(history) == ROWS
+    assert "accuracy" in history
+    assert dict(history) == {
+        "epoch": [1, 2],
+        "loss": [0.1 + 0.2, float("inf")],
+        "accuracy": [1 / 3, 1.0],
+    }
+    lines = repr(history).splitlines()
+    assert len(lines) == 3
+    assert lines[0].split() == ["epoch", "loss", "accuracy"]
+    assert len({len(line) for line in lines}) == 1
+    assert pickle.loads(pickle.dumps(history)) == history
+    with pytest.raises(KeyError, match="val_loss"):
+        history["val_loss"]
+    with pytest.raises(ValueError, match="columns"):
+        history.append({"epoch": 3})
+
+
+def test_a_history_goes_through_csv_without_losing_a_digit(tmp_path):
+    path = tmp_path / "history.csv"
+    History(ROWS).to_csv(path)
+    assert path.read_text().splitlines()[0] == "epoch,loss,accuracy"
+    assert History.from_csv(path) == History(ROWS)
+    History().to_csv(path)
+    assert History.from_csv(path) == History()
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1\n", b"a,b\n1,x\n", b"\xff\xfe\x00"])
+def test_a_csv_of_another_kind_is_named(tmp_path, content):
+    path = tmp_path / "history.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"history\.csv"):
+        History.from_csv(path)
