@@ -97,7 +97,7 @@ def test_training_on_the_digits_prints_its_progress_and_writes_four_files(capsys
     assert {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"} <= set(row)
     settings = settings_of("runs/digits-1")
     assert settings["epochs"] == 1 and settings["batch_size"] == 32 and settings["seed"] == 0
-    assert settings["optimizer"] == {"name": "adam", "lr": 0.001}
+    assert settings["optimizer"] == {"name": "adam", "lr": 0.001, "lowered_to": 0.0001}
     assert settings["result"]["test_accuracy"] == float(row["val_accuracy"]) > 0.5
     model = cnnx.load("runs/digits-1/model.npz")
     assert not model.training
@@ -112,7 +112,7 @@ def test_the_default_mnist_recipe_is_lenet_with_adam_and_batches_of_64(monkeypat
     settings = settings_of("runs/mnist-1")
     chosen = {name: settings[name] for name in ("model", "epochs", "batch_size", "dtype")}
     assert chosen == {"model": "lenet5", "epochs": 5, "batch_size": 64, "dtype": "float32"}
-    assert settings["optimizer"] == {"name": "adam", "lr": 0.001}
+    assert settings["optimizer"] == {"name": "adam", "lr": 0.001, "lowered_to": 0.0001}
 
 
 def test_the_process_behaves_as_the_function(npz):
@@ -531,3 +531,18 @@ def test_the_command_line_imports_nothing_heavy():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
     assert not {"matplotlib", "tqdm", "PIL", "torch", "urllib"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("words, rates", [((), [1, 1, 1, 1, 0.1]), (("--constant-lr",), [1] * 5)])
+def test_the_last_fifth_of_the_epochs_runs_at_a_tenth_of_the_rate(
+    words, rates, tmp_path, monkeypatch
+):
+    """Seen from the optimiser: the rate of its steps, by epoch."""
+    x = np.zeros((8, 1, 8, 8), np.float32)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(8) % 2, x_test=x, y_test=np.arange(8) % 2)
+    seen = []
+    step = cnnx.optim.SGD.step
+    monkeypatch.setattr(cnnx.optim.SGD, "step", lambda self: (seen.append(self.lr), step(self)))
+    words = ("--optimizer", "sgd", "--lr", "1", "--epochs", "5", "--batch-size", "8", *words)
+    assert main(["train", "--data", str(tmp_path / "a.npz"), *words]) == 0
+    assert seen == pytest.approx(rates)

@@ -57,6 +57,14 @@ def test_arrays_and_meta_come_back(tmp_path):
         assert arrays[name].flags.writeable
 
 
+def test_the_same_content_gives_the_same_bytes_on_another_day(tmp_path, monkeypatch):
+    io.save_npz(tmp_path / "a.npz", {"w": np.arange(3)}, {"epoch": 4})
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 3, 33, 20, 2, 138, 0))
+    io.save_npz(tmp_path / "b.npz", {"w": np.arange(3)}, {"epoch": 4})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
 def test_numpy_reads_the_file_too(tmp_path):
     io.save_npz(tmp_path / "a.npz", ARRAYS, {})
     with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:

@@ -11,7 +11,7 @@ import numpy as np
 from cnnx import config, models, random
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer, positive
-from cnnx.cli.recipes import OPTIMIZERS, OWN_DATA, RECIPES
+from cnnx.cli.recipes import LOWERED, OPTIMIZERS, OWN_DATA, RECIPES, LowerRate
 from cnnx.cli.runs import Run, check_out
 from cnnx.inference import Scores, evaluate
 from cnnx.layers import Sequential
@@ -56,6 +56,11 @@ def add(commands: Any) -> None:
     rates = ", ".join(f"{name} {method.lr:g}" for name, method in OPTIMIZERS.items())
     parser.add_argument(
         "--lr", type=positive, metavar="RATE", help=f"learning rate (default: {rates})"
+    )
+    parser.add_argument(
+        "--constant-lr",
+        action="store_true",
+        help="do not lower the learning rate to a tenth for the last fifth of the epochs",
     )
     parser.add_argument(
         "--optimizer",
@@ -104,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args, parts, model)
     _print_header(args, parts, settings)
     place = Run(model, settings, data.short_name(args.data), args.out)
+    schedule = [] if args.constant_lr else [LowerRate(optimizer, args.epochs)]
     start = time.perf_counter()
     try:
         fit(
@@ -114,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
             batch_size=args.batch_size,
             optimizer=optimizer,
             seed=args.seed,
-            callbacks=[place],
+            callbacks=[*schedule, place],
         )
         seconds = time.perf_counter() - start
         scores = evaluate(model, parts.test)
@@ -145,7 +151,12 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) ->
         "dtype": args.dtype,
         "epochs": args.epochs,
         "batch_size": args.batch_size,
-        "optimizer": {"name": args.optimizer, "lr": args.lr, **method.settings},
+        "optimizer": {
+            "name": args.optimizer,
+            "lr": args.lr,
+            "lowered_to": None if args.constant_lr else args.lr * LOWERED,
+            **method.settings,
+        },
         "seed": args.seed,
     }
 
@@ -163,8 +174,10 @@ def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[st
         compute = "reference (NumPy)"
     print(f"data      {data.describe(args.data, parts)}")
     print(f"model     {args.model}: {settings['parameters']:,} parameters, {args.dtype}")
+    lowered = args.epochs // 5 if not args.constant_lr else 0
+    last = f" (the last {lowered}: {args.lr * LOWERED:g})" if lowered else ""
     print(
-        f"training  {args.optimizer} {args.lr:g}, {args.epochs} epochs, "
+        f"training  {args.optimizer} {args.lr:g}, {args.epochs} epochs{last}, "
         f"batches of {args.batch_size}, seed {args.seed}"
     )
     print(f"backend   {compute}", flush=True)
