@@ -162,7 +162,9 @@ def _conv2d_dweight(
     )
     cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
     cdef Block offsets = take(taps.count * sizeof(Py_ssize_t))
-    cdef Band band = make_band(&taps, dy.shape[2], dy.shape[3], <Py_ssize_t *>offsets.data)
+    cdef Band band = make_band(
+        &taps, dy.shape[2], dy.shape[3], filters, nr, <Py_ssize_t *>offsets.data
+    )
     cdef Py_ssize_t per_thread = (padded + nr) * PIXEL_BLOCK + nr + channels * band.plane + nr
 
     cdef int threads = threads_for(

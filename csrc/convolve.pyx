@@ -14,6 +14,7 @@ cdef enum:
     TAP_BLOCK = 512             # (channel, tap) rows of a window panel at a time: 32 kB of 16 floats
     BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
     STAGED_ELEMENTS = 1 << 15   # of one block: 128 kB of floats, a part of the second-level cache
+    FEW_FILTERS = 16            # up to here packing takes longer than multiplying
 
 
 cdef struct Taps:               # which pixels of a h x w plane the windows of a convolution meet
@@ -39,6 +40,8 @@ cdef struct Band:               # how a task works through its rows
     Py_ssize_t pitch            # elements of a staged row
     Py_ssize_t plane            # elements of a staged channel
     Py_ssize_t channels         # staged at a time
+    Py_ssize_t line             # pixels that are cut into tiles together: an output row, or the whole band
+    Py_ssize_t tile             # pixels of a tile: at most nr
     cnnx_windows windows
 
 
@@ -60,14 +63,20 @@ cdef Taps window_taps(h, w, stride, first, Py_ssize_t[:, ::1] table):
     )
 
 
-cdef Band make_band(const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t *offsets) noexcept:
+cdef Band make_band(
+    const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t filters, Py_ssize_t nr, Py_ssize_t *offsets
+) noexcept:
     cdef Band band
-    cdef Py_ssize_t t
+    cdef Py_ssize_t t, tiles = ceil_div(ow, nr)
     band.rows = min(oh, ceil_div(BAND_PIXELS, ow))
     band.count = ceil_div(oh, band.rows)
     band.pitch = (ow - 1) * taps.sw + taps.cols
     band.plane = ((band.rows - 1) * taps.sh + taps.rows) * band.pitch
     band.channels = max(1, min(TAP_BLOCK // taps.count, STAGED_ELEMENTS // band.plane))
+    band.line, band.tile = band.rows * ow, nr
+    if filters <= FEW_FILTERS and 5 * ow >= 4 * tiles * nr:
+        # No tile straddles two rows: half the copies, for a fifth more multiplications at most.
+        band.line, band.tile = ow, ceil_div(ow, tiles)
     for t in range(taps.count):
         offsets[t] = taps.tap_rows[t] * band.pitch + taps.tap_cols[t]
     band.windows = cnnx_windows(ow, taps.sh * band.pitch, taps.sw, band.plane, taps.count, offsets)
@@ -128,7 +137,7 @@ cdef int convolve(
 ) except -1:
     cdef Py_ssize_t nr = kernels_for(x).nr, task
     cdef Block offsets = take(taps.count * sizeof(Py_ssize_t))
-    cdef Band band = make_band(taps, plane.h, plane.w, <Py_ssize_t *>offsets.data)
+    cdef Band band = make_band(taps, plane.h, plane.w, filters, nr, <Py_ssize_t *>offsets.data)
     cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr, staged_size = band.channels * band.plane + nr
     cdef int threads = threads_for(
         GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * ceil_div(plane.h * plane.w, nr) * nr
@@ -161,8 +170,9 @@ cdef void convolve_band(
     real *panel,                # scratch: windows of one tile and block
     real *staged,               # scratch: one block of the image
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, k = channels * taps.count
-    cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w, block, channel, count, tile
+    cdef Py_ssize_t mr = kernels_for(x).mr, k = channels * taps.count
+    cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w, block, channel, count
+    cdef Py_ssize_t line = min(band.line, pixels), tiles = ceil_div(line, band.tile), tile, pixel, width
     x += image_group * channels * taps.h * taps.w
     y += image_group * filters * plane.size + plane.start + out_row * plane.row_step
     packed += group * ceil_div(filters, mr) * mr * k
@@ -172,11 +182,12 @@ cdef void convolve_band(
         channel = block * band.channels
         count = min(band.channels, channels - channel)
         stage(taps, band, count, out_row, x + channel * taps.h * taps.w, staged)
-        for tile in range(ceil_div(pixels, nr)):
-            kernels_for(x).pack_windows(&band.windows, count, tile * nr, min(nr, pixels - tile * nr), staged, panel)
+        for tile in range(pixels // line * tiles):
+            pixel = tile // tiles * line + tile % tiles * band.tile
+            width = min(band.tile, line - tile % tiles * band.tile)
+            kernels_for(x).pack_windows(&band.windows, count, pixel, width, staged, panel)
             multiply_tile(
-                filters, k, count * taps.count, packed + channel * taps.count * mr, panel, plane, tile * nr,
-                min(nr, pixels - tile * nr), y,
+                filters, k, count * taps.count, packed + channel * taps.count * mr, panel, plane, pixel, width, y
             )
 
 

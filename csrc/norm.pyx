@@ -4,7 +4,7 @@
 # A task is one channel: its sums and its normalisation follow each other while the channel is in the cache. The variance
 # is taken about the mean, in a pass of its own, and freed of what rounding left in the mean: one pass over x - x[0]
 # would lose all digits when x[0] is an outlier. Sums over a plane are made in vector lanes, sums over planes in double,
-# always in the same order. Plain features (l = 1) are turned around first, so that a channel is a row.
+# always in the same order. Plain features (l = 1) lie the other way: there a task is a few columns, and then rows.
 
 from libc.math cimport sqrt
 
@@ -19,9 +19,8 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, e
         elif x.size:
             _normalise(x, weight, bias, mean, inv_std, y)
     elif x.size and x.shape[2] == 1:
-        turned = turned_features(x)
-        _batch_norm_training(turned, weight, bias, running_mean, running_var, momentum, eps, turned, mean, inv_std)
-        _turn(turned[0], y[:, :, 0])
+        _feature_statistics(x[:, :, 0], running_mean, running_var, momentum, eps, mean, inv_std)
+        _normalise_features(x[:, :, 0], weight, bias, mean, inv_std, y[:, :, 0])
     elif x.size:
         _batch_norm_training(x, weight, bias, running_mean, running_var, momentum, eps, y, mean, inv_std)
     else:
@@ -73,17 +72,27 @@ def _batch_norm_training(
     cdef int threads = threads_for(0.6 * x.shape[0] * x.shape[1] * x.shape[2])
     for c in prange(channels, nogil=True, schedule="static", num_threads=threads):
         mean[c] = <real>(channel_sum(n, channels, length, &x[0, c, 0]) / m)
-        variance = channel_variance(n, channels, length, &x[0, c, 0], mean[c])
-        inv_std[c] = <real>(1 / sqrt(variance + eps))
-        if running_mean is not None:
-            running_mean[c] += <real>(momentum * (mean[c] - running_mean[c]))
-        if running_var is not None:
-            running_var[c] += <real>(momentum * (variance * (m / (m - 1)) - running_var[c]))
+        inv_std[c] = finish_channel(
+            channel_variance(n, channels, length, &x[0, c, 0], mean[c]), m, mean[c], eps, momentum,
+            &running_mean[c] if running_mean is not None else NULL,
+            &running_var[c] if running_var is not None else NULL,
+        )
         normalise_channel(
             n, channels, length, &x[0, c, 0], mean[c],
             inv_std[c] * weight[c] if weight is not None else inv_std[c], bias[c] if bias is not None else 0,
             &y[0, c, 0],
         )
+
+
+cdef real finish_channel(
+    double variance, double m, real mean, double eps, double momentum, real *running_mean, real *running_var
+) noexcept nogil:
+    """The inverse standard deviation of a channel; updates its running statistics, where there are any."""
+    if running_mean != NULL:
+        running_mean[0] += <real>(momentum * (mean - running_mean[0]))
+    if running_var != NULL:
+        running_var[0] += <real>(momentum * (variance * (m / (m - 1)) - running_var[0]))
+    return <real>(1 / sqrt(variance + eps))
 
 
 cdef double channel_variance(Py_ssize_t n, Py_ssize_t c, Py_ssize_t length, const real *x, real mean) noexcept nogil:
@@ -97,9 +106,9 @@ cdef double channel_variance(Py_ssize_t n, Py_ssize_t c, Py_ssize_t length, cons
 def batch_norm_backward(dy, x, weight, mean, inv_std, training):
     dx, dweight, dbias = empty_like(x), zeros((x.shape[1],), x), zeros((x.shape[1],), x)
     if x.size and x.shape[2] == 1:
-        turned = turned_features(dy)
-        _batch_norm_backward(turned, turned_features(x), weight, mean, inv_std, training, turned, dweight, dbias)
-        _turn(turned[0], dx[:, :, 0])
+        _features_backward(
+            dy[:, :, 0], x[:, :, 0], weight, mean, inv_std, training, dx[:, :, 0], dweight, dbias
+        )
     elif x.size:
         _batch_norm_backward(dy, x, weight, mean, inv_std, training, dx, dweight, dbias)
     return dx, dweight, dbias
@@ -168,33 +177,104 @@ def _normalise_features(
             y[i, j] = (x[i, j] - mean[j]) * scale[j] + shift[j]
 
 
-cdef object turned_features(x):
-    """(n, c, 1) as (1, c, n)."""
-    turned = empty((1, x.shape[1], x.shape[0]), x)
-    _turn(x[:, :, 0], turned[0])
-    return turned
-
-
 cdef enum:
-    TURN_BLOCK = 16                 # a cache line of floats, both ways
+    FEATURES_PER_TASK = 16          # a cache line of floats
 
 
-def _turn(
-    const real[:, ::1] x,           # IN   (rows, columns)
-    real[:, ::1] y,                 # OUT  (columns, rows)
+def _feature_statistics(
+    const real[:, ::1] x,           # IN   (n, c)
+    real[::1] running_mean,         # INOUT (c,), or None
+    real[::1] running_var,          # INOUT (c,), or None
+    double momentum,
+    double eps,
+    real[::1] mean,                 # OUT  (c,)
+    real[::1] inv_std,              # OUT  (c,)
 ):
-    """Transpose, block by block."""
-    cdef Py_ssize_t rows = x.shape[0], columns = x.shape[1], task
-    cdef int threads = threads_for(0.6 * rows * columns)
-    for task in prange(ceil_div(columns, TURN_BLOCK), nogil=True, schedule="static", num_threads=threads):
-        turn_columns(rows, columns, task * TURN_BLOCK, min(columns, (task + 1) * TURN_BLOCK), &x[0, 0], &y[0, 0])
+    cdef Py_ssize_t n = x.shape[0], c = x.shape[1], task
+    cdef int threads = threads_for(0.5 * n * c)
+    for task in prange(ceil_div(c, FEATURES_PER_TASK), nogil=True, schedule="static", num_threads=threads):
+        feature_statistics(
+            x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), running_mean, running_var, momentum,
+            eps, mean, inv_std,
+        )
 
 
-cdef void turn_columns(
-    Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t first, Py_ssize_t last, const real *x, real *y
+cdef void feature_statistics(
+    const real[:, ::1] x, Py_ssize_t first, Py_ssize_t last, real[::1] running_mean, real[::1] running_var,
+    double momentum, double eps, real[::1] mean, real[::1] inv_std,
 ) noexcept nogil:
-    cdef Py_ssize_t block, i, j
-    for block in range(ceil_div(rows, TURN_BLOCK)):
+    """A few columns, twice: their means, then their variances about them."""
+    cdef double totals[FEATURES_PER_TASK]
+    cdef double squares[FEATURES_PER_TASK]
+    cdef double d, m = x.shape[0]
+    cdef Py_ssize_t i, j
+    memset(totals, 0, sizeof(totals))
+    for i in range(x.shape[0]):
         for j in range(first, last):
-            for i in range(block * TURN_BLOCK, min(rows, (block + 1) * TURN_BLOCK)):
-                y[j * rows + i] = x[i * columns + j]
+            totals[j - first] += x[i, j]
+    for j in range(first, last):
+        mean[j] = <real>(totals[j - first] / m)
+    memset(totals, 0, sizeof(totals))
+    memset(squares, 0, sizeof(squares))
+    for i in range(x.shape[0]):
+        for j in range(first, last):
+            d = x[i, j] - mean[j]
+            totals[j - first] += d
+            squares[j - first] += d * d
+    for j in range(first, last):
+        inv_std[j] = finish_channel(
+            (squares[j - first] - totals[j - first] * totals[j - first] / m) / m, m, mean[j], eps, momentum,
+            &running_mean[j] if running_mean is not None else NULL,
+            &running_var[j] if running_var is not None else NULL,
+        )
+
+
+def _features_backward(
+    const real[:, ::1] dy,          # IN   (n, c)
+    const real[:, ::1] x,           # IN   (n, c)
+    const real[::1] weight,         # IN   (c,), or None
+    const real[::1] mean,           # IN   (c,)
+    const real[::1] inv_std,        # IN   (c,)
+    bint training,
+    real[:, ::1] dx,                # OUT  (n, c)
+    real[::1] dweight,              # OUT  (c,)
+    real[::1] dbias,                # OUT  (c,)
+):
+    cdef Py_ssize_t n = x.shape[0], c = x.shape[1], task
+    cdef int threads = threads_for(0.5 * n * c)
+    for task in prange(ceil_div(c, FEATURES_PER_TASK), nogil=True, schedule="static", num_threads=threads):
+        features_backward(
+            dy, x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), weight, mean, inv_std, training,
+            dx, dweight, dbias,
+        )
+
+
+cdef void features_backward(
+    const real[:, ::1] dy, const real[:, ::1] x, Py_ssize_t first, Py_ssize_t last, const real[::1] weight,
+    const real[::1] mean, const real[::1] inv_std, bint training, real[:, ::1] dx, real[::1] dweight, real[::1] dbias,
+) noexcept nogil:
+    """A few columns: the two sums, then dx, as `channel_backward` makes it."""
+    cdef double totals[FEATURES_PER_TASK]
+    cdef double products[FEATURES_PER_TASK]
+    cdef real a[FEATURES_PER_TASK]
+    cdef real b[FEATURES_PER_TASK]
+    cdef real shift[FEATURES_PER_TASK]
+    cdef double m = x.shape[0]
+    cdef Py_ssize_t i, j, k
+    memset(totals, 0, sizeof(totals))
+    memset(products, 0, sizeof(products))
+    for i in range(x.shape[0]):
+        for j in range(first, last):
+            totals[j - first] += dy[i, j]
+            products[j - first] += dy[i, j] * (x[i, j] - mean[j])
+    for j in range(first, last):
+        k = j - first
+        dweight[j] = <real>(products[k] * inv_std[j])
+        dbias[j] = <real>totals[k]
+        a[k] = inv_std[j] * weight[j] if weight is not None else inv_std[j]
+        b[k] = <real>(-a[k] * inv_std[j] * inv_std[j] * products[k] / m)
+        shift[k] = <real>(-a[k] * totals[k] / m)
+    for i in range(x.shape[0]):
+        for j in range(first, last):
+            k = j - first
+            dx[i, j] = dy[i, j] * a[k] + (x[i, j] - mean[j]) * b[k] + shift[k] if training else dy[i, j] * a[k]

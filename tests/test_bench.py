@@ -16,13 +16,23 @@ from cnnx.backends import OP_NAMES
 from cnnx.bench import MODELS, OPS, Spread, compare, format_table, peers, run, table, write_json
 from cnnx.bench.sizes import Windows
 from cnnx.bench.table import Row, select
-from cnnx.bench.timing import LEAST_ROUNDS, SLOW, spread
+from cnnx.bench.timing import LEAST_ROUNDS, spread
 from cnnx.bench.workloads import all_workloads
 
 SMALL = {workload.name: workload.reduced() for workload in all_workloads()}
 
 
 # ------------------------------------------------------------------------------------ the method
+
+
+SETTLE, BLOCK, SLOW = 5e-3, 10e-3, 0.1  # the method is the same at any scale
+
+
+@pytest.fixture(autouse=True)
+def short_blocks(monkeypatch):
+    """A twentieth of the real times: the fake clock is moved by real calls."""
+    for name, value in (("SETTLE", SETTLE), ("BLOCK", BLOCK), ("SLOW", SLOW)):
+        monkeypatch.setattr(f"cnnx.bench.timing.{name}", value)
 
 
 class Machine:

@@ -27,8 +27,8 @@ from .workloads import MODELS, OPS
 
 __all__ = ["Row", "environment", "format_table", "measure", "run", "select", "write_json"]
 
-SECONDS = 1.0  # of measuring per row: about 30 rounds of three contestants
-QUICK_SECONDS = 0.2
+SECONDS = 2.0  # of measuring per row: about 4 rounds of three contestants
+QUICK_SECONDS = 0.5
 WHAT = ("all", "ops", "models")
 
 

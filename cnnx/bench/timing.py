@@ -12,8 +12,9 @@ True
 # take turns, a block of calls each (A B C A B C ...), and each round gives one ratio of two blocks
 # that lie milliseconds apart. The median of these ratios is reported, with their quartiles.
 # - Two thread pools in one process disturb each other: after a parallel region the threads of the
-#   one go on spinning for a few milliseconds on the cores that the other wants. The first calls
-#   after a switch are therefore made and not counted.
+#   one go on spinning on the cores that the other wants: a convolution of 0.5 ms took 8 to 15 ms
+#   for up to 90 ms after a matrix product of OpenBLAS. The first calls after a switch are therefore
+#   made and not counted.
 # - A block's time is the median of its calls. The minimum would leave out what a function pays in
 #   most of its calls (page faults of fresh outputs), the mean would count the interruptions.
 # - Results are dropped at once, so each call takes its outputs from the allocator, as in real use.
@@ -36,9 +37,11 @@ Call = Callable[[], Any]
 Clock = Callable[[], float]
 
 SAMPLE = 20e-6  # seconds: calls faster than this are timed in groups, or the clock itself is timed
-BLOCK = 10e-3  # seconds of counted calls before the next function takes over
-SETTLE = 5e-3  # seconds for the other thread pool to fall asleep: it spins for 1 to 3 ms
-SLOW = 20 * SETTLE  # seconds of one call above which a disturbed start is 5 % at most: none dropped
+BLOCK = 50e-3  # seconds of counted calls before the next function takes over
+SETTLE = 0.1  # seconds for the other thread pool to fall asleep
+SLOW = (
+    10 * SETTLE
+)  # seconds of one call above which a disturbed start is 10 % at most: none dropped
 LEAST_ROUNDS = 3  # quartiles of less mean nothing
 
 
