@@ -16,11 +16,16 @@ import numpy as np
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _LARGEST_ARRAY = 2**63 - 1
 
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
+    if type(value) is np.ndarray and (value.dtype is _FLOAT32 or value.dtype is _FLOAT64):
+        flags = value.flags
+        if flags.c_contiguous and flags.aligned and (ndim is None or value.ndim == ndim):
+            return value  # nearly always: the checks of an op must cost less than a small op
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:
@@ -55,12 +60,11 @@ def given(op: str, name: str, value: Any) -> None:
 
 def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
     """All arrays of one call must have one dtype."""
-    given = {name: x for name, x in arrays.items() if x is not None}
-    if len({x.dtype for x in given.values()}) > 1:
-        listed = ", ".join(f"{name} is {x.dtype}" for name, x in given.items())
-        raise TypeError(
-            f"{op}: {listed}, but all arrays of one call need one dtype: cast with .astype"
-        )
+    dtypes = {x.dtype for x in arrays.values() if x is not None}
+    if len(dtypes) <= 1:
+        return
+    listed = ", ".join(f"{name} is {x.dtype}" for name, x in arrays.items() if x is not None)
+    raise TypeError(f"{op}: {listed}, but all arrays of one call need one dtype: cast with .astype")
 
 
 def same_shape(op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str) -> None:

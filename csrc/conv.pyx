@@ -175,7 +175,7 @@ def _conv2d_dweight(
     cdef real *group_sums = <real *>sums_block.data
     cdef real *panel = <real *>scratch.data
     memset(group_sums, 0, image_groups * groups * sums * sizeof(real))
-    for task in prange(groups * image_groups * runs, nogil=True, schedule="static", num_threads=threads):
+    for task in prange(groups * image_groups * runs, nogil=True, schedule="dynamic", num_threads=threads):
         dweight_task(
             &taps, &band, dy, x, groups, image_groups, runs, task, group_sums,
             panel + omp_get_thread_num() * per_thread,

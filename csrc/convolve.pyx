@@ -144,7 +144,7 @@ cdef int convolve(
     )
     cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
     cdef real *panels = <real *>scratch.data
-    for task in prange(n * groups * band.count, nogil=True, schedule="static", num_threads=threads):
+    for task in prange(n * groups * band.count, nogil=True, schedule="dynamic", num_threads=threads):
         convolve_band(
             taps, &band, channels, filters, x, packed, bias, plane, y,
             task // band.count, task // band.count % groups, task % band.count * band.rows,

@@ -67,7 +67,7 @@ cdef int gemm(
         kernels_for(b).pack(
             min(nr, cols - panel * nr), k, b + panel * nr * b_col, b_col, b_row, nr, b_packed + panel * nr * k
         )
-    for task in prange(b_panels * runs, nogil=True, schedule="static", num_threads=threads):
+    for task in prange(b_panels * runs, nogil=True, schedule="dynamic", num_threads=threads):
         gemm_task(rows, cols, k, a_packed, b_packed, task % runs, task // runs, c)
     return 0
 

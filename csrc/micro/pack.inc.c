@@ -11,6 +11,11 @@ static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row
         for (ptrdiff_t p = 0; p < k; p++) memset(panel + p * width + rows, 0, (width - rows) * sizeof(REAL));
 }
 
+/* Whole vectors: what they write beyond a run, the next run or row of the panel replaces. */
+static inline void NAME(copy_tile_row)(const REAL *x, REAL *y) {
+    for (int v = 0; v < TILE_VECTORS; v++) NAME(store)(y + v * VL, NAME(load)(x + v * VL));
+}
+
 static inline void NAME(copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y) {
     for (ptrdiff_t q = 0; q < n; q++) y[q] = x[q * step];
 }
@@ -31,10 +36,10 @@ static void NAME(pack_windows)(const cnnx_windows *windows, ptrdiff_t channels, 
     for (ptrdiff_t c = 0; c < channels; c++)
         for (ptrdiff_t t = 0; t < windows->taps; t++, panel += NR) {
             const REAL *from = x + c * windows->plane + windows->offsets[t];
-            if (windows->col_step == 1) /* whole vectors: what they write too much, the next run or row replaces */
-                for (ptrdiff_t r = 0; r < runs; r++)
-                    for (int v = 0; v < TILE_VECTORS; v++)
-                        NAME(store)(panel + at[r] + v * VL, NAME(load)(from + source[r] + v * VL));
+            if (windows->col_step == 1 && runs == 1)
+                NAME(copy_tile_row)(from + source[0], panel);
+            else if (windows->col_step == 1)
+                for (ptrdiff_t r = 0; r < runs; r++) NAME(copy_tile_row)(from + source[r], panel + at[r]);
             else if (windows->col_step == 2) /* a step that is known becomes shuffles of vectors */
                 for (ptrdiff_t r = 0; r < runs; r++)
                     NAME(copy_apart)(at[r + 1] - at[r], from + source[r], 2, panel + at[r]);
