@@ -1,8 +1,10 @@
 """The compiled backend: the ops of `_core`, the extension built from csrc/, by the names of the
 reference backend."""
 
+# Not `from . import _core`: only this is a ModuleNotFoundError where the extension was not built.
+import cnnx.backends.compiled._core as _core
+
 from .. import reference as _reference
-from . import _core
 from ._core import (
     build_config,
     empty_cache,
