@@ -21,6 +21,7 @@ from .config import (
     set_backend,
     set_num_threads,
     show_config,
+    use_algorithm,
     use_backend,
 )
 from .history import History
@@ -111,6 +112,7 @@ __all__ = [
     "set_backend",
     "set_num_threads",
     "show_config",
+    "use_algorithm",
     "use_backend",
     "viz",
 ]

@@ -8,6 +8,8 @@
 # sums over pixels. The images are cut into a fixed number of groups, each with a sum of its own, and these are added
 # in order at the end; so nothing depends on the number of threads. A task is one group of images and a run of columns.
 
+from cnnx.backends.choose import Convolution, choose
+
 cdef enum:
     PIXEL_BLOCK = 256           # pixels of a backward-weight panel at a time
     MOST_IMAGE_GROUPS = 16
@@ -19,11 +21,31 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     oh = (x.shape[2] + top + bottom - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
     ow = (x.shape[3] + left + right - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
     y = empty((x.shape[0], weight.shape[0], oh, ow), x)
-    if x.size:
-        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
-    else:
+    algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y.shape, stride, dilation, x.dtype))
+    if not x.size:
         y[...] = 0 if bias is None else bias[:, None, None]
+    elif algorithm in ("winograd", "winograd_by_filters"):
+        _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", y)
+    else:
+        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
     return y
+
+
+def _winograd(
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    const real[:, :, :, ::1] weight,    # IN   (oc, c, 3, 3); rotated: (c, oc, 3, 3)
+    const real[::1] bias,               # IN   (oc,), or None
+    padding,                            # (top, left)
+    bint rotated,
+    bint by_filters,
+    real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
+):
+    cdef Winograd job = make_winograd(x, y, padding, weight.shape[1] * 9, rotated)
+    cdef const real *shift = &bias[0] if bias is not None else NULL
+    if by_filters:
+        winograd_by_filters(&job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], shift, &y[0, 0, 0, 0])
+    else:
+        winograd(&job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], shift, &y[0, 0, 0, 0])
 
 
 def _conv2d(
@@ -63,7 +85,11 @@ def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
     if dy.size and x.size:
         _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
         _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
-        if need_dx:
+        algorithm = choose(Convolution.of("backward_data", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
+        if need_dx and algorithm in ("winograd", "winograd_by_filters"):
+            top, left = 2 - padding[0][0], 2 - padding[1][0]
+            _winograd(dy, weight, None, (top, left), True, algorithm == "winograd_by_filters", dx)
+        elif need_dx:
             _conv2d_dx(dy, weight, stride, (padding[0][0], padding[1][0]), dilation, groups, dx)
     elif dy.size:
         dbias[...] = dy.sum(axis=(0, 2, 3))

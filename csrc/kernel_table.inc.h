@@ -29,6 +29,20 @@ typedef struct {
     void (*pack_windows_transposed)(const cnnx_windows *windows, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t first,
                                     ptrdiff_t count, const REAL *x, REAL *panel);
 
+    /* --- Winograd's transforms, 6x6 points (i, j), point 6*i + j `step` elements on: winograd.inc.c --- */
+    /* The pixels (i, j) of nr tiles, x[i*row_step + j*col_step + lane], to the points: v[(6*i + j)*step + lane] */
+    void (*winograd_x)(const REAL *x, ptrdiff_t row_step, ptrdiff_t col_step, REAL *v, ptrdiff_t step);
+    /* 3x3 taps, side by side, of filters i < rows <= mr and of channels c: u[point*step + c*mr + i]. rotated: the last
+       tap is the first. Writes up to a vector beyond the last channel. */
+    void (*winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL *weight, ptrdiff_t row_stride,
+                            ptrdiff_t channel_stride, int rotated, REAL *u, ptrdiff_t step);
+    /* The points of nr tiles, m[point*step + lane], to their 4x4 results: y[(4*i + j)*nr + lane] */
+    void (*winograd_y)(const REAL *m, ptrdiff_t step, REAL *y);
+    /* A row of tiles side by side: columns[j*step + t] = x[4*t + j], t < tiles, j < 6 */
+    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, REAL *columns, ptrdiff_t step);
+    /* And back: y[p] = columns[p % 4 * step + p / 4] + shift, p < pixels */
+    void (*winograd_scatter)(ptrdiff_t pixels, const REAL *columns, ptrdiff_t step, REAL shift, REAL *y);
+
     /* --- one row, element by element: rows.inc.c; the output may be an input --- */
     void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);

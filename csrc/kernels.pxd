@@ -31,6 +31,16 @@ cdef extern from "kernels.h" nogil:
         void (*pack_windows_transposed)(const cnnx_windows *windows, Py_ssize_t column,
             Py_ssize_t columns, Py_ssize_t first, Py_ssize_t count, const void *x,
             void *panel) noexcept nogil
+        void (*winograd_x)(const void *x, Py_ssize_t row_step, Py_ssize_t col_step, void *v,
+            Py_ssize_t step) noexcept nogil
+        void (*winograd_weight)(Py_ssize_t rows, Py_ssize_t channels, const void *weight,
+            Py_ssize_t row_stride, Py_ssize_t channel_stride, int rotated, void *u,
+            Py_ssize_t step) noexcept nogil
+        void (*winograd_y)(const void *m, Py_ssize_t step, void *y) noexcept nogil
+        void (*winograd_gather)(Py_ssize_t tiles, const void *x, void *columns,
+            Py_ssize_t step) noexcept nogil
+        void (*winograd_scatter)(Py_ssize_t pixels, const void *columns, Py_ssize_t step,
+            double shift, void *y) noexcept nogil
         void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
         void (*leaky_relu)(Py_ssize_t n, const void *x, double slope, void *y) noexcept nogil

@@ -3,6 +3,7 @@
 
 #include "gemm.inc.c"
 #include "pack.inc.c"
+#include "winograd.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
 #include "exponential.inc.c"
@@ -16,6 +17,11 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .pack = NAME(pack),
     .pack_windows = NAME(pack_windows),
     .pack_windows_transposed = NAME(pack_windows_transposed),
+    .winograd_x = NAME(winograd_x),
+    .winograd_weight = NAME(winograd_weight),
+    .winograd_y = NAME(winograd_y),
+    .winograd_gather = NAME(winograd_gather),
+    .winograd_scatter = NAME(winograd_scatter),
     .relu = NAME(relu),
     .relu_backward = NAME(relu_backward),
     .leaky_relu = NAME(leaky_relu),

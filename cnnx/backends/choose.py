@@ -1,0 +1,161 @@
+"""Which algorithm computes a convolution in the compiled backend: one pure function of its shape.
+
+    choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1), "float32"))
+"""
+
+# Design:
+# A rule a line, the first that holds decides, and a kernel never decides again. Nothing here knows
+# the number of threads or the machine: the same shape gives the same algorithm, and so the same
+# bits, everywhere. Plain Python, so that it is read and tested without a compiler.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+__all__ = ["ALGORITHMS", "RULES", "Convolution", "Rule", "choose", "use_algorithm"]
+
+ALGORITHMS = ("auto", "direct", "winograd")
+DIRECTIONS = ("forward", "backward_data", "backward_weight")
+
+_wanted: ContextVar[str] = ContextVar("cnnx_algorithm", default="auto")
+
+
+class Convolution(NamedTuple):
+    """What the choice depends on. Channels and filters are those that the direction sums over and
+    writes: backward-data sums over the filters of the layer, and writes its channels."""
+
+    direction: str
+    channels: int  # of x, of one group
+    filters: int  # of y, of one group
+    groups: int
+    images: int
+    pixels: tuple[int, int]  # rows and columns that are written; backward-weight: of dy
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    dtype: str
+
+    @classmethod
+    def of(
+        cls,
+        direction: str,
+        x_shape: tuple[int, ...],
+        weight_shape: tuple[int, ...],
+        y_shape: tuple[int, ...],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+        dtype: Any,
+    ) -> Convolution:
+        """From the shapes of the layer's x, weight and y."""
+        n, c, h, w = x_shape
+        oc, channels, kh, kw = weight_shape
+        groups, pixels = c // channels, (h, w) if direction == "backward_data" else y_shape[2:]
+        filters = oc // groups
+        if direction == "backward_data":
+            channels, filters = filters, channels
+        return cls(
+            direction, channels, filters, groups, n, pixels, (kh, kw), stride, dilation, str(dtype)
+        )
+
+    @property
+    def tiles(self) -> int:
+        """4x4 tiles that cover the pixels of all images."""
+        rows, cols = self.pixels
+        return self.images * -(-rows // 4) * -(-cols // 4)
+
+    @property
+    def is_winograd_shape(self) -> bool:
+        """3x3 taps side by side, of windows side by side."""
+        return (
+            self.kernel == (3, 3)
+            and self.stride == (1, 1)
+            and self.dilation == (1, 1)
+            and self.groups == 1
+        )
+
+
+def pays_by_winograd(c: Convolution) -> bool:
+    """float32 (its rounding is a user's choice in float64), and enough channels and filters."""
+    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 16
+
+
+class Rule(NamedTuple):
+    """An algorithm, when to take it, and why."""
+
+    algorithm: str
+    holds: Callable[[Convolution], bool]
+    why: str
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "winograd_by_filters",
+        lambda c: pays_by_winograd(c) and c.tiles <= 300 and c.channels * c.filters >= 16384,
+        "so few tiles that transforming and storing the weights would take as long as the products",
+    ),
+    Rule(
+        "winograd",
+        lambda c: pays_by_winograd(c),
+        "a quarter of the multiplications, where there are channels enough to pay the transforms",
+    ),
+    Rule("direct", lambda c: True, "implicit GEMM takes every shape and type"),
+)
+
+
+def choose(convolution: Convolution) -> str:
+    """Name of the algorithm for a convolution, under `use_algorithm` as it is now.
+
+    >>> conv = Convolution.of("forward", (8, 3, 32, 32), (16, 3, 3, 3), (8, 16, 30, 30),
+    ...                       (1, 1), (1, 1), "float32")
+    >>> choose(conv)
+    'direct'
+    """
+    return _choose(convolution, _wanted.get())
+
+
+@lru_cache(maxsize=1024)
+def _choose(convolution: Convolution, wanted: str) -> str:
+    if wanted == "winograd" and convolution.is_winograd_shape:
+        return "winograd"
+    for rule in RULES:
+        if rule.holds(convolution) and not (wanted != "auto" and rule.algorithm == "winograd"):
+            return rule.algorithm
+    raise AssertionError(f"no rule holds for {convolution}")
+
+
+class use_algorithm:  # noqa: N801 (as use_backend, a name that reads as a verb in `with`)
+    """Say how the compiled backend computes convolutions, in this thread or asynchronous task.
+
+    "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
+                that is Winograd's, with rounding errors a few times those of direct summation
+    "direct"    never Winograd's: sums of products, exact but for their own rounding
+    "winograd"  Winograd's wherever it can be: 3x3, stride 1, in float64 too
+
+    It acts at once, and until the end of the block where it is used with `with`. The reference
+    backend is always direct. ValueError for another name.
+
+    A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+
+    >>> with cnnx.use_algorithm("direct"):
+    ...     y = cnnx.ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)))
+    """
+
+    _before: Token[str] | None
+
+    def __init__(self, name: str) -> None:
+        if name not in ALGORITHMS:
+            raise ValueError(
+                f"use_algorithm: {name!r} is unknown: expected one of {', '.join(ALGORITHMS)}"
+            )
+        self._before = _wanted.set(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            _wanted.reset(self._before)
+            self._before = None

@@ -1,0 +1,254 @@
+# Convolution with 3x3 windows at stride 1 by Winograd's algorithm: forward and backward-data.
+#
+# Design:
+# The plane that is written is cut into 4x4 tiles, of all images one after another. With V = transform of x, 36 numbers
+# a tile and channel, and U = transform of the weights, 36 a filter and channel, the result is the inverse transform of
+# 36 matrix products M[xi] = U[xi] (filters x channels) * V[xi] (channels x tiles). Lanes of a vector are tiles: nr tiles
+# are one panel of V. A task owns a block of panels, and takes the filters in chunks, so that V and M stay in the
+# second-level cache. Where tiles are few, weights would be transformed for nothing but one or two blocks: there V of all
+# tiles is made first, and a task owns a chunk of filters, whose weights it transforms in its cache.
+# Backward-data is the same with weights rotated and transposed. A sum runs over channels in order: any number of threads
+# gives the same bits.
+
+cdef enum:
+    POINTS = 36                     # of a 6x6 tile
+    FILTERS_AT_A_TIME = 24          # a multiple of every mr
+    SKEW = 16                       # elements between points, beyond their own: or all would meet in one cache set
+    TILE_BLOCK_ELEMENTS = 80_000    # of V: 320 kB of floats, of a second-level cache of 512
+    MOST_TILE_PANELS = 8
+    WEIGHT_BLOCK_ELEMENTS = 60_000  # of U, where a task owns filters
+
+
+cdef struct Winograd:               # one convolution
+    Py_ssize_t n, channels, filters
+    Py_ssize_t h, w                 # of x
+    Py_ssize_t oh, ow               # of y
+    Py_ssize_t top, left            # padding
+    Py_ssize_t rows, cols           # tiles of an image
+    Py_ssize_t tiles                # of all images
+    Py_ssize_t row_stride, channel_stride       # of the weights, from filter to filter and from channel to channel
+    bint rotated
+    Py_ssize_t u_step, v_step, m_step           # elements from one point to the next
+
+
+cdef Winograd make_winograd(
+    const real[:, :, :, ::1] x, const real[:, :, :, ::1] y, padding, Py_ssize_t weight_row, bint rotated
+):
+    """weight_row: elements of a filter of the layer. rotated: backward-data, where x is dy, and y is dx."""
+    cdef Winograd job
+    job.n, job.channels, job.h, job.w = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
+    job.filters, job.oh, job.ow = y.shape[1], y.shape[2], y.shape[3]
+    job.top, job.left = padding
+    job.rows, job.cols = ceil_div(job.oh, 4), ceil_div(job.ow, 4)
+    job.tiles = job.n * job.rows * job.cols
+    job.rotated = rotated
+    job.row_stride = 9 if rotated else weight_row
+    job.channel_stride = weight_row if rotated else 9
+    return job
+
+
+cdef int winograd(Winograd *job, const real *x, const real *weight, const real *bias, real *y) except -1:
+    """Tasks are blocks of tiles; the weights are transformed before."""
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, panels = ceil_div(job.tiles, nr), panel, task
+    job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, FILTERS_AT_A_TIME * nr
+    cdef Py_ssize_t u_panel = POINTS * job.u_step, v_panel = POINTS * job.v_step
+    cdef Py_ssize_t block = max(1, min(<Py_ssize_t>MOST_TILE_PANELS, TILE_BLOCK_ELEMENTS // v_panel, panels // 16))
+    cdef Py_ssize_t per_thread = block * (v_panel + POINTS * job.m_step) + POINTS * nr
+    cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * panels * nr * job.filters * job.channels)
+    cdef Block u_block = take(ceil_div(job.filters, mr) * u_panel * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *u = <real *>u_block.data
+    cdef real *own = <real *>scratch.data
+    for panel in prange(ceil_div(job.filters, mr), nogil=True, schedule="static", num_threads=threads):
+        transform_weights(job, panel * mr, weight, u + panel * u_panel)
+    for task in prange(ceil_div(panels, block), nogil=True, schedule="dynamic", num_threads=threads):
+        winograd_tiles(
+            job, task * block, min(block, panels - task * block), x, u, bias, y,
+            own + omp_get_thread_num() * per_thread,
+        )
+    return 0
+
+
+cdef int winograd_by_filters(Winograd *job, const real *x, const real *weight, const real *bias, real *y) except -1:
+    """Tasks are chunks of filters; V of all tiles is made before."""
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, panels = ceil_div(job.tiles, nr), task, panel
+    job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, FILTERS_AT_A_TIME * nr
+    cdef Py_ssize_t u_panel = POINTS * job.u_step, v_panel = POINTS * job.v_step
+    cdef Py_ssize_t chunk = max(mr, min(<Py_ssize_t>FILTERS_AT_A_TIME, WEIGHT_BLOCK_ELEMENTS // u_panel * mr))
+    cdef Py_ssize_t pieces = ceil_div(job.channels, SKEW)
+    cdef Py_ssize_t per_thread = chunk // mr * u_panel + POINTS * (job.m_step + nr)
+    cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * panels * nr * job.filters * job.channels)
+    cdef Block v_block = take(panels * v_panel * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *v = <real *>v_block.data
+    cdef real *own = <real *>scratch.data
+    for task in prange(panels * pieces, nogil=True, schedule="static", num_threads=threads):
+        transform_tiles(
+            job, task // pieces * nr, task % pieces * SKEW, min(job.channels, (task % pieces + 1) * SKEW), x,
+            v + task // pieces * v_panel, own + omp_get_thread_num() * per_thread,
+        )
+    for task in prange(ceil_div(job.filters, chunk), nogil=True, schedule="dynamic", num_threads=threads):
+        winograd_filters(
+            job, panels, task * chunk, min(chunk, job.filters - task * chunk), weight, v, bias, y,
+            own + omp_get_thread_num() * per_thread,
+        )
+    return 0
+
+
+cdef void winograd_tiles(
+    const Winograd *job,
+    Py_ssize_t first_panel,
+    Py_ssize_t panels,
+    const real *x,
+    const real *u,              # IN   (filter panels, POINTS, channels, mr)
+    const real *bias,
+    real *y,
+    real *v,                    # scratch: V of the block, M of the block and a chunk of filters, one tile
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, v_panel = POINTS * job.v_step, panel
+    cdef Py_ssize_t chunk, first, filters
+    cdef real *m = v + panels * v_panel
+    cdef real *tile = m + panels * POINTS * job.m_step
+    for panel in range(panels):
+        transform_tiles(job, (first_panel + panel) * nr, 0, job.channels, x, v + panel * v_panel, tile)
+    for chunk in range(ceil_div(job.filters, FILTERS_AT_A_TIME)):
+        first = chunk * FILTERS_AT_A_TIME
+        filters = min(<Py_ssize_t>FILTERS_AT_A_TIME, job.filters - first)
+        multiply_points(job, panels, filters, u + first // mr * POINTS * job.u_step, v, m)
+        for panel in range(panels):
+            write_tiles(
+                job, (first_panel + panel) * nr, first, filters, m + panel * POINTS * job.m_step, bias, tile, y
+            )
+
+
+cdef void winograd_filters(
+    const Winograd *job,
+    Py_ssize_t panels,
+    Py_ssize_t first,
+    Py_ssize_t filters,
+    const real *weight,
+    const real *v,              # IN   (panels, POINTS, channels, nr)
+    const real *bias,
+    real *y,
+    real *u,                    # scratch: U of the filters, M of one panel, one tile
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(v).mr, nr = kernels_for(v).nr, filter_panels = ceil_div(filters, mr), panel
+    cdef real *m = u + filter_panels * POINTS * job.u_step
+    for panel in range(filter_panels):
+        transform_weights(job, first + panel * mr, weight, u + panel * POINTS * job.u_step)
+    for panel in range(panels):
+        multiply_points(job, 1, filters, u, v + panel * POINTS * job.v_step, m)
+        write_tiles(job, panel * nr, first, filters, m, bias, m + POINTS * job.m_step, y)
+
+
+cdef void transform_weights(const Winograd *job, Py_ssize_t first, const real *weight, real *u) noexcept nogil:
+    """One panel of filters, from `first` on."""
+    kernels_for(u).winograd_weight(
+        min(kernels_for(u).mr, job.filters - first), job.channels, weight + first * job.row_stride, job.row_stride,
+        job.channel_stride, job.rotated, u, job.u_step,
+    )
+
+
+cdef void transform_tiles(
+    const Winograd *job,
+    Py_ssize_t tile,            # the first of the panel
+    Py_ssize_t first_channel,
+    Py_ssize_t last_channel,
+    const real *x,
+    real *v,                    # OUT  (POINTS, channels, nr)
+    real *pixels,               # scratch: (6, 6, nr)
+) noexcept nogil:
+    cdef Py_ssize_t nr = kernels_for(x).nr, c
+    memset(pixels, 0, POINTS * nr * sizeof(real))
+    for c in range(first_channel, last_channel):
+        gather_tiles(job, tile, min(nr, job.tiles - tile), x + c * job.h * job.w, pixels)
+        kernels_for(x).winograd_x(pixels, 6 * nr, nr, v + c * nr, job.v_step)
+
+
+cdef void gather_tiles(
+    const Winograd *job,
+    Py_ssize_t tile,
+    Py_ssize_t count,
+    const real *x,              # IN   the channel's plane in the first image
+    real *pixels,               # OUT  (6, 6, nr)
+) noexcept nogil:
+    """The 6x6 pixels of tiles, a run of tiles side by side in one image after another."""
+    cdef Py_ssize_t nr = kernels_for(x).nr, at = 0, run, row, col, i, from_row, before, inside
+    cdef const real *image
+    cdef real line[4 * CNNX_ACROSS + 2]
+    while at < count:
+        row, col = (tile + at) // job.cols, (tile + at) % job.cols
+        run = min(job.cols - col, count - at)
+        image = x + row // job.rows * job.channels * job.h * job.w
+        before = max(<Py_ssize_t>0, job.left - 4 * col)
+        inside = max(<Py_ssize_t>0, min(4 * run + 2, job.w + job.left - 4 * col) - before)
+        memset(line, 0, (4 * run + 2) * sizeof(real))
+        for i in range(6):
+            from_row = row % job.rows * 4 - job.top + i
+            if 0 <= from_row < job.h:
+                memcpy(line + before, image + from_row * job.w + 4 * col + before - job.left, inside * sizeof(real))
+                kernels_for(x).winograd_gather(run, line, pixels + i * 6 * nr + at, nr)
+            else:
+                clear_columns(run, pixels + i * 6 * nr + at, nr)
+        at += run
+
+
+cdef void clear_columns(Py_ssize_t run, real *pixels, Py_ssize_t nr) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(6):
+        memset(pixels + j * nr, 0, run * sizeof(real))
+
+
+cdef void multiply_points(
+    const Winograd *job,
+    Py_ssize_t panels,          # of tiles
+    Py_ssize_t filters,
+    const real *u,              # IN   (filter panels, POINTS, channels, mr)
+    const real *v,              # IN   (panels, POINTS, channels, nr)
+    real *m,                    # OUT  (panels, POINTS, FILTERS_AT_A_TIME, nr)
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(u).mr, nr = kernels_for(u).nr, point, panel, filter_panel, start
+    memset(m, 0, panels * POINTS * job.m_step * sizeof(real))
+    for point in range(POINTS):
+        for panel in range(panels):
+            start = 0
+            while start < job.channels:
+                for filter_panel in range(ceil_div(filters, mr)):
+                    kernels_for(u).gemm(
+                        min(<Py_ssize_t>K_BLOCK, job.channels - start),
+                        u + (filter_panel * POINTS + point) * job.u_step + start * mr,
+                        v + (panel * POINTS + point) * job.v_step + start * nr,
+                        m + (panel * POINTS + point) * job.m_step + filter_panel * mr * nr,
+                        nr,
+                    )
+                start += K_BLOCK
+
+
+cdef void write_tiles(
+    const Winograd *job,
+    Py_ssize_t tile,
+    Py_ssize_t first,
+    Py_ssize_t filters,
+    const real *m,              # IN   (POINTS, FILTERS_AT_A_TIME, nr)
+    const real *bias,
+    real *pixels,               # scratch: (4, 4, nr)
+    real *y,
+) noexcept nogil:
+    """One panel of tiles of the filters from `first` on, with their bias, into y."""
+    cdef Py_ssize_t nr = kernels_for(m).nr, f, at, run, row, col, i, width, count = min(nr, job.tiles - tile)
+    cdef real *plane
+    for f in range(filters):
+        kernels_for(m).winograd_y(m + f * nr, job.m_step, pixels)
+        at = 0
+        while at < count:
+            row, col = (tile + at) // job.cols, (tile + at) % job.cols
+            run = min(job.cols - col, count - at)
+            width = min(4 * run, job.ow - 4 * col)
+            plane = y + (row // job.rows * job.filters + first + f) * job.oh * job.ow
+            row = row % job.rows * 4
+            for i in range(min(<Py_ssize_t>4, job.oh - row)):
+                kernels_for(m).winograd_scatter(
+                    width, pixels + i * 4 * nr + at, nr, bias[first + f] if bias != NULL else 0,
+                    plane + (row + i) * job.ow + 4 * col,
+                )
+            at += run
