@@ -11,6 +11,7 @@ from typing import Any
 
 from . import data, init, io, models, ops
 from ._version import __version__
+from .backends.choose import use_algorithm
 from .config import (
     available_backends,
     config_dict,
@@ -21,7 +22,6 @@ from .config import (
     set_backend,
     set_num_threads,
     show_config,
-    use_algorithm,
     use_backend,
 )
 from .history import History

@@ -20,7 +20,6 @@ import numpy as np
 
 from . import backends
 from ._version import __version__
-from .backends.choose import use_algorithm as use_algorithm
 
 _in_context: ContextVar[ModuleType | None] = ContextVar("cnnx_backend", default=None)
 

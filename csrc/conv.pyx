@@ -8,7 +8,7 @@
 # sums over pixels. The images are cut into a fixed number of groups, each with a sum of its own, and these are added
 # in order at the end; so nothing depends on the number of threads. A task is one group of images and a run of columns.
 
-from cnnx.backends.choose import Convolution, choose
+from cnnx.backends.choose import Convolution, choose, is_winograd
 
 cdef enum:
     PIXEL_BLOCK = 256           # pixels of a backward-weight panel at a time
@@ -24,7 +24,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y.shape, stride, dilation, x.dtype))
     if not x.size:
         y[...] = 0 if bias is None else bias[:, None, None]
-    elif algorithm in ("winograd", "winograd_by_filters"):
+    elif is_winograd(algorithm):
         _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", y)
     else:
         _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
@@ -86,7 +86,7 @@ def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
         _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
         _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
         algorithm = choose(Convolution.of("backward_data", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
-        if need_dx and algorithm in ("winograd", "winograd_by_filters"):
+        if need_dx and is_winograd(algorithm):
             top, left = 2 - padding[0][0], 2 - padding[1][0]
             _winograd(dy, weight, None, (top, left), True, algorithm == "winograd_by_filters", dx)
         elif need_dx:

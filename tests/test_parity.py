@@ -37,7 +37,7 @@ def isa(request):
 
 @pytest.fixture(autouse=True)
 def _compiled():
-    with cnnx.use_backend("compiled"):
+    with cnnx.use_backend("compiled"), cnnx.use_algorithm("direct"):  # Winograd: test_winograd.py
         yield
 
 

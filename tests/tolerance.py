@@ -186,10 +186,11 @@ def assert_same_results(
     dtype: Any,
     magnitude: dict[str, float],
     tiny: float = 0.0,
+    algorithm: str = "direct",
 ) -> None:
-    """All results of a case agree within the tolerance of its dtype and length."""
+    """All results of a case agree within the tolerance of its dtype, length and algorithm."""
     assert actual.keys() == expected.keys()
-    relative = 0.0 if case.op in EXACT else tolerance(dtype, case.length)
+    relative = 0.0 if case.op in EXACT else tolerance(dtype, case.length, algorithm)
     for name, value in expected.items():
         what = f"{case} result {name}"
         if value is None:

@@ -1,12 +1,13 @@
 """Which algorithm computes a convolution in the compiled backend: one pure function of its shape.
 
-    choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1), "float32"))
+choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1), "float32"))
 """
 
 # Design:
 # A rule a line, the first that holds decides, and a kernel never decides again. Nothing here knows
 # the number of threads or the machine: the same shape gives the same algorithm, and so the same
-# bits, everywhere. Plain Python, so that it is read and tested without a compiler.
+# bits, everywhere. Plain Python, so that it is read and tested without a compiler: the one module
+# of cnnx that csrc imports.
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ class Convolution(NamedTuple):
         """From the shapes of the layer's x, weight and y."""
         n, c, h, w = x_shape
         oc, channels, kh, kw = weight_shape
-        groups, pixels = c // channels, (h, w) if direction == "backward_data" else y_shape[2:]
+        groups = c // channels
+        pixels = (h, w) if direction == "backward_data" else (y_shape[2], y_shape[3])
         filters = oc // groups
         if direction == "backward_data":
             channels, filters = filters, channels
@@ -78,8 +80,8 @@ class Convolution(NamedTuple):
 
 
 def pays_by_winograd(c: Convolution) -> bool:
-    """float32 (its rounding is a user's choice in float64), and enough channels and filters."""
-    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 16
+    """Channels and filters enough to pay the transforms. float64 is for those who want it exact."""
+    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 32
 
 
 class Rule(NamedTuple):
@@ -105,6 +107,11 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def is_winograd(algorithm: str) -> bool:
+    """Whether it is one of Winograd's, with his errors."""
+    return algorithm.startswith("winograd")
+
+
 def choose(convolution: Convolution) -> str:
     """Name of the algorithm for a convolution, under `use_algorithm` as it is now.
 
@@ -118,19 +125,20 @@ def choose(convolution: Convolution) -> str:
 
 @lru_cache(maxsize=1024)
 def _choose(convolution: Convolution, wanted: str) -> str:
-    if wanted == "winograd" and convolution.is_winograd_shape:
+    found = [rule.algorithm for rule in RULES if rule.holds(convolution)]
+    if wanted == "winograd" and convolution.is_winograd_shape and not is_winograd(found[0]):
         return "winograd"
-    for rule in RULES:
-        if rule.holds(convolution) and not (wanted != "auto" and rule.algorithm == "winograd"):
-            return rule.algorithm
-    raise AssertionError(f"no rule holds for {convolution}")
+    if wanted == "direct":
+        found = [algorithm for algorithm in found if not is_winograd(algorithm)]
+    return found[0]
 
 
-class use_algorithm:  # noqa: N801 (as use_backend, a name that reads as a verb in `with`)
+class use_algorithm:
     """Say how the compiled backend computes convolutions, in this thread or asynchronous task.
 
     "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
-                that is Winograd's, with rounding errors a few times those of direct summation
+                that is Winograd's, with rounding errors a few times those of direct summation; a
+                NaN or infinity in x then spreads to the 4x4 pixels of its tiles
     "direct"    never Winograd's: sums of products, exact but for their own rounding
     "winograd"  Winograd's wherever it can be: 3x3, stride 1, in float64 too
 

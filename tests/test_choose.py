@@ -1,0 +1,102 @@
+"""The choice of a convolution's algorithm: the rules as a table, and the switch."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx.backends import choose
+from cnnx.backends.choose import Convolution
+
+
+def _layer(direction, n, c, size, oc, kernel=3, stride=1, dilation=1, groups=1, dtype="float32"):
+    """A convolution of square images with padding kernel // 2."""
+    out = (size + 2 * (kernel // 2) - dilation * (kernel - 1) - 1) // stride + 1
+    x, weight, y = (n, c, size, size), (oc, c // groups, kernel, kernel), (n, oc, out, out)
+    return Convolution.of(
+        direction, x, weight, y, (stride, stride), (dilation, dilation), np.dtype(dtype)
+    )
+
+
+# Layers of known networks, and what each becomes: (n, c, size, oc, more) -> forward
+TABLE = [
+    (("forward", 64, 1, 28, 6, 5), "direct"),  # LeNet-5
+    (("forward", 64, 3, 32, 64), "direct"),  # the first of a CIFAR network
+    (("forward", 64, 64, 32, 64), "winograd"),
+    (("forward", 64, 128, 16, 128), "winograd"),
+    (("forward", 64, 512, 4, 512), "winograd_by_filters"),
+    (("forward", 8, 512, 7, 512), "winograd_by_filters"),
+    (("backward_data", 64, 64, 32, 64), "winograd"),
+    (("backward_data", 64, 512, 4, 512), "winograd_by_filters"),
+    (("backward_data", 64, 3, 32, 64), "direct"),
+    (("forward", 64, 64, 32, 128, 3, 2), "direct"),  # strided
+    (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
+    (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped
+    (("forward", 64, 64, 32, 64, 5), "direct"),
+    (("forward", 64, 64, 32, 64, 3, 1, 1, 1, "float64"), "direct"),
+]
+
+
+@pytest.mark.parametrize(("layer", "algorithm"), TABLE, ids=str)
+def test_the_rules(layer, algorithm):
+    assert choose.choose(_layer(*layer)) == algorithm
+
+
+@pytest.mark.parametrize(("layer", "algorithm"), TABLE, ids=str)
+def test_direct_is_never_winograd(layer, algorithm):
+    with cnnx.use_algorithm("direct"):
+        assert not choose.is_winograd(choose.choose(_layer(*layer)))
+
+
+def test_winograd_is_taken_wherever_it_can_be():
+    small, strided = (
+        _layer("forward", 1, 1, 5, 1, dtype="float64"),
+        _layer("forward", 1, 1, 5, 1, 3, 2),
+    )
+    with cnnx.use_algorithm("winograd"):
+        assert choose.choose(small) == "winograd"
+        assert choose.choose(strided) == "direct"
+
+
+def test_backward_data_sums_over_filters_and_writes_the_pixels_of_x():
+    conv = _layer("backward_data", 2, 8, 9, 6, stride=2)
+    assert (conv.channels, conv.filters, conv.pixels) == (6, 8, (9, 9))
+
+
+def test_every_rule_says_why_and_the_last_one_takes_everything():
+    assert all(rule.why for rule in choose.RULES)
+    assert choose.RULES[-1].holds(_layer("forward", 1, 1, 1, 1, 1, dtype="float64"))
+
+
+def test_the_switch_acts_at_once_and_ends_with_its_block():
+    conv = _layer("forward", 64, 64, 32, 64)
+    with cnnx.use_algorithm("direct"):
+        assert choose.choose(conv) == "direct"
+        cnnx.use_algorithm("auto")
+        assert choose.choose(conv) == "winograd"
+    assert choose.choose(conv) == "winograd"
+    switch = cnnx.use_algorithm("direct")
+    assert choose.choose(conv) == "direct"
+    switch.__exit__()
+    assert choose.choose(conv) == "winograd"
+
+
+def test_the_switch_belongs_to_one_thread():
+    seen = []
+    with cnnx.use_algorithm("direct"):
+        thread = threading.Thread(
+            target=lambda: seen.append(choose.choose(_layer("forward", 64, 64, 32, 64)))
+        )
+        thread.start()
+        thread.join()
+    assert seen == ["winograd"]
+
+
+def test_an_unknown_algorithm_is_an_error_that_lists_the_known():
+    with pytest.raises(
+        ValueError, match="'fft' is unknown: expected one of auto, direct, winograd"
+    ):
+        cnnx.use_algorithm("fft")

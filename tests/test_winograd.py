@@ -1,0 +1,106 @@
+"""Winograd's convolution equals direct summation: in float64 to rounding, in float32 within its own
+error; the same bits for every number of threads. A pure-Python install does not collect this."""
+
+from __future__ import annotations
+
+import cases
+import numpy as np
+import pytest
+import tolerance
+
+import cnnx
+from cnnx.backends import choose, compiled
+
+# x, filters, padding: full and partial tiles, panels, chunks; borders wider than a tile.
+SHAPES = [
+    ((2, 3, 9, 11), 5, 1),
+    ((1, 16, 32, 32), 50, 1),
+    ((3, 17, 7, 7), 30, 0),
+    ((2, 8, 5, 6), 40, ((2, 1), (0, 2))),
+    ((1, 2, 3, 3), 4, 9),
+    ((70, 4, 3, 4), 3, 1),
+    ((2, 300, 4, 4), 70, 1),
+    ((1, 2, 3, 300), 3, 2),
+]
+DTYPES = (np.float32, np.float64)
+FORCED = ("winograd", "winograd_by_filters")
+
+
+@pytest.fixture(params=compiled.usable_isas())
+def isa(request):
+    before = compiled.isa()
+    compiled.set_isa(request.param)
+    yield request.param
+    compiled.set_isa(before)
+
+
+@pytest.fixture(params=FORCED)
+def algorithm(request, monkeypatch):
+    """Every 3x3 convolution by one algorithm."""
+    rule = choose.Rule(request.param, lambda c: c.is_winograd_shape, "a test")
+    monkeypatch.setattr(choose, "RULES", (rule, *choose.RULES[-1:]))
+    choose._choose.cache_clear()
+    yield request.param
+    choose._choose.cache_clear()
+
+
+def _case(op, x_shape, filters, padding):
+    weight_shape = (filters, x_shape[1], 3, 3)
+    make, terms = cases._conv2d, x_shape[1] * 9
+    if op == "conv2d_backward":
+        make, terms = cases._conv2d_backward, max(filters * 9, x_shape[0] * x_shape[2] * x_shape[3])
+    return cases.Case(op, str(x_shape), make(x_shape, weight_shape, {"padding": padding}), terms)
+
+
+def _results(case, dtype, backend):
+    with cnnx.use_backend(backend):
+        return cases.call(getattr(cnnx.ops, case.op), case.op, case.arguments(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_it_equals_direct_summation(op, shape, dtype, isa, algorithm):
+    case = _case(op, *shape)
+    with cnnx.use_backend("reference"):
+        arguments = cases.cast(case.arguments(dtype), np.float64)
+        function = getattr(cnnx.ops, op)
+        magnitude = tolerance.magnitudes(function, case, arguments)
+        expected = cases.call(function, op, arguments)
+    for threads in (1, 2, 5):
+        cnnx.set_num_threads(threads)
+        actual = _results(case, dtype, "compiled")
+        tolerance.assert_same_results(
+            actual, expected, case, dtype, magnitude, algorithm="winograd"
+        )
+
+
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])
+def test_threads_do_not_change_a_bit(op, algorithm):
+    case = _case(op, (9, 40, 14, 15), 50, 1)
+    cnnx.set_num_threads(1)
+    one = _results(case, np.float32, "compiled")
+    for threads in (2, 3, 5):
+        cnnx.set_num_threads(threads)
+        for name, value in _results(case, np.float32, "compiled").items():
+            np.testing.assert_array_equal(value, one[name])
+
+
+def test_it_is_what_runs(monkeypatch):
+    """Its bits differ from those of direct summation, so a test above did not test the other."""
+    case = _case("conv2d", (2, 64, 12, 12), 64, 1)
+    auto = _results(case, np.float32, "compiled")["0"]
+    with cnnx.use_algorithm("direct"):
+        direct = _results(case, np.float32, "compiled")["0"]
+    assert 0 < np.max(np.abs(auto - direct)) < 1e-5 * np.max(np.abs(direct))
+
+
+@pytest.mark.parametrize(("channels", "most"), [(16, 4e-6), (64, 6e-6), (512, 2e-5)])
+def test_its_error_against_float64(channels, most):
+    """Relative to the largest value, which grows with the channels."""
+    case = _case("conv2d", (1, channels, 16, 16), 32, 1)
+    with cnnx.use_algorithm("direct"):
+        exact = cases.call(cnnx.ops.conv2d, "conv2d", cases.cast(case.arguments(np.float32), float))
+    with cnnx.use_algorithm("winograd"):
+        y = _results(case, np.float32, "compiled")["0"]
+    assert np.max(np.abs(y - exact["0"])) < most * np.max(np.abs(exact["0"]))
