@@ -22,10 +22,8 @@ _LARGEST_ARRAY = 2**63 - 1
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
-    if type(value) is np.ndarray and (value.dtype is _FLOAT32 or value.dtype is _FLOAT64):
-        flags = value.flags
-        if flags.c_contiguous and flags.aligned and (ndim is None or value.ndim == ndim):
-            return value  # nearly always: the checks of an op must cost less than a small op
+    if plain(value) and (ndim is None or value.ndim == ndim):
+        return value  # nearly always: the checks of an op must cost less than a small op
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:
@@ -40,6 +38,17 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
     if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
         x = np.require(x, x.dtype.newbyteorder("="), ["C", "ALIGNED"])
     return x
+
+
+def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
+    """Whether it is an array that an op can use, and change, as it is; of that dtype, if given.
+
+    A quick yes: where it says no, the array may still do, and `array` or `in_place` finds out.
+    """
+    if type(value) is not np.ndarray or not value.flags.carray:
+        return False
+    given = value.dtype
+    return given is dtype if dtype is not None else given is _FLOAT32 or given is _FLOAT64
 
 
 def _from_sequence(op: str, name: str, value: Any) -> np.ndarray:
@@ -84,8 +93,10 @@ def vector(op: str, name: str, value: Any, length: int, why: str) -> np.ndarray 
     return x
 
 
-def in_place(op: str, name: str, value: Any, like: np.ndarray | None = None) -> np.ndarray:
+def in_place(op: str, name: str, value: Any) -> np.ndarray:
     """An array that the op changes: it cannot be copied, so it must be usable as it is."""
+    if plain(value):
+        return value
     if not isinstance(value, np.ndarray):
         raise TypeError(
             f"{op}: {name} is changed in place, so it must be an array, not {type(value).__name__}"
@@ -97,8 +108,6 @@ def in_place(op: str, name: str, value: Any, like: np.ndarray | None = None) -> 
         )
     if not x.flags.writeable:
         raise ValueError(f"{op}: {name} is changed in place, but it is read-only")
-    if like is not None:
-        same_shape(op, name, x, like.shape, "the shape of param")
     return x
 
 

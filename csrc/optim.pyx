@@ -1,91 +1,120 @@
-# Optimiser steps, in place: a task is one piece of the arrays. Formulas and sources in backends/reference/optim.py.
+# Optimiser steps, in place, all parameters in one call. Formulas and sources in backends/reference/optim.py.
+#
+# Design:
+# A parameter is an array of its own; its state is a piece of flat arrays, where one parameter follows the other. Each
+# call cuts all of them into pieces of at most STEP_PIECE elements and writes down where each lies, in a table that
+# the threads then share out: so a small network is one short loop, and a large weight is spread over all threads. The
+# table is made anew at every call, for arrays may have been replaced since: that costs a few nanoseconds a piece.
 
 cdef enum:
-    STEP_PIECE = 1 << 13        # elements: 32 kB of each of the arrays
+    STEP_PIECE = 1 << 12        # elements: 16 kB of each of the arrays
+    MOST_STATES = 3
+
+cdef enum Method:
+    SGD, RMSPROP, ADAGRAD, ADAM
+
+cdef struct Piece:              # of one parameter
+    Py_ssize_t n
+    char *param
+    const char *grad
+    char *state[MOST_STATES]    # NULL: not there
+
+cdef struct Rule:               # a method and its numbers, those that it has
+    Method method
+    double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_correction
+    bint nesterov
 
 
-def sgd_step(param, grad, velocity, lr, momentum, weight_decay, nesterov):
-    _sgd_step(flat(param), flat(grad), flat(velocity), lr, momentum, weight_decay, nesterov)
+def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
+    cdef Rule rule
+    rule.method, rule.lr, rule.weight_decay = SGD, lr, weight_decay
+    rule.momentum, rule.nesterov = momentum, nesterov
+    take_step(params, grads, (velocity,), &rule, 0.5)
 
 
-def rmsprop_step(param, grad, square_avg, grad_avg, velocity, lr, alpha, eps, weight_decay, momentum):
-    _rmsprop_step(
-        flat(param), flat(grad), flat(square_avg), flat(grad_avg), flat(velocity), lr, alpha, eps, weight_decay, momentum
-    )
+def rmsprop_step(params, grads, square_avg, grad_avg, velocity, lr, alpha, eps, weight_decay, momentum):
+    cdef Rule rule
+    rule.method, rule.lr, rule.weight_decay, rule.eps = RMSPROP, lr, weight_decay, eps
+    rule.alpha, rule.momentum = alpha, momentum
+    take_step(params, grads, (square_avg, grad_avg, velocity), &rule, 0.8)
 
 
-def adagrad_step(param, grad, sum_sq, lr, eps, weight_decay):
-    _adagrad_step(flat(param), flat(grad), flat(sum_sq), lr, eps, weight_decay)
+def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
+    cdef Rule rule
+    rule.method, rule.lr, rule.weight_decay, rule.eps = ADAGRAD, lr, weight_decay, eps
+    take_step(params, grads, (sum_sq,), &rule, 0.6)
 
 
-def adam_step(param, grad, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
-    _adam_step(
-        flat(param), flat(grad), flat(exp_avg), flat(exp_avg_sq), lr / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2,
-        eps, weight_decay, (1 - beta2**step) ** 0.5,
-    )
+def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
+    cdef Rule rule
+    rule.method, rule.lr, rule.weight_decay, rule.eps = ADAM, lr / (1 - beta1**step), weight_decay, eps
+    rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2 = 1 - beta1, beta2, 1 - beta2
+    rule.root_correction = (1 - beta2**step) ** 0.5
+    take_step(params, grads, (exp_avg, exp_avg_sq), &rule, 0.8)
 
 
-cdef object flat(x):
-    """The same memory, one-dimensional; the gate has made sure that it is contiguous."""
-    return None if x is None else x.reshape(-1)
+cdef int take_step(list params, list grads, tuple states, const Rule *rule, double nanoseconds) except -1:
+    """Walk over all parameters; nanoseconds is what an element takes."""
+    cdef Py_ssize_t size = 0, task
+    for param in params:
+        size += cnp.PyArray_SIZE(<cnp.ndarray>param)
+    cdef Block block = take((size // STEP_PIECE + len(params)) * sizeof(Piece))
+    cdef Piece *table = <Piece *>block.data
+    cdef Py_ssize_t tasks = cut(params, grads, states, table)
+    cdef bint single = tasks > 0 and params[0].dtype.type is np.float32
+    cdef int threads = threads_for(nanoseconds * size)
+    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
+        if single:
+            step_piece(rule, &table[task], <float *>table[task].param)
+        else:
+            step_piece(rule, &table[task], <double *>table[task].param)
 
 
-cdef inline real *piece(real[::1] x, Py_ssize_t task) noexcept nogil:
-    return &x[task * STEP_PIECE] if x is not None else NULL
+cdef Py_ssize_t cut(list params, list grads, tuple states, Piece *table) except -1:
+    """Fill the table: the pieces of all parameters that have a gradient. Returns their number."""
+    cdef Py_ssize_t tasks = 0, start = 0, size, done, item, s
+    cdef char *param
+    cdef const char *grad
+    cdef char *state[MOST_STATES]
+    for s in range(MOST_STATES):
+        state[s] = data_of(states[s]) if s < len(states) and states[s] is not None else NULL
+    for i in range(len(params)):
+        size, item = cnp.PyArray_SIZE(<cnp.ndarray>params[i]), cnp.PyArray_ITEMSIZE(<cnp.ndarray>params[i])
+        if grads[i] is not None:
+            param, grad = data_of(params[i]), data_of(grads[i])
+            for done in range(0, size, STEP_PIECE):
+                table[tasks].n = min(<Py_ssize_t>STEP_PIECE, size - done)
+                table[tasks].param, table[tasks].grad = param + done * item, grad + done * item
+                for s in range(MOST_STATES):
+                    table[tasks].state[s] = state[s] + (start + done) * item if state[s] != NULL else NULL
+                tasks += 1
+        start += size
+    return tasks
 
 
-cdef inline Py_ssize_t piece_size(Py_ssize_t size, Py_ssize_t task) noexcept nogil:
-    return min(<Py_ssize_t>STEP_PIECE, size - task * STEP_PIECE)
+cdef char *data_of(x):
+    return <char *>cnp.PyArray_DATA(<cnp.ndarray>x)
 
 
-def _sgd_step(
-    real[::1] param, const real[::1] grad, real[::1] velocity,
-    real lr, real momentum, real weight_decay, bint nesterov,
-):
-    cdef Py_ssize_t n = param.shape[0], task
-    cdef int threads = threads_for(0.5 * n)
-    for task in prange(ceil_div(n, STEP_PIECE), nogil=True, schedule="static", num_threads=threads):
-        kernels_for(&param[0]).sgd(
-            piece_size(n, task), piece(param, task), &grad[task * STEP_PIECE], piece(velocity, task),
-            lr, momentum, weight_decay, nesterov,
+cdef void step_piece(const Rule *rule, const Piece *piece, real *param) noexcept nogil:
+    if rule.method == SGD:
+        kernels_for(param).sgd(
+            piece.n, param, <const real *>piece.grad, <real *>piece.state[0],
+            rule.lr, rule.momentum, rule.weight_decay, rule.nesterov,
         )
-
-
-def _rmsprop_step(
-    real[::1] param, const real[::1] grad, real[::1] square_avg, real[::1] grad_avg, real[::1] velocity,
-    real lr, double alpha, real eps, real weight_decay, real momentum,
-):
-    cdef Py_ssize_t n = param.shape[0], task
-    cdef int threads = threads_for(0.8 * n)
-    for task in prange(ceil_div(n, STEP_PIECE), nogil=True, schedule="static", num_threads=threads):
-        kernels_for(&param[0]).rmsprop(
-            piece_size(n, task), piece(param, task), &grad[task * STEP_PIECE], piece(square_avg, task),
-            piece(grad_avg, task), piece(velocity, task),
-            lr, <real>alpha, <real>(1 - alpha), eps, weight_decay, momentum,
+    elif rule.method == RMSPROP:
+        kernels_for(param).rmsprop(
+            piece.n, param, <const real *>piece.grad, <real *>piece.state[0], <real *>piece.state[1],
+            <real *>piece.state[2],
+            rule.lr, <real>rule.alpha, <real>(1 - rule.alpha), rule.eps, rule.weight_decay, rule.momentum,
         )
-
-
-def _adagrad_step(
-    real[::1] param, const real[::1] grad, real[::1] sum_sq, real lr, real eps, real weight_decay
-):
-    cdef Py_ssize_t n = param.shape[0], task
-    cdef int threads = threads_for(0.6 * n)
-    for task in prange(ceil_div(n, STEP_PIECE), nogil=True, schedule="static", num_threads=threads):
-        kernels_for(&param[0]).adagrad(
-            piece_size(n, task), piece(param, task), &grad[task * STEP_PIECE], piece(sum_sq, task), lr, eps, weight_decay
+    elif rule.method == ADAGRAD:
+        kernels_for(param).adagrad(
+            piece.n, param, <const real *>piece.grad, <real *>piece.state[0], rule.lr, rule.eps, rule.weight_decay
         )
-
-
-def _adam_step(
-    real[::1] param, const real[::1] grad, real[::1] exp_avg, real[::1] exp_avg_sq,
-    real step_size, real one_minus_beta1, real beta2, real one_minus_beta2, real eps, real weight_decay,
-    real root_correction,
-):
-    cdef Py_ssize_t n = param.shape[0], task
-    cdef int threads = threads_for(0.8 * n)
-    for task in prange(ceil_div(n, STEP_PIECE), nogil=True, schedule="static", num_threads=threads):
-        kernels_for(&param[0]).adam(
-            piece_size(n, task), piece(param, task), &grad[task * STEP_PIECE], piece(exp_avg, task),
-            piece(exp_avg_sq, task),
-            step_size, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay, root_correction,
+    else:
+        kernels_for(param).adam(
+            piece.n, param, <const real *>piece.grad, <real *>piece.state[0], <real *>piece.state[1],
+            rule.lr, rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2, rule.eps, rule.weight_decay,
+            rule.root_correction,
         )

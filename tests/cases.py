@@ -21,10 +21,10 @@ import oracle
 
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
-    "sgd_step": ("param", "velocity"),
-    "rmsprop_step": ("param", "square_avg", "grad_avg", "velocity"),
-    "adagrad_step": ("param", "sum_sq"),
-    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
+    "sgd_step": ("params", "velocity"),
+    "rmsprop_step": ("params", "square_avg", "grad_avg", "velocity"),
+    "adagrad_step": ("params", "sum_sq"),
+    "adam_step": ("params", "exp_avg", "exp_avg_sq"),
 }
 
 
@@ -46,14 +46,32 @@ class Case:
         return cast(self.make(np.random.default_rng(seed)), dtype)
 
 
-def cast(arguments: dict[str, Any], dtype: Any) -> dict[str, Any]:
+def arrays(arguments: dict[Any, Any]) -> dict[str, np.ndarray]:
+    """All arrays, by argument name; those in a list as ``params[0]``, ``params[1]``."""
+    found: dict[str, np.ndarray] = {}
+    mapped(lambda name, array: found.setdefault(name, array), arguments)
+    return found
+
+
+def mapped(function: Callable[[str, np.ndarray], Any], arguments: dict[Any, Any]) -> dict[Any, Any]:
+    """The arguments with `function` of its name, as `arrays` has it, in the place of each array."""
+
+    def one(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [one(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return function(name, value) if isinstance(value, np.ndarray) else value
+
+    return {name: one(str(name), value) for name, value in arguments.items()}
+
+
+def cast(arguments: dict[Any, Any], dtype: Any) -> dict[Any, Any]:
     """The arguments with all float arrays in `dtype`; always copies."""
-    return {
-        name: value.astype(dtype if value.dtype.kind == "f" else value.dtype)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in arguments.items()
-    }
+    return mapped(lambda _, a: a.astype(dtype if a.dtype.kind == "f" else a.dtype), arguments)
+
+
+def is_changed(op: str, name: str) -> bool:
+    """Whether an op changes the array of this name in place."""
+    return name.partition("[")[0] in IN_PLACE.get(op, ())
 
 
 def call(function: Callable[..., Any], op: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +79,7 @@ def call(function: Callable[..., Any], op: str, arguments: dict[str, Any]) -> di
     result = function(**arguments)
     results = result if isinstance(result, tuple) else (result,)
     named = {str(i): value for i, value in enumerate(results)}
-    return named | {name: arguments[name] for name in IN_PLACE.get(op, ()) if name in arguments}
+    return named | {name: a for name, a in arrays(arguments).items() if is_changed(op, name)}
 
 
 CASES: dict[str, list[Case]] = {}
@@ -78,7 +96,7 @@ def richest(op: str) -> Case:
     """The case of an op with most numbers, where the question is not the arithmetic."""
 
     def size(case: Case) -> int:
-        return sum(v.size for v in case.arguments().values() if isinstance(v, np.ndarray))
+        return sum(array.size for array in arrays(case.arguments()).values())
 
     return max(CASES[op], key=size)
 
@@ -609,23 +627,35 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         "late": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 100_000}),
     },
 }
-PARAMETERS: dict[str, tuple[int, ...]] = {
-    "one-value": (1,),
-    "vector": (37,),
-    "weight": (3, 5, 3, 3),
-    "empty": (0,),
+# name: shapes of the parameters
+PARAMETERS: dict[str, list[tuple[int, ...]]] = {
+    "two": [(3,), (2, 2)],
+    "one-value": [(1,)],
+    "vector": [(37,)],
+    "weight": [(3, 5, 3, 3)],
+    "empty": [(0,)],
+    "several": [(3, 5, 3, 3), (7,), (0, 3), (1,), (2, 9), (33,)],
+    "no-dimensions": [(), (2,)],
+    "several-without-all-gradients": [(5, 3), (7,), (2, 9), (3,)],
+    "pieces": [(3,), (5, 1700), (4096,), (3, 2)],
+    "none": [],
 }
 
 
-def _step(op, states, options, shape):
+def _step(op, states, options, shapes, missing=()):
+    """A step of parameters of these shapes; those numbered in `missing` have no gradient."""
     betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam_step" else {}
 
     def make(rng):
-        drawn = {"param": _normal(rng, *shape), "grad": _normal(rng, *shape)}
+        grads = [
+            None if i in missing else np.asarray(_normal(rng, *s)) for i, s in enumerate(shapes)
+        ]
+        drawn = {"params": [np.asarray(_normal(rng, *s)) for s in shapes], "grads": grads}
+        size = sum(int(np.prod(shape)) for shape in shapes)
         for state in states:
             # A mean of squares is well above the square of a mean.
             squares = state in ("square_avg", "sum_sq", "exp_avg_sq")
-            drawn[state] = 1 + rng.random(shape) if squares else rng.random(shape) / 2
+            drawn[state] = 1 + rng.random(size) if squares else rng.random(size) / 2
         return drawn | {"lr": 0.1} | betas | options
 
     return make
@@ -634,8 +664,10 @@ def _step(op, states, options, shape):
 def _steps():
     for op, variants in STEPS.items():
         for variant, (states, options) in variants.items():
-            for size, shape in PARAMETERS.items():
-                _add(op, f"{variant}-{size}", _step(op, states, options, shape))
+            for size, shapes in PARAMETERS.items():
+                if size != "pieces" or variant in ("everything", "plain", "tenth"):
+                    missing = (0, 2) if size == "several-without-all-gradients" else ()
+                    _add(op, f"{variant}-{size}", _step(op, states, options, shapes, missing))
 
 
 # ------------------------------------------------------------------------------------------ large
@@ -737,7 +769,8 @@ def _larges():
         ("adagrad_step", "plain"),
         ("adam_step", "tenth"),
     ):
-        add(op, _step(op, *STEPS[op][variant], (70_001,)))
+        shapes = [(300,), (70_001,), (17,), (64, 129)]
+        add(op, _step(op, *STEPS[op][variant], shapes, missing=(2,)))
 
 
 for _fill in (

@@ -510,18 +510,29 @@ def bce_with_logits(logits, target, reduction="mean"):
 # ----------------------------------------------------------------------- optimiser steps, in place
 
 
-def sgd_step(param, grad, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
-    for p in np.ndindex(param.shape):
-        g = grad[p] + weight_decay * param[p]
+def _moving(params, grads, *states):
+    """The numbers that move, one by one: (array, where in it, gradient, where in the states)."""
+    start = 0
+    for param, grad in zip(params, grads, strict=True):
+        for i, p in enumerate(np.ndindex(param.shape)):
+            if grad is not None:
+                yield param, p, grad[p], start + i
+        start += param.size
+    assert all(state is None or state.shape == (start,) for state in states)
+
+
+def sgd_step(params, grads, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+    for param, p, grad, s in _moving(params, grads, velocity):
+        g = grad + weight_decay * param[p]
         if momentum:
-            velocity[p] = momentum * velocity[p] + g
-            g = g + momentum * velocity[p] if nesterov else velocity[p]
+            velocity[s] = momentum * velocity[s] + g
+            g = g + momentum * velocity[s] if nesterov else velocity[s]
         param[p] -= lr * g
 
 
 def rmsprop_step(
-    param,
-    grad,
+    params,
+    grads,
     square_avg,
     grad_avg,
     velocity,
@@ -531,30 +542,30 @@ def rmsprop_step(
     weight_decay=0.0,
     momentum=0.0,
 ):
-    for p in np.ndindex(param.shape):
-        g = grad[p] + weight_decay * param[p]
-        square_avg[p] = alpha * square_avg[p] + (1 - alpha) * g * g
-        variance = square_avg[p]
+    for param, p, grad, s in _moving(params, grads, square_avg, grad_avg, velocity):
+        g = grad + weight_decay * param[p]
+        square_avg[s] = alpha * square_avg[s] + (1 - alpha) * g * g
+        variance = square_avg[s]
         if grad_avg is not None:
-            grad_avg[p] = alpha * grad_avg[p] + (1 - alpha) * g
-            variance = variance - grad_avg[p] ** 2
+            grad_avg[s] = alpha * grad_avg[s] + (1 - alpha) * g
+            variance = variance - grad_avg[s] ** 2
         step = g / (math.sqrt(variance) + eps)
         if velocity is not None:
-            step = velocity[p] = momentum * velocity[p] + step
+            step = velocity[s] = momentum * velocity[s] + step
         param[p] -= lr * step
 
 
-def adagrad_step(param, grad, sum_sq, lr, eps=1e-10, weight_decay=0.0):
-    for p in np.ndindex(param.shape):
-        g = grad[p] + weight_decay * param[p]
-        sum_sq[p] += g * g
-        param[p] -= lr * g / (math.sqrt(sum_sq[p]) + eps)
+def adagrad_step(params, grads, sum_sq, lr, eps=1e-10, weight_decay=0.0):
+    for param, p, grad, s in _moving(params, grads, sum_sq):
+        g = grad + weight_decay * param[p]
+        sum_sq[s] += g * g
+        param[p] -= lr * g / (math.sqrt(sum_sq[s]) + eps)
 
 
-def adam_step(param, grad, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
-    for p in np.ndindex(param.shape):
-        g = grad[p] + weight_decay * param[p]
-        exp_avg[p] = beta1 * exp_avg[p] + (1 - beta1) * g
-        exp_avg_sq[p] = beta2 * exp_avg_sq[p] + (1 - beta2) * g * g
-        mean, variance = exp_avg[p] / (1 - beta1**step), exp_avg_sq[p] / (1 - beta2**step)
+def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
+    for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq):
+        g = grad + weight_decay * param[p]
+        exp_avg[s] = beta1 * exp_avg[s] + (1 - beta1) * g
+        exp_avg_sq[s] = beta2 * exp_avg_sq[s] + (1 - beta2) * g * g
+        mean, variance = exp_avg[s] / (1 - beta1**step), exp_avg_sq[s] / (1 - beta2**step)
         param[p] -= lr * mean / (math.sqrt(variance) + eps)

@@ -29,7 +29,7 @@ def _base(op, dtype=np.float64):
 
 def _error(op, arguments):
     """The error of a call: the same on each backend, and all arrays are as they were."""
-    arrays = {k: v for k, v in arguments.items() if isinstance(v, np.ndarray)}
+    arrays = cases.arrays(arguments)
     before = {name: value.tobytes() for name, value in arrays.items()}
     errors = []
     for backend in BACKENDS:
@@ -110,7 +110,15 @@ SAME_SHAPE = [
     ("an unknown reduction", {"reduction": "none"}, ValueError, ["reduction", "none", "mean"]),
 ]
 STEPS = [
-    ("a gradient of another shape", {"grad": _zeros(2)}, ValueError, ["grad", "(2,)", "(1,)"]),
+    (
+        "a gradient of another shape",
+        {"grads": [_zeros(3), _zeros(2)]},
+        ValueError,
+        ["grads[1]", "(2,)", "(2, 2)"],
+    ),
+    ("a gradient too few", {"grads": [_zeros(3)]}, ValueError, ["2 params", "1 grads"]),
+    ("one array for all", {"params": _zeros(7)}, TypeError, ["params", "ndarray", "list"]),
+    ("one gradient for all", {"grads": _zeros(7)}, TypeError, ["grads", "ndarray", "list"]),
     ("a rate that is not a number", {"lr": np.nan}, ValueError, ["lr", "nan"]),
     ("a negative rate", {"lr": -0.5}, ValueError, ["lr", "-0.5"]),
     ("a negative decay", {"weight_decay": -2.0}, ValueError, ["weight_decay", "-2"]),
@@ -264,17 +272,27 @@ TABLE = {
     ],
     "rmsprop_step": [
         *STEPS,
-        ("a state of another shape", {"square_avg": _zeros(3)}, ValueError, ["square_avg", "(3,)"]),
+        (
+            "a state of another shape",
+            {"square_avg": _zeros(3)},
+            ValueError,
+            ["square_avg", "(3,)", "(7,)"],
+        ),
         ("momentum without velocity", {"momentum": 0.9}, (ValueError, TypeError), ["velocity"]),
         ("an alpha above one", {"alpha": 1.5}, ValueError, ["alpha", "1.5"]),
     ],
     "adagrad_step": [
         *STEPS,
-        ("a state of another shape", {"sum_sq": _zeros(3)}, ValueError, ["sum_sq", "(3,)"]),
+        ("a state of another shape", {"sum_sq": _zeros(3)}, ValueError, ["sum_sq", "(3,)", "(7,)"]),
     ],
     "adam_step": [
         *STEPS,
-        ("a state of another shape", {"exp_avg": _zeros(3)}, ValueError, ["exp_avg", "(3,)"]),
+        (
+            "a state of another shape",
+            {"exp_avg": _zeros(3)},
+            ValueError,
+            ["exp_avg", "(3,)", "(7,)"],
+        ),
         ("a step of zero", {"step": 0}, ValueError, ["step", "0"]),
         ("a beta of one", {"beta1": 1.0}, ValueError, ["beta1", "1"]),
         ("a negative beta", {"beta2": -0.5}, ValueError, ["beta2", "-0.5"]),
@@ -303,26 +321,29 @@ def test_a_mistake_is_named_with_its_numbers(op, what, changes, kind, words):
 FLOATS = [
     (op, name)
     for op in cases.CASES
-    for name, value in _base(op).items()
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    for name, array in cases.arrays(_base(op)).items()
+    if array.dtype.kind == "f"
 ]
 SEVERAL = [p for p in FLOATS if sum(p[0] == q[0] for q in FLOATS) > 1]
-OPTIONAL = ("bias", "weight", "running_mean", "running_var")  # and conv2d, linear: the weight
+# In conv2d and linear, the weight is not.
+OPTIONAL = ("bias", "weight", "running_mean", "running_var", "grads[0]", "grads[1]")
 REQUIRED = [
     (op, name)
     for op in cases.CASES
-    for name, value in _base(op).items()
-    if isinstance(value, np.ndarray)
-    and (name not in OPTIONAL or (name == "weight" and op.startswith(("conv2d", "linear"))))
+    for name in cases.arrays(_base(op))
+    if name not in OPTIONAL or (name == "weight" and op.startswith(("conv2d", "linear")))
 ]
+
+
+def _with(op, name, function):
+    """The base call, with one of its arrays changed."""
+    return cases.mapped(lambda key, a: function(a) if key == name else a, _base(op))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int64", "complex64", "object", "bool"])
 @pytest.mark.parametrize("op, name", FLOATS, ids=map("-".join, FLOATS))
 def test_another_dtype_is_an_error_that_says_how_to_cast(op, name, dtype):
-    arguments = _base(op)
-    arguments[name] = arguments[name].astype(dtype)
-    error = _error(op, arguments)
+    error = _error(op, _with(op, name, lambda a: a.astype(dtype)))
     assert isinstance(error, TypeError)
     message = str(error)
     assert message.startswith(f"{op}: ") and dtype in message and name in message, message
@@ -331,9 +352,7 @@ def test_another_dtype_is_an_error_that_says_how_to_cast(op, name, dtype):
 
 @pytest.mark.parametrize("op, name", SEVERAL, ids=map("-".join, SEVERAL))
 def test_two_dtypes_in_one_call_are_an_error(op, name):
-    arguments = _base(op)
-    arguments[name] = arguments[name].astype(np.float32)
-    error = _error(op, arguments)
+    error = _error(op, _with(op, name, lambda a: a.astype(np.float32)))
     assert isinstance(error, TypeError)
     assert str(error).startswith(f"{op}: "), str(error)
     assert "float32" in str(error) and "float64" in str(error), str(error)
@@ -341,7 +360,7 @@ def test_two_dtypes_in_one_call_are_an_error(op, name):
 
 @pytest.mark.parametrize("op, name", REQUIRED, ids=map("-".join, REQUIRED))
 def test_none_where_an_array_is_needed_is_an_error(op, name):
-    error = _error(op, _base(op) | {name: None})
+    error = _error(op, _with(op, name, lambda a: None))
     assert isinstance(error, TypeError)
     assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
     assert "None" in str(error), str(error)
@@ -350,7 +369,7 @@ def test_none_where_an_array_is_needed_is_an_error(op, name):
 @pytest.mark.parametrize("op, name", FLOATS, ids=map("-".join, FLOATS))
 @pytest.mark.parametrize("value", ["text", {"a": 1}, [[1.0], [1.0, 2.0]]], ids=repr)
 def test_what_is_no_array_is_an_error(op, name, value):
-    error = _error(op, _base(op) | {name: value})
+    error = _error(op, _with(op, name, lambda a: value))
     assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -122,9 +123,9 @@ def _check_losses(folder):
 
 
 def _stepper(name, options, shape):
-    """A function (param, grad, number of the step) that takes one step of the named optimiser."""
+    """A function (params, grads, number of the step) that takes a step of the named optimiser."""
     options = dict(options)
-    state = [np.zeros(shape) for _ in range(3)]
+    state = [np.zeros(math.prod(shape)) for _ in range(3)]
     if name.startswith("sgd"):
         velocity = state[0] if "momentum" in options else None
         return lambda p, g, t: ops.sgd_step(p, g, velocity, **options)
@@ -144,7 +145,7 @@ def _check_optimisers(folder):
         param = a["param"].copy()
         step = _stepper(name, options, param.shape)
         for number, grad in enumerate(a["grads"], 1):
-            step(param, grad, number)
+            step([param], [grad], number)
             _assert_close(param, a["path"][number - 1], f"{name}, step {number}")
 
 

@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
+from cnnx import ops
 from cnnx.layers import Linear, Parameter
 from cnnx.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
 
@@ -206,6 +207,53 @@ def test_state_is_cast_and_not_lost_when_the_model_changes_its_dtype():
     assert after["exp_avg"].dtype == np.float64
     assert after["step"] == 4
     np.testing.assert_allclose(after["exp_avg"], 0.9 * before["exp_avg"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("method", "name", "options"), METHODS)
+def test_parameters_that_miss_steps_move_as_those_of_torch(method, name, options):
+    torch = pytest.importorskip("torch")
+    params = parameters()
+    theirs = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
+    optimizer, twin = method(params, **options), getattr(torch.optim, name)(theirs, **options)
+    for step in range(8):
+        grads = gradients(step)
+        for index in range(2):
+            present = index == 0 if step in (0, 1, 5) else index == 1 if step == 3 else True
+            params[index].grad = grads[index] if present else None
+            theirs[index].grad = torch.tensor(grads[index]) if present else None
+        optimizer.step()
+        twin.step()
+    for parameter, tensor in zip(params, theirs, strict=True):
+        np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_step_is_one_call_whatever_the_number_of_parameters(monkeypatch):
+    calls = []
+    monkeypatch.setattr(ops, "adam_step", lambda params, *rest: calls.append(len(params)))
+    params = [Parameter([1.0]) for _ in range(5)]
+    optimizer = Adam(params)
+    for parameter in params[1:]:
+        parameter.grad = [1.0]
+    for _ in range(3):
+        optimizer.step()
+    assert calls == [5, 5, 5]
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_state_follows_parameters_when_groups_and_dtypes_change(kind):
+    one, two = Parameter([1.0, 2.0]), Parameter(np.array([3.0]))
+    optimizer = SGD([one], lr=1.0, momentum=0.5)
+    one.grad = [1.0, 1.0]
+    optimizer.step()  # velocity 1
+    optimizer.add_param_group({"params": [two], "lr": 0.5})
+    two.data = two.data.astype(kind)
+    two.grad = [1.0]
+    optimizer.step()  # velocities 1.5 and 1
+    optimizer.param_groups[0]["params"].append(optimizer.param_groups[1]["params"].pop())
+    optimizer.step()  # velocities 1.75 and 1.5
+    assert one.data.tolist() == [1 - 4.25, 2 - 4.25]
+    assert two.data.tolist() == [3 - 0.5 - 1.5]
+    assert [state["step"] for state in optimizer.state_dict()["state"].values()] == [3, 2]
 
 
 def test_replaced_data_is_what_moves():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,10 +54,6 @@ def _truth(case, arguments):
         return cases.call(_op(case.op), case.op, wide), magnitude
 
 
-def _arrays(results):
-    return {k: v for k, v in results.items() if isinstance(v, np.ndarray)}
-
-
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_compiled_equals_the_reference(case, dtype, isa):
@@ -65,7 +62,7 @@ def test_compiled_equals_the_reference(case, dtype, isa):
         cnnx.set_num_threads(threads)
         actual = cases.call(_op(case.op), case.op, case.arguments(dtype))
         tolerance.assert_same_results(actual, expected, case, dtype, magnitude)
-        for name, value in _arrays(actual).items():
+        for name, value in cases.arrays(actual).items():
             wanted = dtype if expected[name].dtype == np.float64 else expected[name].dtype
             assert value.dtype == wanted, f"{case} result {name}: {value.dtype}"
             if name == "1" and case.op == "max_pool2d":
@@ -153,14 +150,11 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("case", RICHEST, ids=str)
 def test_any_layout_of_the_inputs_gives_the_same_bits(case, layout, backend):
-    changed = cases.IN_PLACE.get(case.op, ())
     plain = case.arguments(np.float32)
-    laid_out = {
-        name: LAYOUTS[layout](value)
-        if isinstance(value, np.ndarray) and name not in changed
-        else value
-        for name, value in case.arguments(np.float32).items()
-    }
+    laid_out = cases.mapped(
+        lambda name, a: a if cases.is_changed(case.op, name) else LAYOUTS[layout](a),
+        case.arguments(np.float32),
+    )
     with cnnx.use_backend(backend):
         expected = cases.call(_op(case.op), case.op, plain)
         actual = cases.call(_op(case.op), case.op, laid_out)
@@ -173,41 +167,48 @@ def test_any_layout_of_the_inputs_gives_the_same_bits(case, layout, backend):
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("case", RICHEST, ids=str)
 def test_inputs_are_left_as_they_were(case, backend):
-    arguments, copies = case.arguments(np.float32), case.arguments(np.float32)
+    arguments, copies = case.arguments(np.float32), cases.arrays(case.arguments(np.float32))
     with cnnx.use_backend(backend):
         _op(case.op)(**arguments)
-    for name, value in copies.items():
-        if isinstance(value, np.ndarray) and name not in cases.IN_PLACE.get(case.op, ()):
-            np.testing.assert_array_equal(arguments[name], value)
+    for name, value in cases.arrays(arguments).items():
+        if not cases.is_changed(case.op, name):
+            np.testing.assert_array_equal(value, copies[name])
 
 
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("op", cases.IN_PLACE)
 @pytest.mark.parametrize("layout", ["strided", "reversed", "fortran", "byte-swapped", "unaligned"])
 def test_an_array_that_cannot_be_changed_in_place_is_refused_and_not_copied(op, layout, backend):
-    case = next(c for c in cases.CASES[op] if c.name == "4-d" or c.name.endswith("-weight"))
-    for name in cases.IN_PLACE[op]:
-        arguments = case.arguments(np.float32)
-        if arguments.get(name) is None:
-            continue
-        laid_out = LAYOUTS[layout](arguments[name])
-        if laid_out.flags.c_contiguous and laid_out.flags.aligned and laid_out.dtype.isnative:
+    case = next(c for c in cases.CASES[op] if c.name == "4-d" or c.name.endswith("-several"))
+    for name, array in cases.arrays(case.arguments(np.float32)).items():
+        laid_out = LAYOUTS[layout](array)
+        if not cases.is_changed(op, name) or (
+            laid_out.flags.c_contiguous and laid_out.flags.aligned and laid_out.dtype.isnative
+        ):
             continue  # a vector is the same in Fortran's order
         before = laid_out.copy()
-        with cnnx.use_backend(backend), pytest.raises(ValueError, match=rf"^{op}: .*{name}"):
-            _op(op)(**arguments | {name: laid_out})
+        arguments = _replaced(case, name, laid_out)
+        message = rf"^{op}: .*{re.escape(name)}"
+        with cnnx.use_backend(backend), pytest.raises(ValueError, match=message):
+            _op(op)(**arguments)
         np.testing.assert_array_equal(laid_out, before)
+
+
+def _replaced(case, name, array):
+    """The case's arguments with another array in the place of one."""
+    return cases.mapped(lambda key, a: array if key == name else a, case.arguments(np.float32))
 
 
 @pytest.mark.parametrize("op", cases.IN_PLACE)
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 def test_a_read_only_array_is_not_changed_in_place(op, backend):
     case = cases.CASES[op][0]
-    arguments = case.arguments(np.float32)
-    name = next(n for n in cases.IN_PLACE[op] if arguments.get(n) is not None)
-    arguments[name] = _read_only(arguments[name])
-    with cnnx.use_backend(backend), pytest.raises(ValueError, match=rf"^{op}: .*{name}.*read-only"):
-        _op(op)(**arguments)
+    for name, array in cases.arrays(case.arguments(np.float32)).items():
+        if cases.is_changed(op, name):
+            arguments = _replaced(case, name, _read_only(array))
+            message = rf"^{op}: .*{re.escape(name)}.*read-only"
+            with cnnx.use_backend(backend), pytest.raises(ValueError, match=message):
+                _op(op)(**arguments)
 
 
 # ------------------------------------------------------------------------------- special values
@@ -216,9 +217,9 @@ def test_a_read_only_array_is_not_changed_in_place(op, backend):
 def _poisoned(arguments, values):
     """The same arguments with special values here and there in every data array."""
     rng = np.random.default_rng(4)
-    for name in ("x", "dy", "cols", "logits", "pred", "grad"):
-        array = arguments.get(name)
-        if array is not None and array.size:
+    for name, array in cases.arrays(arguments).items():
+        data = name.startswith("grads") or name in ("x", "dy", "cols", "logits", "pred")
+        if data and array.size:
             places = rng.choice(array.size, size=max(1, array.size // 20), replace=False)
             array.reshape(-1)[places] = rng.choice(values, size=places.size)
     return arguments
@@ -297,8 +298,8 @@ def test_an_argmax_in_the_padding_writes_nothing_outside_the_image(places):
 def test_outputs_are_contiguous_aligned_writeable_and_not_views_of_inputs(case, dtype):
     arguments = case.arguments(dtype)
     results = cases.call(_op(case.op), case.op, arguments)
-    inputs = list(_arrays(arguments).values())
-    for name, value in _arrays(results).items():
+    inputs = list(cases.arrays(arguments).values())
+    for name, value in cases.arrays(results).items():
         if name.isdigit():
             assert value.flags.c_contiguous and value.flags.writeable, f"result {name}"
             assert value.ctypes.data % 64 == 0, f"result {name} is not 64-byte aligned"
@@ -307,11 +308,11 @@ def test_outputs_are_contiguous_aligned_writeable_and_not_views_of_inputs(case, 
 
 @pytest.mark.parametrize("case", RICHEST, ids=str)
 def test_a_later_call_never_changes_what_a_user_holds(case):
-    first = _arrays(cases.call(_op(case.op), case.op, case.arguments(np.float32)))
+    first = cases.arrays(cases.call(_op(case.op), case.op, case.arguments(np.float32)))
     copies = {name: value.copy() for name, value in first.items()}
     for _ in range(3):
         other = case.arguments(np.float32)
-        for value in _arrays(other).values():
+        for value in cases.arrays(other).values():
             if value.dtype == np.float32:
                 value[...] = 0.5
         cases.call(_op(case.op), case.op, other)

@@ -146,9 +146,9 @@ def magnitudes(function: Any, case: Any, arguments: dict[str, Any]) -> dict[str,
     arguments = cases.cast(arguments, np.float64)
     with np.errstate(all="ignore"):
         terms = TERMS[case.op](arguments) if case.op in TERMS and _filled(arguments) else {}
-    for name in cases.IN_PLACE.get(case.op, ()):  # what a step is taken off
-        if arguments.get(name) is not None:
-            terms[name] = np.maximum(np.abs(arguments[name]), np.abs(terms.get(name, 0.0)))
+    for name, array in cases.arrays(arguments).items():
+        if cases.is_changed(case.op, name):  # what a step is taken off
+            terms[name] = np.maximum(np.abs(array), np.abs(terms.get(name, 0.0)))
     if case.op in MULTILINEAR:
         floats = {
             name: np.abs(value)
@@ -200,7 +200,7 @@ def assert_same_results(
 
 
 def _filled(arguments: dict[str, Any]) -> bool:
-    return all(value.size for value in arguments.values() if isinstance(value, np.ndarray))
+    return all(array.size for array in cases.arrays(arguments).values())
 
 
 def _largest(value: Any) -> float:

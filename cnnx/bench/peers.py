@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -70,9 +71,12 @@ class Torch:
         make = TWINS.get(task.op)
         if make is None:
             return None
-        arguments = {
-            name: self._torch.tensor(value) if isinstance(value, np.ndarray) else value
-            for name, value in task.arguments.items()
-        }
+        arguments = {name: self._tensors(value) for name, value in task.arguments.items()}
         made = make(self._torch, arguments)
         return made if isinstance(made, Twin) or made is None else Twin(made, arrays_of)
+
+    def _tensors(self, value: Any) -> Any:
+        """Copies of arrays as tensors, in lists too; anything else as it is."""
+        if isinstance(value, list):
+            return [self._tensors(item) for item in value]
+        return self._torch.tensor(value) if isinstance(value, np.ndarray) else value

@@ -9,7 +9,7 @@ from cnnx import models
 from cnnx.layers import Layer
 from cnnx.random import seeded
 
-__all__ = ["Dense", "Shape", "Step", "Windows"]
+__all__ = ["Dense", "Parameters", "Shape", "Step", "Windows"]
 
 
 class Windows(NamedTuple):
@@ -75,6 +75,20 @@ class Shape(tuple[int, ...]):
     @property
     def elements(self) -> int:
         return math.prod(self)
+
+
+class Parameters(tuple[int, ...]):
+    """How many numbers each parameter of a network has."""
+
+    def small(self) -> Parameters:
+        return Parameters(min(size, 50) for size in self)
+
+    def __str__(self) -> str:
+        return f"{self.elements} in {len(self)}"
+
+    @property
+    def elements(self) -> int:
+        return sum(self)
 
 
 class Dense(NamedTuple):

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -28,10 +28,10 @@ Arguments = dict[str, Any]
 # The arrays that an op changes.
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
-    "sgd_step": ("param", "velocity"),
-    "rmsprop_step": ("param", "square_avg"),
-    "adagrad_step": ("param", "sum_sq"),
-    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
+    "sgd_step": ("params", "velocity"),
+    "rmsprop_step": ("params", "square_avg"),
+    "adagrad_step": ("params", "sum_sq"),
+    "adam_step": ("params", "exp_avg", "exp_avg_sq"),
 }
 
 
@@ -105,14 +105,21 @@ class Task:
         if self.op == "train":
             return [np.asarray(result), *(p.grad for p in self.arguments["model"].parameters())]
         given = result if isinstance(result, tuple) else () if result is None else (result,)
-        return [*map(np.asarray, given), *(self.arguments[n] for n in IN_PLACE.get(self.op, ()))]
+        changed = [self.arguments[name] for name in IN_PLACE.get(self.op, ())]
+        return [*map(np.asarray, given), *_arrays_in(changed)]
 
     def bytes(self, result: Any) -> int | None:
         """The least that the call moves: arrays in and out, once each. None for whole steps."""
         if self.op in _STEPS:
             return None
-        given = [a for a in self.arguments.values() if isinstance(a, np.ndarray)]
+        given = _arrays_in(self.arguments.values())
         return sum(array.nbytes for array in [*given, *self.arrays(result)])
+
+
+def _arrays_in(values: Iterable[Any]) -> list[np.ndarray]:
+    """The arrays among values, and in the lists among them."""
+    flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
+    return [value for value in flat if isinstance(value, np.ndarray)]
 
 
 class Draw(NamedTuple):

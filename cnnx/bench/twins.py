@@ -175,16 +175,18 @@ def _loss(name: str) -> Make:
 
 
 def _step(name: str, state: tuple[str, ...], **options: Any) -> Make:
-    """A step of one parameter. Its state starts empty, as that of the task does."""
+    """A step of all parameters. Its state starts empty, as that of the task does."""
 
     def make(torch: Any, a: Arguments) -> Twin:
-        param = torch.nn.Parameter(a["param"])
-        param.grad = a["grad"]
+        params = [torch.nn.Parameter(param) for param in a["params"]]
+        for param, grad in zip(params, a["grads"]):
+            param.grad = grad
         known = {name: a[name] for name in ("lr", "momentum") if name in a}
-        optimizer = getattr(torch.optim, name)([param], **known, **options)
+        optimizer = getattr(torch.optim, name)(params, **known, **options)
 
         def read(result: Any) -> list[np.ndarray]:
-            return arrays_of([param, *(optimizer.state[param][name] for name in state)])
+            known = (torch.cat([optimizer.state[p][name] for p in params]) for name in state)
+            return arrays_of([*params, *known])
 
         return Twin(optimizer.step, read)
 

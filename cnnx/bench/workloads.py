@@ -23,7 +23,7 @@ from cnnx import ops
 from cnnx.losses import CrossEntropyLoss
 from cnnx.optim import Adam
 
-from .sizes import Dense, Shape, Step, Windows
+from .sizes import Dense, Parameters, Shape, Step, Windows
 from .task import IN_PLACE, Arguments, Draw, Workload
 
 __all__ = ["MODELS", "OPS", "all_workloads"]
@@ -224,16 +224,21 @@ _loss("bce", "pred", 12)  # 8 in the loss, two of them logarithms; (p - t) / (p 
 _loss("bce_with_logits", "logits", 12)  # 8 in max(z, 0) - z*t + log1p(exp(-|z|)), 4 in the gradient
 
 
+LENET = Parameters((150, 6, 2400, 16, 48000, 120, 10080, 84, 840, 10))
+ONE = Parameters((1_000_000,))
+LARGE = Parameters((512 * 512 * 9, 512) * 4 + (256 * 256 * 9, 256) * 3)  # as in ResNet-18: 11M
+
+
 def _step(op: str, flops: int, **options: float) -> None:
     """An optimiser step from an empty state: what PyTorch's optimiser starts from too."""
 
-    def arguments(draw: Draw, s: Shape) -> Arguments:
-        given = {"param": draw.normal(*s), "grad": draw.normal(*s)}
-        state = {name: draw.zeros(*s) for name in IN_PLACE[op] if name != "param"}
+    def arguments(draw: Draw, s: Parameters) -> Arguments:
+        given = {name: [draw.normal(size) for size in s] for name in ("params", "grads")}
+        state = {name: draw.zeros(s.elements) for name in IN_PLACE[op] if name != "params"}
         more = {"grad_avg": None, "velocity": None} if op == "rmsprop_step" else {}
         return {**given, **state, **more, "lr": 1e-3, **options}
 
-    _add(op, [Shape((1_000_000,)), Shape((200_000,))], lambda s: flops * s.elements, arguments)
+    _add(op, [ONE, LENET, LARGE], lambda s: flops * s.elements, arguments)
 
 
 _step("sgd_step", 4, momentum=0.9)

@@ -1,21 +1,29 @@
-"""Optimiser steps: param and the state arrays change in place, grad does not.
+"""Optimiser steps, in place, over many parameters at once: params and state change, grads do not.
 
-In all of them g = grad + weight_decay * param. The arrays of one call have one shape and one dtype;
-those that change must be C-contiguous and writable. A step returns nothing.
+params, grads   lists of arrays of the same shapes; a gradient may be None: then its parameter and
+                the parameter's state stay as they are
+state           a flat array, as long as all params together: a number for each of theirs, one
+                parameter after the other, in C order
+
+All arrays of one call have one dtype; those that change must be C-contiguous and writable. In the
+formulas, which are those of one parameter, g = grad + weight_decay * param. A step returns nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from .. import checks
 from ..config import backend
 
 
 def sgd_step(
-    param: Any,
-    grad: Any,
-    velocity: Any,
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    velocity: np.ndarray | None,
     lr: float,
     momentum: float = 0.0,
     weight_decay: float = 0.0,
@@ -25,29 +33,30 @@ def sgd_step(
 
     With nesterov, param -= lr * (g + momentum*velocity). velocity may be None when momentum is 0.
 
-    >>> param = np.array([1.0])
-    >>> ops.sgd_step(param, np.array([2.0]), None, lr=0.25); param.tolist()
-    [0.5]
+    >>> params = [np.array([1.0]), np.array([1.0])]
+    >>> ops.sgd_step(params, [np.array([2.0]), None], None, lr=0.25)
+    >>> params
+    [array([0.5]), array([1.])]
 
     Source: Sutskever et al., On the importance of initialization and momentum in deep learning
     (2013).
     """
     op = "sgd_step"
-    param, grad, velocity = _arrays(op, param, grad, optional=("velocity",), velocity=velocity)
+    params, grads = _arrays(op, params, grads, optional=("velocity",), velocity=velocity)
     numbers = _numbers(op, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if velocity is None and (momentum or nesterov):
         raise ValueError(
             f"{op}: momentum={momentum:g}, nesterov={nesterov} needs a velocity array, not None"
         )
-    backend().sgd_step(param, grad, velocity if momentum else None, *numbers, bool(nesterov))
+    backend().sgd_step(params, grads, velocity if momentum else None, *numbers, bool(nesterov))
 
 
 def rmsprop_step(
-    param: Any,
-    grad: Any,
-    square_avg: Any,
-    grad_avg: Any,
-    velocity: Any,
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    square_avg: np.ndarray,
+    grad_avg: np.ndarray | None,
+    velocity: np.ndarray | None,
     lr: float,
     alpha: float = 0.99,
     eps: float = 1e-8,
@@ -62,57 +71,55 @@ def rmsprop_step(
     Where velocity is given: velocity = momentum*velocity + quotient, param -= lr * velocity.
 
     >>> param, square_avg = np.array([1.0]), np.zeros(1)
-    >>> ops.rmsprop_step(param, np.array([2.0]), square_avg, None, None, 0.1, alpha=0.75, eps=0.0)
+    >>> grads = [np.array([2.0])]
+    >>> ops.rmsprop_step([param], grads, square_avg, None, None, 0.1, alpha=0.75, eps=0.0)
     >>> param.tolist()
     [0.8]
 
     Source: Tieleman, Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012).
     """
     op = "rmsprop_step"
-    param, grad, square_avg, grad_avg, velocity = _arrays(
-        op,
-        param,
-        grad,
-        optional=("grad_avg", "velocity"),
-        square_avg=square_avg,
-        grad_avg=grad_avg,
-        velocity=velocity,
-    )
+    state = {"square_avg": square_avg, "grad_avg": grad_avg, "velocity": velocity}
+    params, grads = _arrays(op, params, grads, optional=("grad_avg", "velocity"), **state)
     numbers = _numbers(
         op, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
     )
     checks.real(op, "alpha", alpha, 0.0, 1.0)
     if velocity is None and momentum:
         raise ValueError(f"{op}: momentum={momentum:g} needs a velocity array, but it is None")
-    backend().rmsprop_step(param, grad, square_avg, grad_avg, velocity, *numbers)
+    backend().rmsprop_step(params, grads, *state.values(), *numbers)
 
 
 def adagrad_step(
-    param: Any, grad: Any, sum_sq: Any, lr: float, eps: float = 1e-10, weight_decay: float = 0.0
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    sum_sq: np.ndarray,
+    lr: float,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
 ) -> None:
     """Divide the gradient by the root of the sum of its squares so far.
 
     sum_sq += g^2;  param -= lr * g / (sqrt(sum_sq) + eps)
 
     >>> param, sum_sq = np.array([1.0]), np.zeros(1)
-    >>> ops.adagrad_step(param, np.array([2.0]), sum_sq, lr=0.5, eps=0.0)
+    >>> ops.adagrad_step([param], [np.array([2.0])], sum_sq, lr=0.5, eps=0.0)
     >>> param.tolist(), sum_sq.tolist()
     ([0.5], [4.0])
 
     Source: Duchi, Hazan, Singer, Adaptive Subgradient Methods for Online Learning (2011).
     """
     op = "adagrad_step"
-    param, grad, sum_sq = _arrays(op, param, grad, sum_sq=sum_sq)
-    backend().adagrad_step(
-        param, grad, sum_sq, *_numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
-    )
+    params, grads = _arrays(op, params, grads, sum_sq=sum_sq)
+    numbers = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
+    backend().adagrad_step(params, grads, sum_sq, *numbers)
 
 
 def adam_step(
-    param: Any,
-    grad: Any,
-    exp_avg: Any,
-    exp_avg_sq: Any,
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    exp_avg: np.ndarray,
+    exp_avg_sq: np.ndarray,
     lr: float,
     beta1: float,
     beta2: float,
@@ -127,41 +134,60 @@ def adam_step(
 
     step counts from 1; beta1 and beta2 are from 0 to below 1.
 
-    >>> param, exp_avg, exp_avg_sq = np.array([1.0]), np.zeros(1), np.zeros(1)
-    >>> ops.adam_step(param, np.array([2.0]), exp_avg, exp_avg_sq, 0.5, 0.5, 0.75, 0.0, 0.0, step=1)
+    >>> param, mean, square = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> ops.adam_step([param], [np.array([2.0])], mean, square, 0.5, 0.5, 0.75, 0.0, 0.0, step=1)
     >>> param.tolist()
     [0.5]
 
     Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1.
     """
     op = "adam_step"
-    param, grad, exp_avg, exp_avg_sq = _arrays(
-        op, param, grad, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq
-    )
+    params, grads = _arrays(op, params, grads, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
     betas = (
         checks.real(op, "beta1", beta1, 0.0, below=1.0),
         checks.real(op, "beta2", beta2, 0.0, below=1.0),
     )
     lr, eps, weight_decay = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
     step = checks.integer(op, "step", step, 1)
-    backend().adam_step(param, grad, exp_avg, exp_avg_sq, lr, *betas, eps, weight_decay, step)
+    backend().adam_step(params, grads, exp_avg, exp_avg_sq, lr, *betas, eps, weight_decay, step)
 
 
 def _arrays(
-    op: str, param: Any, grad: Any, optional: tuple[str, ...] = (), **state: Any
-) -> list[Any]:
-    """param, grad and the state arrays, which must all fit; the optional ones may be None."""
-    param = checks.in_place(op, "param", param)
-    grad = checks.array(op, "grad", grad)
-    checks.same_shape(op, "grad", grad, param.shape, "the shape of param")
-    arrays = {
-        name: None
-        if value is None and name in optional
-        else checks.in_place(op, name, value, like=param)
-        for name, value in state.items()
-    }
-    checks.same_dtype(op, param=param, grad=grad, **arrays)
-    return [param, grad, *arrays.values()]
+    op: str,
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    optional: tuple[str, ...] = (),
+    **state: np.ndarray | None,
+) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
+    """params and grads as lists, which fit each other and the state."""
+    params, grads = _list(op, "params", params), _list(op, "grads", grads)
+    if len(params) != len(grads):
+        raise ValueError(f"{op}: {len(params)} params, but {len(grads)} grads")
+    first = checks.in_place(op, "params[0]", params[0]) if params else np.empty(0)
+    size = 0
+    for i, (param, grad) in enumerate(zip(params, grads)):
+        if not checks.plain(param, first.dtype):
+            checks.in_place(op, f"params[{i}]", param)
+            checks.same_dtype(op, **{"params[0]": first, f"params[{i}]": param})
+        size += param.size
+        if grad is None or (checks.plain(grad, first.dtype) and grad.shape == param.shape):
+            continue  # nearly always: a small network has a step in 20 microseconds
+        grads[i] = grad = checks.array(op, f"grads[{i}]", grad)
+        checks.same_shape(op, f"grads[{i}]", grad, param.shape, f"the shape of params[{i}]")
+        checks.same_dtype(op, **{"params[0]": first, f"grads[{i}]": grad})
+    for name, value in state.items():
+        if value is not None or name not in optional:
+            flat = checks.in_place(op, name, value)
+            checks.same_shape(op, name, flat, (size,), "the size of all params together")
+            if params:
+                checks.same_dtype(op, **{"params[0]": first, name: flat})
+    return params, grads
+
+
+def _list(op: str, name: str, value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{op}: {name} is a {type(value).__name__}, but a list is expected")
+    return list(value)
 
 
 def _numbers(op: str, **numbers: Any) -> list[float]:

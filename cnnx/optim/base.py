@@ -2,20 +2,23 @@
 
 # Design:
 # An optimiser keeps groups of parameters, each with its own settings (PyTorch's form, so one layer
-# may learn slower than another), and for each parameter a dict of state arrays. State belongs to
-# the Parameter object, not to its array: replacing `.data`, tying and `astype` go on working, and
-# state of another dtype is cast at the next step. The arithmetic is one in-place op per parameter.
+# may learn slower than another). The parameters of a group, of one dtype each, move in one call of
+# an in-place op, and their state lies in flat arrays that the op walks through (`FlatState`).
+# State belongs to the Parameter object, not to its array: replacing `.data`, tying and `astype` go
+# on working. Where groups or dtypes have changed since the last step, the flat arrays are made
+# anew, and what is known of each parameter moves over, cast if need be.
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnx import checks
 from cnnx.layers.parameter import Parameter
+from cnnx.optim.state import Arrays, FlatState, Grads, Group, State
 
 __all__ = ["Bounds", "Optimizer", "Params"]
 
@@ -24,7 +27,7 @@ Bounds = dict[str, tuple[float, float]]  # (least, most) of each numeric setting
 
 
 class Optimizer:
-    """Base of all optimisers. A subclass checks its settings and updates one parameter.
+    """Base of all optimisers. A subclass checks its settings and updates parameters of one dtype.
 
     params    parameters, or groups: ``[{"params": [...], "lr": 0.1}, {"params": [...]}]``, where a
               group's settings go before the constructor's
@@ -39,7 +42,8 @@ class Optimizer:
 
     def __init__(self, params: Params, settings: dict[str, Any]) -> None:
         self.param_groups: list[dict[str, Any]] = []
-        self._state: dict[int, dict[str, Any]] = {}
+        self._states: list[tuple[Group, FlatState]] = []  # with the group it belongs to
+        self._layout: list[tuple[int, Parameter, Any]] = []
         self._defaults = settings
         if isinstance(params, Parameter):
             raise TypeError(f"{self._name}: params is one Parameter, expected a list of them")
@@ -97,31 +101,42 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient, by the optimiser's rule."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None and parameter.requires_grad:
-                    state = self._state_of(parameter, group)
-                    state["step"] += 1
-                    self._update(parameter, parameter.grad, state, group)
+        if self._layout != self._present_layout():
+            self._arrange({id(parameter): values for parameter, values in self._known()})
+        for group, state in self._states:
+            state.demand(self._state_arrays(group))
+            for step, grads in state.due():
+                self._update([p.data for p in state.parameters], grads, state.arrays, group, step)
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
-        """The arrays that a parameter's state has, and the value each starts from."""
+        """The state arrays that the parameters of a group need, and the value each starts from."""
         raise NotImplementedError(f"{self._name} has no _state_arrays")
 
-    def _update(
-        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        """Change one parameter and its state in place; state["step"] counts from 1."""
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
+        """Change in place the params that have a gradient, and their state; step counts from 1."""
         raise NotImplementedError(f"{self._name} has no _update")
 
-    def _state_of(self, parameter: Parameter, group: dict[str, Any]) -> dict[str, Any]:
-        state = self._state.setdefault(id(parameter), {"step": 0})
-        for name, start in self._state_arrays(group).items():
-            if name not in state:  # the first step, or momentum switched on later
-                state[name] = np.full(parameter.shape, start, parameter.dtype)
-            elif state[name].dtype != parameter.dtype:
-                state[name] = state[name].astype(parameter.dtype)
-        return state
+    def _present_layout(self) -> list[tuple[int, Parameter, Any]]:
+        """What the flat arrays depend on."""
+        groups = enumerate(self.param_groups)
+        return [(index, p, p.dtype) for index, group in groups for p in group["params"]]
+
+    def _arrange(self, known: Mapping[int, Mapping[str, Any]]) -> None:
+        """Make the flat arrays, with what is known of each parameter, by its id."""
+        states = []
+        for group in self.param_groups:
+            for dtype in dict.fromkeys(p.dtype for p in group["params"]):
+                state = FlatState([p for p in group["params"] if p.dtype == dtype])
+                state.demand(self._state_arrays(group))
+                for index, parameter in enumerate(state.parameters):
+                    state.write(index, known.get(id(parameter), {}))
+                states.append((group, state))
+        self._states, self._layout = states, self._present_layout()
+
+    def _known(self) -> Iterator[tuple[Parameter, dict[str, Any]]]:
+        """The state of every parameter that has moved, as views."""
+        for _, state in self._states:
+            yield from state.read()
 
     @property
     def lr(self) -> float:
@@ -144,10 +159,11 @@ class Optimizer:
             {**{k: v for k, v in group.items() if k != "params"}, "params": len(group["params"])}
             for group in self.param_groups
         ]
+        known = {id(parameter): values for parameter, values in self._known()}
         state = {
-            index: copy.deepcopy(self._state[id(parameter)])
+            index: copy.deepcopy(known[id(parameter)])
             for index, parameter in enumerate(self.parameters())
-            if id(parameter) in self._state
+            if id(parameter) in known
         }
         return {"groups": groups, "state": state}
 
@@ -159,8 +175,11 @@ class Optimizer:
         groups, loaded = self._check_state(state)
         for group, settings in zip(self.param_groups, groups, strict=True):
             group.update(settings)
+        self._restore(loaded)
+
+    def _restore(self, state: Mapping[int, Mapping[str, Any]]) -> None:
         parameters = self.parameters()
-        self._state = {id(parameters[index]): values for index, values in loaded.items()}
+        self._arrange({id(parameters[index]): values for index, values in state.items()})
 
     def _check_state(
         self, state: Mapping[str, Any]
@@ -193,13 +212,12 @@ class Optimizer:
         return groups, loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        # State hangs on the identity of the parameters, which a copy or pickle does not keep.
-        return {**vars(self), "_state": self.state_dict()["state"]}
+        # Flat arrays hang on the identity of the parameters, which a copy or pickle does not keep.
+        return {**vars(self), "_states": self.state_dict()["state"], "_layout": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        parameters = self.parameters()
-        self._state = {id(parameters[index]): values for index, values in state["_state"].items()}
+        self._restore(state["_states"])
 
     def __repr__(self) -> str:
         groups = (

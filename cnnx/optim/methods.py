@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-import numpy as np
-
 from cnnx import checks, ops
-from cnnx.layers.parameter import Parameter
 from cnnx.optim.base import Bounds, Optimizer, Params
+from cnnx.optim.state import Arrays, Grads, Group, State
 
 __all__ = ["SGD", "Adagrad", "Adam", "RMSProp"]
 
@@ -60,12 +58,10 @@ class SGD(Optimizer):
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
         return {"velocity": 0.0} if group["momentum"] else {}
 
-    def _update(
-        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         ops.sgd_step(
-            parameter.data,
-            grad,
+            params,
+            grads,
             state.get("velocity"),
             group["lr"],
             group["momentum"],
@@ -123,12 +119,10 @@ class RMSProp(Optimizer):
         names += ["velocity"] if group["momentum"] else []
         return dict.fromkeys(names, 0.0)
 
-    def _update(
-        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         ops.rmsprop_step(
-            parameter.data,
-            grad,
+            params,
+            grads,
             state["square_avg"],
             state["grad_avg"] if group["centered"] else None,
             state["velocity"] if group["momentum"] else None,
@@ -180,13 +174,9 @@ class Adagrad(Optimizer):
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
         return {"sum_sq": group["initial_accumulator_value"]}
 
-    def _update(
-        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        lr = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
-        ops.adagrad_step(
-            parameter.data, grad, state["sum_sq"], lr, group["eps"], group["weight_decay"]
-        )
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
+        ops.adagrad_step(params, grads, state["sum_sq"], lr, group["eps"], group["weight_decay"])
 
 
 class Adam(Optimizer):
@@ -231,13 +221,11 @@ class Adam(Optimizer):
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
-    def _update(
-        self, parameter: Parameter, grad: np.ndarray, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         beta1, beta2 = group["betas"]
         ops.adam_step(
-            parameter.data,
-            grad,
+            params,
+            grads,
             state["exp_avg"],
             state["exp_avg_sq"],
             group["lr"],
@@ -245,5 +233,5 @@ class Adam(Optimizer):
             beta2,
             group["eps"],
             group["weight_decay"],
-            state["step"],
+            step,
         )

@@ -1,6 +1,9 @@
-"""Optimiser steps, in place: param and the state arrays change, grad does not.
+"""Optimiser steps, in place, over many parameters: params and the state change, grads do not.
 
-In all of them, g = grad + weight_decay * param. Arrays have one shape.
+params and grads are lists of arrays of the same shapes; where a gradient is None, its parameter and
+the parameter's state stay as they are. A state array is flat and as long as all params together: it
+holds a number for each of theirs, one parameter after the other, in C order. The formulas are those
+of one parameter. In all of them, g = grad + weight_decay * param.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def sgd_step(param, grad, velocity, lr, momentum, weight_decay, nesterov):
+def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
     """Gradient descent with momentum.
 
     velocity = momentum * velocity + g
@@ -19,16 +22,17 @@ def sgd_step(param, grad, velocity, lr, momentum, weight_decay, nesterov):
     Source: Sutskever, Martens, Dahl, Hinton, On the importance of initialization and momentum in
     deep learning (2013), in PyTorch's form.
     """
-    g = _decayed(param, grad, weight_decay)
-    if velocity is not None:
-        velocity *= momentum
-        velocity += g
-        g = g + momentum * velocity if nesterov else velocity
-    param -= lr * g
+    for param, grad, speed in _each(params, grads, velocity):
+        g = _decayed(param, grad, weight_decay)
+        if speed is not None:
+            speed *= momentum
+            speed += g
+            g = g + momentum * speed if nesterov else speed
+        param -= lr * g
 
 
 def rmsprop_step(
-    param, grad, square_avg, grad_avg, velocity, lr, alpha, eps, weight_decay, momentum
+    params, grads, square_avg, grad_avg, velocity, lr, alpha, eps, weight_decay, momentum
 ):
     """Divide the gradient by a running average of its magnitude.
 
@@ -39,37 +43,38 @@ def rmsprop_step(
     param     -= lr * velocity                                        or, where not given, lr * step
 
     Source: Tieleman, Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012); centered:
-    Graves,
-    Generating Sequences With Recurrent Neural Networks (2013).
+    Graves, Generating Sequences With Recurrent Neural Networks (2013).
     """
-    g = _decayed(param, grad, weight_decay)
-    square_avg *= alpha
-    square_avg += (1 - alpha) * g * g
-    variance = square_avg
-    if grad_avg is not None:
-        grad_avg += (1 - alpha) * (g - grad_avg)
-        variance = square_avg - grad_avg * grad_avg
-    step = g / (np.sqrt(variance) + eps)
-    if velocity is not None:
-        velocity *= momentum
-        velocity += step
-        step = velocity
-    param -= lr * step
+    for param, grad, square, mean, speed in _each(params, grads, square_avg, grad_avg, velocity):
+        g = _decayed(param, grad, weight_decay)
+        square *= alpha
+        square += (1 - alpha) * g * g
+        variance = square
+        if mean is not None:
+            mean += (1 - alpha) * (g - mean)
+            variance = square - mean * mean
+        step = g / (np.sqrt(variance) + eps)
+        if speed is not None:
+            speed *= momentum
+            speed += step
+            step = speed
+        param -= lr * step
 
 
-def adagrad_step(param, grad, sum_sq, lr, eps, weight_decay):
+def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
     """Divide the gradient by the root of the sum of all its squares so far.
 
     sum_sq += g^2;  param -= lr * g / (sqrt(sum_sq) + eps)
 
     Source: Duchi, Hazan, Singer, Adaptive Subgradient Methods for Online Learning (2011).
     """
-    g = _decayed(param, grad, weight_decay)
-    sum_sq += g * g
-    param -= lr * g / (np.sqrt(sum_sq) + eps)
+    for param, grad, total in _each(params, grads, sum_sq):
+        g = _decayed(param, grad, weight_decay)
+        total += g * g
+        param -= lr * g / (np.sqrt(total) + eps)
 
 
-def adam_step(param, grad, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
+def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
     """Running averages of the gradient and of its square, freed of their bias towards zero.
 
     exp_avg    = beta1 * exp_avg + (1 - beta1) * g
@@ -80,12 +85,24 @@ def adam_step(param, grad, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_de
 
     Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1.
     """
-    g = _decayed(param, grad, weight_decay)
-    exp_avg += (1 - beta1) * (g - exp_avg)
-    exp_avg_sq *= beta2
-    exp_avg_sq += (1 - beta2) * g * g
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-    param -= (lr / correction1) * exp_avg / (np.sqrt(exp_avg_sq) / correction2**0.5 + eps)
+    for param, grad, mean, square in _each(params, grads, exp_avg, exp_avg_sq):
+        g = _decayed(param, grad, weight_decay)
+        mean += (1 - beta1) * (g - mean)
+        square *= beta2
+        square += (1 - beta2) * g * g
+        param -= (lr / correction1) * mean / (np.sqrt(square) / correction2**0.5 + eps)
+
+
+def _each(params, grads, *states):
+    """Each parameter that has a gradient: (param, grad, its piece of every state, or None)."""
+    start = 0
+    for param, grad in zip(params, grads):
+        piece = slice(start, start + param.size)
+        start += param.size
+        if grad is not None:
+            pieces = (s if s is None else s[piece].reshape(param.shape) for s in states)
+            yield param, grad, *pieces
 
 
 def _decayed(param, grad, weight_decay):
