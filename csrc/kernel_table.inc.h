@@ -38,8 +38,8 @@ typedef struct {
                             ptrdiff_t channel_stride, int rotated, REAL *u, ptrdiff_t step);
     /* The points of nr tiles, m[point*step + lane], to their 4x4 results: y[(4*i + j)*nr + lane] */
     void (*winograd_y)(const REAL *m, ptrdiff_t step, REAL *y);
-    /* A row of tiles side by side: columns[j*step + t] = x[4*t + j], t < tiles, j < 6 */
-    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, REAL *columns, ptrdiff_t step);
+    /* Tiles side by side in rows `pitch` apart: columns[(6*i + j)*step + t] = x[i*pitch + 4*t + j], t < tiles */
+    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *columns, ptrdiff_t step);
     /* And back: y[p] = columns[p % 4 * step + p / 4] + shift, p < pixels */
     void (*winograd_scatter)(ptrdiff_t pixels, const REAL *columns, ptrdiff_t step, REAL shift, REAL *y);
 

@@ -37,7 +37,7 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t row_stride, Py_ssize_t channel_stride, int rotated, void *u,
             Py_ssize_t step) noexcept nogil
         void (*winograd_y)(const void *m, Py_ssize_t step, void *y) noexcept nogil
-        void (*winograd_gather)(Py_ssize_t tiles, const void *x, void *columns,
+        void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch, void *columns,
             Py_ssize_t step) noexcept nogil
         void (*winograd_scatter)(Py_ssize_t pixels, const void *columns, Py_ssize_t step,
             double shift, void *y) noexcept nogil

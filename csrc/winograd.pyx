@@ -173,30 +173,29 @@ cdef void gather_tiles(
     real *pixels,               # OUT  (6, 6, nr)
 ) noexcept nogil:
     """The 6x6 pixels of tiles, a run of tiles side by side in one image after another."""
-    cdef Py_ssize_t nr = kernels_for(x).nr, at = 0, run, row, col, i, from_row, before, inside
+    cdef Py_ssize_t at = 0, run, row, col, i, from_row, before, inside, width
     cdef const real *image
-    cdef real line[4 * CNNX_ACROSS + 2]
+    cdef real lines[6 * (4 * CNNX_ACROSS + 2)]
     while at < count:
         row, col = (tile + at) // job.cols, (tile + at) % job.cols
         run = min(job.cols - col, count - at)
+        width = 4 * run + 2
         image = x + row // job.rows * job.channels * job.h * job.w
-        before = max(<Py_ssize_t>0, job.left - 4 * col)
-        inside = max(<Py_ssize_t>0, min(4 * run + 2, job.w + job.left - 4 * col) - before)
-        memset(line, 0, (4 * run + 2) * sizeof(real))
+        before = min(width, max(<Py_ssize_t>0, job.left - 4 * col))
+        inside = max(<Py_ssize_t>0, min(width - before, job.w + job.left - 4 * col - before))
         for i in range(6):
             from_row = row % job.rows * 4 - job.top + i
             if 0 <= from_row < job.h:
-                memcpy(line + before, image + from_row * job.w + 4 * col + before - job.left, inside * sizeof(real))
-                kernels_for(x).winograd_gather(run, line, pixels + i * 6 * nr + at, nr)
+                memset(lines + i * width, 0, before * sizeof(real))
+                memcpy(
+                    lines + i * width + before, image + from_row * job.w + 4 * col + before - job.left,
+                    inside * sizeof(real),
+                )
+                memset(lines + i * width + before + inside, 0, (width - before - inside) * sizeof(real))
             else:
-                clear_columns(run, pixels + i * 6 * nr + at, nr)
+                memset(lines + i * width, 0, width * sizeof(real))
+        kernels_for(x).winograd_gather(run, lines, width, pixels + at, kernels_for(x).nr)
         at += run
-
-
-cdef void clear_columns(Py_ssize_t run, real *pixels, Py_ssize_t nr) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(6):
-        memset(pixels + j * nr, 0, run * sizeof(real))
 
 
 cdef void multiply_points(

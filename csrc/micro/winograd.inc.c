@@ -112,16 +112,36 @@ static void NAME(winograd_y)(const REAL *m, ptrdiff_t step, REAL *y) {
     }
 }
 
-/* Between a row of pixels and the rows of a tile's columns: four pixels on for each tile. */
-static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *restrict x, REAL *restrict columns, ptrdiff_t step) {
-    for (int j = 0; j < 6; j++)
-        for (ptrdiff_t t = 0; t < tiles; t++) columns[j * step + t] = x[4 * t + j];
+/* Between rows of pixels and the columns of their tiles: four pixels on for each tile. Columns 4 and 5 of a tile are 0
+   and 1 of the next. */
+static inline void NAME(gather_row)(ptrdiff_t tiles, const REAL *restrict x, REAL *restrict columns, ptrdiff_t step) {
+    REAL *restrict one = columns + step, *restrict two = one + step, *restrict three = two + step;
+    REAL *restrict four = three + step, *restrict five = four + step;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        columns[t] = x[4 * t];
+        one[t] = x[4 * t + 1];
+        two[t] = x[4 * t + 2];
+        three[t] = x[4 * t + 3];
+    }
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        four[t] = x[4 * t + 4];
+        five[t] = x[4 * t + 5];
+    }
+}
+
+static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *columns, ptrdiff_t step) {
+    for (int i = 0; i < 6; i++) NAME(gather_row)(tiles, x + i * pitch, columns + i * 6 * step, step);
 }
 
 static void NAME(winograd_scatter)(ptrdiff_t pixels, const REAL *restrict columns, ptrdiff_t step, REAL shift,
                                    REAL *restrict y) {
+    const REAL *restrict one = columns + step, *restrict two = one + step, *restrict three = two + step;
     ptrdiff_t t = 0;
-    for (; 4 * t + 4 <= pixels; t++)
-        for (int j = 0; j < 4; j++) y[4 * t + j] = columns[j * step + t] + shift;
+    for (; t < pixels / 4; t++) {
+        y[4 * t] = columns[t] + shift;
+        y[4 * t + 1] = one[t] + shift;
+        y[4 * t + 2] = two[t] + shift;
+        y[4 * t + 3] = three[t] + shift;
+    }
     for (int j = 0; 4 * t + j < pixels; j++) y[4 * t + j] = columns[j * step + t] + shift;
 }
