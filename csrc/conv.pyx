@@ -78,13 +78,27 @@ def _conv2d(
     )
 
 
+def _winograd_dweight(
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
+    padding,                            # (top, left)
+    real[:, :, :, ::1] dweight,         # OUT  (oc, c, 3, 3)
+):
+    cdef Winograd job = make_winograd(x, dy, padding, 0, False)
+    winograd_dweight(&job, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0])
+
+
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
     dx = (empty_like(x) if stride == (1, 1) and dy.size else zeros(x.shape, x)) if need_dx else None
     dweight = zeros(weight.shape, x)
     dbias = zeros((weight.shape[0],), x)
     if dy.size and x.size:
         _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
-        _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
+        algorithm = choose(Convolution.of("backward_weight", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
+        if is_winograd(algorithm):
+            _winograd_dweight(x, dy, (padding[0][0], padding[1][0]), dweight)
+        else:
+            _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
         algorithm = choose(Convolution.of("backward_data", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
         if need_dx and is_winograd(algorithm):
             top, left = 2 - padding[0][0], 2 - padding[1][0]

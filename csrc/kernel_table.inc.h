@@ -12,6 +12,10 @@ typedef struct {
        The sum over p, in order, is made first, then added to c. */
     void (*gemm)(ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t ldc);
 
+    /* The same where the rows of a and b are a_step and b_step apart. */
+    void (*gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
+                         ptrdiff_t ldc);
+
     /* A panel from any matrix: panel[p*width + i] = a[i*row_stride + p*col_stride], i < rows, p < k; 0 for i from
        rows to width. */
     void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
@@ -38,6 +42,10 @@ typedef struct {
                             ptrdiff_t channel_stride, int rotated, REAL *u, ptrdiff_t step);
     /* The points of nr tiles, m[point*step + lane], to their 4x4 results: y[(4*i + j)*nr + lane] */
     void (*winograd_y)(const REAL *m, ptrdiff_t step, REAL *y);
+    /* For backward-weight: 4x4 pixels of dy to the points, as winograd_x; and the points to 3x3 taps,
+       dweight[(3*i + j)*nr + lane] */
+    void (*winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step);
+    void (*winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight);
     /* Tiles side by side in rows `pitch` apart: columns[(6*i + j)*step + t] = x[i*pitch + 4*t + j], t < tiles */
     void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *columns, ptrdiff_t step);
     /* And back: y[p] = columns[p % 4 * step + p / 4] + shift, p < pixels */

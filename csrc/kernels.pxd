@@ -24,6 +24,8 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t mr, nr
         void (*gemm)(Py_ssize_t k, const void *a, const void *b, void *c,
             Py_ssize_t ldc) noexcept nogil
+        void (*gemm_strided)(Py_ssize_t k, const void *a, Py_ssize_t a_step, const void *b,
+            Py_ssize_t b_step, void *c, Py_ssize_t ldc) noexcept nogil
         void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
             Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
         void (*pack_windows)(const cnnx_windows *windows, Py_ssize_t channels, Py_ssize_t first,
@@ -37,6 +39,9 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t row_stride, Py_ssize_t channel_stride, int rotated, void *u,
             Py_ssize_t step) noexcept nogil
         void (*winograd_y)(const void *m, Py_ssize_t step, void *y) noexcept nogil
+        void (*winograd_dy)(const void *dy, Py_ssize_t row_step, Py_ssize_t col_step, void *u,
+            Py_ssize_t step) noexcept nogil
+        void (*winograd_dweight)(const void *sums, Py_ssize_t step, void *dweight) noexcept nogil
         void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch, void *columns,
             Py_ssize_t step) noexcept nogil
         void (*winograd_scatter)(Py_ssize_t pixels, const void *columns, Py_ssize_t step,

@@ -32,6 +32,9 @@ TABLE = [
     (("backward_data", 64, 64, 32, 64), "winograd"),
     (("backward_data", 64, 512, 4, 512), "winograd_by_filters"),
     (("backward_data", 64, 3, 32, 64), "direct"),
+    (("backward_weight", 64, 64, 32, 64), "winograd"),
+    (("backward_weight", 64, 512, 4, 512), "winograd"),
+    (("backward_weight", 64, 3, 32, 64), "direct"),
     (("forward", 64, 64, 32, 128, 3, 2), "direct"),  # strided
     (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
     (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped

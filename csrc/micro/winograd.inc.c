@@ -112,6 +112,33 @@ static void NAME(winograd_y)(const REAL *m, ptrdiff_t step, REAL *y) {
     }
 }
 
+static void NAME(winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step) {
+    for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL) {
+        VEC g[4][4];
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++) g[i][j] = NAME(load)(dy + i * row_step + j * col_step + lane);
+        NAME(taps_in_two)(4, g, u + lane, step);
+    }
+}
+
+static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight) {
+    enum { NR = TILE_VECTORS * VL };
+    for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
+        VEC half[3][6];
+        for (int j = 0; j < 6; j++) {
+            VEC column[6], out[3];
+            for (int i = 0; i < 6; i++) column[i] = NAME(load)(sums + (6 * i + j) * step + lane);
+            NAME(interpolate)(3, column, out);
+            for (int i = 0; i < 3; i++) half[i][j] = out[i];
+        }
+        for (int i = 0; i < 3; i++) {
+            VEC out[3];
+            NAME(interpolate)(3, half[i], out);
+            for (int j = 0; j < 3; j++) NAME(store)(dweight + (3 * i + j) * NR + lane, out[j]);
+        }
+    }
+}
+
 /* Between rows of pixels and the columns of their tiles: four pixels on for each tile. Columns 4 and 5 of a tile are 0
    and 1 of the next. */
 static inline void NAME(gather_row)(ptrdiff_t tiles, const REAL *restrict x, REAL *restrict columns, ptrdiff_t step) {

@@ -1,0 +1,170 @@
+# Backward-weight of 3x3 windows at stride 1 by Winograd's algorithm.
+#
+# Design:
+# dweight (3x3) is the convolution of x with dy, in 4x4 tiles of dy: 36 products a tile instead of 144. Lanes of a vector
+# are channels here, and filters, for the sum of each of the 36 products S[xi] (filters x channels) = DY[xi] transposed *
+# V[xi] runs over tiles. Strips (rows of tiles of one image) are taken in blocks whose transforms stay in the
+# last-level cache; per block, the strips are transformed, then every point adds its product to its own sum. All sums run
+# over tiles in order: any number of threads gives the same bits.
+
+cdef enum:
+    STRIP_BLOCK_ELEMENTS = 1_000_000    # of DY and V: 4 MB of floats
+    TILES_AT_A_TIME = 128               # 8 kB of a panel of 16 floats, read at cache lines far apart
+    PANELS_OF_POINT = 4                 # panels of channels that a task multiplies
+
+
+cdef struct Strips:             # where the transforms of a block of strips lie
+    Py_ssize_t count            # strips of the block
+    Py_ssize_t tiles            # of the block
+    Py_ssize_t x_row, dy_row    # elements from one tile to the next: all channels, all filters, and a skew
+    Py_ssize_t x_step, dy_step  # elements from one point to the next
+
+
+cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dweight) except -1:
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, task
+    cdef Py_ssize_t x_panels = ceil_div(job.channels, nr), dy_panels = ceil_div(job.filters, nr)
+    cdef Py_ssize_t sums_step = ceil_div(job.filters, mr) * mr * x_panels * nr, all_strips = job.n * job.rows
+    cdef Py_ssize_t runs = ceil_div(x_panels, PANELS_OF_POINT), first = 0, most
+    cdef Strips strips
+    strips.x_row, strips.dy_row = x_panels * nr + SKEW, dy_panels * nr + SKEW
+    most = max(1, min(all_strips, STRIP_BLOCK_ELEMENTS // (POINTS * job.cols * (strips.x_row + strips.dy_row))))
+    most = ceil_div(all_strips, ceil_div(all_strips, most))
+    strips.x_step, strips.dy_step = most * job.cols * strips.x_row, most * job.cols * strips.dy_row
+    cdef Py_ssize_t per_thread = 6 * (4 * job.cols + 2) * nr
+    cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * job.tiles * job.filters * job.channels)
+    cdef Block x_block = take(POINTS * strips.x_step * sizeof(real))
+    cdef Block dy_block = take((POINTS * strips.dy_step + mr) * sizeof(real))
+    cdef Block sums_block = take(POINTS * sums_step * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *v = <real *>x_block.data
+    cdef real *u = <real *>dy_block.data
+    cdef real *sums = <real *>sums_block.data
+    cdef real *own = <real *>scratch.data
+    memset(sums, 0, POINTS * sums_step * sizeof(real))
+    while first < all_strips:
+        strips.count = min(most, all_strips - first)
+        strips.tiles = strips.count * job.cols
+        for task in prange(strips.count * (x_panels + dy_panels), nogil=True, schedule="static", num_threads=threads):
+            transform_strip(
+                job, &strips, first, task % strips.count, task // strips.count, x_panels, x, dy, v, u,
+                own + omp_get_thread_num() * per_thread,
+            )
+        for task in prange(POINTS * runs, nogil=True, schedule="dynamic", num_threads=threads):
+            add_point(job, &strips, task // runs, task % runs * PANELS_OF_POINT, x_panels, u, v, sums)
+        first += most
+    for task in prange(job.filters, nogil=True, schedule="static", num_threads=threads):
+        write_dweight(job, task, x_panels, sums_step, sums, dweight)
+    return 0
+
+
+cdef void transform_strip(
+    const Winograd *job,
+    const Strips *strips,
+    Py_ssize_t first,           # strip of the block
+    Py_ssize_t strip,           # within the block
+    Py_ssize_t panel,           # of channels of x, then of filters of dy
+    Py_ssize_t x_panels,
+    const real *x,
+    const real *dy,
+    real *v,                    # OUT  (POINTS, tiles, x_row)
+    real *u,                    # OUT  (POINTS, tiles, dy_row)
+    real *lines,                # scratch: rows of pixels, channels side by side
+) noexcept nogil:
+    cdef Py_ssize_t nr = kernels_for(x).nr, pitch = (4 * job.cols + 2) * nr, tile, place
+    cdef Py_ssize_t image = (first + strip) // job.rows, row = (first + strip) % job.rows * 4
+    if panel < x_panels:
+        interleave_rows(
+            min(nr, job.channels - panel * nr), job.h, job.w, row - job.top, 6, job.left, 4 * job.cols + 2,
+            x + (image * job.channels + panel * nr) * job.h * job.w, lines, pitch,
+        )
+    else:
+        panel = panel - x_panels
+        x_panels = 0
+        interleave_rows(
+            min(nr, job.filters - panel * nr), job.oh, job.ow, row, 4, 0, 4 * job.cols,
+            dy + (image * job.filters + panel * nr) * job.oh * job.ow, lines, pitch,
+        )
+    for tile in range(job.cols):
+        place = strip * job.cols + tile
+        if x_panels:
+            kernels_for(x).winograd_x(
+                lines + 4 * tile * nr, pitch, nr, v + place * strips.x_row + panel * nr, strips.x_step
+            )
+        else:
+            kernels_for(x).winograd_dy(
+                lines + 4 * tile * nr, pitch, nr, u + place * strips.dy_row + panel * nr, strips.dy_step
+            )
+
+
+cdef void interleave_rows(
+    Py_ssize_t channels,
+    Py_ssize_t h,
+    Py_ssize_t w,
+    Py_ssize_t first_row,       # of the plane; outside, and left and right of it, are zeros
+    Py_ssize_t rows,
+    Py_ssize_t left,
+    Py_ssize_t cols,            # that are wanted, from `left` before the plane on
+    const real *x,              # IN   (channels, h, w)
+    real *lines,                # OUT  (rows, cols, nr), rows pitch apart
+    Py_ssize_t pitch,
+) noexcept nogil:
+    cdef Py_ssize_t nr = kernels_for(x).nr, i, row
+    cdef Py_ssize_t before = max(<Py_ssize_t>0, min(left, cols)), skipped = max(<Py_ssize_t>0, -left)
+    cdef Py_ssize_t inside = max(<Py_ssize_t>0, min(cols - before, w - skipped))
+    for i in range(rows):
+        row = first_row + i
+        if row < 0 or row >= h:
+            memset(lines + i * pitch, 0, cols * nr * sizeof(real))
+            continue
+        memset(lines + i * pitch, 0, before * nr * sizeof(real))
+        kernels_for(x).pack(
+            channels, inside, x + row * w + skipped, h * w, 1, nr, lines + i * pitch + before * nr
+        )
+        memset(lines + i * pitch + (before + inside) * nr, 0, (cols - before - inside) * nr * sizeof(real))
+
+
+cdef void add_point(
+    const Winograd *job,
+    const Strips *strips,
+    Py_ssize_t point,
+    Py_ssize_t first_panel,
+    Py_ssize_t x_panels,
+    const real *u,
+    const real *v,
+    real *sums,                 # OUT  += (POINTS, padded filters, x_panels * nr)
+) noexcept nogil:
+    """The products of one point and a run of channels."""
+    cdef Py_ssize_t mr = kernels_for(u).mr, nr = kernels_for(u).nr, width = x_panels * nr, start = 0, panel, f
+    cdef Py_ssize_t filter_panels = ceil_div(job.filters, mr)
+    u += point * strips.dy_step
+    v += point * strips.x_step
+    sums += point * filter_panels * mr * width
+    while start < strips.tiles:
+        for panel in range(first_panel, min(x_panels, first_panel + PANELS_OF_POINT)):
+            for f in range(filter_panels):
+                kernels_for(u).gemm_strided(
+                    min(<Py_ssize_t>TILES_AT_A_TIME, strips.tiles - start),
+                    u + start * strips.dy_row + f * mr, strips.dy_row,
+                    v + start * strips.x_row + panel * nr, strips.x_row,
+                    sums + f * mr * width + panel * nr, width,
+                )
+        start += TILES_AT_A_TIME
+
+
+cdef void write_dweight(
+    const Winograd *job,
+    Py_ssize_t filter,
+    Py_ssize_t x_panels,
+    Py_ssize_t sums_step,
+    const real *sums,
+    real *dweight,              # OUT  (filters, channels, 3, 3)
+) noexcept nogil:
+    cdef Py_ssize_t nr = kernels_for(sums).nr, panel, c, t
+    cdef real taps[9 * CNNX_ACROSS]
+    sums += filter * x_panels * nr
+    dweight += filter * job.channels * 9
+    for panel in range(x_panels):
+        kernels_for(sums).winograd_dweight(sums + panel * nr, sums_step, taps)
+        for c in range(min(nr, job.channels - panel * nr)):
+            for t in range(9):
+                dweight[(panel * nr + c) * 9 + t] = taps[t * nr + c]
