@@ -6,7 +6,7 @@
 # them side by side. Which kernel to call for a task is a number, looked up once per task.
 
 cdef enum Function:
-    RELU, LEAKY_RELU, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX
+    RELU, RELU6, LEAKY_RELU, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX
 
 cdef enum:
     ELEMENTS_PER_TASK = 1 << 14     # 64 kB of floats: enough to be worth a call, few enough to share out
@@ -21,6 +21,14 @@ def relu(x):
 
 def relu_backward(dy, y):
     return elementwise(RELU, dy, y, 0)
+
+
+def relu6(x):
+    return elementwise(RELU6, x, None, 0)
+
+
+def relu6_backward(dy, y):
+    return elementwise(RELU6, dy, y, 0)
 
 
 def leaky_relu(x, negative_slope):
@@ -95,6 +103,8 @@ cdef void elements_task(
     if saved == NULL:
         if function == RELU:
             kernels_for(x).relu(n, x, y)
+        elif function == RELU6:
+            kernels_for(x).relu6(n, x, y)
         elif function == LEAKY_RELU:
             kernels_for(x).leaky_relu(n, x, slope, y)
         elif function == SIGMOID:
@@ -103,6 +113,8 @@ cdef void elements_task(
             kernels_for(x).tanh(n, x, y)
     elif function == RELU:
         kernels_for(x).relu_backward(n, x, saved, y)
+    elif function == RELU6:
+        kernels_for(x).relu6_backward(n, x, saved, y)
     elif function == LEAKY_RELU:
         kernels_for(x).leaky_relu_backward(n, x, saved, slope, y)
     elif function == SIGMOID:

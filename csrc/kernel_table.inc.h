@@ -54,6 +54,8 @@ typedef struct {
     /* --- one row, element by element: rows.inc.c; the output may be an input --- */
     void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    void (*relu6)(ptrdiff_t n, const REAL *x, REAL *y);
+    void (*relu6_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
     void (*leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y);
     void (*leaky_relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx);
     void (*sigmoid_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
@@ -64,6 +66,8 @@ typedef struct {
     void (*blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL center, REAL b, REAL shift, REAL *z);
     /* y[i] += x[i] */
     void (*add)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* z[i] = x[i] + y[i] */
+    void (*plus)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
     /* z[i] = (x[i] - y[i]) * scale */
     void (*scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, REAL scale, REAL *z);
     /* y[i] = x[i] * scale where hash(first + i) >= threshold, else 0: see reference/dropout.py; first + n <= 2^32 */

@@ -48,6 +48,9 @@ cdef extern from "kernels.h" nogil:
             double shift, void *y) noexcept nogil
         void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
+        void (*relu6)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*relu6_backward)(Py_ssize_t n, const void *dy, const void *y,
+            void *dx) noexcept nogil
         void (*leaky_relu)(Py_ssize_t n, const void *x, double slope, void *y) noexcept nogil
         void (*leaky_relu_backward)(Py_ssize_t n, const void *dy, const void *x, double slope,
             void *dx) noexcept nogil
@@ -59,6 +62,7 @@ cdef extern from "kernels.h" nogil:
         void (*blend)(Py_ssize_t n, const void *x, double a, const void *y, double center,
             double b, double shift, void *z) noexcept nogil
         void (*add)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*plus)(Py_ssize_t n, const void *x, const void *y, void *z) noexcept nogil
         void (*scaled_difference)(Py_ssize_t n, const void *x, const void *y, double scale,
             void *z) noexcept nogil
         void (*dropout)(Py_ssize_t n, uint32_t first, uint32_t low, uint32_t high,

@@ -115,6 +115,12 @@ def _away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return x + np.copysign(0.05, x)
 
 
+def _away_from_ends(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Numbers on both sides of 0 and of 6, none within 0.05 of either."""
+    x = 6 * _away_from_zero(rng, *shape)
+    return x + 0.1 * np.sign(x - 6) * (np.abs(x - 6) < 0.05)
+
+
 def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Numbers no two of which are closer than 0.01: the maximum of a window has no near rival."""
     size = int(np.prod(shape))
@@ -453,8 +459,9 @@ def _activations():
             x = draw(rng, *shape)
             return {"dy": _normal(rng, *shape), second: function(x)}
 
-        for op in ("relu", "sigmoid", "tanh"):
-            draw, function = (_away_from_zero if op == "relu" else _normal), getattr(oracle, op)
+        for op in ("relu", "relu6", "sigmoid", "tanh"):
+            draw = {"relu": _away_from_zero, "relu6": _away_from_ends}.get(op, _normal)
+            function = getattr(oracle, op)
             _add(op, name, lambda rng, u=unary, d=draw: u(rng, draw=d))
             _add(
                 f"{op}_backward",
@@ -469,11 +476,15 @@ def _activations():
                 full,
                 lambda rng, b=binary, m=more: b(rng, "x", np.copy, draw=_away_from_zero) | m,
             )
+        _add("add", name, lambda rng, s=shape: {"x": _normal(rng, *s), "y": _normal(rng, *s)})
     # Far from zero the curves saturate: neither overflow nor a lost sign.
     for op in ("sigmoid", "tanh"):
         _add(op, "saturated", lambda rng: {"x": np.array([-800.0, -90, -30, -5, 5, 30, 90, 800])})
-    for op in ("relu", "leaky_relu"):
+    for op in ("relu", "relu6", "leaky_relu"):
         _add(op, "zeros", lambda rng: {"x": np.array([0.0, -0.0, 1, -1])})
+    ends = np.array([0.0, 1e-30, 5.999, 6, 1e30, np.inf, -np.inf])
+    _add("relu6", "both-ends", lambda rng: {"x": ends})
+    _add("relu6_backward", "both-ends", lambda rng: {"dy": _normal(rng, 7), "y": ends.clip(0, 6)})
 
 
 def _softmaxes():
@@ -731,7 +742,8 @@ def _larges():
         ),
         8 * plane,
     )
-    for op in ("relu", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+    add("add", lambda r: {"x": _normal(r, *batch), "y": _normal(r, *batch)})
+    for op in ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
         saved = "x" if op == "leaky_relu" else "y"
         length = batch[1] if "softmax" in op else 1
 
@@ -739,6 +751,7 @@ def _larges():
             x = _normal(r, *batch)
             y = {
                 "relu": np.maximum(x, 0),
+                "relu6": np.clip(x, 0, 6),
                 "leaky_relu": x,
                 "sigmoid": 1 / (1 + np.exp(-x)),
                 "tanh": np.tanh(x),

@@ -332,6 +332,18 @@ def relu_backward(dy, y):
     return _map(lambda d, a: d if a > 0 else 0.0, dy, y)
 
 
+def relu6(x):
+    return _map(lambda a: 0.0 if a < 0 else 6.0 if a > 6 else a, x)
+
+
+def relu6_backward(dy, y):
+    return _map(lambda d, a: 0.0 if a <= 0 or a >= 6 else d, dy, y)
+
+
+def add(x, y):
+    return _map(lambda a, b: a + b, x, y)
+
+
 def leaky_relu(x, negative_slope=0.01):
     return _map(lambda a: a if a > 0 else a * negative_slope, x)
 

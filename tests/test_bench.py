@@ -387,10 +387,10 @@ def fast(monkeypatch):
 
 
 def test_run_measures_every_backend_and_reports_each_row(fast):
-    reported = []
+    reported, kinds = [], ("relu", "relu6", "leaky_relu")
     rows = run("ops", filter="relu", quick=True, threads=1, report=reported.append)
     ops = [row.workload.split()[0] for row in rows]
-    assert ops == ["relu", "relu_backward", "leaky_relu", "leaky_relu_backward"]
+    assert ops == [f"{op}{way}" for op in kinds for way in ("", "_backward")]
     assert reported == rows
     for row in rows:
         assert set(row.milliseconds) == set(cnnx.available_backends())

@@ -222,8 +222,9 @@ TABLE = {
         f"{op}_backward": [
             ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["(2,)", "(1,)"])
         ]
-        for op in ("relu", "leaky_relu", "sigmoid", "tanh")
+        for op in ("relu", "relu6", "leaky_relu", "sigmoid", "tanh")
     },
+    "add": [("a y of another shape", {"y": _zeros(2)}, ValueError, ["(2,)", "(1,)"])],
     "softmax": AXES,
     "log_softmax": AXES,
     **{

@@ -87,6 +87,10 @@ def _dropout(dy, results, a):
     return {"x": ops.dropout_backward(dy, a["p"], a["seed"], a["call"])}
 
 
+def _add(dy, results, a):
+    return {"x": dy, "y": dy}
+
+
 def _loss(name):
     def backward(dy, results, a):
         return {name: results[1] * dy}
@@ -105,12 +109,14 @@ GRADIENTS = {
     "linear": _linear,
     "batch_norm": _batch_norm,
     "relu": _of_output("relu"),
+    "relu6": _of_output("relu6"),
     "leaky_relu": _leaky_relu,
     "sigmoid": _of_output("sigmoid"),
     "tanh": _of_output("tanh"),
     "softmax": _of_output("softmax"),
     "log_softmax": _of_output("log_softmax"),
     "dropout": _dropout,
+    "add": _add,
     "cross_entropy": _loss("logits"),
     "mse": _loss("pred"),
     "bce": _loss("pred"),
@@ -128,7 +134,7 @@ LINEAR_IN = {
     "dropout": ("x",),
 }
 # Inputs that sit on a kink, where there is no derivative to compare with.
-KINKS = ("ties", "zeros", "certain")
+KINKS = ("ties", "zeros", "ends", "certain")
 
 
 def _smooth(case):

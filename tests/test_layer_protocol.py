@@ -41,6 +41,7 @@ def test_backward_without_a_forward_is_an_error_in_words(name):
         "Linear": (1, 1),
         "MaxPool2D": (2,),
         "Reshape": ((1, 1),),
+        "Residual": (Identity(),),
     }
     layer = BUILTIN[name](*arguments.get(name, ()))
     with pytest.raises(RuntimeError, match=f"{name}.backward: no forward"):

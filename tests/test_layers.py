@@ -21,6 +21,7 @@ from cnnx.layers import (
     Linear,
     MaxPool2D,
     ReLU,
+    ReLU6,
     Reshape,
     Sequential,
     Sigmoid,
@@ -56,6 +57,7 @@ TWINS = [
     (BatchNorm2D(4, track_running_stats=False).eval(),
      "BatchNorm2d(4, track_running_stats=False).eval()", (3, 4, 7, 6)),
     (ReLU(), "ReLU()", (3, 4)),
+    (ReLU6(), "ReLU6()", (3, 4)),
     (LeakyReLU(0.2), "LeakyReLU(0.2)", (3, 4)),
     (Sigmoid(), "Sigmoid()", (3, 4)),
     (Tanh(), "Tanh()", (3, 4)),
@@ -164,6 +166,7 @@ def test_pooling_and_activations_worked_out_by_hand():
     assert pool.backward(np.full((1, 1, 1, 1), 7.0)).tolist() == [[[[0, 7], [0, 0]]]]
     assert AvgPool2D(2)(x).item() == GlobalAvgPool2D()(x).item() == 2.0
     assert ReLU()(x).ravel().tolist() == [1, 5, 5, 0]
+    assert ReLU6()(x).ravel().tolist() == [1, 5, 5, 0]
     assert LeakyReLU(0.5)(x).ravel().tolist() == [1, 5, 5, -1.5]
     assert Sigmoid()(np.zeros(1)).tolist() == [0.5]
     np.testing.assert_allclose(Softmax()(np.log([[1.0, 3.0]])), [[0.25, 0.75]])

@@ -132,7 +132,7 @@ TERMS = {
     "batch_norm_backward": _batch_norm_backward,
 }
 # Their results are copies or choices of inputs, with no rounding at all.
-EXACT = ("im2col", "max_pool2d", "relu", "relu_backward")
+EXACT = ("im2col", "max_pool2d", "relu", "relu6", "relu6_backward", "relu_backward")
 
 
 def tolerance(dtype: Any, reduction_length: int, algorithm: str = "direct") -> float:

@@ -181,11 +181,19 @@ def _elementwise(op: str, sizes: list[Shape], forward: int, backward: int, saved
 ACTIVATIONS = [Shape((64, 64, 32, 32)), Shape((64, 16, 28, 28))]
 ROWS = [Shape((256, 1000)), Shape((10000, 10))]
 _elementwise("relu", ACTIVATIONS, 1, 1, "y")
+_elementwise("relu6", ACTIVATIONS, 2, 2, "y")
 _elementwise("leaky_relu", ACTIVATIONS, 2, 2, "x")
 _elementwise("sigmoid", ACTIVATIONS, 4, 3, "y")  # 1 / (1 + exp(-x)); dy * y * (1 - y)
 _elementwise("tanh", ACTIVATIONS, 1, 3, "y")  # dy * (1 - y * y)
 _elementwise("softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, divide; y * (dy - sum(dy * y))
 _elementwise("log_softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, less; dy - exp(y) * sum(dy)
+
+
+def _two_arrays(draw: Draw, s: Shape) -> Arguments:
+    return {"x": draw.normal(*s), "y": draw.normal(*s)}
+
+
+_add("add", ACTIVATIONS, lambda s: s.elements, _two_arrays)
 
 
 def _dropout(op: str, name: str) -> None:

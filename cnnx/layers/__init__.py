@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cnnx.layers.activation import Activation, LeakyReLU, ReLU, Sigmoid, Softmax, Tanh
+from cnnx.layers.activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh
 from cnnx.layers.base import Layer
 from cnnx.layers.containers import Identity, Sequential
 from cnnx.layers.conv import Conv2D
@@ -14,6 +14,7 @@ from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from cnnx.layers.reshape import Flatten, Reshape
+from cnnx.layers.residual import Residual
 from cnnx.layers.summary import Summary
 
 __all__ = [
@@ -32,7 +33,9 @@ __all__ = [
     "MaxPool2D",
     "Parameter",
     "ReLU",
+    "ReLU6",
     "Reshape",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",

@@ -8,7 +8,7 @@ from typing import Any
 from cnnx import ops
 from cnnx.layers.base import Layer, builtin
 
-__all__ = ["Activation", "LeakyReLU", "ReLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = ["Activation", "LeakyReLU", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh"]
 
 
 @builtin
@@ -28,6 +28,25 @@ class ReLU(Layer):
     def backward(self, dy: Any) -> Any:
         (y,) = self._saved()
         return ops.relu_backward(self._float(dy, y.dtype), y)
+
+
+@builtin
+class ReLU6(Layer):
+    """y = min(max(x, 0), 6), of any shape: what MobileNets are made with.
+
+    A. Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
+
+    Example: ``ReLU6()(np.array([-1.0, 2.0, 7.0]))`` is ``[0., 2., 6.]``.
+    """
+
+    def forward(self, x: Any) -> Any:
+        y = ops.relu6(self._float(x))
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return ops.relu6_backward(self._float(dy, y.dtype), y)
 
 
 @builtin

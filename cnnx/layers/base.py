@@ -289,9 +289,17 @@ class Layer:
             for layer, values in kept:
                 layer._kept = values
 
+    def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
+        """(name, layer, its input shape) of the layers directly inside, for one sample's forward.
+
+        What containers tell `macs` and `summary`; of a layer that tells nothing, `summary` makes
+        one row.
+        """
+        return iter(())
+
     def macs(self, input_shape: Any) -> int:
         """Multiply-adds of one sample's forward; 0 for layers without a matrix product."""
-        return 0
+        return sum(layer.macs(shape) for _, layer, shape in self.flow(input_shape))
 
     def summary(self, input_shape: Any) -> Summary:
         """A table of layers, output shapes, parameters and multiply-adds for one sample.

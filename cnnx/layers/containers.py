@@ -84,6 +84,12 @@ class Sequential(Layer):
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
 
+    def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
+        shape = tuple(input_shape)
+        for name, layer in self.children():
+            yield name, layer, shape
+            shape = layer.output_shape(shape)
+
     def config(self) -> dict[str, Any]:
         return {"layers": tuple(self._layers.items())}
 

@@ -69,18 +69,17 @@ def summarise(layer: Layer, input_shape: Iterable[int]) -> Summary:
 
 def _collect(
     layer: Layer, name: str, shape: tuple[int, ...], rows: list[SummaryRow], seen: set[int]
-) -> tuple[int, ...]:
-    if isinstance(layer, Sequential):
-        for child_name, child in layer.children():
-            child_path = f"{name}.{child_name}" if name else child_name
-            shape = _collect(child, child_path, shape, rows, seen)
-        return shape
+) -> None:
+    inside = list(layer.flow(shape))
+    for child_name, child, child_shape in inside:
+        _collect(child, f"{name}.{child_name}" if name else child_name, child_shape, rows, seen)
+    if inside or isinstance(layer, Sequential):
+        return
     own = [p for p in layer.parameters() if id(p) not in seen]
     seen.update(id(p) for p in own)
-    output = layer.output_shape(shape)
     parameters = sum(p.size for p in own)
+    output = layer.output_shape(shape)
     rows.append(SummaryRow(name, type(layer).__name__, output, parameters, layer.macs(shape)))
-    return output
 
 
 def _shape(shape: tuple[Any, ...]) -> str:

@@ -17,6 +17,8 @@ from .activation import (
     log_softmax,
     log_softmax_backward,
     relu,
+    relu6,
+    relu6_backward,
     relu_backward,
     sigmoid,
     sigmoid_backward,
@@ -25,6 +27,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .add import add
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
@@ -43,6 +46,7 @@ from .pool import (
 __all__ = [
     "adagrad_step",
     "adam_step",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -68,6 +72,8 @@ __all__ = [
     "max_pool2d_backward",
     "mse",
     "relu",
+    "relu6",
+    "relu6_backward",
     "relu_backward",
     "rmsprop_step",
     "sgd_step",

@@ -1,4 +1,5 @@
-"""Activations, each with its backward: relu, leaky_relu, sigmoid, tanh, softmax, log_softmax."""
+"""Activations, each with its backward: relu, relu6, leaky_relu, sigmoid, tanh, softmax,
+log_softmax."""
 
 from __future__ import annotations
 
@@ -29,6 +30,26 @@ def relu_backward(dy: Any, y: Any) -> np.ndarray:
     [0.0, 5.0]
     """
     return backend().relu_backward(*_two("relu_backward", dy, "y", y))
+
+
+def relu6(x: Any) -> np.ndarray:
+    """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). NaN stays NaN.
+
+    >>> ops.relu6(np.array([-1.0, 2.0, 7.0])).tolist()
+    [0.0, 2.0, 6.0]
+
+    Source: Krizhevsky, Convolutional Deep Belief Networks on CIFAR-10 (2010).
+    """
+    return backend().relu6(checks.array("relu6", "x", x))
+
+
+def relu6_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of `relu6` from its result y: dx = dy where 0 < y < 6, else 0.
+
+    >>> ops.relu6_backward(np.array([5.0, 5.0, 5.0]), np.array([0.0, 2.0, 6.0])).tolist()
+    [0.0, 5.0, 0.0]
+    """
+    return backend().relu6_backward(*_two("relu6_backward", dy, "y", y))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> np.ndarray:

@@ -8,6 +8,17 @@ static void NAME(relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL
     for (ptrdiff_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
 }
 
+static void NAME(relu6)(ptrdiff_t n, const REAL *x, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        REAL positive = x[i] <= 0 ? 0 : x[i];
+        y[i] = positive >= 6 ? 6 : positive;
+    }
+}
+
+static void NAME(relu6_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = (y[i] <= 0) | (y[i] >= 6) ? 0 : dy[i];
+}
+
 static void NAME(leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
@@ -34,6 +45,10 @@ static void NAME(blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL 
 
 static void NAME(add)(ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void NAME(plus)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z) {
+    for (ptrdiff_t i = 0; i < n; i++) z[i] = x[i] + y[i];
 }
 
 static void NAME(scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, REAL scale, REAL *z) {

@@ -191,8 +191,9 @@ def activation() -> dict[str, np.ndarray]:
         ("tanh", {}),
         ("softmax", {"axis": 1}),
         ("log_softmax", {"axis": -1}),
+        ("relu6", {}),
     ):
-        x = _leaf(3 * made.draw(2, 5, 3))
+        x = _leaf((9 if name == "relu6" else 3) * made.draw(2, 5, 3))
         named = {"dim" if key == "axis" else key: value for key, value in options.items()}
         functions = torch if name in ("sigmoid", "tanh") else torch.nn.functional
         y = getattr(functions, name)(x, **named)

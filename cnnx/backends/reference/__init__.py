@@ -11,6 +11,8 @@ from .activation import (
     log_softmax,
     log_softmax_backward,
     relu,
+    relu6,
+    relu6_backward,
     relu_backward,
     sigmoid,
     sigmoid_backward,
@@ -19,6 +21,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .add import add
 from .conv import col2im, conv2d, conv2d_backward, im2col
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
@@ -37,6 +40,7 @@ from .pool import (
 __all__ = [
     "adagrad_step",
     "adam_step",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -62,6 +66,8 @@ __all__ = [
     "max_pool2d_backward",
     "mse",
     "relu",
+    "relu6",
+    "relu6_backward",
     "relu_backward",
     "rmsprop_step",
     "sgd_step",

@@ -21,6 +21,19 @@ def relu_backward(dy, y):
     return np.where(y <= 0, dy.dtype.type(0), dy)
 
 
+def relu6(x):
+    """y = min(max(x, 0), 6). NaN stays NaN.
+
+    Source: Krizhevsky, Convolutional Deep Belief Networks on CIFAR-10 (2010).
+    """
+    return np.minimum(np.maximum(x, 0), 6)
+
+
+def relu6_backward(dy, y):
+    """dx = dy where 0 < y < 6 (or y is NaN), else 0."""
+    return np.where((y <= 0) | (y >= 6), dy.dtype.type(0), dy)
+
+
 def leaky_relu(x, negative_slope):
     """y = x where x > 0, else negative_slope * x."""
     return np.where(x > 0, x, x.dtype.type(negative_slope) * x)
