@@ -26,6 +26,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
         y[...] = 0 if bias is None else bias[:, None, None]
     elif is_winograd(algorithm):
         _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", y)
+    elif algorithm == "depthwise":
+        _depthwise(x, weight, bias, stride, (top, left), dilation, groups, y)
     else:
         _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
     return y
@@ -89,25 +91,47 @@ def _winograd_dweight(
 
 
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
-    dx = (empty_like(x) if stride == (1, 1) and dy.size else zeros(x.shape, x)) if need_dx else None
-    dweight = zeros(weight.shape, x)
+    dx = data_gradient(dy, weight, x.shape, stride, padding, dilation, groups) if need_dx else None
     dbias = zeros((weight.shape[0],), x)
-    if dy.size and x.size:
-        _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
-        algorithm = choose(Convolution.of("backward_weight", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
-        if is_winograd(algorithm):
-            _winograd_dweight(x, dy, (padding[0][0], padding[1][0]), dweight)
-        else:
-            _conv2d_dweight(dy, x, stride, (padding[0][0], padding[1][0]), dilation, groups, dweight)
-        algorithm = choose(Convolution.of("backward_data", x.shape, weight.shape, dy.shape, stride, dilation, x.dtype))
-        if need_dx and is_winograd(algorithm):
-            top, left = 2 - padding[0][0], 2 - padding[1][0]
-            _winograd(dy, weight, None, (top, left), True, algorithm == "winograd_by_filters", dx)
-        elif need_dx:
-            _conv2d_dx(dy, weight, stride, (padding[0][0], padding[1][0]), dilation, groups, dx)
-    elif dy.size:
-        dbias[...] = dy.sum(axis=(0, 2, 3))
+    dweight = weight_gradient(dy, x, weight.shape, stride, padding, dilation, groups, dbias)
     return dx, dweight, dbias
+
+
+def data_gradient(dy, weight, x_shape, stride, padding, dilation, groups):
+    """dx of conv2d."""
+    dx = empty(x_shape, dy) if stride == (1, 1) and dy.size else zeros(x_shape, dy)
+    if not dy.size or not dx.size:
+        return dx
+    algorithm = choose(Convolution.of("backward_data", x_shape, weight.shape, dy.shape, stride, dilation, dy.dtype))
+    top, left = padding[0][0], padding[1][0]
+    if is_winograd(algorithm):
+        _winograd(dy, weight, None, (2 - top, 2 - left), True, algorithm == "winograd_by_filters", dx)
+    elif algorithm == "depthwise":
+        _depthwise_dx(dy, weight, stride, (top, left), dilation, groups, dx)
+    else:
+        _conv2d_dx(dy, weight, stride, (top, left), dilation, groups, dx)
+    return dx
+
+
+def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups, dbias):
+    """dweight of conv2d; dbias, zeros before, is filled on the way."""
+    dweight = zeros(weight_shape, x)
+    if not dy.size:
+        return dweight
+    if not x.size:
+        dbias[...] = dy.sum(axis=(0, 2, 3))
+        return dweight
+    algorithm = choose(Convolution.of("backward_weight", x.shape, weight_shape, dy.shape, stride, dilation, x.dtype))
+    top, left = padding[0][0], padding[1][0]
+    if algorithm == "depthwise":
+        _depthwise_dweight(dy, x, stride, (top, left), dilation, groups, dweight, dbias)
+        return dweight
+    _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
+    if is_winograd(algorithm):
+        _winograd_dweight(x, dy, (top, left), dweight)
+    else:
+        _conv2d_dweight(dy, x, stride, (top, left), dilation, groups, dweight)
+    return dweight
 
 
 def _conv2d_dx(

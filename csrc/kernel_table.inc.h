@@ -109,6 +109,22 @@ typedef struct {
     void (*avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
                          const REAL *x, const REAL *share, REAL *y);
 
+    /* --- planes in lanes: pixel p of plane l < lanes is element p*lanes + l; lanes.inc.c, depthwise.inc.c --- */
+    ptrdiff_t lanes; /* REALs of a vector; at most CNNX_MAX_LANES */
+
+    /* The first n pixels of planes 0 ... planes - 1, which lie step apart; 0 < planes <= lanes. After every run of pixels
+       come gap pixels of zeros, after the last one too. Lanes from planes on hold something. */
+    void (*to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
+                     REAL *lanes);
+    /* And back, without gaps. */
+    void (*from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t step);
+
+    /* y[output] = start + sum over the taps t = u*kw + v, in order, of weight[t] * x[tap t of the output], every pixel,
+       weight and start a vector of lanes; where start is NULL, it is y itself. */
+    void (*depthwise)(const cnnx_lane_windows *windows, const REAL *x, const REAL *weight, const REAL *start, REAL *y);
+    /* dweight[t] += sum over the outputs of dy[output] * x[tap t of the output] */
+    void (*depthwise_dweight)(const cnnx_lane_windows *windows, const REAL *x, const REAL *dy, REAL *dweight);
+
     /* --- optimiser steps over n elements, in place: optim.inc.c; formulas in reference/optim.py --- */
     /* velocity NULL: no momentum */
     void (*sgd)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity, REAL lr, REAL momentum, REAL weight_decay,

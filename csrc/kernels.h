@@ -14,6 +14,9 @@
 /* The largest register tile of any set: the size of a buffer that holds one. */
 #define CNNX_MAX_TILE (16 * 32)
 
+/* The longest vector of any set: 64 bytes of float. */
+#define CNNX_MAX_LANES 16
+
 /* Vectors or windows that a kernel takes side by side. */
 #define CNNX_ACROSS 64
 
@@ -23,6 +26,13 @@ typedef struct {
     ptrdiff_t ow, row_step, col_step, plane, taps;
     const ptrdiff_t *offsets;
 } cnnx_windows;
+
+/* A convolution of one plane within lanes (kernel_table.inc.h), all steps counted in pixels: output (i, j), i < rows,
+   j < cols, is pixel i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
+   i*x_row + j*x_col + u*tap_row + v*tap_col of x. */
+typedef struct {
+    ptrdiff_t rows, cols, y_row, y_col, x_row, x_col, kh, kw, tap_row, tap_col;
+} cnnx_lane_windows;
 
 #define REAL float
 #define CNNX_KERNEL_TABLE cnnx_kernels_f32

@@ -14,11 +14,14 @@ ctypedef fused real:
     double
 
 cdef extern from "kernels.h" nogil:
-    enum: CNNX_MAX_TILE, CNNX_ACROSS
+    enum: CNNX_MAX_TILE, CNNX_MAX_LANES, CNNX_ACROSS
 
     ctypedef struct cnnx_windows:
         Py_ssize_t ow, row_step, col_step, plane, taps
         const Py_ssize_t *offsets
+
+    ctypedef struct cnnx_lane_windows:
+        Py_ssize_t rows, cols, y_row, y_col, x_row, x_col, kh, kw, tap_row, tap_col
 
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr
@@ -97,6 +100,15 @@ cdef extern from "kernels.h" nogil:
             int32_t *wide) noexcept nogil
         void (*avg_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
             Py_ssize_t left, Py_ssize_t w, const void *x, const void *share, void *y) noexcept nogil
+        Py_ssize_t lanes
+        void (*to_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *x, Py_ssize_t step,
+            Py_ssize_t run, Py_ssize_t gap, void *lanes) noexcept nogil
+        void (*from_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *lanes, void *y,
+            Py_ssize_t step) noexcept nogil
+        void (*depthwise)(const cnnx_lane_windows *windows, const void *x, const void *weight,
+            const void *start, void *y) noexcept nogil
+        void (*depthwise_dweight)(const cnnx_lane_windows *windows, const void *x, const void *dy,
+            void *dweight) noexcept nogil
         void (*sgd)(Py_ssize_t n, void *param, const void *grad, void *velocity, double lr,
             double momentum, double weight_decay, int nesterov) noexcept nogil
         void (*rmsprop)(Py_ssize_t n, void *param, const void *grad, void *square_avg,

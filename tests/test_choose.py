@@ -38,6 +38,12 @@ TABLE = [
     (("forward", 64, 64, 32, 128, 3, 2), "direct"),  # strided
     (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
     (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped
+    (("forward", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise"),
+    (("forward", 32, 96, 32, 96, 5, 2, 2, 96), "depthwise"),
+    (("backward_data", 32, 96, 32, 96, 3, 2, 1, 96), "depthwise"),
+    (("backward_weight", 32, 96, 32, 96, 3, 2, 1, 96, "float64"), "depthwise"),
+    (("forward", 32, 16, 32, 32, 3, 1, 1, 16), "depthwise"),  # two filters a channel
+    (("forward", 64, 1, 28, 4, 3, 1, 1, 1), "direct"),  # one channel is not depthwise
     (("forward", 64, 64, 32, 64, 5), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 1, 1, "float64"), "direct"),
 ]

@@ -103,6 +103,11 @@ RULES: tuple[Rule, ...] = (
         lambda c: pays_by_winograd(c),
         "a quarter of the multiplications, where there are channels enough to pay the transforms",
     ),
+    Rule(
+        "depthwise",
+        lambda c: c.groups >= 4 and c.channels * c.filters <= 4,
+        "groups too small for a product of matrices: a lane of a vector is a group",
+    ),
     Rule("direct", lambda c: True, "implicit GEMM takes every shape and type"),
 )
 

@@ -8,6 +8,8 @@
 #include "sums.inc.c"
 #include "exponential.inc.c"
 #include "pool.inc.c"
+#include "lanes.inc.c"
+#include "depthwise.inc.c"
 #include "optim.inc.c"
 
 static const NAME(cnnx_kernels) NAME(table) = {
@@ -56,6 +58,11 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .log_softmax_backward_across = NAME(log_softmax_backward_across),
     .max_pool_row = NAME(max_pool_row),
     .avg_pool_row = NAME(avg_pool_row),
+    .lanes = VL,
+    .to_lanes = NAME(to_lanes),
+    .from_lanes = NAME(from_lanes),
+    .depthwise = NAME(depthwise),
+    .depthwise_dweight = NAME(depthwise_dweight),
     .sgd = NAME(sgd),
     .rmsprop = NAME(rmsprop),
     .adagrad = NAME(adagrad),
@@ -65,3 +72,4 @@ static const NAME(cnnx_kernels) NAME(table) = {
 #undef VEC
 #undef IVEC
 #undef VL
+#undef SHUFFLE

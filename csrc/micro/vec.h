@@ -28,3 +28,18 @@ static inline double NAME(sum_of_lanes)(VEC v) {
     for (ptrdiff_t i = 0; i < VL; i++) sum += v[i];
     return sum;
 }
+
+/* Shuffles. RULE(l) is the lane that lane l of the result takes: 0 ... VL - 1 of a, then VL ... 2*VL - 1 of b. */
+#define LANES_2(RULE) RULE(0), RULE(1)
+#define LANES_4(RULE) LANES_2(RULE), RULE(2), RULE(3)
+#define LANES_8(RULE) LANES_4(RULE), RULE(4), RULE(5), RULE(6), RULE(7)
+#define LANES_16(RULE) LANES_8(RULE), RULE(8), RULE(9), RULE(10), RULE(11), RULE(12), RULE(13), RULE(14), RULE(15)
+#if VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 2
+#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_2(RULE))
+#elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 4
+#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_4(RULE))
+#elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 8
+#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_8(RULE))
+#else
+#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_16(RULE))
+#endif

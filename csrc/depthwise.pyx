@@ -1,0 +1,502 @@
+# Convolutions with few channels per group, of which depthwise is the extreme: as many groups at once as a vector has lanes.
+#
+# Design:
+# Such a convolution reads and writes memory and does little between, so a matrix product of 1 x 9 numbers has nothing to
+# win. Here a lane of a vector is a group. The planes of some groups are brought into lanes (their pixels side by side,
+# zeros around them), convolved without borders or shuffles, and brought back: micro/lanes.inc.c, micro/depthwise.inc.c.
+# So planes of 2 x 2 run as well as large ones, and any stride and dilation is as good as none.
+#
+# A task is one image, one block of groups, and one band of output rows that stays in the second-level cache with all that
+# it reads. Of every group it takes all channels in and all filters out, one pair at a time.
+#
+# Backward-data is the same with the channels' parts exchanged; where there is a stride, its pixels fall into classes (see
+# conv.pyx) and all classes of a band are written before it is brought back.
+#
+# Backward-weight: a task is one block of groups and a part of the images, whose number follows from the shapes; it sums
+# in lanes, with dbias as the weight of a pixel that is always one. The parts are added in order.
+
+cdef enum:
+    LANE_BAND_PIXELS = 1024     # of lanes: 32 kB of 8 floats
+    LANE_CHUNK_PIXELS = 2048    # planes smaller than that share a task of the scheduler
+    LANE_IMAGE_PARTS = 16       # tasks that there should be at least
+
+cdef double LANE_NANOSECONDS = 0.15     # to bring one element into lanes, or back
+
+
+cdef struct Walk:               # along one axis, which inputs the outputs of one class meet
+    Py_ssize_t count            # outputs
+    Py_ssize_t first, step      # output k is row first + k*step
+    Py_ssize_t source, source_step      # its first tap meets row source + k*source_step
+    Py_ssize_t taps, tap_step   # and tap t that row + t*tap_step
+    Py_ssize_t cell, cell_step  # which is row cell + t*cell_step of the kernel
+
+
+cdef struct LaneClass:
+    Walk rows, cols
+    Py_ssize_t packed           # element where its weights begin
+
+
+cdef struct LanePlan:
+    Py_ssize_t lanes, groups, blocks
+    Py_ssize_t inputs, h, w     # planes per group, and their size
+    Py_ssize_t outputs, oh, ow
+    Py_ssize_t left, pitch      # zeros before a staged row, and its pixels with the zeros on both sides
+    Py_ssize_t staged_rows      # of a band, at most
+    Py_ssize_t band_rows, bands
+    Py_ssize_t count            # classes
+    LaneClass *classes
+
+
+cdef object forward_walks(out_size, kernel, stride, padding, dilation):
+    """One class: all outputs meet all taps."""
+    return [Walk(out_size, 0, 1, -padding, stride, kernel, dilation, 0, 1)]
+
+
+cdef object backward_walks(size, kernel, stride, padding, dilation):
+    """A class for each position modulo the stride; its taps in the order of the dy that they meet."""
+    walks = []
+    for position in range(stride):
+        pixels = lattice(size, kernel, stride, padding, dilation, position)
+        taps, offsets = pixels.taps[::-1], pixels.offsets[::-1]
+        source, cell = (offsets[0], taps[0]) if taps else (0, 0)
+        tap_step, cell_step = (offsets[1] - offsets[0], taps[1] - taps[0]) if len(taps) > 1 else (1, 1)
+        walks.append(
+            Walk(pixels.count, pixels.first, stride, source, 1, len(taps), tap_step, cell, cell_step)
+        )
+    return [walk for walk in walks if walk["count"]]
+
+
+cdef Block lane_classes(row_walks, col_walks):
+    """Every class of rows with every class of columns."""
+    cdef Block block = take(len(row_walks) * len(col_walks) * sizeof(LaneClass))
+    cdef LaneClass *classes = <LaneClass *>block.data
+    cdef Py_ssize_t i = 0
+    for rows in row_walks:
+        for cols in col_walks:
+            classes[i] = LaneClass(rows, cols, 0)
+            i += 1
+    return block
+
+
+cdef Py_ssize_t last_source(const Walk *walk, Py_ssize_t end) noexcept nogil:
+    """The row after the last that outputs before `end` meet."""
+    return walk.source + (end - 1) * walk.source_step + (walk.taps - 1) * walk.tap_step + 1
+
+
+cdef void band_outputs(
+    const LanePlan *plan, const Walk *walk, Py_ssize_t band, Py_ssize_t *begin, Py_ssize_t *end
+) noexcept nogil:
+    """The outputs of a class that lie in a band."""
+    cdef Py_ssize_t row = band * plan.band_rows, last = min(plan.oh, row + plan.band_rows)
+    begin[0] = ceil_div(max(<Py_ssize_t>0, row - walk.first), walk.step)
+    end[0] = min(walk.count, ceil_div(max(<Py_ssize_t>0, last - walk.first), walk.step))
+
+
+cdef void band_sources(const LanePlan *plan, Py_ssize_t band, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
+    """The input rows, low to high - 1, that a band meets; some may lie outside the image."""
+    cdef Py_ssize_t i, begin, end
+    cdef const Walk *walk
+    low[0], high[0] = plan.h, -plan.h
+    for i in range(plan.count):
+        walk = &plan.classes[i].rows
+        band_outputs(plan, walk, band, &begin, &end)
+        if begin < end and walk.taps:
+            low[0] = min(low[0], walk.source + begin * walk.source_step)
+            high[0] = max(high[0], last_source(walk, end))
+    if low[0] >= high[0]:
+        low[0] = high[0] = 0
+
+
+cdef LanePlan lane_plan(
+    Py_ssize_t lanes, Py_ssize_t groups, Py_ssize_t inputs, Py_ssize_t h, Py_ssize_t w,
+    Py_ssize_t outputs, Py_ssize_t oh, Py_ssize_t ow, Block classes, Py_ssize_t count,
+) noexcept:
+    cdef LanePlan plan
+    cdef Py_ssize_t i, low, high, right = w
+    cdef const Walk *walk
+    plan.lanes, plan.groups, plan.blocks = lanes, groups, ceil_div(groups, lanes)
+    plan.inputs, plan.h, plan.w = inputs, h, w
+    plan.outputs, plan.oh, plan.ow = outputs, oh, ow
+    plan.bands = min(oh, ceil_div(oh * ow, LANE_BAND_PIXELS))
+    plan.band_rows = ceil_div(oh, plan.bands)
+    plan.bands = ceil_div(oh, plan.band_rows)
+    plan.count, plan.classes = count, <LaneClass *>classes.data
+    plan.left = 0
+    for i in range(count):
+        walk = &plan.classes[i].cols
+        if walk.taps:
+            plan.left = max(plan.left, -walk.source)
+            right = max(right, last_source(walk, walk.count))
+    plan.pitch = plan.left + right
+    plan.staged_rows = 0
+    for i in range(plan.bands):
+        band_sources(&plan, i, &low, &high)
+        plan.staged_rows = max(plan.staged_rows, high - low)
+    return plan
+
+
+cdef Py_ssize_t staged_elements(const LanePlan *plan) noexcept nogil:
+    """Of one staged plane, and room for the zeros that follow its last row."""
+    return (plan.staged_rows + 1) * plan.pitch * plan.lanes
+
+
+cdef void stage_lanes(
+    const LanePlan *plan,
+    Py_ssize_t planes,
+    Py_ssize_t low,             # the first row, maybe outside
+    Py_ssize_t high,            # the one after the last
+    const real *x,              # IN   (h, w) of each plane
+    Py_ssize_t step,            # elements from plane to plane
+    real *staged,               # OUT  (high - low, pitch) pixels of lanes
+) noexcept nogil:
+    """Some rows into lanes, with the zeros around them."""
+    cdef Py_ssize_t first = min(high, max(low, <Py_ssize_t>0)), last = max(first, min(high, plan.h))
+    cdef Py_ssize_t before = (first - low) * plan.pitch + plan.left, rows = last - first
+    cdef Py_ssize_t pixels = before + rows * plan.pitch, all_pixels = (high - low) * plan.pitch
+    memset(staged, 0, before * plan.lanes * sizeof(real))
+    kernels_for(x).to_lanes(
+        planes, rows * plan.w, x + first * plan.w, step, plan.w, plan.pitch - plan.w, staged + before * plan.lanes
+    )
+    if pixels < all_pixels:
+        memset(staged + pixels * plan.lanes, 0, (all_pixels - pixels) * plan.lanes * sizeof(real))
+
+
+cdef Block pack_lanes(
+    const LanePlan *plan,
+    const real *weight,         # IN   (groups, filters, channels, kh, kw)
+    Py_ssize_t group_step,
+    Py_ssize_t output_step,
+    Py_ssize_t input_step,
+    Py_ssize_t kw,
+):
+    """Every class' weights as (blocks, outputs, inputs, its taps) vectors of lanes."""
+    cdef Py_ssize_t i, block, f, c, u, size = 0
+    cdef LaneClass *taps
+    cdef Block packed
+    cdef real *to
+    for i in range(plan.count):
+        plan.classes[i].packed = size
+        size += (
+            plan.blocks * plan.outputs * plan.inputs * plan.classes[i].rows.taps * plan.classes[i].cols.taps * plan.lanes
+        )
+    packed = take(size * sizeof(real))
+    to = <real *>packed.data
+    for i in range(plan.count):
+        taps = &plan.classes[i]
+        for block in range(plan.blocks):
+            for f in range(plan.outputs):
+                for c in range(plan.inputs):
+                    for u in range(taps.rows.taps):
+                        kernels_for(weight).pack(
+                            min(plan.lanes, plan.groups - block * plan.lanes), taps.cols.taps,
+                            weight + block * plan.lanes * group_step + f * output_step + c * input_step
+                            + (taps.rows.cell + u * taps.rows.cell_step) * kw + taps.cols.cell,
+                            group_step, taps.cols.cell_step, plan.lanes, to,
+                        )
+                        to += taps.cols.taps * plan.lanes
+    return packed
+
+
+cdef Block pack_lane_starts(const LanePlan *plan, const real *bias):
+    """What the sums begin with, (blocks, outputs) vectors of lanes: the bias, or zero."""
+    cdef Py_ssize_t block, f, first
+    cdef Block packed = take(plan.blocks * plan.outputs * plan.lanes * sizeof(real))
+    cdef real *starts = <real *>packed.data
+    if bias == NULL:
+        memset(starts, 0, plan.blocks * plan.outputs * plan.lanes * sizeof(real))
+        return packed
+    for block in range(plan.blocks):
+        first = block * plan.lanes
+        for f in range(plan.outputs):
+            kernels_for(bias).pack(
+                min(plan.lanes, plan.groups - first), 1, bias + first * plan.outputs + f, plan.outputs, 0, plan.lanes,
+                starts + (block * plan.outputs + f) * plan.lanes,
+            )
+    return packed
+
+
+cdef cnnx_lane_windows lane_windows(const LanePlan *plan, const LaneClass *taps, Py_ssize_t rows) noexcept nogil:
+    return cnnx_lane_windows(
+        rows, taps.cols.count, taps.rows.step * plan.ow, taps.cols.step,
+        taps.rows.source_step * plan.pitch, taps.cols.source_step,
+        taps.rows.taps if taps.cols.taps else 0, taps.cols.taps, taps.rows.tap_step * plan.pitch, taps.cols.tap_step,
+    )
+
+
+cdef int convolve_lanes(
+    const LanePlan *plan,
+    Py_ssize_t n,
+    const real *x,              # IN   (n, groups, inputs, h, w)
+    Block packed,
+    Block starts,
+    real *y,                    # OUT  (n, groups, outputs, oh, ow)
+) except -1:
+    cdef Py_ssize_t task, staged = staged_elements(plan), taps = 0, i
+    cdef Py_ssize_t per_thread = plan.inputs * staged + plan.band_rows * plan.ow * plan.lanes
+    cdef int chunk = <int>max(1, LANE_CHUNK_PIXELS // (plan.band_rows * plan.ow))
+    for i in range(plan.count):
+        taps += plan.classes[i].rows.taps * plan.classes[i].cols.taps
+    cdef int threads = threads_for(
+        n * plan.blocks * plan.lanes * (
+            LANE_NANOSECONDS * (plan.inputs * plan.h * plan.w + plan.outputs * plan.oh * plan.ow)
+            + GEMM_NANOSECONDS * plan.inputs * plan.outputs * plan.oh * plan.ow * taps / plan.count
+        )
+    )
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *buffers = <real *>scratch.data
+    cdef const real *weights = <const real *>packed.data
+    cdef const real *start = <const real *>starts.data
+    for task in prange(
+        n * plan.blocks * plan.bands, nogil=True, schedule="dynamic", chunksize=chunk, num_threads=threads
+    ):
+        lane_task(
+            plan, task // plan.bands // plan.blocks, task // plan.bands % plan.blocks, task % plan.bands,
+            x, weights, start, y, buffers + omp_get_thread_num() * per_thread,
+        )
+    return 0
+
+
+cdef void lane_task(
+    const LanePlan *plan,
+    Py_ssize_t image,
+    Py_ssize_t block,
+    Py_ssize_t band,
+    const real *x,
+    const real *weights,
+    const real *starts,
+    real *y,
+    real *buffer,               # scratch: the staged inputs, and one output
+) noexcept nogil:
+    cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
+    cdef Py_ssize_t row = band * plan.band_rows, rows = min(plan.band_rows, plan.oh - row)
+    cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
+    cdef Py_ssize_t low, high, c, f
+    cdef real *out = buffer + plan.inputs * staged
+    band_sources(plan, band, &low, &high)
+    x += (image * plan.groups + first) * plan.inputs * size
+    y += (image * plan.groups + first) * plan.outputs * out_size + row * plan.ow
+    for c in range(plan.inputs):
+        stage_lanes(plan, planes, low, high, x + c * size, plan.inputs * size, buffer + c * staged)
+    for f in range(plan.outputs):
+        lane_output(plan, block, band, f, low, buffer, weights, starts + (block * plan.outputs + f) * lanes, out)
+        kernels_for(y).from_lanes(planes, rows * plan.ow, out, y + f * out_size, plan.outputs * out_size)
+
+
+cdef void lane_output(
+    const LanePlan *plan,
+    Py_ssize_t block,
+    Py_ssize_t band,
+    Py_ssize_t f,
+    Py_ssize_t low,             # the first staged row
+    const real *staged,         # IN   (inputs, staged_elements)
+    const real *weights,
+    const real *start,
+    real *out,                  # OUT  (rows of the band, ow)
+) noexcept nogil:
+    """One output plane of every group of a block."""
+    cdef Py_ssize_t lanes = plan.lanes, i, c, begin, end, taps
+    cdef const Walk *rows
+    cdef const Walk *cols
+    cdef const real *source
+    cdef const real *weight
+    cdef cnnx_lane_windows windows
+    for i in range(plan.count):
+        rows, cols = &plan.classes[i].rows, &plan.classes[i].cols
+        band_outputs(plan, rows, band, &begin, &end)
+        if begin >= end:
+            continue
+        windows = lane_windows(plan, &plan.classes[i], end - begin)
+        taps = rows.taps * cols.taps
+        weight = weights + plan.classes[i].packed + (block * plan.outputs + f) * plan.inputs * taps * lanes
+        source = staged
+        if taps:
+            source += (
+                (rows.source + begin * rows.source_step - low) * plan.pitch + plan.left + cols.source
+            ) * lanes
+        for c in range(plan.inputs):
+            kernels_for(out).depthwise(
+                &windows, source + c * staged_elements(plan), weight + c * taps * lanes, start if c == 0 else NULL,
+                out + ((rows.first + begin * rows.step - band * plan.band_rows) * plan.ow + cols.first) * lanes,
+            )
+
+
+def _depthwise(
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    const real[::1] bias,               # IN   (oc,), or None
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
+):
+    cdef Py_ssize_t channels = weight.shape[1], filters = weight.shape[0] // groups
+    cdef Py_ssize_t kernel = weight.shape[2] * weight.shape[3]
+    cdef Block classes = lane_classes(
+        forward_walks(y.shape[2], weight.shape[2], stride[0], padding[0], dilation[0]),
+        forward_walks(y.shape[3], weight.shape[3], stride[1], padding[1], dilation[1]),
+    )
+    cdef LanePlan plan = lane_plan(
+        kernels_for(&x[0, 0, 0, 0]).lanes, groups, channels, x.shape[2], x.shape[3],
+        filters, y.shape[2], y.shape[3], classes, 1,
+    )
+    convolve_lanes(
+        &plan, x.shape[0], &x[0, 0, 0, 0],
+        pack_lanes(
+            &plan, &weight[0, 0, 0, 0], filters * channels * kernel, channels * kernel, kernel, weight.shape[3]
+        ),
+        pack_lane_starts(&plan, &bias[0] if bias is not None else <const real *>NULL),
+        &y[0, 0, 0, 0],
+    )
+
+
+def _depthwise_dx(
+    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
+    const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w)
+):
+    cdef Py_ssize_t channels = weight.shape[1], filters = weight.shape[0] // groups
+    cdef Py_ssize_t kernel = weight.shape[2] * weight.shape[3]
+    rows = backward_walks(dx.shape[2], weight.shape[2], stride[0], padding[0], dilation[0])
+    cols = backward_walks(dx.shape[3], weight.shape[3], stride[1], padding[1], dilation[1])
+    cdef Block classes = lane_classes(rows, cols)
+    cdef LanePlan plan = lane_plan(
+        kernels_for(&dy[0, 0, 0, 0]).lanes, groups, filters, dy.shape[2], dy.shape[3],
+        channels, dx.shape[2], dx.shape[3], classes, len(rows) * len(cols),
+    )
+    convolve_lanes(
+        &plan, dy.shape[0], &dy[0, 0, 0, 0],
+        pack_lanes(
+            &plan, &weight[0, 0, 0, 0], filters * channels * kernel, kernel, channels * kernel, weight.shape[3]
+        ),
+        pack_lane_starts(&plan, <const real *>NULL),
+        &dx[0, 0, 0, 0],
+    )
+
+
+def _depthwise_dweight(
+    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
+    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
+    stride,
+    padding,                            # (top, left)
+    dilation,
+    Py_ssize_t groups,
+    real[:, :, :, ::1] dweight,         # OUT  (oc, c / groups, kh, kw)
+    real[::1] dbias,                    # OUT  (oc,)
+):
+    cdef Block classes = lane_classes(
+        forward_walks(dy.shape[2], dweight.shape[2], stride[0], padding[0], dilation[0]),
+        forward_walks(dy.shape[3], dweight.shape[3], stride[1], padding[1], dilation[1]),
+    )
+    cdef LanePlan plan = lane_plan(
+        kernels_for(&x[0, 0, 0, 0]).lanes, groups, dweight.shape[1], x.shape[2], x.shape[3],
+        dweight.shape[0] // groups, dy.shape[2], dy.shape[3], classes, 1,
+    )
+    cdef Py_ssize_t task, taps = dweight.shape[2] * dweight.shape[3]
+    cdef Py_ssize_t parts = min(x.shape[0], ceil_div(LANE_IMAGE_PARTS, plan.blocks))
+    cdef Py_ssize_t sums_size = plan.outputs * (plan.inputs * taps + 1) * plan.lanes
+    cdef Py_ssize_t per_thread = (
+        plan.inputs * staged_elements(&plan) + plan.outputs * plan.band_rows * plan.ow * plan.lanes
+    )
+    cdef int threads = threads_for(
+        x.shape[0] * plan.blocks * plan.lanes * (
+            LANE_NANOSECONDS * (plan.inputs * plan.h * plan.w + plan.outputs * plan.oh * plan.ow)
+            + GEMM_NANOSECONDS * plan.inputs * plan.outputs * plan.oh * plan.ow * taps
+        )
+    )
+    cdef Block sums_block = take(parts * plan.blocks * sums_size * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
+    cdef real *sums = <real *>sums_block.data
+    cdef real *buffers = <real *>scratch.data
+    memset(sums, 0, parts * plan.blocks * sums_size * sizeof(real))
+    for task in prange(plan.blocks * parts, nogil=True, schedule="dynamic", num_threads=threads):
+        lane_dweight_task(
+            &plan, task % plan.blocks, x.shape[0] * (task // plan.blocks) // parts,
+            x.shape[0] * (task // plan.blocks + 1) // parts, &x[0, 0, 0, 0], &dy[0, 0, 0, 0],
+            sums + task * sums_size, buffers + omp_get_thread_num() * per_thread,
+        )
+    for task in range(1, parts):
+        kernels_for(sums).add(plan.blocks * sums_size, sums + task * plan.blocks * sums_size, sums)
+    for task in range(plan.blocks):
+        unpack_dweight(&plan, task, sums + task * sums_size, &dweight[0, 0, 0, 0], &dbias[0])
+
+
+cdef void lane_dweight_task(
+    const LanePlan *plan,
+    Py_ssize_t block,
+    Py_ssize_t image,           # the first
+    Py_ssize_t last_image,
+    const real *x,
+    const real *dy,
+    real *sums,                 # OUT  += (outputs, (inputs * taps of dweight, then dbias)) vectors of lanes
+    real *buffer,               # scratch: the staged inputs and outputs
+) noexcept nogil:
+    """One block of groups, over some images."""
+    cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
+    cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
+    cdef Py_ssize_t band, row, rows, low, high, c, f
+    cdef Py_ssize_t band_size = plan.band_rows * plan.ow * lanes
+    cdef real *outputs = buffer + plan.inputs * staged
+    x += first * plan.inputs * size
+    dy += first * plan.outputs * out_size
+    while image < last_image:
+        for band in range(plan.bands):
+            row = band * plan.band_rows
+            rows = min(plan.band_rows, plan.oh - row)
+            band_sources(plan, band, &low, &high)
+            for c in range(plan.inputs):
+                stage_lanes(
+                    plan, planes, low, high, x + (image * plan.groups * plan.inputs + c) * size, plan.inputs * size,
+                    buffer + c * staged,
+                )
+            for f in range(plan.outputs):
+                kernels_for(dy).to_lanes(
+                    planes, rows * plan.ow, dy + (image * plan.groups * plan.outputs + f) * out_size + row * plan.ow,
+                    plan.outputs * out_size, rows * plan.ow, 0, outputs + f * band_size,
+                )
+            lane_products(plan, rows, buffer, outputs, sums)
+        image += 1
+
+
+cdef void lane_products(
+    const LanePlan *plan,
+    Py_ssize_t rows,
+    const real *x,              # IN   (inputs, staged_elements)
+    const real *dy,             # IN   (outputs, band)
+    real *sums,                 # OUT  += (outputs, (inputs * taps, then one))
+) noexcept nogil:
+    """Sums of dy times its windows, and of dy alone, over one band."""
+    cdef Py_ssize_t lanes = plan.lanes, c, f, i, kernel = plan.classes.rows.taps * plan.classes.cols.taps * lanes
+    cdef cnnx_lane_windows windows = lane_windows(plan, plan.classes, rows)
+    cdef cnnx_lane_windows one = cnnx_lane_windows(1, rows * plan.ow, 0, 1, 0, 0, 1, 1, 0, 0)
+    cdef const real *source = x + (plan.left + plan.classes.cols.source) * lanes
+    cdef real ones[CNNX_MAX_LANES]
+    for i in range(lanes):
+        ones[i] = 1
+    for f in range(plan.outputs):
+        for c in range(plan.inputs):
+            kernels_for(dy).depthwise_dweight(&windows, source + c * staged_elements(plan), dy, sums)
+            sums += kernel
+        kernels_for(dy).depthwise_dweight(&one, ones, dy, sums)
+        sums += lanes
+        dy += plan.band_rows * plan.ow * lanes
+
+
+cdef void unpack_dweight(
+    const LanePlan *plan, Py_ssize_t block, const real *sums, real *dweight, real *dbias
+) noexcept nogil:
+    """The sums of one block of groups where the user looks for them."""
+    cdef Py_ssize_t first = block * plan.lanes, planes = min(plan.lanes, plan.groups - first), c, f
+    cdef Py_ssize_t taps = plan.classes.rows.taps * plan.classes.cols.taps, group = plan.outputs * plan.inputs * taps
+    for f in range(plan.outputs):
+        for c in range(plan.inputs):
+            kernels_for(sums).from_lanes(
+                planes, taps, sums, dweight + first * group + (f * plan.inputs + c) * taps, group
+            )
+            sums += taps * plan.lanes
+        kernels_for(sums).from_lanes(planes, 1, sums, dbias + first * plan.outputs + f, plan.outputs)
+        sums += plan.lanes

@@ -1,0 +1,89 @@
+/* Planes into lanes and back: a matrix transposed one square of VL x VL at a time. */
+
+/* One step of the transposition: squares of d x d change places across the diagonal of squares of 2*d x 2*d. */
+#define UPPER(l, d) ((l) & (d) ? (l) - (d) + VL : (l))
+#define LOWER(l, d) ((l) & (d) ? (l) + VL : ((l) + (d)) % VL)
+#define UPPER_1(l) UPPER(l, 1)
+#define UPPER_2(l) UPPER(l, 2)
+#define UPPER_4(l) UPPER(l, 4)
+#define UPPER_8(l) UPPER(l, 8)
+#define LOWER_1(l) LOWER(l, 1)
+#define LOWER_2(l) LOWER(l, 2)
+#define LOWER_4(l) LOWER(l, 4)
+#define LOWER_8(l) LOWER(l, 8)
+#define EXCHANGE(d)                                                                                                    \
+    if (d < VL)                                                                                                        \
+        for (int i = 0; i < VL; i++)                                                                                   \
+            if (!(i & d)) {                                                                                            \
+                const VEC a = square[i], b = square[(i + d) % VL];                                                     \
+                square[i] = SHUFFLE(a, b, UPPER_##d);                                                                  \
+                square[(i + d) % VL] = SHUFFLE(a, b, LOWER_##d);                                                       \
+            }
+
+static inline void NAME(transpose)(VEC *square) {
+    EXCHANGE(1)
+    EXCHANGE(2)
+    EXCHANGE(4)
+    EXCHANGE(8)
+}
+
+/* Store a pixel and, where it ends a run, the gap. Returns where the next one goes. */
+static inline REAL *NAME(put_pixel)(VEC pixel, ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {
+    NAME(store)(lanes, pixel);
+    lanes += VL;
+    if (++*col == run) {
+        *col = 0;
+        for (ptrdiff_t g = 0; g < gap; g++, lanes += VL) NAME(store)(lanes, (VEC){0});
+    }
+    return lanes;
+}
+
+static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
+                           REAL *lanes) {
+    const REAL *plane[VL];
+    for (int l = 0; l < VL; l++) plane[l] = x + (l < planes ? l : planes - 1) * step;
+    ptrdiff_t col = 0;
+    for (ptrdiff_t p = 0; p < n && n < VL; p++) {
+        VEC pixel;
+        for (int l = 0; l < VL; l++) pixel[l] = plane[l][p];
+        lanes = NAME(put_pixel)(pixel, run, gap, &col, lanes);
+    }
+    for (ptrdiff_t p = 0; p < n && n >= VL; p += VL) {
+        const ptrdiff_t first = p + VL <= n ? p : n - VL; /* the last square ends at the last pixel */
+        VEC square[VL];
+        for (int l = 0; l < VL; l++) square[l] = NAME(load)(plane[l] + first);
+        NAME(transpose)(square);
+        if (first == p && col + VL < run) {
+            for (int i = 0; i < VL; i++) NAME(store)(lanes + i * VL, square[i]);
+            lanes += VL * VL;
+            col += VL;
+        } else
+            for (ptrdiff_t i = p - first; i < VL; i++)
+                lanes = NAME(put_pixel)(square[i], run, gap, &col, lanes);
+    }
+}
+
+static void NAME(from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t step) {
+    for (ptrdiff_t p = 0; p < n && n < VL; p++)
+        for (ptrdiff_t l = 0; l < planes; l++) y[l * step + p] = lanes[p * VL + l];
+    for (ptrdiff_t p = 0; p < n && n >= VL; p += VL) {
+        const ptrdiff_t first = p + VL <= n ? p : n - VL;
+        VEC square[VL];
+        for (int i = 0; i < VL; i++) square[i] = NAME(load)(lanes + (first + i) * VL);
+        NAME(transpose)(square);
+        for (int l = 0; l < VL; l++)
+            if (l < planes) NAME(store)(y + l * step + first, square[l]);
+    }
+}
+
+#undef UPPER
+#undef LOWER
+#undef UPPER_1
+#undef UPPER_2
+#undef UPPER_4
+#undef UPPER_8
+#undef LOWER_1
+#undef LOWER_2
+#undef LOWER_4
+#undef LOWER_8
+#undef EXCHANGE
