@@ -6,8 +6,8 @@
 # zeros around them), convolved without borders or shuffles, and brought back: micro/lanes.inc.c, micro/depthwise.inc.c.
 # So planes of 2 x 2 run as well as large ones, and any stride and dilation is as good as none.
 #
-# A task is one image, one block of groups, and one band of output rows that stays in the second-level cache with all that
-# it reads. Of every group it takes all channels in and all filters out, one pair at a time.
+# A task is one block of groups, and one band of an image's output rows, or some small images; so much that it stays in the
+# second-level cache with all that it reads. Of every group it takes all channels in and all filters out, a pair at a time.
 #
 # Backward-data is the same with the channels' parts exchanged; where there is a stride, its pixels fall into classes (see
 # conv.pyx) and all classes of a band are written before it is brought back.
@@ -16,9 +16,8 @@
 # in lanes, with dbias as the weight of a pixel that is always one. The parts are added in order.
 
 cdef enum:
-    LANE_BAND_PIXELS = 1024     # of lanes: 32 kB of 8 floats
-    LANE_CHUNK_PIXELS = 2048    # planes smaller than that share a task of the scheduler
-    LANE_IMAGE_PARTS = 16       # tasks that there should be at least
+    LANE_BAND_PIXELS = 1024     # in or out, whichever are more: 32 kB of 8 floats
+    LANE_TASKS = 16             # at least, if there is enough to do
 
 cdef double LANE_NANOSECONDS = 0.15     # to bring one element into lanes, or back
 
@@ -43,6 +42,7 @@ cdef struct LanePlan:
     Py_ssize_t left, pitch      # zeros before a staged row, and its pixels with the zeros on both sides
     Py_ssize_t staged_rows      # of a band, at most
     Py_ssize_t band_rows, bands
+    Py_ssize_t images           # of a task; several where a band is a whole image
     Py_ssize_t count            # classes
     LaneClass *classes
 
@@ -108,18 +108,18 @@ cdef void band_sources(const LanePlan *plan, Py_ssize_t band, Py_ssize_t *low, P
 
 
 cdef LanePlan lane_plan(
-    Py_ssize_t lanes, Py_ssize_t groups, Py_ssize_t inputs, Py_ssize_t h, Py_ssize_t w,
+    Py_ssize_t lanes, Py_ssize_t n, Py_ssize_t groups, Py_ssize_t inputs, Py_ssize_t h, Py_ssize_t w,
     Py_ssize_t outputs, Py_ssize_t oh, Py_ssize_t ow, Block classes, Py_ssize_t count,
 ) noexcept:
     cdef LanePlan plan
-    cdef Py_ssize_t i, low, high, right = w
+    cdef Py_ssize_t i, low, high, right = w, pixels = max(h * w, oh * ow)
     cdef const Walk *walk
     plan.lanes, plan.groups, plan.blocks = lanes, groups, ceil_div(groups, lanes)
     plan.inputs, plan.h, plan.w = inputs, h, w
     plan.outputs, plan.oh, plan.ow = outputs, oh, ow
-    plan.bands = min(oh, ceil_div(oh * ow, LANE_BAND_PIXELS))
-    plan.band_rows = ceil_div(oh, plan.bands)
+    plan.band_rows = ceil_div(oh, ceil_div(pixels, LANE_BAND_PIXELS))
     plan.bands = ceil_div(oh, plan.band_rows)
+    plan.images = max(1, min(LANE_BAND_PIXELS // pixels, n * plan.blocks // LANE_TASKS, n))
     plan.count, plan.classes = count, <LaneClass *>classes.data
     plan.left = 0
     for i in range(count):
@@ -136,29 +136,34 @@ cdef LanePlan lane_plan(
 
 
 cdef Py_ssize_t staged_elements(const LanePlan *plan) noexcept nogil:
-    """Of one staged plane, and room for the zeros that follow its last row."""
-    return (plan.staged_rows + 1) * plan.pitch * plan.lanes
+    """Of one channel of all images of a task, and room for the zeros that follow the last row."""
+    return (plan.images * plan.staged_rows + 1) * plan.pitch * plan.lanes
 
 
 cdef void stage_lanes(
     const LanePlan *plan,
+    Py_ssize_t images,
     Py_ssize_t planes,
     Py_ssize_t low,             # the first row, maybe outside
     Py_ssize_t high,            # the one after the last
-    const real *x,              # IN   (h, w) of each plane
-    Py_ssize_t step,            # elements from plane to plane
-    real *staged,               # OUT  (high - low, pitch) pixels of lanes
+    const real *x,              # IN   (images, all groups, inputs, h, w), from the first group on
+    real *staged,               # OUT  (inputs, staged_elements); of these (images, staged_rows, pitch) vectors
 ) noexcept nogil:
-    """Some rows into lanes, with the zeros around them."""
+    """Some rows of all inputs into lanes, with the zeros around them."""
     cdef Py_ssize_t first = min(high, max(low, <Py_ssize_t>0)), last = max(first, min(high, plan.h))
-    cdef Py_ssize_t before = (first - low) * plan.pitch + plan.left, rows = last - first
-    cdef Py_ssize_t pixels = before + rows * plan.pitch, all_pixels = (high - low) * plan.pitch
-    memset(staged, 0, before * plan.lanes * sizeof(real))
-    kernels_for(x).to_lanes(
-        planes, rows * plan.w, x + first * plan.w, step, plan.w, plan.pitch - plan.w, staged + before * plan.lanes
-    )
-    if pixels < all_pixels:
-        memset(staged + pixels * plan.lanes, 0, (all_pixels - pixels) * plan.lanes * sizeof(real))
+    cdef Py_ssize_t before = (first - low) * plan.pitch + plan.left, rows = last - first, size = plan.h * plan.w
+    cdef Py_ssize_t after = max(<Py_ssize_t>0, (high - last) * plan.pitch - plan.left), c, m
+    cdef real *to
+    for c in range(plan.inputs):
+        to = staged + c * staged_elements(plan)
+        for m in range(images):
+            memset(to, 0, before * plan.lanes * sizeof(real))
+            kernels_for(x).to_lanes(
+                planes, rows * plan.w, x + (m * plan.groups * plan.inputs + c) * size + first * plan.w,
+                plan.inputs * size, plan.w, plan.pitch - plan.w, to + before * plan.lanes,
+            )
+            memset(to + (before + rows * plan.pitch) * plan.lanes, 0, after * plan.lanes * sizeof(real))
+            to += plan.staged_rows * plan.pitch * plan.lanes
 
 
 cdef Block pack_lanes(
@@ -215,10 +220,12 @@ cdef Block pack_lane_starts(const LanePlan *plan, const real *bias):
     return packed
 
 
-cdef cnnx_lane_windows lane_windows(const LanePlan *plan, const LaneClass *taps, Py_ssize_t rows) noexcept nogil:
+cdef cnnx_lane_windows lane_windows(
+    const LanePlan *plan, const LaneClass *taps, Py_ssize_t images, Py_ssize_t rows
+) noexcept nogil:
     return cnnx_lane_windows(
-        rows, taps.cols.count, taps.rows.step * plan.ow, taps.cols.step,
-        taps.rows.source_step * plan.pitch, taps.cols.source_step,
+        images, rows, taps.cols.count, plan.band_rows * plan.ow, taps.rows.step * plan.ow, taps.cols.step,
+        plan.staged_rows * plan.pitch, taps.rows.source_step * plan.pitch, taps.cols.source_step,
         taps.rows.taps if taps.cols.taps else 0, taps.cols.taps, taps.rows.tap_step * plan.pitch, taps.cols.tap_step,
     )
 
@@ -232,8 +239,7 @@ cdef int convolve_lanes(
     real *y,                    # OUT  (n, groups, outputs, oh, ow)
 ) except -1:
     cdef Py_ssize_t task, staged = staged_elements(plan), taps = 0, i
-    cdef Py_ssize_t per_thread = plan.inputs * staged + plan.band_rows * plan.ow * plan.lanes
-    cdef int chunk = <int>max(1, LANE_CHUNK_PIXELS // (plan.band_rows * plan.ow))
+    cdef Py_ssize_t per_thread = plan.inputs * staged + plan.images * plan.band_rows * plan.ow * plan.lanes
     for i in range(plan.count):
         taps += plan.classes[i].rows.taps * plan.classes[i].cols.taps
     cdef int threads = threads_for(
@@ -247,10 +253,11 @@ cdef int convolve_lanes(
     cdef const real *weights = <const real *>packed.data
     cdef const real *start = <const real *>starts.data
     for task in prange(
-        n * plan.blocks * plan.bands, nogil=True, schedule="dynamic", chunksize=chunk, num_threads=threads
+        ceil_div(n, plan.images) * plan.blocks * plan.bands, nogil=True, schedule="dynamic", num_threads=threads
     ):
+        i = task // plan.bands // plan.blocks * plan.images
         lane_task(
-            plan, task // plan.bands // plan.blocks, task // plan.bands % plan.blocks, task % plan.bands,
+            plan, i, min(plan.images, n - i), task // plan.bands % plan.blocks, task % plan.bands,
             x, weights, start, y, buffers + omp_get_thread_num() * per_thread,
         )
     return 0
@@ -258,7 +265,8 @@ cdef int convolve_lanes(
 
 cdef void lane_task(
     const LanePlan *plan,
-    Py_ssize_t image,
+    Py_ssize_t image,           # the first
+    Py_ssize_t images,
     Py_ssize_t block,
     Py_ssize_t band,
     const real *x,
@@ -270,20 +278,25 @@ cdef void lane_task(
     cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
     cdef Py_ssize_t row = band * plan.band_rows, rows = min(plan.band_rows, plan.oh - row)
     cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
-    cdef Py_ssize_t low, high, c, f
+    cdef Py_ssize_t low, high, f, m
     cdef real *out = buffer + plan.inputs * staged
     band_sources(plan, band, &low, &high)
-    x += (image * plan.groups + first) * plan.inputs * size
-    y += (image * plan.groups + first) * plan.outputs * out_size + row * plan.ow
-    for c in range(plan.inputs):
-        stage_lanes(plan, planes, low, high, x + c * size, plan.inputs * size, buffer + c * staged)
+    stage_lanes(plan, images, planes, low, high, x + (image * plan.groups + first) * plan.inputs * size, buffer)
     for f in range(plan.outputs):
-        lane_output(plan, block, band, f, low, buffer, weights, starts + (block * plan.outputs + f) * lanes, out)
-        kernels_for(y).from_lanes(planes, rows * plan.ow, out, y + f * out_size, plan.outputs * out_size)
+        lane_output(
+            plan, images, block, band, f, low, buffer, weights, starts + (block * plan.outputs + f) * lanes, out
+        )
+        for m in range(images):
+            kernels_for(y).from_lanes(
+                planes, rows * plan.ow, out + m * plan.band_rows * plan.ow * lanes,
+                y + (((image + m) * plan.groups + first) * plan.outputs + f) * out_size + row * plan.ow,
+                plan.outputs * out_size,
+            )
 
 
 cdef void lane_output(
     const LanePlan *plan,
+    Py_ssize_t images,
     Py_ssize_t block,
     Py_ssize_t band,
     Py_ssize_t f,
@@ -305,7 +318,7 @@ cdef void lane_output(
         band_outputs(plan, rows, band, &begin, &end)
         if begin >= end:
             continue
-        windows = lane_windows(plan, &plan.classes[i], end - begin)
+        windows = lane_windows(plan, &plan.classes[i], images, end - begin)
         taps = rows.taps * cols.taps
         weight = weights + plan.classes[i].packed + (block * plan.outputs + f) * plan.inputs * taps * lanes
         source = staged
@@ -337,7 +350,7 @@ def _depthwise(
         forward_walks(y.shape[3], weight.shape[3], stride[1], padding[1], dilation[1]),
     )
     cdef LanePlan plan = lane_plan(
-        kernels_for(&x[0, 0, 0, 0]).lanes, groups, channels, x.shape[2], x.shape[3],
+        kernels_for(&x[0, 0, 0, 0]).lanes, x.shape[0], groups, channels, x.shape[2], x.shape[3],
         filters, y.shape[2], y.shape[3], classes, 1,
     )
     convolve_lanes(
@@ -365,7 +378,7 @@ def _depthwise_dx(
     cols = backward_walks(dx.shape[3], weight.shape[3], stride[1], padding[1], dilation[1])
     cdef Block classes = lane_classes(rows, cols)
     cdef LanePlan plan = lane_plan(
-        kernels_for(&dy[0, 0, 0, 0]).lanes, groups, filters, dy.shape[2], dy.shape[3],
+        kernels_for(&dy[0, 0, 0, 0]).lanes, dy.shape[0], groups, filters, dy.shape[2], dy.shape[3],
         channels, dx.shape[2], dx.shape[3], classes, len(rows) * len(cols),
     )
     convolve_lanes(
@@ -393,14 +406,14 @@ def _depthwise_dweight(
         forward_walks(dy.shape[3], dweight.shape[3], stride[1], padding[1], dilation[1]),
     )
     cdef LanePlan plan = lane_plan(
-        kernels_for(&x[0, 0, 0, 0]).lanes, groups, dweight.shape[1], x.shape[2], x.shape[3],
+        kernels_for(&x[0, 0, 0, 0]).lanes, x.shape[0], groups, dweight.shape[1], x.shape[2], x.shape[3],
         dweight.shape[0] // groups, dy.shape[2], dy.shape[3], classes, 1,
     )
     cdef Py_ssize_t task, taps = dweight.shape[2] * dweight.shape[3]
-    cdef Py_ssize_t parts = min(x.shape[0], ceil_div(LANE_IMAGE_PARTS, plan.blocks))
+    cdef Py_ssize_t parts = min(x.shape[0], ceil_div(LANE_TASKS, plan.blocks))
     cdef Py_ssize_t sums_size = plan.outputs * (plan.inputs * taps + 1) * plan.lanes
     cdef Py_ssize_t per_thread = (
-        plan.inputs * staged_elements(&plan) + plan.outputs * plan.band_rows * plan.ow * plan.lanes
+        plan.inputs * staged_elements(&plan) + plan.outputs * plan.images * plan.band_rows * plan.ow * plan.lanes
     )
     cdef int threads = threads_for(
         x.shape[0] * plan.blocks * plan.lanes * (
@@ -437,42 +450,41 @@ cdef void lane_dweight_task(
 ) noexcept nogil:
     """One block of groups, over some images."""
     cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
-    cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
-    cdef Py_ssize_t band, row, rows, low, high, c, f
-    cdef Py_ssize_t band_size = plan.band_rows * plan.ow * lanes
-    cdef real *outputs = buffer + plan.inputs * staged
+    cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, band_size = plan.band_rows * plan.ow
+    cdef Py_ssize_t images, band, row, rows, low, high, f, m
+    cdef real *outputs = buffer + plan.inputs * staged_elements(plan)
     x += first * plan.inputs * size
     dy += first * plan.outputs * out_size
     while image < last_image:
+        images = min(plan.images, last_image - image)
         for band in range(plan.bands):
             row = band * plan.band_rows
             rows = min(plan.band_rows, plan.oh - row)
             band_sources(plan, band, &low, &high)
-            for c in range(plan.inputs):
-                stage_lanes(
-                    plan, planes, low, high, x + (image * plan.groups * plan.inputs + c) * size, plan.inputs * size,
-                    buffer + c * staged,
-                )
+            stage_lanes(plan, images, planes, low, high, x + image * plan.groups * plan.inputs * size, buffer)
             for f in range(plan.outputs):
-                kernels_for(dy).to_lanes(
-                    planes, rows * plan.ow, dy + (image * plan.groups * plan.outputs + f) * out_size + row * plan.ow,
-                    plan.outputs * out_size, rows * plan.ow, 0, outputs + f * band_size,
-                )
-            lane_products(plan, rows, buffer, outputs, sums)
-        image += 1
+                for m in range(images):
+                    kernels_for(dy).to_lanes(
+                        planes, rows * plan.ow,
+                        dy + ((image + m) * plan.groups * plan.outputs + f) * out_size + row * plan.ow,
+                        plan.outputs * out_size, rows * plan.ow, 0, outputs + (f * plan.images + m) * band_size * lanes,
+                    )
+            lane_products(plan, images, rows, buffer, outputs, sums)
+        image += images
 
 
 cdef void lane_products(
     const LanePlan *plan,
+    Py_ssize_t images,
     Py_ssize_t rows,
     const real *x,              # IN   (inputs, staged_elements)
-    const real *dy,             # IN   (outputs, band)
+    const real *dy,             # IN   (outputs, images, band)
     real *sums,                 # OUT  += (outputs, (inputs * taps, then one))
 ) noexcept nogil:
     """Sums of dy times its windows, and of dy alone, over one band."""
     cdef Py_ssize_t lanes = plan.lanes, c, f, i, kernel = plan.classes.rows.taps * plan.classes.cols.taps * lanes
-    cdef cnnx_lane_windows windows = lane_windows(plan, plan.classes, rows)
-    cdef cnnx_lane_windows one = cnnx_lane_windows(1, rows * plan.ow, 0, 1, 0, 0, 1, 1, 0, 0)
+    cdef cnnx_lane_windows windows = lane_windows(plan, plan.classes, images, rows)
+    cdef cnnx_lane_windows one = cnnx_lane_windows(1, images, rows * plan.ow, 0, windows.y_image, 1, 0, 0, 0, 1, 1, 0, 0)
     cdef const real *source = x + (plan.left + plan.classes.cols.source) * lanes
     cdef real ones[CNNX_MAX_LANES]
     for i in range(lanes):
@@ -483,7 +495,7 @@ cdef void lane_products(
             sums += kernel
         kernels_for(dy).depthwise_dweight(&one, ones, dy, sums)
         sums += lanes
-        dy += plan.band_rows * plan.ow * lanes
+        dy += plan.images * plan.band_rows * plan.ow * lanes
 
 
 cdef void unpack_dweight(

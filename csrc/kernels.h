@@ -27,11 +27,11 @@ typedef struct {
     const ptrdiff_t *offsets;
 } cnnx_windows;
 
-/* A convolution of one plane within lanes (kernel_table.inc.h), all steps counted in pixels: output (i, j), i < rows,
-   j < cols, is pixel i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
-   i*x_row + j*x_col + u*tap_row + v*tap_col of x. */
+/* A convolution within lanes (kernel_table.inc.h), all steps counted in pixels: output (m, i, j), m < images, i < rows,
+   j < cols, is pixel m*y_image + i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
+   m*x_image + i*x_row + j*x_col + u*tap_row + v*tap_col of x. */
 typedef struct {
-    ptrdiff_t rows, cols, y_row, y_col, x_row, x_col, kh, kw, tap_row, tap_col;
+    ptrdiff_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col, kh, kw, tap_row, tap_col;
 } cnnx_lane_windows;
 
 #define REAL float

@@ -21,7 +21,8 @@ cdef extern from "kernels.h" nogil:
         const Py_ssize_t *offsets
 
     ctypedef struct cnnx_lane_windows:
-        Py_ssize_t rows, cols, y_row, y_col, x_row, x_col, kh, kw, tap_row, tap_col
+        Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
+        Py_ssize_t kh, kw, tap_row, tap_col
 
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr

@@ -30,15 +30,17 @@ static inline void NAME(depthwise_outputs)(int outputs, ptrdiff_t kw, ptrdiff_t 
 static inline void NAME(depthwise_with)(ptrdiff_t kw, ptrdiff_t x_col, ptrdiff_t tap_col,
                                         const cnnx_lane_windows *windows, const REAL *x, const REAL *weight,
                                         const REAL *start, REAL *y) {
-    for (ptrdiff_t i = 0; i < windows->rows; i++) {
-        const REAL *from = x + i * windows->x_row * VL;
-        REAL *to = y + i * windows->y_row * VL;
-        ptrdiff_t j = 0;
-        for (; j + 4 <= windows->cols; j += 4, from += 4 * x_col * VL, to += 4 * windows->y_col * VL)
-            NAME(depthwise_outputs)(4, kw, x_col, tap_col, windows, from, weight, start, to);
-        for (; j < windows->cols; j++, from += x_col * VL, to += windows->y_col * VL)
-            NAME(depthwise_outputs)(1, kw, x_col, tap_col, windows, from, weight, start, to);
-    }
+    const ptrdiff_t x_step = x_col * VL, y_step = windows->y_col * VL;
+    for (ptrdiff_t m = 0; m < windows->images; m++)
+        for (ptrdiff_t i = 0; i < windows->rows; i++) {
+            const REAL *from = x + (m * windows->x_image + i * windows->x_row) * VL;
+            REAL *to = y + (m * windows->y_image + i * windows->y_row) * VL;
+            ptrdiff_t j = 0;
+            for (; j + 4 <= windows->cols; j += 4, from += 4 * x_step, to += 4 * y_step)
+                NAME(depthwise_outputs)(4, kw, x_col, tap_col, windows, from, weight, start, to);
+            for (; j < windows->cols; j++, from += x_step, to += y_step)
+                NAME(depthwise_outputs)(1, kw, x_col, tap_col, windows, from, weight, start, to);
+        }
 }
 
 static void NAME(depthwise)(const cnnx_lane_windows *windows, const REAL *x, const REAL *weight, const REAL *start,
@@ -65,15 +67,18 @@ static inline void NAME(dweight_row)(int outputs, ptrdiff_t kw, ptrdiff_t x_col,
                                      const cnnx_lane_windows *windows, const REAL *x, const REAL *dy,
                                      REAL *dweight) {
     enum { MOST = 10 };
+    const ptrdiff_t x_step = x_col * VL, y_col = windows->y_col, y_step = y_col * VL;
     VEC sum[MOST] = {0};
-    for (ptrdiff_t i = 0; i < windows->rows; i++) {
-        const REAL *from = x + i * windows->x_row * VL, *d = dy + i * windows->y_row * VL;
-        ptrdiff_t j = 0;
-        for (; j + outputs <= windows->cols; j += outputs, from += outputs * x_col * VL)
-            NAME(add_products)(outputs, kw, x_col, tap_col, from, d + j * windows->y_col * VL, windows->y_col, sum);
-        for (; j < windows->cols; j++, from += x_col * VL)
-            NAME(add_products)(1, kw, x_col, tap_col, from, d + j * windows->y_col * VL, windows->y_col, sum);
-    }
+    for (ptrdiff_t m = 0; m < windows->images; m++)
+        for (ptrdiff_t i = 0; i < windows->rows; i++) {
+            const REAL *from = x + (m * windows->x_image + i * windows->x_row) * VL;
+            const REAL *d = dy + (m * windows->y_image + i * windows->y_row) * VL;
+            ptrdiff_t j = 0;
+            for (; j + outputs <= windows->cols; j += outputs, from += outputs * x_step, d += outputs * y_step)
+                NAME(add_products)(outputs, kw, x_col, tap_col, from, d, y_col, sum);
+            for (; j < windows->cols; j++, from += x_step, d += y_step)
+                NAME(add_products)(1, kw, x_col, tap_col, from, d, y_col, sum);
+        }
     for (ptrdiff_t v = 0; v < kw; v++) {
         for (int j = 1; j < outputs; j++) sum[v] += sum[j * kw + v];
         NAME(store)(dweight + v * VL, NAME(load)(dweight + v * VL) + sum[v]);

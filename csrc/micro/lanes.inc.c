@@ -27,15 +27,12 @@ static inline void NAME(transpose)(VEC *square) {
     EXCHANGE(8)
 }
 
-/* Store a pixel and, where it ends a run, the gap. Returns where the next one goes. */
-static inline REAL *NAME(put_pixel)(VEC pixel, ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {
-    NAME(store)(lanes, pixel);
-    lanes += VL;
-    if (++*col == run) {
-        *col = 0;
-        for (ptrdiff_t g = 0; g < gap; g++, lanes += VL) NAME(store)(lanes, (VEC){0});
-    }
-    return lanes;
+/* Where a run has ended, the gap. Returns where the next pixel goes. */
+static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {
+    if (*col < run) return lanes;
+    *col = 0;
+    for (ptrdiff_t g = 0; g < gap; g++) NAME(store)(lanes + g * VL, (VEC){0});
+    return lanes + gap * VL;
 }
 
 static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
@@ -44,22 +41,25 @@ static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff
     for (int l = 0; l < VL; l++) plane[l] = x + (l < planes ? l : planes - 1) * step;
     ptrdiff_t col = 0;
     for (ptrdiff_t p = 0; p < n && n < VL; p++) {
-        VEC pixel;
-        for (int l = 0; l < VL; l++) pixel[l] = plane[l][p];
-        lanes = NAME(put_pixel)(pixel, run, gap, &col, lanes);
+        for (int l = 0; l < VL; l++) lanes[l] = plane[l][p];
+        col++;
+        lanes = NAME(end_run)(run, gap, &col, lanes + VL);
     }
     for (ptrdiff_t p = 0; p < n && n >= VL; p += VL) {
         const ptrdiff_t first = p + VL <= n ? p : n - VL; /* the last square ends at the last pixel */
         VEC square[VL];
         for (int l = 0; l < VL; l++) square[l] = NAME(load)(plane[l] + first);
         NAME(transpose)(square);
-        if (first == p && col + VL < run) {
+        if (first == p && col + VL <= run) {
             for (int i = 0; i < VL; i++) NAME(store)(lanes + i * VL, square[i]);
-            lanes += VL * VL;
             col += VL;
+            lanes = NAME(end_run)(run, gap, &col, lanes + VL * VL);
         } else
-            for (ptrdiff_t i = p - first; i < VL; i++)
-                lanes = NAME(put_pixel)(square[i], run, gap, &col, lanes);
+            for (ptrdiff_t i = p - first; i < VL; i++) {
+                NAME(store)(lanes, square[i]);
+                col++;
+                lanes = NAME(end_run)(run, gap, &col, lanes + VL);
+            }
     }
 }
 
