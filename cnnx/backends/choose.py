@@ -95,7 +95,12 @@ class Rule(NamedTuple):
 RULES: tuple[Rule, ...] = (
     Rule(
         "winograd_by_filters",
-        lambda c: pays_by_winograd(c) and c.direction != "backward_weight" and c.tiles <= 300 and c.channels * c.filters >= 16384,
+        lambda c: (
+            pays_by_winograd(c)
+            and c.direction != "backward_weight"
+            and c.tiles <= 300
+            and c.channels * c.filters >= 16384
+        ),
         "so few tiles that transforming and storing the weights would take as long as the products",
     ),
     Rule(
