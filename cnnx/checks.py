@@ -255,6 +255,11 @@ def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
+def activation(op: str, value: Any) -> str | None:
+    """What may follow a convolution or a matrix product within the same call."""
+    return value if value is None else choice(op, "activation", value, ("relu",))
+
+
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     """Integer labels within 0 ... classes - 1, as int64."""
     wrong = (target < 0) | (target >= classes)

@@ -16,7 +16,7 @@ cdef enum:
     IMAGE_GROUPS_ELEMENTS = 1 << 20     # all groups' sums together: 4 MB of floats, within the second-level caches
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups):
+def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     (top, bottom), (left, right) = padding
     oh = (x.shape[2] + top + bottom - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
     ow = (x.shape[3] + left + right - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
@@ -24,12 +24,13 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y.shape, stride, dilation, x.dtype))
     if not x.size:
         y[...] = 0 if bias is None else bias[:, None, None]
+        _finish(None if add is None else add.reshape(-1), activation, y.reshape(-1))
     elif is_winograd(algorithm):
-        _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", y)
+        _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":
-        _depthwise(x, weight, bias, stride, (top, left), dilation, groups, y)
+        _depthwise(x, weight, bias, stride, (top, left), dilation, groups, activation, add, y)
     else:
-        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, y)
+        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, activation, add, y)
     return y
 
 
@@ -40,9 +41,13 @@ def _winograd(
     padding,                            # (top, left)
     bint rotated,
     bint by_filters,
+    activation,
+    const real[:, :, :, ::1] add,       # IN   as y, or None
     real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
 ):
     cdef Winograd job = make_winograd(x, y, padding, weight.shape[1] * 9, rotated)
+    job.add = &add[0, 0, 0, 0] if add is not None else NULL
+    job.activation = ending(activation)
     cdef const real *shift = &bias[0] if bias is not None else NULL
     if by_filters:
         winograd_by_filters(&job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], shift, &y[0, 0, 0, 0])
@@ -58,6 +63,8 @@ def _conv2d(
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
+    activation,
+    const real[:, :, :, ::1] add,       # IN   as y, or None
     real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
 ):
     cdef Py_ssize_t channels = weight.shape[1], kernel = weight.shape[2] * weight.shape[3]
@@ -76,7 +83,8 @@ def _conv2d(
         )
     convolve(
         &taps, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>packed.data,
-        &bias[0] if bias is not None else NULL, &plane, &y[0, 0, 0, 0],
+        &bias[0] if bias is not None else NULL, &plane, &add[0, 0, 0, 0] if add is not None else NULL,
+        ending(activation), &y[0, 0, 0, 0],
     )
 
 
@@ -105,7 +113,7 @@ def data_gradient(dy, weight, x_shape, stride, padding, dilation, groups):
     algorithm = choose(Convolution.of("backward_data", x_shape, weight.shape, dy.shape, stride, dilation, dy.dtype))
     top, left = padding[0][0], padding[1][0]
     if is_winograd(algorithm):
-        _winograd(dy, weight, None, (2 - top, 2 - left), True, algorithm == "winograd_by_filters", dx)
+        _winograd(dy, weight, None, (2 - top, 2 - left), True, algorithm == "winograd_by_filters", None, None, dx)
     elif algorithm == "depthwise":
         _depthwise_dx(dy, weight, stride, (top, left), dilation, groups, dx)
     else:
@@ -163,7 +171,7 @@ def _conv2d_dx(
             packed = pack_transposed_filters(weight, cells, groups)
             convolve(
                 &taps, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>packed.data,
-                <const real *>NULL, &plane, &dx[0, 0, 0, 0],
+                <const real *>NULL, &plane, <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
             )
 
 

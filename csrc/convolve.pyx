@@ -133,6 +133,8 @@ cdef int convolve(
     const real *packed,         # IN   (groups, panels, channels * taps, mr)
     const real *bias,           # IN   (groups * filters), or NULL
     const Plane *plane,
+    const real *add,            # IN   as y, or NULL; both of these where pixels lie side by side only
+    Ending activation,
     real *y,                    # OUT  (n, groups * filters, plane); += where pixels lie apart
 ) except -1:
     cdef Py_ssize_t nr = kernels_for(x).nr, task
@@ -146,7 +148,7 @@ cdef int convolve(
     cdef real *panels = <real *>scratch.data
     for task in prange(n * groups * band.count, nogil=True, schedule="dynamic", num_threads=threads):
         convolve_band(
-            taps, &band, channels, filters, x, packed, bias, plane, y,
+            taps, &band, channels, filters, x, packed, bias, plane, add, activation, y,
             task // band.count, task // band.count % groups, task % band.count * band.rows,
             panels + omp_get_thread_num() * panel_size,
             panels + threads * panel_size + omp_get_thread_num() * staged_size,
@@ -163,6 +165,8 @@ cdef void convolve_band(
     const real *packed,
     const real *bias,
     const Plane *plane,
+    const real *add,
+    Ending activation,
     real *y,
     Py_ssize_t image_group,     # image * groups + group
     Py_ssize_t group,
@@ -174,7 +178,8 @@ cdef void convolve_band(
     cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w, block, channel, count
     cdef Py_ssize_t line = min(band.line, pixels), tiles = ceil_div(line, band.tile), tile, pixel, width
     x += image_group * channels * taps.h * taps.w
-    y += image_group * filters * plane.size + plane.start + out_row * plane.row_step
+    cdef Py_ssize_t first = image_group * filters * plane.size + plane.start + out_row * plane.row_step
+    y += first
     packed += group * ceil_div(filters, mr) * mr * k
     if is_dense(plane):
         fill_rows(filters, plane.size, pixels, bias + group * filters if bias != NULL else NULL, y)
@@ -189,6 +194,8 @@ cdef void convolve_band(
             multiply_tile(
                 filters, k, count * taps.count, packed + channel * taps.count * mr, panel, plane, pixel, width, y
             )
+    if is_dense(plane):
+        finish_rows(filters, plane.size, pixels, add + first if add != NULL else NULL, activation, y)
 
 
 cdef void fill_rows(

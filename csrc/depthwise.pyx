@@ -19,6 +19,8 @@ cdef int convolve_lanes(
     const real *x,              # IN   (n, groups, inputs, h, w)
     Block packed,
     Block starts,
+    const real *add,            # IN   as y, or NULL
+    Ending activation,
     real *y,                    # OUT  (n, groups, outputs, oh, ow)
 ) except -1:
     cdef Py_ssize_t task, staged = staged_elements(plan), taps = 0, i
@@ -41,7 +43,7 @@ cdef int convolve_lanes(
         i = task // plan.bands // plan.blocks * plan.images
         lane_task(
             plan, i, min(plan.images, n - i), task // plan.bands % plan.blocks, task % plan.bands,
-            x, weights, start, y, buffers + omp_get_thread_num() * per_thread,
+            x, weights, start, add, activation, y, buffers + omp_get_thread_num() * per_thread,
         )
     return 0
 
@@ -55,13 +57,15 @@ cdef void lane_task(
     const real *x,
     const real *weights,
     const real *starts,
+    const real *add,
+    Ending activation,
     real *y,
     real *buffer,               # scratch: the staged inputs, and one output
 ) noexcept nogil:
     cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
     cdef Py_ssize_t row = band * plan.band_rows, rows = min(plan.band_rows, plan.oh - row)
     cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
-    cdef Py_ssize_t low, high, f, m
+    cdef Py_ssize_t low, high, f, m, at
     cdef real *out = buffer + plan.inputs * staged
     band_sources(plan, band, &low, &high)
     stage_lanes(plan, images, planes, low, high, x + (image * plan.groups + first) * plan.inputs * size, buffer)
@@ -70,10 +74,12 @@ cdef void lane_task(
             plan, images, block, band, f, low, buffer, weights, starts + (block * plan.outputs + f) * lanes, out
         )
         for m in range(images):
+            at = (((image + m) * plan.groups + first) * plan.outputs + f) * out_size + row * plan.ow
             kernels_for(y).from_lanes(
-                planes, rows * plan.ow, out + m * plan.band_rows * plan.ow * lanes,
-                y + (((image + m) * plan.groups + first) * plan.outputs + f) * out_size + row * plan.ow,
-                plan.outputs * out_size,
+                planes, rows * plan.ow, out + m * plan.band_rows * plan.ow * lanes, y + at, plan.outputs * out_size
+            )
+            finish_rows(
+                planes, plan.outputs * out_size, rows * plan.ow, add + at if add != NULL else NULL, activation, y + at
             )
 
 
@@ -124,6 +130,8 @@ def _depthwise(
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
+    activation,
+    const real[:, :, :, ::1] add,       # IN   as y, or None
     real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
 ):
     cdef Py_ssize_t channels = weight.shape[1], filters = weight.shape[0] // groups
@@ -142,6 +150,7 @@ def _depthwise(
             &plan, &weight[0, 0, 0, 0], filters * channels * kernel, channels * kernel, kernel, weight.shape[3]
         ),
         pack_lane_starts(&plan, &bias[0] if bias is not None else <const real *>NULL),
+        &add[0, 0, 0, 0] if add is not None else NULL, ending(activation),
         &y[0, 0, 0, 0],
     )
 
@@ -170,6 +179,7 @@ def _depthwise_dx(
             &plan, &weight[0, 0, 0, 0], filters * channels * kernel, kernel, channels * kernel, weight.shape[3]
         ),
         pack_lane_starts(&plan, <const real *>NULL),
+        <const real *>NULL, NO_ACTIVATION,
         &dx[0, 0, 0, 0],
     )
 

@@ -47,6 +47,7 @@ cdef int gemm(
     const real *b,          # IN   b[p*b_row + j*b_col]
     Py_ssize_t b_row,
     Py_ssize_t b_col,
+    Ending activation,      # of the sum
     real *c,                # OUT  += c[i*cols + j]
 ) except -1:
     cdef Py_ssize_t mr = kernels_for(a).mr, nr = kernels_for(a).nr
@@ -68,7 +69,7 @@ cdef int gemm(
             min(nr, cols - panel * nr), k, b + panel * nr * b_col, b_col, b_row, nr, b_packed + panel * nr * k
         )
     for task in prange(b_panels * runs, nogil=True, schedule="dynamic", num_threads=threads):
-        gemm_task(rows, cols, k, a_packed, b_packed, task % runs, task // runs, c)
+        gemm_task(rows, cols, k, a_packed, b_packed, task % runs, task // runs, activation, c)
     return 0
 
 
@@ -80,6 +81,7 @@ cdef void gemm_task(
     const real *b_packed,   # IN   (b_panels, k, nr)
     Py_ssize_t run,
     Py_ssize_t b_panel,
+    Ending activation,
     real *c,                # OUT  +=
 ) noexcept nogil:
     """One panel of B against a run of panels of A."""
@@ -98,3 +100,7 @@ cdef void gemm_task(
                 cols,
             )
         start += K_BLOCK
+    finish_rows(
+        min(last * mr, rows) - first * mr, cols, min(nr, cols - b_panel * nr), <const real *>NULL, activation,
+        c + first * mr * cols + b_panel * nr,
+    )

@@ -1,21 +1,24 @@
 # The fully connected layer: three matrix products and a column sum, all on the same GEMM and the same threads.
 
 
-def linear(x, weight, bias):
+def linear(x, weight, bias, activation):
     y = empty((x.shape[0], weight.shape[0]), x)
     y[...] = 0 if bias is None else bias
     if x.size and weight.size:
-        _linear(x, weight, y)
+        _linear(x, weight, activation, y)
+    else:
+        _finish(None, activation, y.reshape(-1))
     return y
 
 
 def _linear(
     const real[:, ::1] x,           # IN   (n, in)
     const real[:, ::1] weight,      # IN   (out, in)
+    activation,
     real[:, ::1] y,                 # OUT  += (n, out)
 ):
     cdef Py_ssize_t n = x.shape[0], inputs = x.shape[1], outputs = weight.shape[0]
-    gemm(n, outputs, inputs, &x[0, 0], inputs, 1, &weight[0, 0], 1, inputs, &y[0, 0])
+    gemm(n, outputs, inputs, &x[0, 0], inputs, 1, &weight[0, 0], 1, inputs, ending(activation), &y[0, 0])
 
 
 def linear_backward(dy, x, weight, need_dx):
@@ -37,9 +40,9 @@ def _linear_backward(
     real[:, ::1] dweight,           # OUT  += (out, in)
 ):
     cdef Py_ssize_t n = x.shape[0], inputs = x.shape[1], outputs = weight.shape[0]
-    gemm(outputs, inputs, n, &dy[0, 0], 1, outputs, &x[0, 0], inputs, 1, &dweight[0, 0])
+    gemm(outputs, inputs, n, &dy[0, 0], 1, outputs, &x[0, 0], inputs, 1, NO_ACTIVATION, &dweight[0, 0])
     if dx is not None:
-        gemm(n, inputs, outputs, &dy[0, 0], outputs, 1, &weight[0, 0], inputs, 1, &dx[0, 0])
+        gemm(n, inputs, outputs, &dy[0, 0], outputs, 1, &weight[0, 0], inputs, 1, NO_ACTIVATION, &dx[0, 0])
 
 
 cdef enum:

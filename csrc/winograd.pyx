@@ -28,6 +28,8 @@ cdef struct Winograd:               # one convolution
     Py_ssize_t tiles                # of all images
     Py_ssize_t row_stride, channel_stride       # of the weights, from filter to filter and from channel to channel
     bint rotated
+    const void *add                 # as y, or NULL
+    Ending activation
     Py_ssize_t u_step, v_step, m_step           # elements from one point to the next
 
 
@@ -42,6 +44,7 @@ cdef Winograd make_winograd(
     job.rows, job.cols = ceil_div(job.oh, 4), ceil_div(job.ow, 4)
     job.tiles = job.n * job.rows * job.cols
     job.rotated = rotated
+    job.add, job.activation = NULL, NO_ACTIVATION
     job.row_stride = 9 if rotated else weight_row
     job.channel_stride = weight_row if rotated else 9
     return job
@@ -234,8 +237,10 @@ cdef void write_tiles(
     real *y,
 ) noexcept nogil:
     """One panel of tiles of the filters from `first` on, with their bias, into y."""
-    cdef Py_ssize_t nr = kernels_for(m).nr, f, at, run, row, col, i, width, count = min(nr, job.tiles - tile)
-    cdef real *plane
+    cdef Py_ssize_t nr = kernels_for(m).nr, f, at, run, row, col, i, width, rows
+    cdef Py_ssize_t count = min(nr, job.tiles - tile)
+    cdef const real *add = <const real *>job.add
+    cdef real *corner
     for f in range(filters):
         kernels_for(m).winograd_y(m + f * nr, job.m_step, pixels)
         at = 0
@@ -243,11 +248,12 @@ cdef void write_tiles(
             row, col = (tile + at) // job.cols, (tile + at) % job.cols
             run = min(job.cols - col, count - at)
             width = min(4 * run, job.ow - 4 * col)
-            plane = y + (row // job.rows * job.filters + first + f) * job.oh * job.ow
-            row = row % job.rows * 4
-            for i in range(min(<Py_ssize_t>4, job.oh - row)):
+            corner = y + ((row // job.rows * job.filters + first + f) * job.oh + row % job.rows * 4) * job.ow + 4 * col
+            rows = min(<Py_ssize_t>4, job.oh - row % job.rows * 4)
+            for i in range(rows):
                 kernels_for(m).winograd_scatter(
                     width, pixels + i * 4 * nr + at, nr, bias[first + f] if bias != NULL else 0,
-                    plane + (row + i) * job.ow + 4 * col,
+                    corner + i * job.ow,
                 )
+            finish_rows(rows, job.ow, width, add + (corner - y) if add != NULL else NULL, job.activation, corner)
             at += run

@@ -212,6 +212,29 @@ def _conv2d(x_shape, weight_shape, options, bias=True):
     return make
 
 
+# Those of CONVOLUTIONS that are tried with an activation, something to add, and both.
+FINISHED = (
+    "plain",
+    "pointwise",
+    "stride-2-odd",
+    "groups-of-many",
+    "depthwise",
+    "several-k-blocks",
+    "many-pixels",
+    "empty-batch",
+)
+
+
+def _finished(x_shape, weight_shape, options, endings):
+    def make(rng):
+        given = _conv2d(x_shape, weight_shape, options)(rng) | endings
+        if "add" in endings:
+            given["add"] = _normal(rng, *conv_shape(x_shape, weight_shape, **options))
+        return given
+
+    return make
+
+
 def conv_shape(x_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1):
     """Shape of y of a convolution."""
     windows = oracle._Windows(*x_shape[2:], weight_shape[2:], stride, padding, dilation)
@@ -237,6 +260,12 @@ def _convolutions():
     shapes = ((2, 3, 6, 7), (4, 3, 3, 3), {"padding": 1})
     _add("conv2d", "no-bias", _conv2d(*shapes, bias=False), 27)
     _add("conv2d_backward", "no-dx", _conv2d_backward(*shapes, need_dx=False), 84)
+    for name in FINISHED:
+        x_shape, weight_shape, options = CONVOLUTIONS[name]
+        terms = int(np.prod(weight_shape[1:])) + 1
+        for endings in ({"activation": "relu"}, {"add": True}, {"activation": "relu", "add": True}):
+            full = "-".join([name, *endings])
+            _add("conv2d", full, _finished(x_shape, weight_shape, options, endings), terms)
 
 
 # name: (x, kernel_size, options)
@@ -387,10 +416,20 @@ def _linears():
 
         behind = max(int(np.prod(lead)), outputs)
         _add("linear", name, forward, inputs)
+        if name in ("odd", "many-k-blocks", "many-lines", "four-dimensions", "empty-batch"):
+            _add("linear", f"{name}-relu", lambda rng, f=forward: f(rng) | RELU, inputs)
         _add("linear_backward", name, backward, behind)
         if name == "odd":
+            _add("linear", "no-inputs-relu", _no_inputs)
             _add("linear", "no-bias", lambda rng, f=forward: f(rng, bias=False), inputs)
             _add("linear_backward", "no-dx", lambda rng, f=backward: f(rng, need_dx=False), behind)
+
+
+RELU = {"activation": "relu"}
+
+
+def _no_inputs(rng):
+    return {"x": np.zeros((3, 0)), "weight": np.zeros((4, 0)), "bias": _normal(rng, 4)} | RELU
 
 
 # name: (x, what is given besides x, options)

@@ -77,7 +77,22 @@ class _Windows:
                 yield u, v, row, column
 
 
-def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def _finished(total, activation, add=0.0):
+    total += add
+    return relu(np.array([total]))[0] if activation == "relu" else total
+
+
+def conv2d(
+    x,
+    weight,
+    bias=None,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    activation=None,
+    add=None,
+):
     n, _, h, w = x.shape
     oc, cg, kh, kw = weight.shape
     windows = _Windows(h, w, (kh, kw), stride, padding, dilation)
@@ -89,7 +104,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         for u, v, row, column in windows.taps(i, j):
             for c in range(cg):
                 total += ws[o][c][u][v] * xs[b][first + c][row][column]
-        y[b, o, i, j] = total
+        y[b, o, i, j] = _finished(total, activation, 0.0 if add is None else add[b, o, i, j])
     return y
 
 
@@ -232,13 +247,13 @@ def global_avg_pool2d_backward(dy, x_shape):
 # ------------------------------------------------------------------ linear and batch normalisation
 
 
-def linear(x, weight, bias=None):
+def linear(x, weight, bias=None, activation=None):
     y = _zeros((*x.shape[:-1], weight.shape[0]))
     for *line, o in _indices(*y.shape):
         total = 0.0 if bias is None else float(bias[o])
         for i in range(weight.shape[1]):
             total += float(x[(*line, i)]) * float(weight[o, i])
-        y[(*line, o)] = total
+        y[(*line, o)] = _finished(total, activation)
     return y
 
 

@@ -18,12 +18,14 @@ def conv2d(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    activation: str | None = None,
+    add: Any = None,
 ) -> np.ndarray:
     """Two-dimensional convolution (cross-correlation, as in every deep-learning library).
 
-    y[n, k, i, j] = bias[k] + sum over (c, u, v) of
+    y[n, k, i, j] = activation(add[n, k, i, j] + bias[k] + sum over (c, u, v) of
                     weight[k, c, u, v] * x[n, c, i*stride + u*dilation - padding, j*stride +
-                    v*dilation - padding]
+                    v*dilation - padding])
 
     x         (n, c, h, w)
     weight    (oc, c // groups, kh, kw)
@@ -32,6 +34,8 @@ def conv2d(
     padding   an integer, (rows, columns), "same" (stride 1 only), "valid", or
               ((top, bottom), (left, right))
     groups    number of groups into which channels and filters are split; groups = c: depthwise
+    activation  "relu": y = max(y, 0) as the last step; None: y as it is
+    add       as y: added before the activation; None: nothing
 
     returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1
 
@@ -44,12 +48,16 @@ def conv2d(
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), chapter 9.
     """
     op = "conv2d"
-    x, weight, geometry, _ = _check(op, x, weight, stride, padding, dilation, groups)
+    x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
     bias = checks.vector(
         op, "bias", bias, weight.shape[0], f"one value per filter of weight {weight.shape}"
     )
-    checks.same_dtype(op, x=x, weight=weight, bias=bias)
-    return backend().conv2d(x, weight, bias, *geometry)
+    activation = checks.activation(op, activation)
+    if add is not None:
+        add = checks.array(op, "add", add, 4)
+        checks.same_shape(op, "add", add, out_shape, "the shape of the result")
+    checks.same_dtype(op, x=x, weight=weight, bias=bias, add=add)
+    return backend().conv2d(x, weight, bias, *geometry, activation, add)
 
 
 def conv2d_backward(

@@ -11,12 +11,15 @@ from .. import checks
 from ..config import backend
 
 
-def linear(x: Any, weight: Any, bias: Any = None) -> np.ndarray:
+def linear(
+    x: Any, weight: Any, bias: Any = None, activation: str | None = None
+) -> np.ndarray:
     """Affine map of the last axis.
 
-    y[..., j] = bias[j] + sum over i of x[..., i] * weight[j, i]
+    y[..., j] = activation(bias[j] + sum over i of x[..., i] * weight[j, i])
 
     x (..., in), weight (out, in), bias (out,) or None  ->  y (..., out)
+    activation  "relu": y = max(y, 0) as the last step; None: y as it is
 
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]
@@ -27,7 +30,8 @@ def linear(x: Any, weight: Any, bias: Any = None) -> np.ndarray:
         op, "bias", bias, weight.shape[0], f"one value per row of weight {weight.shape}"
     )
     checks.same_dtype(op, x=x, weight=weight, bias=bias)
-    y = backend().linear(_rows(x), weight, bias)
+    activation = checks.activation(op, activation)
+    y = backend().linear(_rows(x), weight, bias, activation)
     return y.reshape(*x.shape[:-1], weight.shape[0])
 
 

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from .epilogue import finish
 from .windows import pad, scatter_windows, windows
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups):
+def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     """Cross-correlate images with a bank of filters.
 
-    y[n, k, i, j] = bias[k] + sum over (c, u, v) of
-                    weight[k, c, u, v] * x[n, c, i*sh + u*dh - top, j*sw + v*dw - left]
+    y[n, k, i, j] = activation(add[n, k, i, j] + bias[k] + sum over (c, u, v) of
+                    weight[k, c, u, v] * x[n, c, i*sh + u*dh - top, j*sw + v*dw - left])
 
     With groups > 1, the channels and the filters are split into as many groups, each on its own.
 
-    x (n, c, h, w), weight (oc, c // groups, kh, kw), bias (oc,) or None  ->  y (n, oc, oh, ow)
+    x (n, c, h, w), weight (oc, c // groups, kh, kw), bias (oc,) or None, activation a name or None,
+    add as y or None  ->  y (n, oc, oh, ow)
     """
     wins = windows(pad(x, padding), weight.shape[2:], stride, dilation)
     y = np.concatenate(
@@ -35,7 +37,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups):
     )
     if bias is not None:
         y += bias[:, None, None]
-    return np.ascontiguousarray(y)
+    return finish(np.ascontiguousarray(y), activation, add)
 
 
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from .epilogue import finish
 
-def linear(x, weight, bias):
+
+def linear(x, weight, bias, activation):
     """Affine map of every row.
 
-    y[n, j] = bias[j] + sum over i of x[n, i] * weight[j, i]
+    y[n, j] = activation(bias[j] + sum over i of x[n, i] * weight[j, i])
 
-    x (n, in), weight (out, in), bias (out,) or None  ->  y (n, out)
+    x (n, in), weight (out, in), bias (out,) or None, activation a name or None  ->  y (n, out)
     """
     y = x @ weight.T
     if bias is not None:
         y += bias
-    return y
+    return finish(y, activation)
 
 
 def linear_backward(dy, x, weight, need_dx):
