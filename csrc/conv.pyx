@@ -24,7 +24,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y.shape, stride, dilation, x.dtype))
     if not x.size:
         y[...] = 0 if bias is None else bias[:, None, None]
-        _finish(None if add is None else add.reshape(-1), activation, y.reshape(-1))
+        _finish(y.reshape(-1), None if add is None else add.reshape(-1), activation)
     elif is_winograd(algorithm):
         _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":

@@ -32,10 +32,10 @@ cdef void finish_rows(
 
 
 def _finish(
+    real[::1] y,                    # INOUT
     const real[::1] add,            # IN   as y, or None
     activation,
-    real[::1] y,                    # INOUT
 ):
-    """All of y, where there were no sums to make."""
+    """All of y, where there were no sums to make. (y is first: by it the function for its type is chosen.)"""
     if y.shape[0]:
         finish_rows(1, 0, y.shape[0], &add[0] if add is not None else NULL, ending(activation), &y[0])

@@ -7,7 +7,7 @@ def linear(x, weight, bias, activation):
     if x.size and weight.size:
         _linear(x, weight, activation, y)
     else:
-        _finish(None, activation, y.reshape(-1))
+        _finish(y.reshape(-1), None, activation)
     return y
 
 

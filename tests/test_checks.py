@@ -130,6 +130,8 @@ TABLE = {
         *CHANNELS,
         ("a bias of another size", {"bias": _zeros(5)}, ValueError, ["bias", "(5,)", "4"]),
         ("a bias of two axes", {"bias": _zeros(4, 1)}, ValueError, ["bias", "(4, 1)"]),
+        ("another add", {"add": _zeros(1, 4, 4, 5)}, ValueError, ["(1, 4, 4, 5)", "(2, 4, 4, 5)"]),
+        ("an unknown activation", {"activation": "gelu"}, ValueError, ["'gelu'", "'relu'"]),
     ],
     "conv2d_backward": [
         *CONVOLUTION,
@@ -190,6 +192,7 @@ TABLE = {
         ("a number for x", {"x": np.float64(1)}, (ValueError, TypeError), ["x"]),
         ("a weight of one axis", {"weight": _zeros(6)}, ValueError, ["weight", "(6,)"]),
         ("a bias of another size", {"bias": _zeros(6)}, ValueError, ["bias", "(6,)", "5"]),
+        ("an unknown activation", {"activation": "tanh"}, ValueError, ["'tanh'", "'relu'"]),
     ],
     "linear_backward": [
         ("features", {"x": _zeros(4, 7)}, ValueError, ["7", "(5, 6)"]),

@@ -31,9 +31,15 @@ def _options(arguments, names):
     return {name: arguments[name] for name in names if name in arguments}
 
 
+def _unfinished(dy, y, a):
+    """dy before the activation at the end of an op."""
+    return dy if a.get("activation") is None else ops.relu_backward(dy, y)
+
+
 def _conv2d(dy, results, a):
+    dy = _unfinished(dy, results[0], a)
     gradients = ops.conv2d_backward(dy, a["x"], a["weight"], **_options(a, GEOMETRY))
-    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True)) | {"add": dy}
 
 
 def _im2col(dy, results, a):
@@ -61,6 +67,7 @@ def _global_avg_pool2d(dy, results, a):
 
 
 def _linear(dy, results, a):
+    dy = _unfinished(dy, results[0], a)
     gradients = ops.linear_backward(dy, a["x"], a["weight"])
     return dict(zip(("x", "weight", "bias"), gradients, strict=True))
 
@@ -177,7 +184,8 @@ def test_backward_is_the_adjoint_of_forward(case):
     """<op(x), dy> == <x, op_backward(dy)>: no more than a transposed matrix can do, and exact."""
     rng = np.random.default_rng(2)
     arguments = case.arguments()
-    arguments.pop("bias", None)
+    for constant in ("bias", "add"):
+        arguments.pop(constant, None)
     results = _forward(case.op, arguments)
     dy = rng.standard_normal(results[0].shape)
     gradients = GRADIENTS[case.op](dy, results, arguments)

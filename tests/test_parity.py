@@ -218,7 +218,7 @@ def _poisoned(arguments, values):
     """The same arguments with special values here and there in every data array."""
     rng = np.random.default_rng(4)
     for name, array in cases.arrays(arguments).items():
-        data = name.startswith("grads") or name in ("x", "dy", "cols", "logits", "pred")
+        data = name.startswith("grads") or name in ("x", "dy", "add", "cols", "logits", "pred")
         if data and array.size:
             places = rng.choice(array.size, size=max(1, array.size // 20), replace=False)
             array.reshape(-1)[places] = rng.choice(values, size=places.size)

@@ -75,6 +75,16 @@ def test_it_equals_direct_summation(op, shape, dtype, isa, algorithm):
         )
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_it_ends_as_separate_ops_would(shape, isa, algorithm):
+    x_shape, filters, padding = shape
+    arguments = _case("conv2d", x_shape, filters, padding).arguments(np.float32)
+    y = cnnx.ops.conv2d(**arguments)
+    add = np.random.default_rng(0).standard_normal(y.shape).astype(np.float32)
+    fused = cnnx.ops.conv2d(**arguments, activation="relu", add=add)
+    np.testing.assert_array_equal(fused, cnnx.ops.relu(y + add))
+
+
 @pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])
 def test_threads_do_not_change_a_bit(op, algorithm):
     case = _case(op, (9, 40, 14, 15), 50, 1)

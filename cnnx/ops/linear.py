@@ -11,9 +11,7 @@ from .. import checks
 from ..config import backend
 
 
-def linear(
-    x: Any, weight: Any, bias: Any = None, activation: str | None = None
-) -> np.ndarray:
+def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> np.ndarray:
     """Affine map of the last axis.
 
     y[..., j] = activation(bias[j] + sum over i of x[..., i] * weight[j, i])
