@@ -12,7 +12,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MAX_TILE, cnnx_lane_windows, cnnx_windows, kernels_for, real
+from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MAX_TILE, cnnx_lane_windows, kernels_for, real
 from kernels cimport cnnx_active, cnnx_select, cnnx_usable
 
 include "build.pyx"
@@ -22,6 +22,7 @@ include "sums.pyx"
 include "epilogue.pyx"
 include "gemm.pyx"
 include "convolve.pyx"
+include "dweight.pyx"
 include "winograd.pyx"
 include "winograd_dweight.pyx"
 include "lanes.pyx"

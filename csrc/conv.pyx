@@ -3,18 +3,8 @@
 # Design:
 # Backward-data with a stride: the pixels of dx fall into sh * sw classes by their position modulo the stride; each class
 # meets its own taps only, and is a convolution of stride 1 over dy whose pixels are every sh-th row and sw-th column.
-#
-# Backward-weight, dweight (filters x (channel, tap)) = sum over images of dy (filters x pixels) * windows transposed,
-# sums over pixels. The images are cut into a fixed number of groups, each with a sum of its own, and these are added
-# in order at the end; so nothing depends on the number of threads. A task is one group of images and a run of columns.
 
 from cnnx.backends.choose import Convolution, choose, is_winograd
-
-cdef enum:
-    PIXEL_BLOCK = 256           # pixels of a backward-weight panel at a time
-    MOST_IMAGE_GROUPS = 16
-    IMAGE_GROUPS_ELEMENTS = 1 << 20     # all groups' sums together: 4 MB of floats, within the second-level caches
-
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     (top, bottom), (left, right) = padding
@@ -30,7 +20,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     elif algorithm == "depthwise":
         _depthwise(x, weight, bias, stride, (top, left), dilation, groups, activation, add, y)
     else:
-        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, activation, add, y)
+        packed = algorithm == "implicit_gemm"
+        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, packed, activation, add, y)
     return y
 
 
@@ -63,6 +54,7 @@ def _conv2d(
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
+    bint packed,
     activation,
     const real[:, :, :, ::1] add,       # IN   as y, or None
     real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
@@ -75,14 +67,14 @@ def _conv2d(
     )
     cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
     cdef Plane plane = Plane(y.shape[2], y.shape[3], 0, y.shape[3], 1, y.shape[2] * y.shape[3])
-    cdef Block packed = take(groups * panels * sizeof(real))
+    cdef Block weights = take(groups * panels * sizeof(real))
     for g in range(groups):
         pack_filters(
             filters, channels * kernel, &weight[g * filters, 0, 0, 0], channels * kernel, 1,
-            <real *>packed.data + g * panels,
+            <real *>weights.data + g * panels,
         )
     convolve(
-        &taps, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>packed.data,
+        &taps, packed, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data,
         &bias[0] if bias is not None else NULL, &plane, &add[0, 0, 0, 0] if add is not None else NULL,
         ending(activation), &y[0, 0, 0, 0],
     )
@@ -117,7 +109,7 @@ def data_gradient(dy, weight, x_shape, stride, padding, dilation, groups):
     elif algorithm == "depthwise":
         _depthwise_dx(dy, weight, stride, (top, left), dilation, groups, dx)
     else:
-        _conv2d_dx(dy, weight, stride, (top, left), dilation, groups, dx)
+        _conv2d_dx(dy, weight, stride, (top, left), dilation, groups, algorithm == "implicit_gemm", dx)
     return dx
 
 
@@ -133,12 +125,11 @@ def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups, dbia
     top, left = padding[0][0], padding[1][0]
     if algorithm == "depthwise":
         _depthwise_dweight(dy, x, stride, (top, left), dilation, groups, dweight, dbias)
-        return dweight
-    _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
-    if is_winograd(algorithm):
+    elif is_winograd(algorithm):
+        _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
         _winograd_dweight(x, dy, (top, left), dweight)
     else:
-        _conv2d_dweight(dy, x, stride, (top, left), dilation, groups, dweight)
+        _conv2d_dweight(dy, x, stride, (top, left), dilation, groups, dweight, dbias)
     return dweight
 
 
@@ -149,6 +140,7 @@ def _conv2d_dx(
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
+    bint packed,
     real[:, :, :, ::1] dx,              # OUT  (n, c, h, w); where the stride is not 1, zeros before
 ):
     cdef Py_ssize_t row_class, col_class, h = dx.shape[2], w = dx.shape[3]
@@ -156,7 +148,7 @@ def _conv2d_dx(
     cdef Py_ssize_t[:, ::1] table, cells
     cdef Taps taps
     cdef Plane plane
-    cdef Block packed
+    cdef Block weights
     for row_class in range(stride[0]):
         rows = lattice(h, weight.shape[2], stride[0], padding[0], dilation[0], row_class)
         for col_class in range(stride[1]):
@@ -168,9 +160,9 @@ def _conv2d_dx(
             cells = tap_table(rows.taps, cols.taps)
             taps = window_taps(dy.shape[2], dy.shape[3], (1, 1), (top, left), table)
             plane = Plane(rows.count, cols.count, rows.first * w + cols.first, stride[0] * w, stride[1], h * w)
-            packed = pack_transposed_filters(weight, cells, groups)
+            weights = pack_transposed_filters(weight, cells, groups)
             convolve(
-                &taps, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>packed.data,
+                &taps, packed, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>weights.data,
                 <const real *>NULL, &plane, <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
             )
 
@@ -212,105 +204,3 @@ cdef Block pack_transposed_filters(const real[:, :, :, ::1] weight, Py_ssize_t[:
                             panels + (g * padded + panel * mr) * k + (f * taps + t) * mr,
                         )
     return packed
-
-
-def _conv2d_dweight(
-    const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
-    const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
-    stride,
-    padding,                            # (top, left)
-    dilation,
-    Py_ssize_t groups,
-    real[:, :, :, ::1] dweight,         # OUT  (oc, c / groups, kh, kw)
-):
-    cdef Py_ssize_t mr = kernels_for(&x[0, 0, 0, 0]).mr, nr = kernels_for(&x[0, 0, 0, 0]).nr, task
-    cdef Py_ssize_t filters = dweight.shape[0] // groups, channels = dweight.shape[1]
-    cdef Py_ssize_t columns = channels * dweight.shape[2] * dweight.shape[3]
-    cdef Py_ssize_t padded = ceil_div(filters, mr) * mr, panels = ceil_div(columns, nr), sums = padded * panels * nr
-    cdef Py_ssize_t image_groups = max(1, min(x.shape[0], MOST_IMAGE_GROUPS, IMAGE_GROUPS_ELEMENTS // (groups * sums)))
-    cdef Py_ssize_t runs = min(panels, max(1, MOST_IMAGE_GROUPS // (image_groups * groups)))
-    cdef Py_ssize_t[:, ::1] table = tap_table(
-        [u * dilation[0] for u in range(dweight.shape[2])], [v * dilation[1] for v in range(dweight.shape[3])]
-    )
-    cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
-    cdef Block offsets = take(taps.count * sizeof(Py_ssize_t))
-    cdef Band band = make_band(
-        &taps, dy.shape[2], dy.shape[3], filters, nr, <Py_ssize_t *>offsets.data
-    )
-    cdef Py_ssize_t per_thread = (padded + nr) * PIXEL_BLOCK + nr + channels * band.plane + nr
-
-    cdef int threads = threads_for(
-        GEMM_NANOSECONDS * dy.shape[0] * dy.shape[1] * dy.shape[2] * dy.shape[3] * panels * nr
-    )
-    cdef Block sums_block = take(image_groups * groups * sums * sizeof(real))
-    cdef Block scratch = take(threads * per_thread * sizeof(real))
-    cdef real *group_sums = <real *>sums_block.data
-    cdef real *panel = <real *>scratch.data
-    memset(group_sums, 0, image_groups * groups * sums * sizeof(real))
-    for task in prange(groups * image_groups * runs, nogil=True, schedule="dynamic", num_threads=threads):
-        dweight_task(
-            &taps, &band, dy, x, groups, image_groups, runs, task, group_sums,
-            panel + omp_get_thread_num() * per_thread,
-        )
-    for task in prange(dweight.shape[0], nogil=True, schedule="static", num_threads=threads):
-        add_group_sums(
-            image_groups, groups * sums, columns,
-            group_sums + task // filters * sums + task % filters * panels * nr, &dweight[task, 0, 0, 0],
-        )
-
-
-cdef void dweight_task(
-    const Taps *taps,
-    const Band *band,
-    const real[:, :, :, ::1] dy,
-    const real[:, :, :, ::1] x,
-    Py_ssize_t groups,
-    Py_ssize_t image_groups,
-    Py_ssize_t runs,
-    Py_ssize_t task,
-    real *group_sums,           # OUT  += (image_groups, groups, padded filters, padded columns)
-    real *dy_panel,             # scratch: PIXEL_BLOCK x (padded filters + nr), the staged channels, and room for packing
-) noexcept nogil:
-    """One run of columns, of one convolution group, over one group of images."""
-    cdef Py_ssize_t mr = kernels_for(dy_panel).mr, nr = kernels_for(dy_panel).nr
-    cdef Py_ssize_t filters = dy.shape[1] // groups, channels = x.shape[1] // groups, ow = dy.shape[3]
-    cdef Py_ssize_t padded = ceil_div(filters, mr) * mr, columns = channels * taps.count, panels = ceil_div(columns, nr)
-    cdef Py_ssize_t run = task % runs, g = task // runs % groups, image_group = task // runs // groups
-    cdef Py_ssize_t first_panel = panels * run // runs, last_panel = panels * (run + 1) // runs
-    cdef Py_ssize_t first_channel = first_panel * nr // taps.count
-    cdef Py_ssize_t last_channel = min(channels, ceil_div(last_panel * nr, taps.count))
-    cdef Py_ssize_t image, band_number, row, pixels, block, pixel, count, panel, dy_part
-    cdef real *x_panel = dy_panel + padded * PIXEL_BLOCK
-    cdef real *staged = x_panel + nr * PIXEL_BLOCK + nr
-    group_sums += (image_group * groups + g) * padded * panels * nr
-    for image in range(x.shape[0] * image_group // image_groups, x.shape[0] * (image_group + 1) // image_groups):
-        for band_number in range(band.count):
-            row = band_number * band.rows
-            pixels = min(band.rows, dy.shape[2] - row) * ow
-            stage(
-                taps, band, last_channel - first_channel, row, &x[image, g * channels + first_channel, 0, 0], staged
-            )
-            for block in range(ceil_div(pixels, PIXEL_BLOCK)):
-                pixel = block * PIXEL_BLOCK
-                count = min(<Py_ssize_t>PIXEL_BLOCK, pixels - pixel)
-                pack_filters(
-                    filters, count, &dy[image, g * filters, row, 0] + pixel, dy.shape[2] * ow, 1, dy_panel
-                )
-                for panel in range(first_panel, last_panel):
-                    kernels_for(dy_panel).pack_windows_transposed(
-                        &band.windows, panel * nr - first_channel * taps.count, min(nr, columns - panel * nr),
-                        pixel, count, staged, x_panel,
-                    )
-                    for dy_part in range(padded // mr):
-                        kernels_for(dy_panel).gemm(
-                            count, dy_panel + dy_part * mr * count, x_panel,
-                            group_sums + (dy_part * mr * panels + panel) * nr, panels * nr,
-                        )
-
-
-cdef void add_group_sums(
-    Py_ssize_t image_groups, Py_ssize_t step, Py_ssize_t n, const real *group_sums, real *total
-) noexcept nogil:
-    cdef Py_ssize_t g
-    for g in range(image_groups):
-        kernels_for(total).add(n, group_sums + g * step, total)

@@ -1,20 +1,21 @@
-# The driver of forward and backward-data: implicit GEMM, windows packed one tile at a time into the kernel's panel.
+# The driver of forward and backward-data: a matrix product of weights and windows, read straight from the image.
 #
 # Design:
 # For every image and group, y (filters x pixels) = weights (filters x (channel, tap)) * windows ((channel, tap) x
 # pixels). A tap is an offset into the image, so any stride, padding and dilation is a table of offsets. A task is a band
 # of output rows of one image and group. It takes the channels in blocks, in order; of a block it first stages the rows
-# that the band's windows meet, with the zeros around them, in memory that stays in the cache. So packing knows no border:
-# each run of pixels is a copy of whole vectors. The pixels that are written may lie apart (`Plane`), for backward-data
-# with a stride.
+# that the band's windows meet, with the zeros around them, in memory that stays in the cache. A stride is undone there:
+# columns that are sw apart are staged side by side. So a tile of pixels of one output row is, for each tap, a load of
+# whole vectors, and nothing knows of borders or strides. Where rows are too short for that (`packed`), a tile takes
+# pixels of several rows, and its windows are copied together first: implicit GEMM.
+# The pixels that are written may lie apart (`Plane`), for backward-data with a stride.
 
 from libc.string cimport memcpy
 
 cdef enum:
-    TAP_BLOCK = 512             # (channel, tap) rows of a window panel at a time: 32 kB of 16 floats
+    TAP_BLOCK = 512             # (channel, tap) rows of windows at a time: 32 kB of 16 floats
     BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
     STAGED_ELEMENTS = 1 << 15   # of one block: 128 kB of floats, a part of the second-level cache
-    FEW_FILTERS = 16            # up to here packing takes longer than multiplying
 
 
 cdef struct Taps:               # which pixels of a h x w plane the windows of a convolution meet
@@ -37,12 +38,13 @@ cdef struct Plane:              # where the pixels that a convolution writes lie
 cdef struct Band:               # how a task works through its rows
     Py_ssize_t rows             # output rows of a band
     Py_ssize_t count            # bands of an image
+    Py_ssize_t phase            # staged columns of one position modulo the stride
     Py_ssize_t pitch            # elements of a staged row
     Py_ssize_t plane            # elements of a staged channel
     Py_ssize_t channels         # staged at a time
-    Py_ssize_t line             # pixels that are cut into tiles together: an output row, or the whole band
+    Py_ssize_t line             # pixels that are cut into tiles together: an output row, or, packed, the whole band
     Py_ssize_t tile             # pixels of a tile: at most nr
-    cnnx_windows windows
+    const Py_ssize_t *offsets   # (channels, taps) of a window's elements in the staged block
 
 
 cdef inline bint is_dense(const Plane *plane) noexcept nogil:
@@ -63,24 +65,34 @@ cdef Taps window_taps(h, w, stride, first, Py_ssize_t[:, ::1] table):
     )
 
 
-cdef Band make_band(
-    const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t filters, Py_ssize_t nr, Py_ssize_t *offsets
-) noexcept:
+cdef Band make_band(const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t nr, Py_ssize_t most_channels, bint packed):
     cdef Band band
-    cdef Py_ssize_t t, tiles = ceil_div(ow, nr)
     band.rows = min(oh, ceil_div(BAND_PIXELS, ow))
     band.count = ceil_div(oh, band.rows)
-    band.pitch = (ow - 1) * taps.sw + taps.cols
+    band.phase = ow + (taps.cols - 1) // taps.sw
+    band.pitch = band.phase * taps.sw
     band.plane = ((band.rows - 1) * taps.sh + taps.rows) * band.pitch
-    band.channels = max(1, min(TAP_BLOCK // taps.count, STAGED_ELEMENTS // band.plane))
-    band.line, band.tile = band.rows * ow, nr
-    if filters <= FEW_FILTERS and 5 * ow >= 4 * tiles * nr:
-        # No tile straddles two rows: half the copies, for a fifth more multiplications at most.
-        band.line, band.tile = ow, ceil_div(ow, tiles)
-    for t in range(taps.count):
-        offsets[t] = taps.tap_rows[t] * band.pitch + taps.tap_cols[t]
-    band.windows = cnnx_windows(ow, taps.sh * band.pitch, taps.sw, band.plane, taps.count, offsets)
+    band.channels = min(most_channels, max(1, min(TAP_BLOCK // taps.count, STAGED_ELEMENTS // band.plane)))
+    band.line = band.rows * ow if packed else ow
+    band.tile = nr if packed else ceil_div(ow, ceil_div(ow, nr))
+    band.offsets = NULL
     return band
+
+
+cdef Block window_offsets(const Taps *taps, Band *band, Py_ssize_t size):
+    """The table band.offsets, filled up to `size` with zeros; it lives as long as the result."""
+    cdef Block block = take(size * sizeof(Py_ssize_t))
+    cdef Py_ssize_t *offsets = <Py_ssize_t *>block.data
+    cdef Py_ssize_t c, t
+    memset(offsets, 0, size * sizeof(Py_ssize_t))
+    for c in range(band.channels):
+        for t in range(taps.count):
+            offsets[c * taps.count + t] = (
+                c * band.plane + taps.tap_rows[t] * band.pitch
+                + taps.tap_cols[t] % taps.sw * band.phase + taps.tap_cols[t] // taps.sw
+            )
+    band.offsets = offsets
+    return block
 
 
 cdef void stage(
@@ -89,22 +101,35 @@ cdef void stage(
     Py_ssize_t channels,
     Py_ssize_t out_row,         # the band's first output row
     const real *x,              # IN   (channels, taps.h, taps.w)
-    real *staged,               # OUT  (channels, rows, band.pitch)
+    real *staged,               # OUT  (channels, rows, taps.sw, band.phase)
 ) noexcept nogil:
     """The rows that the band's windows meet, and zeros where they leave the image."""
-    cdef Py_ssize_t c, row, from_row = out_row * taps.sh + taps.first_row
-    cdef Py_ssize_t left = min(band.pitch, max(<Py_ssize_t>0, -taps.first_col))
-    cdef Py_ssize_t skipped = max(<Py_ssize_t>0, taps.first_col)
-    cdef Py_ssize_t inside = max(<Py_ssize_t>0, min(band.pitch - left, taps.w - skipped))
+    cdef Py_ssize_t c, row, position, from_row = out_row * taps.sh + taps.first_row
     for c in range(channels):
         for row in range(from_row, from_row + band.plane // band.pitch):
             if 0 <= row < taps.h:
-                memset(staged, 0, left * sizeof(real))
-                memcpy(staged + left, x + (c * taps.h + row) * taps.w + skipped, inside * sizeof(real))
-                memset(staged + left + inside, 0, (band.pitch - left - inside) * sizeof(real))
+                for position in range(taps.sw):
+                    stage_columns(
+                        band.phase, taps.sw, taps.first_col + position, taps.w, x + (c * taps.h + row) * taps.w,
+                        staged + position * band.phase,
+                    )
             else:
                 memset(staged, 0, band.pitch * sizeof(real))
             staged += band.pitch
+
+
+cdef void stage_columns(
+    Py_ssize_t count, Py_ssize_t step, Py_ssize_t first, Py_ssize_t w, const real *row, real *staged
+) noexcept nogil:
+    """staged[m] = row[first + m*step], or zero outside of it."""
+    cdef Py_ssize_t begin = min(count, ceil_div(max(<Py_ssize_t>0, -first), step))
+    cdef Py_ssize_t end = max(begin, min(count, ceil_div(max(<Py_ssize_t>0, w - first), step)))
+    memset(staged, 0, begin * sizeof(real))
+    if step == 1:
+        memcpy(staged + begin, row + first + begin, (end - begin) * sizeof(real))
+    else:
+        kernels_for(row).copy_apart(end - begin, row + first + begin * step, step, staged + begin)
+    memset(staged + end, 0, (count - end) * sizeof(real))
 
 
 cdef void pack_filters(
@@ -125,33 +150,34 @@ cdef void pack_filters(
 
 cdef int convolve(
     const Taps *taps,
+    bint packed,                # copy the windows of a tile together first
     Py_ssize_t n,
     Py_ssize_t groups,
     Py_ssize_t channels,        # per group
     Py_ssize_t filters,         # per group
     const real *x,              # IN   (n, groups * channels, taps.h, taps.w)
-    const real *packed,         # IN   (groups, panels, channels * taps, mr)
+    const real *weights,        # IN   (groups, panels, channels * taps, mr)
     const real *bias,           # IN   (groups * filters), or NULL
     const Plane *plane,
     const real *add,            # IN   as y, or NULL; both of these where pixels lie side by side only
     Ending activation,
-    real *y,                    # OUT  (n, groups * filters, plane); += where pixels lie apart
+    real *y,                    # OUT  (n, groups * filters, plane)
 ) except -1:
     cdef Py_ssize_t nr = kernels_for(x).nr, task
-    cdef Block offsets = take(taps.count * sizeof(Py_ssize_t))
-    cdef Band band = make_band(taps, plane.h, plane.w, filters, nr, <Py_ssize_t *>offsets.data)
-    cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr, staged_size = band.channels * band.plane + nr
+    cdef Band band = make_band(taps, plane.h, plane.w, nr, channels, packed)
+    cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
+    cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr * packed
+    cdef Py_ssize_t staged_size = band.channels * band.plane + nr
     cdef int threads = threads_for(
         GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * ceil_div(plane.h * plane.w, nr) * nr
     )
     cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
-    cdef real *panels = <real *>scratch.data
+    cdef real *own = <real *>scratch.data
     for task in prange(n * groups * band.count, nogil=True, schedule="dynamic", num_threads=threads):
         convolve_band(
-            taps, &band, channels, filters, x, packed, bias, plane, add, activation, y,
+            taps, &band, packed, channels, filters, x, weights, bias, plane, add, activation, y,
             task // band.count, task // band.count % groups, task % band.count * band.rows,
-            panels + omp_get_thread_num() * panel_size,
-            panels + threads * panel_size + omp_get_thread_num() * staged_size,
+            own + omp_get_thread_num() * (panel_size + staged_size),
         )
     return 0
 
@@ -159,10 +185,11 @@ cdef int convolve(
 cdef void convolve_band(
     const Taps *taps,
     const Band *band,
+    bint packed,
     Py_ssize_t channels,
     Py_ssize_t filters,
     const real *x,
-    const real *packed,
+    const real *weights,
     const real *bias,
     const Plane *plane,
     const real *add,
@@ -171,85 +198,104 @@ cdef void convolve_band(
     Py_ssize_t image_group,     # image * groups + group
     Py_ssize_t group,
     Py_ssize_t out_row,         # the band's first
-    real *panel,                # scratch: windows of one tile and block
-    real *staged,               # scratch: one block of the image
+    real *staged,               # scratch: one block of the image, and, packed, the windows of a tile
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(x).mr, k = channels * taps.count
-    cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w, block, channel, count
-    cdef Py_ssize_t line = min(band.line, pixels), tiles = ceil_div(line, band.tile), tile, pixel, width
+    cdef Py_ssize_t mr = kernels_for(x).mr, k = channels * taps.count, block, channel, count
+    cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w
+    cdef Py_ssize_t line = min(band.line, pixels), tiles = pixels // line * ceil_div(line, band.tile), tile, panel
+    cdef real *copied = staged + band.channels * band.plane + kernels_for(x).nr
     x += image_group * channels * taps.h * taps.w
     cdef Py_ssize_t first = image_group * filters * plane.size + plane.start + out_row * plane.row_step
     y += first
-    packed += group * ceil_div(filters, mr) * mr * k
-    if is_dense(plane):
-        fill_rows(filters, plane.size, pixels, bias + group * filters if bias != NULL else NULL, y)
+    weights += group * ceil_div(filters, mr) * mr * k
+    if bias != NULL:
+        bias += group * filters
     for block in range(ceil_div(channels, band.channels)):
         channel = block * band.channels
         count = min(band.channels, channels - channel)
         stage(taps, band, count, out_row, x + channel * taps.h * taps.w, staged)
-        for tile in range(pixels // line * tiles):
-            pixel = tile // tiles * line + tile % tiles * band.tile
-            width = min(band.tile, line - tile % tiles * band.tile)
-            kernels_for(x).pack_windows(&band.windows, count, pixel, width, staged, panel)
-            multiply_tile(
-                filters, k, count * taps.count, packed + channel * taps.count * mr, panel, plane, pixel, width, y
-            )
+        if packed:
+            for tile in range(tiles):
+                copy_windows(taps, band, count, line, tile, plane.w, staged, copied)
+                for panel in range(ceil_div(filters, mr)):
+                    multiply_tile(
+                        band, plane, line, tile, panel * mr, min(mr, filters - panel * mr), count * taps.count,
+                        weights + panel * mr * k + channel * taps.count * mr, copied, NULL, bias, block > 0, y,
+                    )
+        else:
+            # Tiles innermost: a panel of weights stays in the first-level cache, and y is written row after row.
+            for panel in range(ceil_div(filters, mr)):
+                for tile in range(tiles):
+                    multiply_tile(
+                        band, plane, line, tile, panel * mr, min(mr, filters - panel * mr), count * taps.count,
+                        weights + panel * mr * k + channel * taps.count * mr,
+                        staged + tile_start(taps, band, line, tile, plane.w), band.offsets, bias, block > 0, y,
+                    )
     if is_dense(plane):
         finish_rows(filters, plane.size, pixels, add + first if add != NULL else NULL, activation, y)
 
 
-cdef void fill_rows(
-    Py_ssize_t rows, Py_ssize_t row_step, Py_ssize_t n, const real *values, real *y
+cdef inline Py_ssize_t tile_pixel(const Band *band, Py_ssize_t line, Py_ssize_t tile) noexcept nogil:
+    """The first pixel of a tile, counted from the band's first."""
+    cdef Py_ssize_t tiles = ceil_div(line, band.tile)
+    return tile // tiles * line + tile % tiles * band.tile
+
+
+cdef inline Py_ssize_t tile_width(const Band *band, Py_ssize_t line, Py_ssize_t tile) noexcept nogil:
+    return min(band.tile, line - tile % ceil_div(line, band.tile) * band.tile)
+
+
+cdef inline Py_ssize_t tile_start(
+    const Taps *taps, const Band *band, Py_ssize_t line, Py_ssize_t tile, Py_ssize_t ow
 ) noexcept nogil:
-    cdef Py_ssize_t i, j
-    for i in range(rows):
-        for j in range(n):
-            y[i * row_step + j] = values[i] if values != NULL else 0
+    """Where the windows of a tile begin in the staged rows."""
+    cdef Py_ssize_t pixel = tile_pixel(band, line, tile)
+    return pixel // ow * taps.sh * band.pitch + pixel % ow
+
+
+cdef void copy_windows(
+    const Taps *taps,
+    const Band *band,
+    Py_ssize_t channels,
+    Py_ssize_t line,
+    Py_ssize_t tile,
+    Py_ssize_t ow,
+    const real *staged,
+    real *copied,               # OUT  (channels * taps, nr)
+) noexcept nogil:
+    kernels_for(staged).pack_windows(
+        channels * taps.count, band.offsets, ow, taps.sh * band.pitch, tile_pixel(band, line, tile),
+        tile_width(band, line, tile), staged, copied,
+    )
 
 
 cdef void multiply_tile(
-    Py_ssize_t filters,
-    Py_ssize_t k,               # (channel, tap) of all channels: the length of a panel of weights
-    Py_ssize_t block,           # of these channels
-    const real *packed,         # IN   (panels, k, mr), from the block's first on
-    const real *panel,          # IN   (block, nr)
+    const Band *band,
     const Plane *plane,
-    Py_ssize_t pixel,           # the tile's first, counted from y
-    Py_ssize_t count,
-    real *y,                    # OUT  +=
+    Py_ssize_t line,
+    Py_ssize_t tile,
+    Py_ssize_t first,           # filter
+    Py_ssize_t filters,         # of this panel
+    Py_ssize_t k,               # (channel, tap) of this block
+    const real *weights,        # IN   (k, mr)
+    const real *windows,        # IN   (k, nr), rows at the offsets
+    const Py_ssize_t *offsets,  # or NULL: one row after another
+    const real *bias,
+    bint more,                  # add to y
+    real *y,                    # OUT
 ) noexcept nogil:
-    """All filters for one tile of pixels."""
-    cdef Py_ssize_t mr = kernels_for(y).mr, first, filter_panel
-    for filter_panel in range(ceil_div(filters, mr)):
-        first = filter_panel * mr
-        if is_dense(plane):
-            gemm_tile(
-                block, packed + first * k, panel, min(mr, filters - first), count, y + first * plane.size + pixel,
-                plane.size,
-            )
-        else:
-            scattered_tile(
-                block, packed + first * k, panel, min(mr, filters - first), count, plane, pixel,
-                y + first * plane.size,
-            )
-
-
-cdef void scattered_tile(
-    Py_ssize_t k,
-    const real *a,
-    const real *b,
-    Py_ssize_t rows,
-    Py_ssize_t count,
-    const Plane *plane,
-    Py_ssize_t pixel,
-    real *y,                    # OUT  +=
-) noexcept nogil:
-    """A tile whose pixels do not lie side by side in y."""
-    cdef real tile[CNNX_MAX_TILE]
-    cdef Py_ssize_t i, j, p, nr = kernels_for(a).nr
-    memset(tile, 0, kernels_for(a).mr * nr * sizeof(real))
-    kernels_for(a).gemm(k, a, b, tile, nr)
+    cdef Py_ssize_t pixel = tile_pixel(band, line, tile), count = tile_width(band, line, tile), i, j, p
+    cdef Py_ssize_t nr = kernels_for(y).nr
+    cdef const real *shift = NULL
+    cdef real sums[CNNX_MAX_TILE]
+    if bias != NULL:
+        shift = bias + first
+    y += first * plane.size
+    if is_dense(plane):
+        kernels_for(y).direct(filters, count, k, weights, windows, offsets, shift, more, y + pixel, plane.size)
+        return
+    kernels_for(y).direct(filters, count, k, weights, windows, offsets, shift, False, sums, nr)
     for j in range(count):
         p = (pixel + j) // plane.w * plane.row_step + (pixel + j) % plane.w * plane.col_step
-        for i in range(rows):
-            y[i * plane.size + p] += tile[i * nr + j]
+        for i in range(filters):
+            y[i * plane.size + p] = sums[i * nr + j] + (y[i * plane.size + p] if more else 0)

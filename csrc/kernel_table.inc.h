@@ -21,17 +21,25 @@ typedef struct {
     void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
                  ptrdiff_t width, REAL *panel);
 
-    /* A panel of windows, channels outermost: panel[(c*taps + t)*nr + q] = tap t of pixel first + q in channel c,
-       q < count <= nr, c < channels; for q from count to nr something. Reads up to nr elements beyond the last pixel,
-       and writes up to nr beyond the panel. */
-    void (*pack_windows)(const cnnx_windows *windows, ptrdiff_t channels, ptrdiff_t first, ptrdiff_t count,
-                         const REAL *x, REAL *panel);
+    /* A panel of windows: panel[p*nr + q] = x[offsets[p] + i*row_step + j], p < rows, where first + q = i*ow + j is a
+       pixel of rows of ow; q < count <= nr; for q from count to nr something. Reads up to nr elements beyond the last
+       pixel, and writes up to nr beyond the panel. */
+    void (*pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_step, ptrdiff_t first,
+                         ptrdiff_t count, const REAL *x, REAL *panel);
 
-    /* The same windows with pixels outermost: panel[q*nr + s] = tap t of pixel first + q in channel c, where
-       c*taps + t = column + s; s < columns, q < count; for s from columns to nr something. Reads and writes up to nr
-       elements beyond, as pack_windows does. */
-    void (*pack_windows_transposed)(const cnnx_windows *windows, ptrdiff_t column, ptrdiff_t columns, ptrdiff_t first,
-                                    ptrdiff_t count, const REAL *x, REAL *panel);
+    /* y[i] = x[i*step] */
+    void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
+
+    /* --- convolution from an image whose windows lie at offsets: direct.inc.c --- */
+    /* y[i*y_row + j] = start + sum over p < k of weight[p*mr + i] * x[offsets[p] + j], i < rows <= mr, j < pixels <= nr;
+       start is y itself if `more`, else bias[i], or 0 where bias is NULL. offsets NULL: rows of nr, one after another.
+       Reads up to a vector of pixels. */
+    void (*direct)(ptrdiff_t rows, ptrdiff_t pixels, ptrdiff_t k, const REAL *weight, const REAL *x,
+                   const ptrdiff_t *offsets, const REAL *bias, int more, REAL *y, ptrdiff_t y_row);
+    /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr + j],
+       i < mr, j < filters <= nr; beyond filters something, up to a vector. */
+    void (*direct_dweight)(ptrdiff_t filters, ptrdiff_t lines, ptrdiff_t pixels, const REAL *x, ptrdiff_t x_line,
+                           const ptrdiff_t *offsets, const REAL *dy, REAL *sums, ptrdiff_t sums_row);
 
     /* --- Winograd's transforms, 6x6 points (i, j), point 6*i + j `step` elements on: winograd.inc.c --- */
     /* The pixels (i, j) of nr tiles, x[i*row_step + j*col_step + lane], to the points: v[(6*i + j)*step + lane] */

@@ -20,13 +20,6 @@
 /* Vectors or windows that a kernel takes side by side. */
 #define CNNX_ACROSS 64
 
-/* Windows on images that lie in a buffer with enough border around them, so that no window leaves it: pixel p is window
-   (i, j) = (p / ow, p % ow), and its tap t in channel c is x[c*plane + i*row_step + j*col_step + offsets[t]]. */
-typedef struct {
-    ptrdiff_t ow, row_step, col_step, plane, taps;
-    const ptrdiff_t *offsets;
-} cnnx_windows;
-
 /* A convolution within lanes (kernel_table.inc.h), all steps counted in pixels: output (m, i, j), m < images, i < rows,
    j < cols, is pixel m*y_image + i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
    m*x_image + i*x_row + j*x_col + u*tap_row + v*tap_col of x. */

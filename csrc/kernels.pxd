@@ -16,10 +16,6 @@ ctypedef fused real:
 cdef extern from "kernels.h" nogil:
     enum: CNNX_MAX_TILE, CNNX_MAX_LANES, CNNX_ACROSS
 
-    ctypedef struct cnnx_windows:
-        Py_ssize_t ow, row_step, col_step, plane, taps
-        const Py_ssize_t *offsets
-
     ctypedef struct cnnx_lane_windows:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
@@ -32,11 +28,16 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t b_step, void *c, Py_ssize_t ldc) noexcept nogil
         void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
             Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
-        void (*pack_windows)(const cnnx_windows *windows, Py_ssize_t channels, Py_ssize_t first,
-            Py_ssize_t count, const void *x, void *panel) noexcept nogil
-        void (*pack_windows_transposed)(const cnnx_windows *windows, Py_ssize_t column,
-            Py_ssize_t columns, Py_ssize_t first, Py_ssize_t count, const void *x,
+        void (*pack_windows)(Py_ssize_t rows, const Py_ssize_t *offsets, Py_ssize_t ow,
+            Py_ssize_t row_step, Py_ssize_t first, Py_ssize_t count, const void *x,
             void *panel) noexcept nogil
+        void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
+        void (*direct)(Py_ssize_t rows, Py_ssize_t pixels, Py_ssize_t k, const void *weight,
+            const void *x, const Py_ssize_t *offsets, const void *bias, int more, void *y,
+            Py_ssize_t y_row) noexcept nogil
+        void (*direct_dweight)(Py_ssize_t filters, Py_ssize_t lines, Py_ssize_t pixels,
+            const void *x, Py_ssize_t x_line, const Py_ssize_t *offsets, const void *dy,
+            void *sums, Py_ssize_t sums_row) noexcept nogil
         void (*winograd_x)(const void *x, Py_ssize_t row_step, Py_ssize_t col_step, void *v,
             Py_ssize_t step) noexcept nogil
         void (*winograd_weight)(Py_ssize_t rows, Py_ssize_t channels, const void *weight,

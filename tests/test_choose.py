@@ -36,6 +36,9 @@ TABLE = [
     (("backward_weight", 64, 512, 4, 512), "winograd"),
     (("backward_weight", 64, 3, 32, 64), "direct"),
     (("forward", 64, 64, 32, 128, 3, 2), "direct"),  # strided
+    (("forward", 64, 256, 8, 512, 3, 2), "implicit_gemm"),  # and its rows are short
+    (("backward_data", 64, 64, 16, 128, 3, 2), "implicit_gemm"),
+    (("backward_weight", 64, 256, 8, 512, 3, 2), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
     (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped
     (("forward", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise"),

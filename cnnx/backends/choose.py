@@ -69,6 +69,11 @@ class Convolution(NamedTuple):
         return self.images * -(-rows // 4) * -(-cols // 4)
 
     @property
+    def row(self) -> int:
+        """Pixels of a row that are written together: backward-data takes every stride-th."""
+        return self.pixels[1] // (self.stride[1] if self.direction == "backward_data" else 1)
+
+    @property
     def is_winograd_shape(self) -> bool:
         """3x3 taps side by side, of windows side by side."""
         return (
@@ -113,7 +118,12 @@ RULES: tuple[Rule, ...] = (
         lambda c: c.groups >= 4 and c.channels * c.filters <= 4,
         "groups too small for a product of matrices: a lane of a vector is a group",
     ),
-    Rule("direct", lambda c: True, "implicit GEMM takes every shape and type"),
+    Rule(
+        "implicit_gemm",
+        lambda c: c.direction != "backward_weight" and c.row < 12 and c.filters > 16,
+        "rows too short to fill vectors, and filters enough to pay for copying windows together",
+    ),
+    Rule("direct", lambda c: True, "windows are read where they lie: any shape and type"),
 )
 
 

@@ -3,6 +3,7 @@
 
 #include "gemm.inc.c"
 #include "pack.inc.c"
+#include "direct.inc.c"
 #include "winograd.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
@@ -19,7 +20,9 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .gemm_strided = NAME(gemm_strided),
     .pack = NAME(pack),
     .pack_windows = NAME(pack_windows),
-    .pack_windows_transposed = NAME(pack_windows_transposed),
+    .copy_apart = NAME(copy_apart),
+    .direct = NAME(direct),
+    .direct_dweight = NAME(direct_dweight),
     .winograd_x = NAME(winograd_x),
     .winograd_weight = NAME(winograd_weight),
     .winograd_y = NAME(winograd_y),
