@@ -257,7 +257,7 @@ def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 def activation(op: str, value: Any) -> str | None:
     """What may follow a convolution or a matrix product within the same call."""
-    return value if value is None else choice(op, "activation", value, ("relu",))
+    return value if value is None else choice(op, "activation", value, ("relu", "relu6"))
 
 
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:

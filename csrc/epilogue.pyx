@@ -5,12 +5,12 @@
 # last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
 
 cdef enum Ending:
-    NO_ACTIVATION, END_IN_RELU
+    NO_ACTIVATION, END_IN_RELU, END_IN_RELU6
 
 
 cdef Ending ending(activation) except *:
     """The activation that has this name."""
-    return {None: NO_ACTIVATION, "relu": END_IN_RELU}[activation]
+    return {None: NO_ACTIVATION, "relu": END_IN_RELU, "relu6": END_IN_RELU6}[activation]
 
 
 cdef void finish_rows(
@@ -29,6 +29,8 @@ cdef void finish_rows(
             kernels_for(y).add(n, add + i * row_step, y + i * row_step)
         if activation == END_IN_RELU:
             kernels_for(y).relu(n, y + i * row_step, y + i * row_step)
+        elif activation == END_IN_RELU6:
+            kernels_for(y).relu6(n, y + i * row_step, y + i * row_step)
 
 
 def _finish(

@@ -212,7 +212,13 @@ def _conv2d(x_shape, weight_shape, options, bias=True):
     return make
 
 
-# Those of CONVOLUTIONS that are tried with an activation, something to add, and both.
+ENDINGS: dict[str, dict[str, Any]] = {
+    "relu": {"activation": "relu"},
+    "relu6": {"activation": "relu6"},
+    "add": {"add": True},
+    "add-relu": {"activation": "relu", "add": True},
+}
+# Those of CONVOLUTIONS that are tried with these endings.
 FINISHED = (
     "plain",
     "pointwise",
@@ -266,9 +272,9 @@ def _convolutions():
     for name in FINISHED:
         x_shape, weight_shape, options = CONVOLUTIONS[name]
         terms = int(np.prod(weight_shape[1:])) + 1
-        for endings in ({"activation": "relu"}, {"add": True}, {"activation": "relu", "add": True}):
-            full = "-".join([name, *endings])
-            _add("conv2d", full, _finished(x_shape, weight_shape, options, endings), terms)
+        for ending, given in ENDINGS.items():
+            full = f"{name}-{ending}"
+            _add("conv2d", full, _finished(x_shape, weight_shape, options, given), terms)
 
 
 # name: (x, kernel_size, options)
@@ -421,6 +427,8 @@ def _linears():
         _add("linear", name, forward, inputs)
         if name in ("odd", "many-k-blocks", "many-lines", "four-dimensions", "empty-batch"):
             _add("linear", f"{name}-relu", lambda rng, f=forward: f(rng) | RELU, inputs)
+            relu6 = {"activation": "relu6"}
+            _add("linear", f"{name}-relu6", lambda rng, f=forward, e=relu6: f(rng) | e, inputs)
         _add("linear_backward", name, backward, behind)
         if name == "odd":
             _add("linear", "no-inputs-relu", _no_inputs)

@@ -78,8 +78,8 @@ class _Windows:
 
 
 def _finished(total, activation, add=0.0):
-    total += add
-    return relu(np.array([total]))[0] if activation == "relu" else total
+    functions = {"relu": relu, "relu6": relu6, None: np.copy}
+    return functions[activation](np.array([total + add]))[0]
 
 
 def conv2d(

@@ -33,7 +33,8 @@ def _options(arguments, names):
 
 def _unfinished(dy, y, a):
     """dy before the activation at the end of an op."""
-    return dy if a.get("activation") is None else ops.relu_backward(dy, y)
+    activation = a.get("activation")
+    return dy if activation is None else getattr(ops, f"{activation}_backward")(dy, y)
 
 
 def _conv2d(dy, results, a):
@@ -179,7 +180,10 @@ def test_a_gradient_is_the_slope_along_a_random_direction(case):
         assert abs(numeric - analytic) <= 100 * STEP**2 * size, f"{case}: d{name}"
 
 
-@pytest.mark.parametrize("case", cases.cases(*LINEAR_IN), ids=str)
+# relu6 is not linear even where it does not bend: it has a constant part.
+@pytest.mark.parametrize(
+    "case", [case for case in cases.cases(*LINEAR_IN) if "relu6" not in case.name], ids=str
+)
 def test_backward_is_the_adjoint_of_forward(case):
     """<op(x), dy> == <x, op_backward(dy)>: no more than a transposed matrix can do, and exact."""
     rng = np.random.default_rng(2)

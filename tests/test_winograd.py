@@ -81,8 +81,9 @@ def test_it_ends_as_separate_ops_would(shape, isa, algorithm):
     arguments = _case("conv2d", x_shape, filters, padding).arguments(np.float32)
     y = cnnx.ops.conv2d(**arguments)
     add = np.random.default_rng(0).standard_normal(y.shape).astype(np.float32)
-    fused = cnnx.ops.conv2d(**arguments, activation="relu", add=add)
-    np.testing.assert_array_equal(fused, cnnx.ops.relu(y + add))
+    for activation in ("relu", "relu6"):
+        fused = cnnx.ops.conv2d(**arguments, activation=activation, add=add)
+        np.testing.assert_array_equal(fused, getattr(cnnx.ops, activation)(y + add))
 
 
 @pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])

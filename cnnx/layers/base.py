@@ -66,6 +66,7 @@ class Layer:
     training: bool = True
     buffer_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
+    _patched: ClassVar[bool] = False  # some layer got a forward of its own: plans look (fusion.py)
 
     # -- the two calls -------------------------------------------------------------------------
 
@@ -89,7 +90,8 @@ class Layer:
         if self._kept is None:
             raise RuntimeError(
                 f"{type(self).__name__}.backward: no forward to go back through: call the layer on "
-                "data first, outside of no_grad (inside a model: call the model's backward)"
+                "data first, outside of no_grad, once for each backward (inside a model: call the "
+                "model's backward)"
             )
         return self._kept
 
@@ -101,6 +103,8 @@ class Layer:
         if isinstance(value, Parameter) and not value.name:
             value.name = name
         object.__setattr__(self, name, value)
+        if name in ("forward", "backward"):
+            Layer._patched = True
         assigned = vars(self).get("_assigned")  # place.py listens here during a user's forward
         if assigned is not None:
             assigned.add(name)
@@ -210,7 +214,7 @@ class Layer:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_kept"}
+        return {k: v for k, v in vars(self).items() if k not in ("_kept", "_plan")}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name: ``"0.weight"``, ``"1.running_mean"``.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from cnnx.layers.base import Layer, builtin
+from cnnx.layers.fusion import Step, plan
 from cnnx.layers.place import backward_here, forward_here, learns
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class Sequential(Layer):
     Takes layers, one list of layers, or ``(name, layer)`` pairs; without names they are "0", "1",
     and so on. Names are the first part of the keys in `state_dict`. Index with a number or a name,
     slice (a Sequential of the same layers), `len`, iterate, `append`. A layer may stand at several
-    places: its weights are shared and their gradients add up.
+    places: its weights are shared and their gradients add up. Backward goes through a forward once:
+    what it needed is freed on the way.
 
     Example::
 
@@ -43,6 +45,8 @@ class Sequential(Layer):
         model[0].weight.shape        # (8, 1, 3, 3)
         body = model[:-1]            # without the last layer
     """
+
+    _plan: tuple[list[Layer], list[Step]] | None = None
 
     def __init__(self, *layers: Any) -> None:
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -56,8 +60,8 @@ class Sequential(Layer):
     def forward(self, x: Any) -> Any:
         self._kept = None  # frees what the last forward saved before this one saves as much again
         places = []
-        for layer in self:
-            x, kept = forward_here(layer, x)
+        for layer, arguments in self._steps():
+            x, kept = forward_here(layer, x, **arguments)
             places.append((layer, kept))
         self._save(places)
         return x
@@ -65,12 +69,23 @@ class Sequential(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """dx, or None with need_dx=False: then it stops at the first layer that learns."""
         (places,) = self._saved()
+        self._kept = None  # backward goes once: what a place kept is freed when it is behind
         learning = (i for i, (layer, _) in enumerate(places) if learns(layer))
         first = 0 if need_dx else next(learning, len(places))
-        for index in reversed(range(first, len(places))):
-            layer, kept = places[index]
-            dy = backward_here(layer, kept, dy, need_dx or index > first)
+        while len(places) > first:
+            layer, kept = places.pop()
+            dy = backward_here(layer, kept, dy, need_dx or len(places) > first)
         return dy if need_dx else None
+
+    def _steps(self) -> list[Step]:
+        """The plan by which forward runs: made anew when there are other layers."""
+        layers = list(self)
+        if self._plan is not None and self._plan[0] == layers and not Layer._patched:
+            return self._plan[1]
+        steps = plan(layers)
+        # Not through setattr, where a user's layer around this one would take it for its own.
+        vars(self)["_plan"] = layers, steps
+        return steps
 
     def append(self, layer: Any) -> Self:
         """Put a layer, or a ``(name, layer)`` pair, at the end. Returns the container."""

@@ -70,16 +70,18 @@ class Conv2D(Layer):
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
         self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        y = ops.conv2d(x, self.weight.data, bias, **self._geometry())
-        self._save(x)
+        y = ops.conv2d(x, self.weight.data, bias, **self._geometry(), activation=activation)
+        self._save(x, activation, y if activation else None)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
+        x, activation, y = self._saved()
         dy = self._float(dy, x.dtype)
+        if activation is not None:
+            dy = getattr(ops, f"{activation}_backward")(dy, y)
         dx, dweight, dbias = ops.conv2d_backward(
             dy, x, self.weight.data, **self._geometry(), need_dx=need_dx
         )

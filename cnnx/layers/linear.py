@@ -38,15 +38,18 @@ class Linear(Layer):
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
         self.bias = Parameter(init.uniform(out_features, -bound, bound), "bias") if bias else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         x = self._float(x, self.weight.dtype)
-        y = ops.linear(x, self.weight.data, None if self.bias is None else self.bias.data)
-        self._save(x)
+        bias = None if self.bias is None else self.bias.data
+        y = ops.linear(x, self.weight.data, bias, activation)
+        self._save(x, activation, y if activation else None)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
+        x, activation, y = self._saved()
         dy = self._float(dy, x.dtype)
+        if activation is not None:
+            dy = getattr(ops, f"{activation}_backward")(dy, y)
         dx, dweight, dbias = ops.linear_backward(dy, x, self.weight.data, need_dx=need_dx)
         self.weight.accumulate(dweight)
         if self.bias is not None:

@@ -28,12 +28,15 @@ from cnnx.layers.grad_mode import grad_enabled
 __all__ = ["backward_here", "call_backward", "forward_here", "learns"]
 
 
-def forward_here(layer: Layer, x: Any) -> tuple[Any, Any]:
-    """(y, kept): run forward at one place; `kept` is for `backward_here` (None in `no_grad`)."""
+def forward_here(layer: Layer, x: Any, **arguments: Any) -> tuple[Any, Any]:
+    """(y, kept): run forward at one place; `kept` is for `backward_here` (None in `no_grad`).
+
+    arguments  of forward besides x, for a layer that does its neighbours' work too (fusion.py)
+    """
     if not grad_enabled():
-        return _checked(layer, "forward", layer.forward(x)), None
+        return _checked(layer, "forward", layer.forward(x, **arguments)), None
     if _is_builtin(layer):
-        y = layer.forward(x)
+        y = layer.forward(x, **arguments)
         return y, vars(layer).pop("_kept", None)
     parts = list(layer.modules())
     for part in parts:

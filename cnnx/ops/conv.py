@@ -34,7 +34,7 @@ def conv2d(
     padding   an integer, (rows, columns), "same" (stride 1 only), "valid", or
               ((top, bottom), (left, right))
     groups    number of groups into which channels and filters are split; groups = c: depthwise
-    activation  "relu": y = max(y, 0) as the last step; None: y as it is
+    activation  what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
     add       as y: added before the activation; None: nothing
 
     returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1

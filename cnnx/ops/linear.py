@@ -17,7 +17,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     y[..., j] = activation(bias[j] + sum over i of x[..., i] * weight[j, i])
 
     x (..., in), weight (out, in), bias (out,) or None  ->  y (..., out)
-    activation  "relu": y = max(y, 0) as the last step; None: y as it is
+    activation  what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
 
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .activation import relu
+from .activation import relu, relu6
 
-ACTIVATIONS = {None: lambda y: y, "relu": relu}
+ACTIVATIONS = {None: lambda y: y, "relu": relu, "relu6": relu6}
 
 
 def finish(y, activation, add=None):

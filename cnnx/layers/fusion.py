@@ -1,0 +1,71 @@
+"""Neighbouring layers that run as one step: the table of patterns, and the plan of a container."""
+
+# Design:
+# A pattern is a run of layer types. Its step calls one of these layers, with arguments of its
+# forward by which it does the work of the others too; what that layer saves tells its backward what
+# was done, so backward needs no pattern. Types are exact: a user's subclass, or a layer with a
+# forward or backward of its own, runs as itself. The plan follows from the layers alone; weights,
+# strides and modes are read at each call. Results are those of the layers one by one, to the bit.
+# Patterns are looked for from the end on: a ReLU goes to the pooling behind it, where it costs
+# nothing and its result is not kept, rather than to the layer before it.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from cnnx.layers.activation import ReLU, ReLU6
+from cnnx.layers.base import Layer
+from cnnx.layers.conv import Conv2D
+from cnnx.layers.linear import Linear
+
+__all__ = ["PATTERNS", "Pattern", "Step", "plan"]
+
+
+class Pattern(NamedTuple):
+    """Types of neighbours, which of them runs, and the arguments by which it does all."""
+
+    layers: tuple[type[Layer], ...]
+    runs: int
+    arguments: dict[str, Any]
+
+
+class Step(NamedTuple):
+    """A layer, and the arguments of its forward besides x."""
+
+    layer: Layer
+    arguments: dict[str, Any]
+
+
+PATTERNS = (
+    Pattern((Conv2D, ReLU), 0, {"activation": "relu"}),
+    Pattern((Conv2D, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((Linear, ReLU), 0, {"activation": "relu"}),
+    Pattern((Linear, ReLU6), 0, {"activation": "relu6"}),
+)
+
+
+def plan(layers: Sequence[Layer]) -> list[Step]:
+    """The steps that do what the layers do, one after another."""
+    steps = []
+    end = len(layers)
+    while end:
+        pattern = next((p for p in PATTERNS if _ends(layers[:end], p)), None)
+        if pattern is None:
+            end -= 1
+            steps.append(Step(layers[end], {}))
+        else:
+            end -= len(pattern.layers)
+            steps.append(Step(layers[end + pattern.runs], pattern.arguments))
+    return steps[::-1]
+
+
+def _ends(layers: Sequence[Layer], pattern: Pattern) -> bool:
+    """Whether the pattern fits the last of the layers."""
+    last = layers[-len(pattern.layers) :]
+    return tuple(map(type, last)) == pattern.layers and not any(map(_is_patched, last))
+
+
+def _is_patched(layer: Layer) -> bool:
+    """Whether somebody gave this one layer another forward or backward."""
+    return not vars(layer).keys().isdisjoint(("forward", "backward"))

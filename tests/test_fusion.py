@@ -1,0 +1,192 @@
+"""Layers that run as one step: the same bits as one by one, and nobody can tell from outside."""
+
+from __future__ import annotations
+
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+from layer_helpers import Scale, images
+
+import cnnx
+from cnnx import (
+    Conv2D,
+    Dropout,
+    Flatten,
+    Linear,
+    ReLU,
+    ReLU6,
+    Sequential,
+    Tanh,
+    random,
+)
+from cnnx.layers import fusion
+
+SHARED = Conv2D(3, 3, 3, padding=1)
+TWICE = ReLU()
+# name: (layers, how many steps they make, shape of x)
+MODELS = {
+    "conv-relu": ([Conv2D(3, 4, 3), ReLU()], 1, (2, 3, 6, 7)),
+    "conv-relu6": ([Conv2D(3, 4, 3, stride=2, padding=1), ReLU6()], 1, (2, 3, 6, 7)),
+    "depthwise-relu6": ([Conv2D(4, 4, 3, groups=4, bias=False), ReLU6()], 1, (2, 4, 6, 7)),
+    "linear-relu": ([Linear(7, 5), ReLU(), Linear(5, 3), ReLU6()], 2, (4, 7)),
+    "nothing": ([Tanh(), ReLU(), Conv2D(3, 3, 1), Tanh()], 4, (2, 3, 4, 4)),
+    "shared": ([SHARED, TWICE, SHARED, TWICE, SHARED], 3, (2, 3, 5, 5)),
+    "nested": ([Sequential(Conv2D(3, 4, 3)), ReLU(), Sequential(ReLU())], 3, (2, 3, 6, 6)),
+    "users": ([Conv2D(3, 3, 3), Scale(2.0), ReLU()], 3, (2, 3, 6, 6)),
+    "dropout": ([Flatten(), Linear(12, 9), ReLU(), Dropout(0.5), Linear(9, 4)], 4, (3, 3, 2, 2)),
+    "frozen": ([Conv2D(3, 4, 3).freeze(), ReLU(), Conv2D(4, 2, 3), ReLU()], 2, (2, 3, 7, 7)),
+    "empty-batch": ([Conv2D(3, 4, 3), ReLU()], 1, (0, 3, 6, 7)),
+}
+
+
+@pytest.fixture(params=cnnx.available_backends(), autouse=True)
+def _backend(request):
+    with cnnx.use_backend(request.param):
+        yield
+
+
+def _outcome(run, model, x, mode):
+    """y, dx, all gradients and all buffers of one forward and backward."""
+    model.train(mode)
+    model.zero_grad()
+    random.manual_seed(3)
+    y, dx = run(model, x)
+    gradients = [p.grad for p in model.parameters()]
+    return [y, dx, *(g for g in gradients if g is not None), *model.state_dict().values()]
+
+
+def _dy(y):
+    return np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
+
+
+def _whole(model, x):
+    y = model(x)
+    return y, model.backward(_dy(y))
+
+
+def _one_by_one(model, x):
+    """Every layer in a container of its own, where it has no neighbours."""
+    places = [Sequential(layer) for layer in model]
+    for place in places:
+        x = place(x)
+    dx = _dy(x)
+    for place in reversed(places):
+        dx = place.backward(dx)
+    return x, dx
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda d: d.__name__)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_give_the_bits_of_their_layers(name, training, dtype):
+    layers, steps, shape = MODELS[name]
+    model = Sequential(*layers).copy().astype(dtype)
+    assert len(fusion.plan(list(model))) == steps
+    x = images(*shape, dtype=dtype)
+    fused = _outcome(_whole, model.copy(), x, training)
+    single = _outcome(_one_by_one, model.copy(), x, training)
+    assert len(fused) == len(single)
+    for a, b in zip(fused, single):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def _conv_relu():
+    return Sequential(Conv2D(2, 3, 3), ReLU()), images(2, 2, 5, 5, dtype=np.float32)
+
+
+def test_layers_hold_nothing_and_say_so_in_words():
+    model, x = _conv_relu()
+    y = model(x)
+    assert all(layer._kept is None for layer in model)
+    for layer in model:
+        with pytest.raises(RuntimeError, match=rf"^{type(layer).__name__}.backward: no forward"):
+            layer.backward(y)
+
+
+def test_no_grad_keeps_nothing():
+    model, x = _conv_relu()
+    with cnnx.no_grad():
+        y = model(x)
+    with pytest.raises(RuntimeError, match=r"^Sequential.backward: no forward"):
+        model.backward(y)
+    np.testing.assert_array_equal(y, model(x))
+
+
+def test_the_plan_follows_the_layers():
+    model, x = _conv_relu()
+    assert model(x).min() == 0
+    model[1] = Tanh()
+    assert -1 < model(x).min() < 0
+    model.append(ReLU())
+    model[1] = ReLU()
+    assert model(x).min() == 0
+    model[0].padding = 1  # read at each call
+    assert model(x).shape == (2, 3, 5, 5)
+
+
+def test_a_subclass_runs_as_itself():
+    class Shifted(ReLU):
+        def forward(self, x):
+            return super().forward(x) + 1
+
+    model, x = _conv_relu()
+    model[1] = Shifted()
+    assert model(x).min() == 1
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_forward_of_one_layers_own_is_called(index):
+    model, x = _conv_relu()
+    model(x)
+    seen = []
+    original = model[index].forward
+    model[index].forward = lambda x: seen.append(x.shape) or original(x)
+    model(x)
+    assert len(seen) == 1
+
+
+def test_copies_and_pickles_plan_for_themselves():
+    model, x = _conv_relu()
+    y = model(x)
+    for twin in (model.copy(), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(twin(x), y)
+        twin[0].weight.data[...] = 0
+        assert not np.array_equal(twin(x), y)
+    np.testing.assert_array_equal(model(x), y)
+
+
+def test_backward_stops_at_the_first_step_that_learns():
+    model = Sequential(Linear(3, 3), ReLU(), Linear(3, 3), ReLU()).astype("f8")
+    model[0].freeze()
+    y = model(images(4, 3))
+    assert model.backward(np.ones_like(y), need_dx=False) is None
+    assert model[0].weight.grad is None and model[2].weight.grad is not None
+
+
+def test_what_a_step_kept_is_freed_when_backward_is_past_it():
+    """Seen from a layer in front: by then the arrays of those behind it are gone."""
+    freed = []
+
+    class Watch(Scale):
+        def backward(self, dy):
+            freed.append([alive() is None for alive in watched])
+            return super().backward(dy)
+
+    model = Sequential(Watch(), Conv2D(1, 4, 3).astype("f8"), ReLU(), Flatten(), Tanh())
+    (kept,) = model(images(2, 1, 6, 6)) is not None and model._saved()
+    watched = [weakref.ref(a) for _, k in kept[1:] for a in k if isinstance(a, np.ndarray)]
+    del kept
+    assert len(watched) >= 3
+    model.backward(np.ones((2, 64)))
+    assert freed == [[True] * len(watched)]
+
+
+def test_a_second_backward_needs_a_second_forward():
+    model, x = _conv_relu()
+    y = model(x)
+    model.backward(y)
+    with pytest.raises(RuntimeError, match=r"^Sequential.backward: no forward"):
+        model.backward(y)
