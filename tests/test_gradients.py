@@ -149,6 +149,14 @@ def _smooth(case):
     return not any(word in case.name for word in KINKS)
 
 
+def _is_smooth_at(op, arguments):
+    """For every output, whether the activation at the end of an op bends well away from it."""
+    if arguments.get("activation") is None:
+        return True
+    y = _forward(op, arguments | {"activation": None})[0]
+    return np.minimum(np.abs(y), np.abs(y - 6)) > 1e-3
+
+
 def _forward(op, arguments):
     """What the op returns, its first result an array; running statistics are left alone."""
     fresh = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
@@ -164,7 +172,7 @@ def test_a_gradient_is_the_slope_along_a_random_direction(case):
     rng = np.random.default_rng(1)
     arguments = case.arguments()
     results = _forward(case.op, arguments)
-    dy = rng.standard_normal(results[0].shape)
+    dy = rng.standard_normal(results[0].shape) * _is_smooth_at(case.op, arguments)
     for name, gradient in GRADIENTS[case.op](dy, results, arguments).items():
         if arguments.get(name) is None:
             continue
