@@ -206,6 +206,35 @@ def output_size(
     return counts[0], counts[1]
 
 
+def transposed_size(
+    op: str,
+    size: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    output_padding: Pair,
+) -> Pair:
+    """Size of a transposed convolution's result: (size - 1)*stride - before - after
+    + dilation*(kernel - 1) + output_padding + 1."""
+    sizes = []
+    for axis, what in enumerate(("rows", "columns")):
+        if output_padding[axis] >= max(stride[axis], dilation[axis]):
+            raise ValueError(
+                f"{op}: output_padding={output_padding[axis]} {what}, but less than the stride "
+                f"{stride[axis]} or the dilation {dilation[axis]} is expected"
+            )
+        reach = (size[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
+        count = reach + output_padding[axis] - sum(padding[axis])
+        if count < 1:
+            raise ValueError(
+                f"{op}: the result would have {count} {what}: {reach} from the image, "
+                f"{output_padding[axis]} of output_padding, less {sum(padding[axis])} of padding"
+            )
+        sizes.append(count)
+    return sizes[0], sizes[1]
+
+
 def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
     """Padding grown at the bottom and the right until a last, incomplete window fits (ceil_mode).
 

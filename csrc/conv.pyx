@@ -10,18 +10,24 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     (top, bottom), (left, right) = padding
     oh = (x.shape[2] + top + bottom - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
     ow = (x.shape[3] + left + right - dilation[1] * (weight.shape[3] - 1) - 1) // stride[1] + 1
-    y = empty((x.shape[0], weight.shape[0], oh, ow), x)
-    algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y.shape, stride, dilation, x.dtype))
-    if not x.size:
+    y_shape = (x.shape[0], weight.shape[0], oh, ow)
+    return correlate(x, weight, bias, y_shape, stride, (top, left), dilation, groups, activation, add)
+
+
+def correlate(x, weight, bias, y_shape, stride, padding, dilation, groups, activation, add):
+    """y of conv2d, or dx of conv_transpose2d; padding is (top, left)."""
+    y = empty(y_shape, x)
+    algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y_shape, stride, dilation, x.dtype))
+    if not x.size or not y.size:
         y[...] = 0 if bias is None else bias[:, None, None]
         _finish(y.reshape(-1), None if add is None else add.reshape(-1), activation)
     elif is_winograd(algorithm):
-        _winograd(x, weight, bias, (top, left), False, algorithm == "winograd_by_filters", activation, add, y)
+        _winograd(x, weight, bias, padding, False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":
-        _depthwise(x, weight, bias, stride, (top, left), dilation, groups, activation, add, y)
+        _depthwise(x, weight, bias, stride, padding, dilation, groups, activation, add, y)
     else:
         packed = algorithm == "implicit_gemm"
-        _conv2d(x, weight, bias, stride, (top, left), dilation, groups, packed, activation, add, y)
+        _conv2d(x, weight, bias, stride, padding, dilation, groups, packed, activation, add, y)
     return y
 
 
@@ -91,57 +97,55 @@ def _winograd_dweight(
 
 
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
-    dx = data_gradient(dy, weight, x.shape, stride, padding, dilation, groups) if need_dx else None
-    dbias = zeros((weight.shape[0],), x)
-    dweight = weight_gradient(dy, x, weight.shape, stride, padding, dilation, groups, dbias)
-    return dx, dweight, dbias
+    top_left = (padding[0][0], padding[1][0])
+    dx = data_gradient(dy, weight, None, x.shape, stride, top_left, dilation, groups) if need_dx else None
+    return dx, *weight_gradient(dy, x, weight.shape, stride, top_left, dilation, groups)
 
 
-def data_gradient(dy, weight, x_shape, stride, padding, dilation, groups):
-    """dx of conv2d."""
-    dx = empty(x_shape, dy) if stride == (1, 1) and dy.size else zeros(x_shape, dy)
-    if not dy.size or not dx.size:
-        return dx
+def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):
+    """dx of conv2d, or, with a bias, y of conv_transpose2d; padding is (top, left)."""
+    dx = empty(x_shape, dy)
     algorithm = choose(Convolution.of("backward_data", x_shape, weight.shape, dy.shape, stride, dilation, dy.dtype))
-    top, left = padding[0][0], padding[1][0]
-    if is_winograd(algorithm):
-        _winograd(dy, weight, None, (2 - top, 2 - left), True, algorithm == "winograd_by_filters", None, None, dx)
+    if not dy.size or not dx.size:
+        dx[...] = 0 if bias is None else bias[:, None, None]
+    elif is_winograd(algorithm):
+        top_left = (2 - padding[0], 2 - padding[1])
+        _winograd(dy, weight, bias, top_left, True, algorithm == "winograd_by_filters", None, None, dx)
     elif algorithm == "depthwise":
-        _depthwise_dx(dy, weight, stride, (top, left), dilation, groups, dx)
+        _depthwise_dx(dy, weight, bias, stride, padding, dilation, groups, dx)
     else:
-        _conv2d_dx(dy, weight, stride, (top, left), dilation, groups, algorithm == "implicit_gemm", dx)
+        if stride != (1, 1):
+            dx[...] = 0 if bias is None else bias[:, None, None]
+        _conv2d_dx(dy, weight, bias, stride, padding, dilation, groups, algorithm == "implicit_gemm", dx)
     return dx
 
 
-def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups, dbias):
-    """dweight of conv2d; dbias, zeros before, is filled on the way."""
-    dweight = zeros(weight_shape, x)
-    if not dy.size:
-        return dweight
-    if not x.size:
-        dbias[...] = dy.sum(axis=(0, 2, 3))
-        return dweight
+def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups):
+    """dweight and dbias of conv2d; padding is (top, left)."""
+    dweight, dbias = zeros(weight_shape, x), zeros((weight_shape[0],), x)
     algorithm = choose(Convolution.of("backward_weight", x.shape, weight_shape, dy.shape, stride, dilation, x.dtype))
-    top, left = padding[0][0], padding[1][0]
-    if algorithm == "depthwise":
-        _depthwise_dweight(dy, x, stride, (top, left), dilation, groups, dweight, dbias)
+    if not dy.size or not x.size:
+        dbias[...] = dy.sum(axis=(0, 2, 3))
+    elif algorithm == "depthwise":
+        _depthwise_dweight(dy, x, stride, padding, dilation, groups, dweight, dbias)
     elif is_winograd(algorithm):
         _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
-        _winograd_dweight(x, dy, (top, left), dweight)
+        _winograd_dweight(x, dy, padding, dweight)
     else:
-        _conv2d_dweight(dy, x, stride, (top, left), dilation, groups, dweight, dbias)
-    return dweight
+        _conv2d_dweight(dy, x, stride, padding, dilation, groups, dweight, dbias)
+    return dweight, dbias
 
 
 def _conv2d_dx(
     const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
     const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    const real[::1] bias,               # IN   (c,), or None; where the stride is not 1, it is in dx before
     stride,
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
     bint packed,
-    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w); where the stride is not 1, zeros before
+    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w); where the stride is not 1, +=
 ):
     cdef Py_ssize_t row_class, col_class, h = dx.shape[2], w = dx.shape[3]
     cdef Py_ssize_t channels = dy.shape[1] // groups, filters = weight.shape[1]
@@ -163,7 +167,8 @@ def _conv2d_dx(
             weights = pack_transposed_filters(weight, cells, groups)
             convolve(
                 &taps, packed, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>weights.data,
-                <const real *>NULL, &plane, <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
+                &bias[0] if bias is not None else <const real *>NULL, &plane,
+                <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
             )
 
 

@@ -1,14 +1,14 @@
 # Convolutions with few channels per group, of which depthwise is the extreme: a lane of a vector is a group.
 #
 # Design:
-# Such a convolution reads and writes memory and does little between, so a matrix product of 1 x 9 numbers has nothing to
-# win. Here the planes of some groups are brought into lanes (lanes.pyx), convolved without borders or shuffles, and brought
-# back: micro/lanes.inc.c, micro/depthwise.inc.c. So planes of 2 x 2 run as well as large ones, and any stride and dilation
-# is as good as none.
+# Such a convolution reads and writes memory and does little between, so a matrix product of 1 x 9 numbers has nothing
+# to win. Here the planes of some groups are brought into lanes (lanes.pyx), convolved without borders or shuffles, and
+# brought back: micro/lanes.inc.c, micro/depthwise.inc.c. So planes of 2 x 2 run as well as large ones, and any stride
+# and dilation is as good as none.
 #
-# A task is one block of groups, and one band of an image's output rows, or some small images. Of every group it takes all
-# channels in and all filters out, a pair at a time. Backward-data is the same with the two exchanged; all classes of
-# a band are written before it is brought back.
+# A task is one block of groups, and one band of an image's output rows, or some small images. Of every group it takes
+# all channels in and all filters out, a pair at a time. Backward-data is the same with the two exchanged; all classes
+# of a band are written before it is brought back.
 #
 # Backward-weight: a task is one block of groups and a part of the images, whose number follows from the shapes; it sums
 # in lanes, with dbias as the weight of a pixel that is always one. The parts are added in order.
@@ -158,6 +158,7 @@ def _depthwise(
 def _depthwise_dx(
     const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
     const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
+    const real[::1] bias,               # IN   (c,), or None: what dx begins with
     stride,
     padding,                            # (top, left)
     dilation,
@@ -178,7 +179,7 @@ def _depthwise_dx(
         pack_lanes(
             &plan, &weight[0, 0, 0, 0], filters * channels * kernel, kernel, channels * kernel, weight.shape[3]
         ),
-        pack_lane_starts(&plan, <const real *>NULL),
+        pack_lane_starts(&plan, &bias[0] if bias is not None else <const real *>NULL),
         <const real *>NULL, NO_ACTIVATION,
         &dx[0, 0, 0, 0],
     )
@@ -277,7 +278,8 @@ cdef void lane_products(
     """Sums of dy times its windows, and of dy alone, over one band."""
     cdef Py_ssize_t lanes = plan.lanes, c, f, i, kernel = plan.classes.rows.taps * plan.classes.cols.taps * lanes
     cdef cnnx_lane_windows windows = lane_windows(plan, plan.classes, images, rows)
-    cdef cnnx_lane_windows one = cnnx_lane_windows(1, images, rows * plan.ow, 0, windows.y_image, 1, 0, 0, 0, 1, 1, 0, 0)
+    cdef Py_ssize_t pixels = rows * plan.ow
+    cdef cnnx_lane_windows one = cnnx_lane_windows(1, images, pixels, 0, windows.y_image, 1, 0, 0, 0, 1, 1, 0, 0)
     cdef const real *source = x + (plan.left + plan.classes.cols.source) * lanes
     cdef real ones[CNNX_MAX_LANES]
     for i in range(lanes):

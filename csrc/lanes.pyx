@@ -1,4 +1,4 @@
-# Groups in lanes: the plan of a convolution that takes as many groups at once as a vector has lanes, and what it stages.
+# Groups in lanes: the plan of a convolution that takes as many groups at once as a vector has lanes, and its staging.
 #
 # Design:
 # The planes of a block of groups are brought into lanes, their pixels side by side and zeros around them, so that
@@ -174,7 +174,8 @@ cdef Block pack_lanes(
     for i in range(plan.count):
         plan.classes[i].packed = size
         size += (
-            plan.blocks * plan.outputs * plan.inputs * plan.classes[i].rows.taps * plan.classes[i].cols.taps * plan.lanes
+            plan.blocks * plan.outputs * plan.inputs
+            * plan.classes[i].rows.taps * plan.classes[i].cols.taps * plan.lanes
         )
     packed = take(size * sizeof(real))
     to = <real *>packed.data

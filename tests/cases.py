@@ -277,6 +277,90 @@ def _convolutions():
             _add("conv2d", full, _finished(x_shape, weight_shape, options, given), terms)
 
 
+# name: (x, weight, options)
+TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
+    "plain": ((2, 3, 5, 6), (3, 4, 3, 3), {}),
+    "one-pixel": ((3, 5, 1, 1), (5, 2, 1, 1), {}),
+    "one-pixel-spread": ((3, 5, 1, 1), (5, 2, 4, 3), {}),
+    "padded": ((2, 3, 5, 6), (3, 4, 3, 3), {"padding": 1}),
+    "same": ((2, 3, 5, 6), (3, 4, 2, 3), {"padding": "same"}),
+    "doubled": ((2, 3, 4, 5), (3, 6, 4, 4), {"stride": 2, "padding": 1}),
+    "doubled-exactly": (
+        (2, 5, 4, 5),
+        (5, 3, 3, 3),
+        {"stride": 2, "padding": 1, "output_padding": 1},
+    ),
+    "stride-is-kernel": ((2, 3, 4, 5), (3, 4, 2, 2), {"stride": 2}),
+    "stride-over-kernel": ((2, 3, 3, 4), (3, 4, 2, 2), {"stride": 3, "output_padding": 2}),
+    "padding-over-kernel": ((1, 2, 6, 7), (2, 3, 2, 2), {"padding": 2}),
+    "one-sided-padding": ((2, 2, 5, 6), (2, 3, 3, 3), {"padding": ((0, 2), (1, 0))}),
+    "dilated": ((2, 3, 4, 5), (3, 4, 3, 2), {"dilation": (2, 3)}),
+    "dilated-output-padding": (
+        (2, 3, 4, 5),
+        (3, 4, 3, 2),
+        {"dilation": (2, 3), "output_padding": (1, 2)},
+    ),
+    "all-rectangular": (
+        (2, 4, 5, 6),
+        (4, 3, 3, 2),
+        {
+            "stride": (2, 3),
+            "padding": (1, 2),
+            "output_padding": (1, 0),
+            "dilation": (1, 2),
+            "groups": 2,
+        },
+    ),
+    "groups": ((2, 6, 5, 5), (6, 3, 3, 3), {"groups": 3, "padding": 1, "stride": 2}),
+    "depthwise": ((2, 9, 5, 4), (9, 1, 3, 3), {"groups": 9, "padding": 1}),
+    "depthwise-doubled": ((2, 9, 5, 4), (9, 1, 4, 4), {"groups": 9, "padding": 1, "stride": 2}),
+    "depthwise-two-filters": ((2, 5, 5, 4), (5, 2, 3, 3), {"groups": 5, "stride": (1, 2)}),
+    "many-channels": ((1, 34, 6, 7), (34, 33, 3, 3), {"padding": 1}),
+    "empty-batch": ((0, 3, 5, 6), (3, 4, 3, 3), {"stride": 2}),
+}
+
+
+def _transposed_shape(x_shape, weight_shape, options):
+    defaults = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
+    return oracle.transposed_shape(x_shape, weight_shape, **{**defaults, **options})
+
+
+def _conv_transpose2d(x_shape, weight_shape, options, bias=True):
+    filters = weight_shape[1] * options.get("groups", 1)
+
+    def make(rng):
+        x, weight = _normal(rng, *x_shape), _normal(rng, *weight_shape)
+        offset = {"bias": _normal(rng, filters)} if bias else {}
+        return {"x": x, "weight": weight, **offset, **options}
+
+    return make
+
+
+def _conv_transpose2d_backward(x_shape, weight_shape, options, **more):
+    def make(rng):
+        x, weight = _normal(rng, *x_shape), _normal(rng, *weight_shape)
+        dy = _normal(rng, *_transposed_shape(x_shape, weight_shape, options))
+        return {"dy": dy, "x": x, "weight": weight, **options, **more}
+
+    return make
+
+
+def _transposed():
+    for name, (x_shape, weight_shape, options) in TRANSPOSED.items():
+        channels = x_shape[1] // options.get("groups", 1)
+        terms = channels * int(np.prod(weight_shape[2:]))
+        y_shape = _transposed_shape(x_shape, weight_shape, options)
+        behind = max(y_shape[0] * y_shape[2] * y_shape[3], int(np.prod(weight_shape[1:])))
+        forward = _conv_transpose2d(x_shape, weight_shape, options)
+        backward = _conv_transpose2d_backward(x_shape, weight_shape, options)
+        _add("conv_transpose2d", name, forward, terms)
+        _add("conv_transpose2d_backward", name, backward, behind)
+    shapes = ((2, 3, 5, 6), (3, 4, 3, 3), {"stride": 2})
+    _add("conv_transpose2d", "no-bias", _conv_transpose2d(*shapes, bias=False), 27)
+    no_dx = _conv_transpose2d_backward(*shapes, need_dx=False)
+    _add("conv_transpose2d_backward", "no-dx", no_dx, 2 * 11 * 13)
+
+
 # name: (x, kernel_size, options)
 COLUMNS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "plain": ((2, 3, 5, 6), 3, {}),
@@ -762,6 +846,9 @@ def _larges():
     convolution = ((9, 13, 28, 30), (37, 13, 3, 3), {"padding": 1})
     add("conv2d", _conv2d(*convolution), 13 * 9)
     add("conv2d_backward", _conv2d_backward(*convolution), 9 * 28 * 30)
+    transposed = ((9, 37, 14, 15), (37, 13, 4, 4), {"stride": 2, "padding": 1})
+    add("conv_transpose2d", _conv_transpose2d(*transposed), 37 * 16)
+    add("conv_transpose2d_backward", _conv_transpose2d_backward(*transposed), 9 * 28 * 30)
     add("linear", lambda r: {"x": _normal(r, 70, 700), "weight": _normal(r, 300, 700)}, 700)
     add(
         "linear_backward",
@@ -858,6 +945,7 @@ def _larges():
 
 for _fill in (
     _convolutions,
+    _transposed,
     _columns,
     _pools,
     _linears,

@@ -123,6 +123,67 @@ def conv2d_backward(dy, x, weight, stride=1, padding=0, dilation=1, groups=1, ne
     return (dx if need_dx else None), dweight, dbias
 
 
+def transposed_shape(x_shape, weight_shape, stride, padding, output_padding, groups, dilation):
+    """Shape of y of a transposed convolution."""
+    n, _, h, w = x_shape
+    _, group_filters, *kernel = weight_shape
+    size = [
+        (s - 1) * step - sum(side) + d * (k - 1) + more + 1
+        for s, step, side, d, k, more in zip(
+            (h, w),
+            _pair(stride),
+            sides(padding, kernel, _pair(dilation)),
+            _pair(dilation),
+            kernel,
+            _pair(output_padding),
+        )
+    ]
+    return (n, group_filters * groups, *size)
+
+
+def _spread(x, weight, shape, stride, padding, groups, dilation):
+    """What meets in a transposed convolution: (image, channel, pixel of x, filter of the weight,
+    channel of y, tap, pixel of y)."""
+    _, group_filters, kh, kw = weight.shape
+    windows = _Windows(*shape[2:], (kh, kw), stride, padding, dilation)
+    for b, c, i, j in _indices(*x.shape):
+        first = c // (x.shape[1] // groups) * group_filters
+        for (u, v, row, column), k in product(windows.taps(i, j), range(group_filters)):
+            yield (b, c, i, j), (c, k, u, v), (b, first + k, row, column)
+
+
+def conv_transpose2d(
+    x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+):
+    geometry = (stride, padding, output_padding, groups, dilation)
+    y = _zeros(transposed_shape(x.shape, weight.shape, *geometry))
+    for here, tap, there in _spread(x, weight, y.shape, stride, padding, groups, dilation):
+        y[there] += x[here] * weight[tap]
+    for b, k, i, j in _indices(*y.shape):
+        y[b, k, i, j] += 0.0 if bias is None else float(bias[k])
+    return y
+
+
+def conv_transpose2d_backward(
+    dy,
+    x,
+    weight,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+    need_dx=True,
+):
+    dx, dweight, dbias = _zeros(x.shape), _zeros(weight.shape), _zeros(dy.shape[1])
+    for here, tap, there in _spread(x, weight, dy.shape, stride, padding, groups, dilation):
+        dx[here] += dy[there] * weight[tap]
+        dweight[tap] += dy[there] * x[here]
+    for b, k, i, j in _indices(*dy.shape):
+        dbias[k] += dy[b, k, i, j]
+    return (dx if need_dx else None), dweight, dbias
+
+
 def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     n, c, h, w = x.shape
     kh, kw = _pair(kernel_size)

@@ -123,6 +123,24 @@ STEPS = [
     ("a negative rate", {"lr": -0.5}, ValueError, ["lr", "-0.5"]),
     ("a negative decay", {"weight_decay": -2.0}, ValueError, ["weight_decay", "-2"]),
 ]
+# Base call: x (2, 3, 5, 6), weight (3, 4, 3, 3), bias (4,), y (2, 4, 7, 8).
+TRANSPOSED = [
+    *GEOMETRY,
+    ("another number of channels", {"x": _zeros(2, 5, 5, 6)}, ValueError, ["x", "5", "3"]),
+    ("a flat x", {"x": _zeros(2, 90)}, ValueError, ["x", "(2, 90)", "4"]),
+    ("an empty kernel", {"weight": _zeros(3, 4, 0, 3)}, ValueError, ["weight", "(3, 4, 0, 3)"]),
+    ("groups that do not divide", {"groups": 2}, ValueError, ["3", "groups=2"]),
+    ("no groups", {"groups": 0}, ValueError, ["groups", "0"]),
+    ("a padding that leaves nothing", {"padding": 4}, ValueError, ["-1 rows", "7", "8"]),
+    (
+        "an output padding of a stride",
+        {"stride": 2, "output_padding": 2},
+        ValueError,
+        ["output_padding=2", "stride", "2"],
+    ),
+    ("a negative output padding", {"output_padding": -1}, ValueError, ["output_padding", "-1"]),
+    ("a dilation of zero", {"dilation": 0}, ValueError, ["dilation", "0"]),
+]
 LABELS = np.array([0, 1, 2, 3, 0])
 TABLE = {
     "conv2d": [
@@ -138,6 +156,15 @@ TABLE = {
         *CHANNELS,
         ("a dy of another size", {"dy": _zeros(2, 4, 4, 4)}, ValueError, ["dy", "(2, 4, 4, 4)"]),
         ("a flat dy", {"dy": _zeros(2, 80)}, ValueError, ["dy", "(2, 80)", "4"]),
+    ],
+    "conv_transpose2d": [
+        *TRANSPOSED,
+        ("a bias of another size", {"bias": _zeros(5)}, ValueError, ["bias", "(5,)", "4"]),
+    ],
+    "conv_transpose2d_backward": [
+        *TRANSPOSED,
+        ("a dy of another size", {"dy": _zeros(2, 4, 7, 7)}, ValueError, ["dy", "(2, 4, 7, 7)"]),
+        ("a flat dy", {"dy": _zeros(2, 224)}, ValueError, ["dy", "(2, 224)", "4"]),
     ],
     "im2col": [*CONVOLUTION, *WINDOWS, NOT_AN_IMAGE],
     "col2im": [
@@ -335,7 +362,7 @@ REQUIRED = [
     (op, name)
     for op in cases.CASES
     for name in cases.arrays(_base(op))
-    if name not in OPTIONAL or (name == "weight" and op.startswith(("conv2d", "linear")))
+    if name not in OPTIONAL or (name == "weight" and op.startswith(("conv", "linear")))
 ]
 
 

@@ -43,6 +43,12 @@ def _conv2d(dy, results, a):
     return dict(zip(("x", "weight", "bias"), gradients, strict=True)) | {"add": dy}
 
 
+def _conv_transpose2d(dy, results, a):
+    options = _options(a, (*GEOMETRY, "output_padding"))
+    gradients = ops.conv_transpose2d_backward(dy, a["x"], a["weight"], **options)
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+
+
 def _im2col(dy, results, a):
     options = _options(a, ("stride", "padding", "dilation"))
     return {"x": ops.col2im(dy, a["x"].shape, a["kernel_size"], **options)}
@@ -109,6 +115,7 @@ def _loss(name):
 # op: from (dy, what forward returned, its arguments) to gradients by argument name
 GRADIENTS = {
     "conv2d": _conv2d,
+    "conv_transpose2d": _conv_transpose2d,
     "im2col": _im2col,
     "col2im": _col2im,
     "max_pool2d": _max_pool2d,
@@ -133,6 +140,7 @@ GRADIENTS = {
 # A linear map of the argument named, when the other arguments stay as they are.
 LINEAR_IN = {
     "conv2d": ("x", "weight"),
+    "conv_transpose2d": ("x", "weight"),
     "im2col": ("x",),
     "col2im": ("cols",),
     "max_pool2d": ("x",),

@@ -38,6 +38,7 @@ def test_backward_without_a_forward_is_an_error_in_words(name):
         "BatchNorm1D": (2,),
         "BatchNorm2D": (2,),
         "Conv2D": (1, 1, 1),
+        "ConvTranspose2D": (1, 1, 1),
         "Linear": (1, 1),
         "MaxPool2D": (2,),
         "Reshape": ((1, 1),),

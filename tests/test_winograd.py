@@ -44,12 +44,23 @@ def algorithm(request, monkeypatch):
     choose._choose.cache_clear()
 
 
+MAKERS = {
+    "conv2d": cases._conv2d,
+    "conv2d_backward": cases._conv2d_backward,
+    "conv_transpose2d": cases._conv_transpose2d,
+    "conv_transpose2d_backward": cases._conv_transpose2d_backward,
+}
+
+
 def _case(op, x_shape, filters, padding):
-    weight_shape = (filters, x_shape[1], 3, 3)
-    make, terms = cases._conv2d, x_shape[1] * 9
-    if op == "conv2d_backward":
-        make, terms = cases._conv2d_backward, max(filters * 9, x_shape[0] * x_shape[2] * x_shape[3])
-    return cases.Case(op, str(x_shape), make(x_shape, weight_shape, {"padding": padding}), terms)
+    """A convolution of x, or the transpose of it."""
+    weight_shape, terms = (filters, x_shape[1], 3, 3), max(filters, x_shape[1]) * 9
+    if op.endswith("backward"):
+        terms = max(terms, x_shape[0] * x_shape[2] * x_shape[3])
+    if op.startswith("conv_transpose2d"):
+        x_shape = cases.conv_shape(x_shape, weight_shape, padding=padding)
+    make = MAKERS[op](x_shape, weight_shape, {"padding": padding})
+    return cases.Case(op, str(x_shape), make, terms)
 
 
 def _results(case, dtype, backend):
@@ -58,7 +69,7 @@ def _results(case, dtype, backend):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
-@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])
+@pytest.mark.parametrize("op", MAKERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_it_equals_direct_summation(op, shape, dtype, isa, algorithm):
     case = _case(op, *shape)

@@ -29,6 +29,8 @@ AMPLIFICATION = {"direct": 1.0, "winograd": 25.0}
 MULTILINEAR = (
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "im2col",
     "col2im",
     "max_pool2d_backward",

@@ -60,6 +60,17 @@ def _conv2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: backward(a["dy"], a["x"], a["weight"], bias, *geometry, [True] * 3)
 
 
+def _conv_transpose2d(torch: Any, a: Arguments) -> Callable[[], Any]:
+    convolve = torch.nn.functional.conv_transpose2d
+    return lambda: convolve(**{"input" if k == "x" else k: a[k] for k in a})
+
+
+def _conv_transpose2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    geometry = (_pair(a["stride"]), _pair(a["padding"]), [1, 1], True, [0, 0], a["groups"])
+    backward, bias = torch.ops.aten.convolution_backward, [a["weight"].shape[1] * a["groups"]]
+    return lambda: backward(a["dy"], a["x"], a["weight"], bias, *geometry, [True] * 3)
+
+
 def _window(a: Arguments) -> tuple[int, int, int]:
     return a["kernel_size"], a["stride"], a["padding"]
 
@@ -206,6 +217,17 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
         m.groups,
         m.bias is not None,
     ),
+    "ConvTranspose2D": lambda nn, m: nn.ConvTranspose2d(
+        m.in_channels,
+        m.out_channels,
+        m.kernel_size,
+        m.stride,
+        m.padding,
+        m.output_padding,
+        m.groups,
+        m.bias is not None,
+        m.dilation,
+    ),
     "Linear": lambda nn, m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
     "BatchNorm2D": lambda nn, m: nn.BatchNorm2d(m.num_features, m.eps, m.momentum),
     "MaxPool2D": lambda nn, m: nn.MaxPool2d(
@@ -287,6 +309,8 @@ def _softmax_backward(name: str) -> Make:
 TWINS: dict[str, Make] = {
     "conv2d": _conv2d,
     "conv2d_backward": _conv2d_backward,
+    "conv_transpose2d": _conv_transpose2d,
+    "conv_transpose2d_backward": _conv_transpose2d_backward,
     "im2col": _im2col,
     "col2im": _col2im,
     "max_pool2d": _max_pool2d,

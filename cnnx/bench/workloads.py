@@ -62,6 +62,8 @@ CONVOLUTIONS = [
     Windows(32, 192, 16, 16, 192, 3, 1, 1, 192),
     Windows(32, 960, 4, 4, 960, 3, 1, 1, 960),
 ]
+# A transposed convolution is named after the convolution of which it is the transpose.
+TRANSPOSED = [Windows(64, 64, 32, 32, 128, 4, 2, 1), Windows(8, 32, 56, 56, 64, 2, 2)]
 COLUMNS = [Windows(64, 16, 14, 14, 0, 3, 1, 1), Windows(64, 3, 32, 32, 0, 5, 1, 2)]
 POOLS = [Windows(64, 64, 32, 32, 0, 2, 2), Windows(64, 16, 28, 28, 0, 2, 2)]
 POOLS += [Windows(64, 64, 32, 32, 0, 3, 2, 1)]
@@ -84,6 +86,28 @@ def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
 # Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight.
 _add("conv2d", CONVOLUTIONS, lambda s: 2 * s.macs, _conv2d, matrix=True)
 _add("conv2d_backward", CONVOLUTIONS, lambda s: 4 * s.macs, _conv2d_backward, matrix=True)
+
+
+def _conv_transpose2d(draw: Draw, s: Windows) -> Arguments:
+    arguments = _conv2d(draw, s)
+    return {**arguments, "x": draw.normal(s.n, s.oc, *s.out), "bias": draw.normal(s.c)}
+
+
+def _conv_transpose2d_backward(draw: Draw, s: Windows) -> Arguments:
+    arguments = _conv_transpose2d(draw, s)
+    del arguments["bias"]
+    size = [(out - 1) * s.stride - 2 * s.padding + s.k for out in s.out]
+    return {"dy": draw.normal(s.n, s.c, *size), **arguments}
+
+
+_add("conv_transpose2d", TRANSPOSED, lambda s: 2 * s.macs, _conv_transpose2d, matrix=True)
+_add(
+    "conv_transpose2d_backward",
+    TRANSPOSED,
+    lambda s: 4 * s.macs,
+    _conv_transpose2d_backward,
+    matrix=True,
+)
 
 
 def _im2col(draw: Draw, s: Windows) -> Arguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cnnx.layers.activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh
 from cnnx.layers.base import Layer
 from cnnx.layers.containers import Identity, Sequential
-from cnnx.layers.conv import Conv2D
+from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.files import load
 from cnnx.layers.grad_mode import grad_enabled, no_grad
@@ -23,6 +23,7 @@ __all__ = [
     "BatchNorm1D",
     "BatchNorm2D",
     "Conv2D",
+    "ConvTranspose2D",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2D",

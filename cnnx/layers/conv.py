@@ -1,4 +1,4 @@
-"""`Conv2D`: convolution over images."""
+"""`Conv2D` and `ConvTranspose2D`: convolution over images, and its transpose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cnnx import checks, init, ops
 from cnnx.layers.base import Layer, builtin
 from cnnx.layers.parameter import Parameter
 
-__all__ = ["Conv2D"]
+__all__ = ["Conv2D", "ConvTranspose2D"]
 
 
 @builtin
@@ -60,11 +60,7 @@ class Conv2D(Layer):
         checks.padding2d("Conv2D", padding, self.kernel_size, self.stride, self.dilation)
         self.padding = padding
         self.groups = checks.integer("Conv2D", "groups", groups, least=1)
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"Conv2D: groups={groups} must divide in_channels={in_channels} and "
-                f"out_channels={out_channels}"
-            )
+        _check_groups("Conv2D", groups, in_channels, out_channels)
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         bound = 1.0 / math.sqrt(init.fans(shape)[0])
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
@@ -106,11 +102,124 @@ class Conv2D(Layer):
         return self.weight.size * oh * ow
 
     def extra_repr(self) -> str:
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}"
+        return _repr(self, (("padding", 0), ("dilation", (1, 1)), ("groups", 1)))
+
+
+@builtin
+class ConvTranspose2D(Layer):
+    """Transposed 2-D convolution with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
+
+    y[n, o, i*sh + u*dh - ph, j*sw + v*dw - pw] += sum over c of weight[c, o, u, v] * x[n, c, i, j]
+    oh = (h - 1)*sh - 2*ph + dh*(kh - 1) + output_padding + 1, and ow alike.
+
+    It is the adjoint of a `Conv2D`, and enlarges images by its stride: kernel 4, stride 2, padding
+    1 doubles them.
+
+    in_channels, out_channels  c and oc, both multiples of groups
+    kernel_size, stride, dilation  a number, or a pair (height, width)
+    padding   rows and columns taken off y on every side; written as in `Conv2D`
+    output_padding  rows at the bottom and columns at the right added to y: a number, or a pair,
+              less than the stride or the dilation
+    groups    the channels are split into groups that do not mix
+    bias      False leaves it out
+
+    weight (c, oc/groups, kh, kw) and bias (oc,) are float32, from U(-b, b) with
+    b = 1/sqrt(oc/groups * kh * kw), as in PyTorch. x is cast to the weight's dtype.
+
+    ValueError for channels that groups does not divide; shapes that do not fit are found by
+    `ops.conv_transpose2d` at the first call.
+
+    M. D. Zeiler et al., "Deconvolutional Networks", CVPR 2010.
+
+    Example::
+
+        layer = ConvTranspose2D(16, 3, 4, stride=2, padding=1)
+        layer(np.zeros((8, 16, 16, 16), np.float32)).shape      # (8, 3, 32, 32)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: Any = 0,
+        output_padding: int | tuple[int, int] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | tuple[int, int] = 1,
+    ) -> None:
+        name = "ConvTranspose2D"
+        self.in_channels = checks.integer(name, "in_channels", in_channels, least=1)
+        self.out_channels = checks.integer(name, "out_channels", out_channels, least=1)
+        self.kernel_size = checks.pair(name, "kernel_size", kernel_size)
+        self.stride = checks.pair(name, "stride", stride)
+        self.dilation = checks.pair(name, "dilation", dilation)
+        checks.padding2d(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding
+        self.output_padding = checks.pair(name, "output_padding", output_padding, least=0)
+        self.groups = checks.integer(name, "groups", groups, least=1)
+        _check_groups(name, groups, in_channels, out_channels)
+        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        bound = 1.0 / math.sqrt(init.fans(shape)[0])
+        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
+        self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x, self.weight.dtype)
+        bias = None if self.bias is None else self.bias.data
+        y = ops.conv_transpose2d(x, self.weight.data, bias, **self._geometry())
+        self._save(x)
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        (x,) = self._saved()
+        dy = self._float(dy, x.dtype)
+        dx, dweight, dbias = ops.conv_transpose2d_backward(
+            dy, x, self.weight.data, **self._geometry(), need_dx=need_dx
         )
-        for name, default in (("padding", 0), ("dilation", (1, 1)), ("groups", 1)):
-            if getattr(self, name) != default:
-                text += f", {name}={getattr(self, name)!r}"
-        return text if self.bias is not None else f"{text}, bias=False"
+        self.weight.accumulate(dweight)
+        if self.bias is not None:
+            self.bias.accumulate(dbias)
+        return dx
+
+    def _geometry(self) -> dict[str, Any]:
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "output_padding": self.output_padding,
+            "groups": self.groups,
+            "dilation": self.dilation,
+        }
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "bias": self.bias is not None}
+
+    def macs(self, input_shape: Any) -> int:
+        h, w = input_shape[-2:]
+        return self.weight.size * h * w
+
+    def extra_repr(self) -> str:
+        return _repr(
+            self, (("padding", 0), ("output_padding", (0, 0)), ("groups", 1), ("dilation", (1, 1)))
+        )
+
+
+def _check_groups(name: str, groups: int, in_channels: int, out_channels: int) -> None:
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{name}: groups={groups} must divide in_channels={in_channels} and "
+            f"out_channels={out_channels}"
+        )
+
+
+def _repr(layer: Any, options: Any) -> str:
+    """The arguments that every convolution has, and those that are not at their defaults."""
+    text = (
+        f"{layer.in_channels}, {layer.out_channels}, kernel_size={layer.kernel_size}, "
+        f"stride={layer.stride}"
+    )
+    for name, default in options:
+        if getattr(layer, name) != default:
+            text += f", {name}={getattr(layer, name)!r}"
+    return text if layer.bias is not None else f"{text}, bias=False"

@@ -1,4 +1,5 @@
-"""Convolution and the window matrix: conv2d, conv2d_backward, im2col, col2im."""
+"""Convolution, its transpose and the window matrix: conv2d, conv_transpose2d, their backward,
+im2col, col2im."""
 
 from __future__ import annotations
 
@@ -120,6 +121,132 @@ def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: An
     out_shape = (n, oc, *checks.output_size(op, (h, w), (kh, kw), stride, padding, dilation))
     checks.array_size(op, out_shape, x.itemsize)
     return x, weight, (stride, padding, dilation, groups), out_shape
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> np.ndarray:
+    """Transposed convolution: the adjoint of `conv2d`, which makes images larger where that makes
+    them smaller. The arguments and their order are PyTorch's.
+
+    y[n, k, i*sh + u*dh - top, j*sw + v*dw - left] +=
+                          sum over c of weight[c, k, u, v] * x[n, c, i, j]
+    and then bias[k]; what would lie outside y is dropped
+
+    x         (n, c, h, w)
+    weight    (c, oc // groups, kh, kw)
+    bias      (oc,) or None
+    stride, dilation    an integer or (rows, columns)
+    padding   taken off y on every side; written as in `conv2d`
+    output_padding      rows at the bottom and columns at the right of y that are added: an integer
+              or (rows, columns), less than the stride or the dilation
+    groups    number of groups into which channels and filters are split
+
+    returns   y (n, oc, oh, ow),
+              oh = (h - 1)*stride - top - bottom + dilation*(kh - 1) + output_padding + 1
+
+    Raises ValueError where shapes or numbers do not fit, TypeError for a dtype that is neither
+    float32 nor float64.
+
+    >>> ops.conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
+    [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
+
+    Source: Zeiler, Krishnan, Taylor, Fergus, Deconvolutional Networks (2010); Dumoulin, Visin, A
+    guide to convolution arithmetic for deep learning (2016).
+    """
+    op = "conv_transpose2d"
+    x, weight, geometry, extra, out_shape = _check_transpose(
+        op, x, weight, stride, padding, output_padding, dilation, groups
+    )
+    bias = checks.vector(
+        op, "bias", bias, out_shape[1], f"one value per filter of weight {weight.shape}"
+    )
+    checks.same_dtype(op, x=x, weight=weight, bias=bias)
+    stride, padding, dilation, groups = geometry
+    return backend().conv_transpose2d(x, weight, bias, stride, padding, extra, dilation, groups)
+
+
+def conv_transpose2d_backward(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    need_dx: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Gradients of `conv_transpose2d` with respect to x, weight and bias.
+
+    dbias[k]            = sum over (n, i, j) of dy[n, k, i, j]
+    dweight[c, k, u, v] = sum over (n, i, j) of
+                          x[n, c, i, j] * dy[n, k, i*sh + u*dh - top, j*sw + v*dw - left]
+    dx[n, c, i, j]      = sum over (k, u, v) of
+                          weight[c, k, u, v] * dy[n, k, i*sh + u*dh - top, j*sw + v*dw - left]
+
+    dy (n, oc, oh, ow): the gradient by conv_transpose2d's result; the rest as there.
+    returns  dx (n, c, h, w), or None if need_dx is False; dweight, as weight; dbias (oc,)
+
+    >>> dy, x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))
+    >>> dx, dweight, dbias = ops.conv_transpose2d_backward(dy, x, weight)
+    >>> dx[0, 0].tolist(), dweight[0, 0].tolist(), dbias.tolist()
+    ([[4.0, 4.0], [4.0, 4.0]], [[4.0, 4.0], [4.0, 4.0]], [9.0])
+    """
+    op = "conv_transpose2d_backward"
+    x, weight, geometry, _, out_shape = _check_transpose(
+        op, x, weight, stride, padding, output_padding, dilation, groups
+    )
+    dy = checks.array(op, "dy", dy, 4)
+    checks.same_shape(
+        op,
+        "dy",
+        dy,
+        out_shape,
+        f"the result of conv_transpose2d for x {x.shape} and weight {weight.shape}",
+    )
+    checks.same_dtype(op, dy=dy, x=x, weight=weight)
+    return backend().conv_transpose2d_backward(dy, x, weight, *geometry, bool(need_dx))
+
+
+def _check_transpose(
+    op: str,
+    x: Any,
+    weight: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: Any,
+):
+    """The arrays, the backend's (stride, padding, dilation, groups) and output_padding, and the
+    shape of y."""
+    x = checks.array(op, "x", x, 4)
+    weight = checks.array(op, "weight", weight, 4)
+    groups = checks.integer(op, "groups", groups, 1)
+    n, c, h, w = x.shape
+    channels, group_filters, kh, kw = weight.shape
+    if min(weight.shape) < 1:
+        raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
+    if c != channels:
+        raise ValueError(f"{op}: x has {c} channels, but weight {weight.shape} expects {channels}")
+    if c % groups:
+        raise ValueError(f"{op}: x has {c} channels, which groups={groups} does not divide")
+    stride = checks.pair(op, "stride", stride)
+    dilation = checks.pair(op, "dilation", dilation)
+    padding = checks.padding2d(op, padding, (kh, kw), stride, dilation)
+    extra = checks.pair(op, "output_padding", output_padding, 0)
+    size = checks.transposed_size(op, (h, w), (kh, kw), stride, padding, dilation, extra)
+    out_shape = (n, group_filters * groups, *size)
+    checks.array_size(op, out_shape, x.itemsize)
+    return x, weight, (stride, padding, dilation, groups), extra, out_shape
 
 
 def im2col(

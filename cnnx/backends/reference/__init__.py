@@ -22,7 +22,14 @@ from .activation import (
     tanh_backward,
 )
 from .add import add
-from .conv import col2im, conv2d, conv2d_backward, im2col
+from .conv import (
+    col2im,
+    conv2d,
+    conv2d_backward,
+    conv_transpose2d,
+    conv_transpose2d_backward,
+    im2col,
+)
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import bce, bce_with_logits, cross_entropy, mse
@@ -50,6 +57,8 @@ __all__ = [
     "col2im",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "cross_entropy",
     "dropout",
     "dropout_backward",

@@ -1,4 +1,5 @@
-"""Convolution as one matrix product over windows, and the window matrix itself (im2col, col2im).
+"""Convolution as one matrix product over windows, its transpose, and the window matrix itself
+(im2col, col2im).
 
 Images are (n, c, h, w), weights (oc, c // groups, kh, kw). stride and dilation are pairs, padding
 is ((top, bottom), (left, right)). x is zero outside its borders. As everywhere in deep learning the
@@ -73,6 +74,65 @@ def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
         axis=1,
     )
     return scatter_windows(dwins, x.shape, stride, padding, dilation), dweight, dbias
+
+
+def conv_transpose2d(x, weight, bias, stride, padding, output_padding, dilation, groups):
+    """The adjoint of `conv2d`: every pixel of x adds its multiple of the filter to y.
+
+    y[n, k, i*sh + u*dh - top, j*sw + v*dw - left] +=
+                          sum over c of weight[c, k, u, v] * x[n, c, i, j]
+    and then bias[k]. What lies outside y is dropped; output_padding adds rows at the bottom and
+    columns at the right, so that every size can be met whose convolution has the size of x.
+
+    x (n, c, h, w), weight (c, oc // groups, kh, kw), bias (oc,) or None  ->  y (n, oc, oh, ow)
+    oh = (h - 1)*sh - top - bottom + dh*(kh - 1) + output_padding + 1
+    """
+    (kh, kw), (sh, sw), (dh, dw) = weight.shape[2:], stride, dilation
+    oh = (x.shape[2] - 1) * sh - sum(padding[0]) + dh * (kh - 1) + output_padding[0] + 1
+    ow = (x.shape[3] - 1) * sw - sum(padding[1]) + dw * (kw - 1) + output_padding[1] + 1
+    values = np.concatenate(
+        [
+            np.tensordot(x_g, weight_g, axes=([1], [0])).transpose(0, 3, 1, 2, 4, 5)
+            for x_g, weight_g in zip(np.split(x, groups, axis=1), np.split(weight, groups))
+        ],
+        axis=1,
+    )
+    y = scatter_windows(values, (x.shape[0], values.shape[1], oh, ow), stride, padding, dilation)
+    if bias is not None:
+        y += bias[:, None, None]
+    return y
+
+
+def conv_transpose2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
+    """Gradients of `conv_transpose2d`: those of `conv2d` with the roles of x and dy exchanged.
+
+    dbias[k]            = sum over (n, i, j) of dy[n, k, i, j]
+    dweight[c, k, u, v] = sum over (n, i, j) of
+                          x[n, c, i, j] * dy[n, k, i*sh + u*dh - top, j*sw + v*dw - left]
+    dx[n, c, i, j]      = sum over (k, u, v) of
+                          weight[c, k, u, v] * dy[n, k, i*sh + u*dh - top, j*sw + v*dw - left]
+
+    returns  dx (None unless need_dx), dweight, dbias
+    """
+    _, _, h, w = x.shape
+    wins = windows(pad(dy, padding), weight.shape[2:], stride, dilation)[:, :, :h, :w]
+    per_group = list(
+        zip(np.split(x, groups, axis=1), np.split(wins, groups, axis=1), np.split(weight, groups))
+    )
+    dbias = dy.sum(axis=(0, 2, 3))
+    dweight = np.concatenate(
+        [np.tensordot(x_g, wins_g, axes=([0, 2, 3], [0, 2, 3])) for x_g, wins_g, _ in per_group]
+    )
+    if not need_dx:
+        return None, dweight, dbias
+    dx = np.concatenate(
+        [
+            np.tensordot(weight_g, wins_g, axes=([1, 2, 3], [1, 4, 5])).swapaxes(0, 1)
+            for _, wins_g, weight_g in per_group
+        ],
+        axis=1,
+    )
+    return np.ascontiguousarray(dx), dweight, dbias
 
 
 def im2col(x, kernel, stride, padding, dilation):
