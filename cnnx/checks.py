@@ -69,27 +69,33 @@ def given(op: str, name: str, value: Any) -> None:
 
 def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
     """All arrays of one call must have one dtype."""
-    dtypes = {x.dtype for x in arrays.values() if x is not None}
-    if len(dtypes) <= 1:
+    dtype = None
+    for x in arrays.values():
+        if x is not None:
+            dtype = dtype or x.dtype
+            if x.dtype is not dtype and x.dtype != dtype:
+                break
+    else:
         return
     listed = ", ".join(f"{name} is {x.dtype}" for name, x in arrays.items() if x is not None)
     raise TypeError(f"{op}: {listed}, but all arrays of one call need one dtype: cast with .astype")
 
 
-def same_shape(op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str) -> None:
-    """x must have the expected shape; `why` tells where that shape comes from."""
-    if x.shape != tuple(expected):
-        raise ValueError(
-            f"{op}: {name} has shape {x.shape}, but {tuple(expected)} is expected ({why})"
-        )
+def same_shape(
+    op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str, *about: Any
+) -> None:
+    """x must have the expected shape; `why`, formatted with `about`, tells where it comes from."""
+    if x.shape != expected:
+        why = why.format(*about) if about else why
+        raise ValueError(f"{op}: {name} has shape {x.shape}, but {expected} is expected ({why})")
 
 
-def vector(op: str, name: str, value: Any, length: int, why: str) -> np.ndarray | None:
+def vector(op: str, name: str, value: Any, length: int, why: str, *about: Any) -> np.ndarray | None:
     """One value per channel, or None."""
     if value is None:
         return None
     x = array(op, name, value)
-    same_shape(op, name, x, (length,), why)
+    same_shape(op, name, x, (length,), why, *about)
     return x
 
 
@@ -113,6 +119,8 @@ def in_place(op: str, name: str, value: Any) -> np.ndarray:
 
 def integer(op: str, name: str, value: Any, least: int = 0, most: int | None = None) -> int:
     """A whole number within bounds."""
+    if type(value) is int and least <= value and most is None:
+        return value
     try:
         number = operator.index(value)
     except TypeError:
@@ -151,7 +159,9 @@ def real(
 
 def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
     """An integer, or (rows, columns), as a pair."""
-    if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str):
+    if type(value) is int and value >= least:
+        return value, value
+    if isinstance(value, (tuple, Sequence, np.ndarray)) and not isinstance(value, str):
         if len(value) != 2:
             raise ValueError(
                 f"{op}: {name}={value!r} has {len(value)} entries, but one integer or two are "
@@ -167,9 +177,11 @@ def padding2d(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -
     if isinstance(value, str):
         return _named_padding(op, value, kernel, stride, dilation)
     if (
-        isinstance(value, Sequence)
+        not isinstance(value, int)
+        and isinstance(value, (tuple, Sequence))
         and len(value) == 2
-        and isinstance(value[0], (Sequence, np.ndarray))
+        and not isinstance(value[0], int)
+        and isinstance(value[0], (tuple, Sequence, np.ndarray))
     ):
         return pair(op, "padding", value[0], 0), pair(op, "padding", value[1], 0)
     rows, columns = pair(op, "padding", value, 0)
@@ -194,13 +206,14 @@ def output_size(
     """How many windows fit: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
     counts = []
     for axis, what in enumerate(("rows", "columns")):
+        before, after = padding[axis]
         reach = dilation[axis] * (kernel[axis] - 1) + 1
-        padded = size[axis] + sum(padding[axis])
+        padded = size[axis] + before + after
         if reach > padded:
             dilated = f" with dilation {dilation[axis]}" if dilation[axis] > 1 else ""
             raise ValueError(
                 f"{op}: the kernel of {kernel[axis]} {what}{dilated} covers {reach}, "
-                f"but the image has only {size[axis]} {what} and {sum(padding[axis])} of padding"
+                f"but the image has only {size[axis]} {what} and {before + after} of padding"
             )
         counts.append((padded - reach) // stride[axis] + 1)
     return counts[0], counts[1]
@@ -260,7 +273,7 @@ def array_size(op: str, shape: tuple[int, ...], itemsize: int) -> None:
 def shape4d(op: str, name: str, value: Any) -> tuple[int, int, int, int]:
     """(n, c, h, w) as a tuple of integers."""
     try:
-        shape = tuple(operator.index(size) for size in value)
+        shape = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(f"{op}: {name}={value!r} is not a shape (n, c, h, w)") from None
     if len(shape) != 4 or min(shape) < 0:
@@ -291,12 +304,12 @@ def activation(op: str, value: Any) -> str | None:
 
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     """Integer labels within 0 ... classes - 1, as int64."""
-    wrong = (target < 0) | (target >= classes)
-    if wrong.any():
-        where = tuple(int(i) for i in np.argwhere(wrong)[0])
+    numbers = np.ascontiguousarray(target, dtype=np.int64)
+    if numbers.size and numbers.view(np.uint64).max() >= classes:  # without sign, -1 is huge
+        where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
         position = where[0] if len(where) == 1 else where
         raise ValueError(
             f"{op}: target[{position}] is {target[where]}, but with {classes} classes "
             f"labels from 0 to {classes - 1} are expected"
         )
-    return np.ascontiguousarray(target, dtype=np.int64)
+    return numbers

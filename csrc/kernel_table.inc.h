@@ -141,8 +141,8 @@ typedef struct {
     void (*rmsprop)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *square_avg, REAL *grad_avg, REAL *velocity,
                     REAL lr, REAL alpha, REAL one_minus_alpha, REAL eps, REAL weight_decay, REAL momentum);
     void (*adagrad)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *sum_sq, REAL lr, REAL eps, REAL weight_decay);
-    /* step_size = lr / (1 - beta1^step), root_correction = sqrt(1 - beta2^step) */
+    /* step_size = lr / (1 - beta1^step), root_scale = 1 / sqrt(1 - beta2^step) */
     void (*adam)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *exp_avg, REAL *exp_avg_sq, REAL step_size,
                  REAL one_minus_beta1, REAL beta2, REAL one_minus_beta2, REAL eps, REAL weight_decay,
-                 REAL root_correction);
+                 REAL root_scale);
 } CNNX_KERNEL_TABLE;

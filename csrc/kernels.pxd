@@ -120,7 +120,7 @@ cdef extern from "kernels.h" nogil:
             double eps, double weight_decay) noexcept nogil
         void (*adam)(Py_ssize_t n, void *param, const void *grad, void *exp_avg, void *exp_avg_sq,
             double step_size, double one_minus_beta1, double beta2, double one_minus_beta2,
-            double eps, double weight_decay, double root_correction) noexcept nogil
+            double eps, double weight_decay, double root_scale) noexcept nogil
 
     const kernel_table *kernels_for(const void *x)
 

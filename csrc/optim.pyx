@@ -21,7 +21,7 @@ cdef struct Piece:              # of one parameter
 
 cdef struct Rule:               # a method and its numbers, those that it has
     Method method
-    double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_correction
+    double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale
     bint nesterov
 
 
@@ -49,7 +49,7 @@ def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_
     cdef Rule rule
     rule.method, rule.lr, rule.weight_decay, rule.eps = ADAM, lr / (1 - beta1**step), weight_decay, eps
     rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2 = 1 - beta1, beta2, 1 - beta2
-    rule.root_correction = (1 - beta2**step) ** 0.5
+    rule.root_scale = (1 - beta2**step) ** -0.5
     take_step(params, grads, (exp_avg, exp_avg_sq), &rule, 0.8)
 
 
@@ -116,5 +116,5 @@ cdef void step_piece(const Rule *rule, const Piece *piece, real *param) noexcept
         kernels_for(param).adam(
             piece.n, param, <const real *>piece.grad, <real *>piece.state[0], <real *>piece.state[1],
             rule.lr, rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2, rule.eps, rule.weight_decay,
-            rule.root_correction,
+            rule.root_scale,
         )

@@ -51,7 +51,7 @@ def conv2d(
     op = "conv2d"
     x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
     bias = checks.vector(
-        op, "bias", bias, weight.shape[0], f"one value per filter of weight {weight.shape}"
+        op, "bias", bias, weight.shape[0], "one value per filter of weight {}", weight.shape
     )
     activation = checks.activation(op, activation)
     if add is not None:
@@ -90,9 +90,8 @@ def conv2d_backward(
     op = "conv2d_backward"
     x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
     dy = checks.array(op, "dy", dy, 4)
-    checks.same_shape(
-        op, "dy", dy, out_shape, f"the result of conv2d for x {x.shape} and weight {weight.shape}"
-    )
+    why = "the result of conv2d for x {} and weight {}"
+    checks.same_shape(op, "dy", dy, out_shape, why, x.shape, weight.shape)
     checks.same_dtype(op, dy=dy, x=x, weight=weight)
     return backend().conv2d_backward(dy, x, weight, *geometry, bool(need_dx))
 
@@ -289,7 +288,7 @@ def col2im(
     cols = checks.array(op, "cols", cols, 2)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     geometry, cols_shape = _windows(op, x_shape, kernel_size, stride, padding, dilation)
-    checks.same_shape(op, "cols", cols, cols_shape, f"the windows of x_shape {x_shape}")
+    checks.same_shape(op, "cols", cols, cols_shape, "the windows of x_shape {}", x_shape)
     checks.array_size(op, x_shape, cols.itemsize)
     return backend().col2im(cols, x_shape, *geometry)
 

@@ -25,7 +25,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     op = "linear"
     x, weight = _check(op, x, weight)
     bias = checks.vector(
-        op, "bias", bias, weight.shape[0], f"one value per row of weight {weight.shape}"
+        op, "bias", bias, weight.shape[0], "one value per row of weight {}", weight.shape
     )
     checks.same_dtype(op, x=x, weight=weight, bias=bias)
     activation = checks.activation(op, activation)
@@ -58,7 +58,9 @@ def linear_backward(
         "dy",
         dy,
         (*x.shape[:-1], weight.shape[0]),
-        f"the result of linear for x {x.shape}, weight {weight.shape}",
+        "the result of linear for x {}, weight {}",
+        x.shape,
+        weight.shape,
     )
     checks.same_dtype(op, dy=dy, x=x, weight=weight)
     dx, dweight, dbias = backend().linear_backward(_rows(dy), _rows(x), weight, bool(need_dx))

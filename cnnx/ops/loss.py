@@ -55,7 +55,7 @@ def cross_entropy(
     classes = logits.shape[1]
     target = _class_target(op, target, logits)
     weight = checks.vector(
-        op, "weight", weight, classes, f"one value per class of logits {logits.shape}"
+        op, "weight", weight, classes, "one value per class of logits {}", logits.shape
     )
     checks.same_dtype(op, logits=logits, weight=weight)
     smoothing = checks.real(op, "label_smoothing", label_smoothing, 0.0, 1.0)
@@ -109,11 +109,9 @@ def mse(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndar
     2.0
     """
     pred, target = _check("mse", "pred", pred, target, reduction)
-    return (
-        backend().mse(pred, target, reduction)
-        if pred.size
-        else (_of_nothing(reduction), pred.copy())
-    )
+    if not pred.size:
+        return _of_nothing(reduction), pred.copy()
+    return backend().mse(pred, target, reduction)
 
 
 def bce(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndarray]:
@@ -127,18 +125,22 @@ def bce(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndar
     0.6931
     """
     pred, target = _check("bce", "pred", pred, target, reduction)
-    outside = (pred < 0) | (pred > 1)
-    if outside.any():
-        where = tuple(int(i) for i in np.argwhere(outside)[0])
+    if not pred.size:
+        return _of_nothing(reduction), pred.copy()
+    if not (pred.min() >= 0 and pred.max() <= 1):
+        _check_probabilities(pred)
+    return backend().bce(pred, target, reduction)
+
+
+def _check_probabilities(pred: np.ndarray) -> None:
+    """NaN is let through, as everywhere."""
+    outside = np.argwhere((pred < 0) | (pred > 1))
+    if outside.size:
+        where = tuple(int(i) for i in outside[0])
         raise ValueError(
             f"bce: pred{list(where)} is {pred[where]:g}, "
             "but probabilities from 0 to 1 are expected; for logits there is bce_with_logits"
         )
-    return (
-        backend().bce(pred, target, reduction)
-        if pred.size
-        else (_of_nothing(reduction), pred.copy())
-    )
 
 
 def bce_with_logits(logits: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndarray]:
@@ -161,7 +163,7 @@ def _check(
     op: str, name: str, pred: Any, target: Any, reduction: str
 ) -> tuple[np.ndarray, np.ndarray]:
     pred, target = checks.array(op, name, pred), checks.array(op, "target", target)
-    checks.same_shape(op, "target", target, pred.shape, f"the shape of {name}")
+    checks.same_shape(op, "target", target, pred.shape, "the shape of {}", name)
     checks.same_dtype(op, **{name: pred, "target": target})
     checks.choice(op, "reduction", reduction, _REDUCTIONS)
     return pred, target

@@ -43,12 +43,12 @@ def batch_norm(
     op = "batch_norm"
     x = _input(op, "x", x)
     c = x.shape[1]
-    why = f"one value per channel of x {x.shape}"
-    weight = checks.vector(op, "weight", weight, c, why)
-    bias = checks.vector(op, "bias", bias, c, why)
+    why = "one value per channel of x {}", x.shape
+    weight = checks.vector(op, "weight", weight, c, *why)
+    bias = checks.vector(op, "bias", bias, c, *why)
     if training:
-        running_mean = _running(op, "running_mean", running_mean, c, why)
-        running_var = _running(op, "running_var", running_var, c, why)
+        running_mean = _running(op, "running_mean", running_mean, c, *why)
+        running_var = _running(op, "running_var", running_var, c, *why)
         if x.size and x.size == c:
             raise ValueError(
                 f"{op}: x has shape {x.shape}, "
@@ -59,8 +59,8 @@ def batch_norm(
             raise ValueError(
                 f"{op}: training=False normalises by running_mean and running_var: give both"
             )
-        running_mean = checks.vector(op, "running_mean", running_mean, c, why)
-        running_var = checks.vector(op, "running_var", running_var, c, why)
+        running_mean = checks.vector(op, "running_mean", running_mean, c, *why)
+        running_var = checks.vector(op, "running_var", running_var, c, *why)
     checks.same_dtype(
         op, x=x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
     )
@@ -95,12 +95,12 @@ def batch_norm_backward(
     dy = checks.array(op, "dy", dy)
     checks.same_shape(op, "dy", dy, x.shape, "the shape of x")
     c = x.shape[1]
-    why = f"one value per channel of x {x.shape}"
-    weight = checks.vector(op, "weight", weight, c, why)
+    why = "one value per channel of x {}", x.shape
+    weight = checks.vector(op, "weight", weight, c, *why)
     mean = checks.array(op, "mean", mean)
     inv_std = checks.array(op, "inv_std", inv_std)
-    checks.same_shape(op, "mean", mean, (c,), why)
-    checks.same_shape(op, "inv_std", inv_std, (c,), why)
+    checks.same_shape(op, "mean", mean, (c,), *why)
+    checks.same_shape(op, "inv_std", inv_std, (c,), *why)
     checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std)
     dx, dweight, dbias = backend().batch_norm_backward(
         _flat(dy), _flat(x), weight, mean, inv_std, bool(training)
@@ -117,11 +117,11 @@ def _input(op: str, name: str, value: Any) -> np.ndarray:
     return x
 
 
-def _running(op: str, name: str, value: Any, c: int, why: str) -> np.ndarray | None:
+def _running(op: str, name: str, value: Any, c: int, *why: Any) -> np.ndarray | None:
     if value is None:
         return None
     x = checks.in_place(op, name, value)
-    checks.same_shape(op, name, x, (c,), why)
+    checks.same_shape(op, name, x, (c,), *why)
     return x
 
 

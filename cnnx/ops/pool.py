@@ -63,28 +63,33 @@ def max_pool2d_backward(
     kernel, stride, _, padding, y_shape = _windows(
         op, x_shape, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(op, "dy", dy, y_shape, f"the result of max_pool2d for x_shape {x_shape}")
+    checks.same_shape(op, "dy", dy, y_shape, "the result of max_pool2d for x_shape {}", x_shape)
     checks.array_size(op, x_shape, dy.itemsize)
     argmax = _argmax(op, argmax, y_shape, kernel)
     return backend().max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+
+
+_ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of windows up to 256 cells, and larger ones
 
 
 def _argmax(op: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
     checks.given(op, "argmax", argmax)
     argmax = np.asarray(argmax)
     cells = kernel[0] * kernel[1]
-    expected = np.dtype(np.uint8 if cells <= 256 else np.int32)
-    if argmax.dtype.newbyteorder("=") != expected:
+    expected = _ARGMAX[cells > 256]
+    if argmax.dtype is not expected and argmax.dtype.newbyteorder("=") != expected:
         raise TypeError(
             f"{op}: argmax has dtype {argmax.dtype}, "
             f"but max_pool2d returns {expected} for a kernel of {kernel[0]}x{kernel[1]}"
         )
     checks.same_shape(op, "argmax", argmax, y_shape, "the shape of dy")
-    if argmax.size and (argmax.max() >= cells or argmax.min() < 0):
+    if argmax.size and (argmax.max() >= cells or (cells > 256 and argmax.min() < 0)):
         raise ValueError(
             f"{op}: argmax holds {argmax.max()}, "
             f"but a kernel of {kernel[0]}x{kernel[1]} has {cells} cells"
         )
+    if checks.plain(argmax, expected):
+        return argmax
     return np.require(argmax, expected, ["C", "ALIGNED"])
 
 
@@ -144,7 +149,7 @@ def avg_pool2d_backward(
     kernel, stride, given, padding, y_shape = _windows(
         op, x_shape, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(op, "dy", dy, y_shape, f"the result of avg_pool2d for x_shape {x_shape}")
+    checks.same_shape(op, "dy", dy, y_shape, "the result of avg_pool2d for x_shape {}", x_shape)
     checks.array_size(op, x_shape, dy.itemsize)
     counted = given if count_include_pad else _NOTHING
     return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
@@ -165,15 +170,11 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
             "a window could lie outside the image"
         )
     given = ((rows, rows), (columns, columns))
-    checks.output_size(op, (h, w), kernel, stride, given)
-    grown = checks.ceil_padding((h, w), kernel, stride, given) if ceil_mode else given
-    return (
-        kernel,
-        stride,
-        given,
-        grown,
-        (n, c, *checks.output_size(op, (h, w), kernel, stride, grown)),
-    )
+    size, grown = checks.output_size(op, (h, w), kernel, stride, given), given
+    if ceil_mode:
+        grown = checks.ceil_padding((h, w), kernel, stride, given)
+        size = checks.output_size(op, (h, w), kernel, stride, grown)
+    return kernel, stride, given, grown, (n, c, *size)
 
 
 def global_avg_pool2d(x: Any) -> np.ndarray:
@@ -206,7 +207,7 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     _not_empty_image(op, "x_shape", x_shape)
     checks.same_shape(
-        op, "dy", dy, (*x_shape[:2], 1, 1), f"one value per channel of x_shape {x_shape}"
+        op, "dy", dy, (*x_shape[:2], 1, 1), "one value per channel of x_shape {}", x_shape
     )
     checks.array_size(op, x_shape, dy.itemsize)
     return backend().global_avg_pool2d_backward(dy, x_shape)

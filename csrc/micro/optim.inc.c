@@ -41,11 +41,11 @@ static void NAME(adagrad)(ptrdiff_t n, REAL *restrict param, const REAL *restric
 
 static void NAME(adam)(ptrdiff_t n, REAL *restrict param, const REAL *restrict grad, REAL *restrict exp_avg,
                        REAL *restrict exp_avg_sq, REAL step_size, REAL one_minus_beta1, REAL beta2,
-                       REAL one_minus_beta2, REAL eps, REAL weight_decay, REAL root_correction) {
+                       REAL one_minus_beta2, REAL eps, REAL weight_decay, REAL root_scale) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
         exp_avg[i] += one_minus_beta1 * (g - exp_avg[i]);
         exp_avg_sq[i] = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g;
-        param[i] -= step_size * exp_avg[i] / (SQRT(exp_avg_sq[i]) / root_correction + eps);
+        param[i] -= step_size * exp_avg[i] / (SQRT(exp_avg_sq[i]) * root_scale + eps);
     }
 }
