@@ -4,7 +4,8 @@
 # One module, because the kernel sets and the memory pool must exist once; included files, because one idea belongs in
 # one file. An op here is a `def` with the reference's signature: it takes its output from the pool and hands typed
 # memoryviews (# IN, # OUT) to a function whose name begins with an underscore, which is compiled for float and double
-# (`real`) and runs the loop over tasks. Inner functions are `cdef ... noexcept nogil`. Arguments were checked by the
+# (`real`) and runs the loop over tasks. Ops whose work is often less than such a call (2 us), those element by element
+# or row by row, hand over addresses and sizes instead. Inner functions are `cdef ... noexcept nogil`. Arguments were checked by the
 # gate; arrays are C-contiguous. A function that takes the address of an element is not called for empty arrays.
 
 cimport cython

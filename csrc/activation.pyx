@@ -3,13 +3,15 @@
 # Design:
 # All of them walk through memory in one of two ways, so there are two drivers: `_elements`, whose task is a piece of the
 # flat array, and `_vectors` for softmax, whose task is one vector, or, along an axis that is not the last, CNNX_ACROSS of
-# them side by side. Which kernel to call for a task is a number, looked up once per task.
+# them side by side. Short vectors are turned to lie side by side too: one alone would not fill the lanes, and a maximum
+# and a sum over lanes cost more than ten exponentials. Which kernel to call for a task is a number, looked up per task.
 
 cdef enum Function:
     RELU, RELU6, LEAKY_RELU, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX
 
 cdef enum:
     ELEMENTS_PER_TASK = 1 << 14     # 64 kB of floats: enough to be worth a call, few enough to share out
+    SHORT_VECTOR = 32               # the longest that is turned; longer ones fill the lanes well enough
 
 cdef double MEMORY_NANOSECONDS = 0.3        # an element read and written
 cdef double EXPONENTIAL_NANOSECONDS = 1.0
@@ -74,26 +76,30 @@ def log_softmax_backward(dy, y, axis):
 cdef object elementwise(Function function, x, saved, double slope):
     """y = f(x), or, with what forward saved, dx from dy = x."""
     y = empty_like(x)
-    if x.size:
-        _elements(function, x.reshape(-1), None if saved is None else saved.reshape(-1), slope, y.reshape(-1))
+    if is_single(x):
+        _elements(function, size_of(x), <const float *>data_of(x), <const float *>data_of(saved), slope, <float *>data_of(y))
+    else:
+        _elements(
+            function, size_of(x), <const double *>data_of(x), <const double *>data_of(saved), slope, <double *>data_of(y)
+        )
     return y
 
 
-def _elements(
+cdef int _elements(
     Function function,
-    const real[::1] x,              # IN
-    const real[::1] saved,          # IN   as x, or None: forward
+    Py_ssize_t n,
+    const real *x,                  # IN
+    const real *saved,              # IN   as x, or NULL: forward
     double slope,
-    real[::1] y,                    # OUT  as x
-):
-    cdef Py_ssize_t n = x.shape[0], tasks = ceil_div(n, ELEMENTS_PER_TASK), task
-    cdef const real *saved0 = &saved[0] if saved is not None else NULL
-    cdef bint exponential = saved is None and function in (SIGMOID, TANH)
+    real *y,                        # OUT  as x
+) except -1:
+    cdef Py_ssize_t task
+    cdef bint exponential = saved == NULL and function in (SIGMOID, TANH)
     cdef int threads = threads_for((EXPONENTIAL_NANOSECONDS if exponential else MEMORY_NANOSECONDS) * n)
-    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
+    for task in prange(ceil_div(n, ELEMENTS_PER_TASK), nogil=True, schedule="static", num_threads=threads):
         elements_task(
-            function, min(<Py_ssize_t>ELEMENTS_PER_TASK, n - task * ELEMENTS_PER_TASK), &x[task * ELEMENTS_PER_TASK],
-            saved0 + task * ELEMENTS_PER_TASK if saved0 != NULL else NULL, <real>slope, &y[task * ELEMENTS_PER_TASK],
+            function, min(<Py_ssize_t>ELEMENTS_PER_TASK, n - task * ELEMENTS_PER_TASK), x + task * ELEMENTS_PER_TASK,
+            saved + task * ELEMENTS_PER_TASK if saved != NULL else NULL, <real>slope, y + task * ELEMENTS_PER_TASK,
         )
 
 
@@ -125,37 +131,59 @@ cdef void elements_task(
 
 cdef object vectorwise(Function function, x, saved, int axis):
     """y = f(x) along an axis, or, with what forward saved, dx from dy = x."""
-    cdef Py_ssize_t k = x.shape[axis]
-    outer, inner = 1, 1
-    for size in x.shape[:axis]:
-        outer *= size
-    for size in x.shape[axis + 1:]:
-        inner *= size
+    cdef cnp.npy_intp *shape = cnp.PyArray_DIMS(<cnp.ndarray>x)
+    cdef Py_ssize_t outer = 1, inner = 1
+    cdef int d
+    for d in range(cnp.PyArray_NDIM(<cnp.ndarray>x)):
+        if d < axis:
+            outer *= shape[d]
+        elif d > axis:
+            inner *= shape[d]
     y = empty_like(x)
-    shape = (outer, k, inner)
-    if x.size:
-        _vectors(function, x.reshape(shape), None if saved is None else saved.reshape(shape), y.reshape(shape))
+    if is_single(x):
+        _vectors(
+            function, outer, shape[axis], inner,
+            <const float *>data_of(x), <const float *>data_of(saved), <float *>data_of(y),
+        )
+    else:
+        _vectors(
+            function, outer, shape[axis], inner,
+            <const double *>data_of(x), <const double *>data_of(saved), <double *>data_of(y),
+        )
     return y
 
 
-def _vectors(
-    Function function,
-    const real[:, :, ::1] x,        # IN   (outer, k, inner)
-    const real[:, :, ::1] saved,    # IN   as x, or None: forward
-    real[:, :, ::1] y,              # OUT  as x
-):
-    cdef Py_ssize_t outer = x.shape[0], k = x.shape[1], inner = x.shape[2], task, start
-    cdef Py_ssize_t runs = ceil_div(inner, CNNX_ACROSS)
-    cdef const real *x0 = &x[0, 0, 0]
-    cdef const real *saved0 = &saved[0, 0, 0] if saved is not None else NULL
-    cdef real *y0 = &y[0, 0, 0]
+cdef int _vectors(
+    Function function, Py_ssize_t outer, Py_ssize_t k, Py_ssize_t inner,
+    const real *x,                  # IN   (outer, k, inner)
+    const real *saved,              # IN   as x, or NULL: forward
+    real *y,                        # OUT  as x
+) except -1:
+    cdef bint short = inner == 1 and k <= SHORT_VECTOR
+    # Either the lines (outer) or the places in a line (inner) are cut into runs that lie side by side.
+    cdef Py_ssize_t many = outer if short else inner, runs = ceil_div(many, CNNX_ACROSS), task, n, start
     cdef int threads = threads_for(EXPONENTIAL_NANOSECONDS * outer * k * inner)
-    for task in prange(outer * runs, nogil=True, schedule="static", num_threads=threads):
-        start = task // runs * k * inner + task % runs * CNNX_ACROSS
-        vectors_task(
-            function, k, min(<Py_ssize_t>CNNX_ACROSS, inner - task % runs * CNNX_ACROSS), inner,
-            x0 + start, saved0 + start if saved0 != NULL else NULL, y0 + start,
-        )
+    for task in prange(runs if short else outer * runs, nogil=True, schedule="static", num_threads=threads):
+        n = min(<Py_ssize_t>CNNX_ACROSS, many - task % runs * CNNX_ACROSS)
+        if short:
+            start = task * CNNX_ACROSS * k
+            short_vectors_task(function, k, n, x + start, saved + start if saved != NULL else NULL, y + start)
+        else:
+            start = task // runs * k * inner + task % runs * CNNX_ACROSS
+            vectors_task(function, k, n, inner, x + start, saved + start if saved != NULL else NULL, y + start)
+
+
+cdef void short_vectors_task(
+    Function function, Py_ssize_t k, Py_ssize_t n, const real *x, const real *saved, real *y
+) noexcept nogil:
+    """n short lines, one after the other: turned so that they lie side by side, and back."""
+    cdef real turned[SHORT_VECTOR * CNNX_ACROSS]
+    cdef real turned_saved[SHORT_VECTOR * CNNX_ACROSS]
+    kernels_for(x).turn(k, n, x, turned)
+    if saved != NULL:
+        kernels_for(x).turn(k, n, saved, turned_saved)
+    vectors_task(function, k, n, CNNX_ACROSS, turned, turned_saved if saved != NULL else NULL, turned)
+    kernels_for(x).turn_back(k, n, turned, y)
 
 
 cdef void vectors_task(
@@ -166,7 +194,7 @@ cdef void vectors_task(
         if inner == 1:
             kernels_for(x).softmax(k, x, y)
         else:
-            kernels_for(x).softmax_across(k, n, inner, x, y)
+            kernels_for(x).softmax_across(k, n, inner, x, y, NULL)
     elif function == SOFTMAX:
         if inner == 1:
             kernels_for(x).softmax_backward(k, x, saved, y)

@@ -8,9 +8,13 @@ cdef enum:
 
 
 def dropout(x, p, seed, call):
+    cdef double share = p
+    cdef uint64_t first = seed, second = call
     y = empty_like(x)
-    if x.size:
-        _dropout(x.reshape(-1), p, seed, call, y.reshape(-1))
+    if is_single(x):
+        _dropout(size_of(x), <const float *>data_of(x), share, first, second, <float *>data_of(y))
+    else:
+        _dropout(size_of(x), <const double *>data_of(x), share, first, second, <double *>data_of(y))
     return y
 
 
@@ -18,16 +22,16 @@ def dropout_backward(dy, p, seed, call):
     return dropout(dy, p, seed, call)
 
 
-def _dropout(const real[::1] x, double p, uint64_t seed, uint64_t call, real[::1] y):
-    cdef Py_ssize_t n = x.shape[0], task, tasks = ((n - 1) >> PIECE_BITS) + 1
+cdef int _dropout(Py_ssize_t n, const real *x, double p, uint64_t seed, uint64_t call, real *y) except -1:
+    cdef Py_ssize_t task, tasks = ceil_div(n, <Py_ssize_t>1 << PIECE_BITS)
     if p == 1:
-        y[:] = 0
-        return
+        memset(y, 0, n * sizeof(real))
+        return 0
     cdef int threads = threads_for(0.7 * n)
     for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
         dropout_task(
             min(<Py_ssize_t>1 << PIECE_BITS, n - (task << PIECE_BITS)), <uint64_t>task << PIECE_BITS, p, seed, call,
-            &x[task << PIECE_BITS], &y[task << PIECE_BITS],
+            x + (task << PIECE_BITS), y + (task << PIECE_BITS),
         )
 
 

@@ -95,17 +95,26 @@ typedef struct {
     /* --- exponentials, one row: exponential.inc.c; the output may be an input --- */
     void (*sigmoid)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*tanh)(ptrdiff_t n, const REAL *x, REAL *y);
-    /* n > 0 for these */
-    void (*softmax)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* n > 0 for these; softmax returns the log of the sum of exp(x[i]) */
+    double (*softmax)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
     void (*log_softmax)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
-    /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. */
-    void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
+    /* n <= CNNX_ACROSS rows of k so that they lie side by side, y[i*CNNX_ACROSS + j] = x[j*k + i], and back. */
+    void (*turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
+    void (*turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
+    /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. The logs
+       of the sums go to log_sums, if it is not NULL. */
+    void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, double *log_sums);
     void (*softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y, REAL *dx);
     void (*log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
     void (*log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
                                         REAL *dx);
+
+    /* --- losses of n pairs: loss.inc.c; formulas in reference/loss.py --- */
+    /* The sum of the losses; the gradients times scale. pred is from 0 to 1. */
+    double (*bce)(ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred);
+    double (*bce_with_logits)(ptrdiff_t n, const REAL *logits, const REAL *target, REAL scale, REAL *dlogits);
 
     /* --- one output row of a pool: pool.inc.c --- */
     /* Window j < ow covers rows 0 ... kh - 1 of x, which are w apart, and of the columns j*stride - left ... + kw - 1

@@ -81,14 +81,17 @@ cdef extern from "kernels.h" nogil:
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
-        void (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        double (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*softmax_backward)(Py_ssize_t n, const void *dy, const void *y,
             void *dx) noexcept nogil
         void (*log_softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*log_softmax_backward)(Py_ssize_t n, const void *dy, const void *y,
             void *dx) noexcept nogil
+        void (*turn)(Py_ssize_t k, Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*turn_back)(Py_ssize_t k, Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*softmax_across)(
-            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y) noexcept nogil
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y,
+            double *log_sums) noexcept nogil
         void (*softmax_backward_across)(
             Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *dy, const void *y,
             void *dx) noexcept nogil
@@ -97,6 +100,10 @@ cdef extern from "kernels.h" nogil:
         void (*log_softmax_backward_across)(
             Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *dy, const void *y,
             void *dx) noexcept nogil
+        double (*bce)(Py_ssize_t n, const void *pred, const void *target, double scale,
+            void *dpred) noexcept nogil
+        double (*bce_with_logits)(Py_ssize_t n, const void *logits, const void *target,
+            double scale, void *dlogits) noexcept nogil
         void (*max_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
             Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, void *y, uint8_t *narrow,
             int32_t *wide) noexcept nogil

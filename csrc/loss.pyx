@@ -1,63 +1,105 @@
 # Losses. Each task leaves its part of the loss in a table, and the parts are added in order: the same bits for any number
 # of threads.
-
-from libc.math cimport exp, fabs, log, log1p
+#
+# Design:
+# A loss and its gradient are made together, while a row or a piece is in the cache. For cross-entropy, with log p = x -
+# log(sum of exp x) and q the weighted, smoothed target of a sample: its loss is the sum of q * (log(sum of exp x) - x),
+# its gradient softmax(x) * (sum of q) - q. Where the target is a label, without smoothing, q is one number.
 
 cdef enum:
     ELEMENTS_PER_PART = 4096
-    BCE, BCE_WITH_LOGITS
+    MSE, BCE, BCE_WITH_LOGITS
 
 
 def cross_entropy(logits, target, weight, label_smoothing, reduction):
-    n, classes = logits.shape
-    if weight is None:
-        weight = np.ones(classes, logits.dtype)
-    labels = target.ndim == 1
-    m = 1.0
+    labels, target = (target, None) if target.ndim == 1 else (None, target)
+    cdef Py_ssize_t n = logits.shape[0], k = logits.shape[1]
+    cdef double loss, m = 1, smoothing = label_smoothing
     if reduction == "mean":
-        m = float(weight[target].sum(dtype=np.float64)) if labels else float(n)
-    dlogits, parts = empty_like(logits), np.empty(n)
-    _cross_entropy(
-        logits, target if labels else None, None if labels else target, weight, label_smoothing, m, dlogits, parts
-    )
-    # As NumPy does it: without any weight, the mean is nan.
-    return float(np.divide(parts.sum(), m)), dlogits
+        m = weight[labels].sum(dtype=np.float64) if labels is not None and weight is not None else n
+    dlogits = empty_like(logits)
+    if is_single(logits):
+        loss = _cross_entropy(
+            n, k, <const float *>data_of(logits), <const int64_t *>data_of(labels), <const float *>data_of(target),
+            <const float *>data_of(weight), smoothing, m, <float *>data_of(dlogits),
+        )
+    else:
+        loss = _cross_entropy(
+            n, k, <const double *>data_of(logits), <const int64_t *>data_of(labels), <const double *>data_of(target),
+            <const double *>data_of(weight), smoothing, m, <double *>data_of(dlogits),
+        )
+    return loss, dlogits
 
 
-def _cross_entropy(
-    const real[:, ::1] logits,          # IN   (n, k)
-    const int64_t[::1] labels,          # IN   (n,), or None
-    const real[:, ::1] target,          # IN   (n, k), or None: the other one
-    const real[::1] weight,             # IN   (k,)
+cdef double _cross_entropy(
+    Py_ssize_t n, Py_ssize_t k,
+    const real *logits,                 # IN   (n, k)
+    const int64_t *labels,              # IN   (n,), or NULL
+    const real *target,                 # IN   (n, k), or NULL: the other one
+    const real *weight,                 # IN   (k,), or NULL
     double smoothing,
     double m,
-    real[:, ::1] dlogits,               # OUT  (n, k)
-    double[::1] parts,                  # OUT  (n,): loss of each sample
-):
-    cdef Py_ssize_t n = logits.shape[0], k = logits.shape[1], i
-    cdef const real *target0 = &target[0, 0] if target is not None else NULL
-    cdef int threads = threads_for(3.0 * n * k)
-    for i in prange(n, nogil=True, schedule="static", num_threads=threads):
-        parts[i] = sample_cross_entropy(
-            k, &logits[i, 0], labels[i] if labels is not None else -1, target0 + i * k if target0 != NULL else NULL,
-            &weight[0], smoothing, m, &dlogits[i, 0],
+    real *dlogits,                      # OUT  (n, k)
+) except? -1:
+    cdef Block block = take(n * sizeof(double))
+    cdef double *parts = <double *>block.data
+    cdef Py_ssize_t samples = CNNX_ACROSS if k <= SHORT_VECTOR else 1, task, i
+    cdef int threads = threads_for(1.5 * n * k)
+    for task in prange(ceil_div(n, samples), nogil=True, schedule="static", num_threads=threads):
+        i = task * samples
+        cross_entropy_task(
+            min(samples, n - i), k, logits + i * k, labels + i if labels != NULL else NULL,
+            target + i * k if target != NULL else NULL, weight, smoothing, m, dlogits + i * k, parts + i,
+        )
+    return sum_of_parts(n, parts) / m
+
+
+cdef double sum_of_parts(Py_ssize_t n, const double *parts) noexcept nogil:
+    cdef double total = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += parts[i]
+    return total
+
+
+cdef void cross_entropy_task(
+    Py_ssize_t n, Py_ssize_t k, const real *logits, const int64_t *labels, const real *target, const real *weight,
+    double smoothing, double m, real *dlogits, double *losses,
+) noexcept nogil:
+    """Some samples: one, or several short ones."""
+    cdef real turned[SHORT_VECTOR * CNNX_ACROSS]
+    cdef Py_ssize_t i
+    if k <= SHORT_VECTOR:
+        kernels_for(logits).turn(k, n, logits, turned)
+        kernels_for(logits).softmax_across(k, n, CNNX_ACROSS, turned, turned, losses)
+        kernels_for(logits).turn_back(k, n, turned, dlogits)
+    else:
+        losses[0] = kernels_for(logits).softmax(k, logits, dlogits)
+    for i in range(n):
+        losses[i] = finish_sample(
+            k, logits + i * k, labels[i] if labels != NULL else -1, target + i * k if target != NULL else NULL, weight,
+            smoothing, m, losses[i], dlogits + i * k,
         )
 
 
-cdef double sample_cross_entropy(
+cdef double finish_sample(
     Py_ssize_t k, const real *logits, Py_ssize_t label, const real *target, const real *weight, double smoothing,
-    double m, real *dlogits,
+    double m, double log_sum, real *dlogits,
 ) noexcept nogil:
-    """Loss of one sample; its gradient: exp(log p) * (sum of q) - q, all divided by m."""
+    """Loss of one sample. dlogits comes as softmax(logits), with the log of the sum of exponentials."""
     cdef double loss = 0, q, q_sum = 0
+    cdef real p
     cdef Py_ssize_t j
-    kernels_for(logits).log_softmax(k, logits, dlogits)
+    if target == NULL and smoothing == 0:
+        q, p = weight[label] if weight != NULL else 1, dlogits[label]
+        kernels_for(logits).affine(k, dlogits, 0, <real>(q / m), 0, dlogits)
+        dlogits[label] = <real>((p - 1) * q / m)
+        return q * (log_sum - logits[label]) if q != 0 else 0
     for j in range(k):
         q = weighted_target(j, label, target, weight, smoothing, k)
         q_sum += q
         if q != 0:
-            loss -= q * dlogits[j]
-    kernels_for(logits).softmax(k, logits, dlogits)
+            loss += q * (log_sum - logits[j])
     for j in range(k):
         q = weighted_target(j, label, target, weight, smoothing, k)
         dlogits[j] = <real>((dlogits[j] * q_sum - q) / m)
@@ -68,82 +110,62 @@ cdef inline double weighted_target(
     Py_ssize_t j, Py_ssize_t label, const real *target, const real *weight, double smoothing, Py_ssize_t k
 ) noexcept nogil:
     cdef double t = target[j] if target != NULL else j == label
-    return weight[j] * ((1 - smoothing) * t + smoothing / k)
+    return (weight[j] if weight != NULL else 1) * ((1 - smoothing) * t + smoothing / k)
 
 
 def mse(pred, target, reduction):
-    dpred, parts = empty_like(pred), np.empty(-(-pred.size // ELEMENTS_PER_PART))
-    m = pred.size if reduction == "mean" else 1
-    _mse(pred.reshape(-1), target.reshape(-1), m, dpred.reshape(-1), parts)
-    return float(parts.sum() / m), dpred
-
-
-def _mse(
-    const real[::1] pred,               # IN
-    const real[::1] target,             # IN   as pred
-    double m,
-    real[::1] dpred,                    # OUT  as pred
-    double[::1] parts,                  # OUT  sums of squares
-):
-    cdef Py_ssize_t size = pred.shape[0], part, n, first
-    cdef int threads = threads_for(0.5 * size)
-    for part in prange(parts.shape[0], nogil=True, schedule="static", num_threads=threads):
-        first = part * ELEMENTS_PER_PART
-        n = min(<Py_ssize_t>ELEMENTS_PER_PART, size - first)
-        parts[part] = kernels_for(&pred[0]).squared_distance(n, &pred[first], &target[first])
-        kernels_for(&pred[0]).scaled_difference(n, &pred[first], &target[first], <real>(2 / m), &dpred[first])
+    return pairwise_loss(MSE, pred, target, reduction)
 
 
 def bce(pred, target, reduction):
-    return binary_cross_entropy(BCE, pred, target, reduction)
+    return pairwise_loss(BCE, pred, target, reduction)
 
 
 def bce_with_logits(logits, target, reduction):
-    return binary_cross_entropy(BCE_WITH_LOGITS, logits, target, reduction)
+    return pairwise_loss(BCE_WITH_LOGITS, logits, target, reduction)
 
 
-cdef object binary_cross_entropy(int form, pred, target, reduction):
-    dpred, parts = empty_like(pred), np.empty(-(-pred.size // ELEMENTS_PER_PART))
-    m = pred.size if reduction == "mean" else 1
-    _binary_cross_entropy(form, pred.reshape(-1), target.reshape(-1), m, dpred.reshape(-1), parts)
-    return float(parts.sum() / m), dpred
-
-
-def _binary_cross_entropy(
-    int form,
-    const real[::1] pred,               # IN
-    const real[::1] target,             # IN   as pred
-    double m,
-    real[::1] dpred,                    # OUT  as pred
-    double[::1] parts,                  # OUT  sums of the loss
-):
-    cdef Py_ssize_t size = pred.shape[0], part, first
-    cdef int threads = threads_for(10.0 * size)
-    for part in prange(parts.shape[0], nogil=True, schedule="static", num_threads=threads):
-        first = part * ELEMENTS_PER_PART
-        parts[part] = binary_cross_entropy_part(
-            form, min(<Py_ssize_t>ELEMENTS_PER_PART, size - first), &pred[first], &target[first], m, &dpred[first]
+cdef object pairwise_loss(int form, pred, target, reduction):
+    cdef Py_ssize_t n = size_of(pred)
+    cdef double loss, m = n if reduction == "mean" else 1
+    dpred = empty_like(pred)
+    if is_single(pred):
+        loss = _pairwise_loss(
+            form, n, <const float *>data_of(pred), <const float *>data_of(target), m, <float *>data_of(dpred)
         )
+    else:
+        loss = _pairwise_loss(
+            form, n, <const double *>data_of(pred), <const double *>data_of(target), m, <double *>data_of(dpred)
+        )
+    return loss, dpred
 
 
-cdef double binary_cross_entropy_part(
+cdef double _pairwise_loss(
+    int form,
+    Py_ssize_t n,
+    const real *pred,                   # IN
+    const real *target,                 # IN   as pred
+    double m,
+    real *dpred,                        # OUT  as pred
+) except? -1:
+    cdef Py_ssize_t parts = ceil_div(n, ELEMENTS_PER_PART), part, i
+    cdef Block block = take(parts * sizeof(double))
+    cdef double *losses = <double *>block.data
+    cdef int threads = threads_for((0.5 if form == MSE else 1.5) * n)
+    for part in prange(parts, nogil=True, schedule="static", num_threads=threads):
+        i = part * ELEMENTS_PER_PART
+        losses[part] = pairwise_loss_part(
+            form, min(<Py_ssize_t>ELEMENTS_PER_PART, n - i), pred + i, target + i, m, dpred + i
+        )
+    return sum_of_parts(parts, losses) / m
+
+
+cdef double pairwise_loss_part(
     int form, Py_ssize_t n, const real *pred, const real *target, double m, real *dpred
 ) noexcept nogil:
-    """Formulas in backends/reference/loss.py."""
-    cdef double loss = 0, x, t, e
-    cdef Py_ssize_t i
-    for i in range(n):
-        x, t = pred[i], target[i]
-        if form == BCE:
-            loss -= t * at_least(log(x), -100) + (1 - t) * at_least(log1p(-x), -100)
-            dpred[i] = <real>((x - t) / at_least(x * (1 - x), 1e-12) / m)
-        else:
-            e = exp(-fabs(x))
-            loss += at_least(x, 0) - x * t + log1p(e)
-            dpred[i] = <real>(((e if x < 0 else 1) / (1 + e) - t) / m)
-    return loss
-
-
-cdef inline double at_least(double x, double least) noexcept nogil:
-    """max(x, least); NaN stays NaN."""
-    return least if x < least else x
+    if form == BCE:
+        return kernels_for(pred).bce(n, pred, target, <real>(1 / m), dpred)
+    if form == BCE_WITH_LOGITS:
+        return kernels_for(pred).bce_with_logits(n, pred, target, <real>(1 / m), dpred)
+    kernels_for(pred).scaled_difference(n, pred, target, <real>(2 / m), dpred)
+    return kernels_for(pred).squared_distance(n, pred, target)

@@ -141,7 +141,28 @@ cdef object empty(tuple shape, like):
 
 
 cdef object empty_like(x):
-    return new_array(x.shape, x.dtype)
+    """An array of that shape and dtype, with undefined content."""
+    cdef cnp.ndarray like = x
+    cdef Block block = take(like.nbytes)
+    array = cnp.PyArray_SimpleNewFromData(
+        cnp.PyArray_NDIM(like), cnp.PyArray_DIMS(like), cnp.PyArray_TYPE(like), block.data
+    )
+    cnp.set_array_base(array, block)
+    return array
+
+
+cdef inline void *data_of(x) noexcept:
+    """Where the first element lies; NULL for None."""
+    return cnp.PyArray_DATA(<cnp.ndarray>x) if x is not None else NULL
+
+
+cdef inline bint is_single(x) noexcept:
+    """Whether the elements are floats, not doubles."""
+    return cnp.PyArray_TYPE(<cnp.ndarray>x) == cnp.NPY_FLOAT32
+
+
+cdef inline Py_ssize_t size_of(x) noexcept:
+    return cnp.PyArray_SIZE(<cnp.ndarray>x)
 
 
 cdef object zeros(tuple shape, like):

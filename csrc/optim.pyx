@@ -57,11 +57,11 @@ cdef int take_step(list params, list grads, tuple states, const Rule *rule, doub
     """Walk over all parameters; nanoseconds is what an element takes."""
     cdef Py_ssize_t size = 0, task
     for param in params:
-        size += cnp.PyArray_SIZE(<cnp.ndarray>param)
+        size += size_of(param)
     cdef Block block = take((size // STEP_PIECE + len(params)) * sizeof(Piece))
     cdef Piece *table = <Piece *>block.data
     cdef Py_ssize_t tasks = cut(params, grads, states, table)
-    cdef bint single = tasks > 0 and params[0].dtype.type is np.float32
+    cdef bint single = tasks > 0 and is_single(params[0])
     cdef int threads = threads_for(nanoseconds * size)
     for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
         if single:
@@ -77,11 +77,11 @@ cdef Py_ssize_t cut(list params, list grads, tuple states, Piece *table) except 
     cdef const char *grad
     cdef char *state[MOST_STATES]
     for s in range(MOST_STATES):
-        state[s] = data_of(states[s]) if s < len(states) and states[s] is not None else NULL
+        state[s] = <char *>data_of(states[s]) if s < len(states) else NULL
     for i in range(len(params)):
-        size, item = cnp.PyArray_SIZE(<cnp.ndarray>params[i]), cnp.PyArray_ITEMSIZE(<cnp.ndarray>params[i])
+        size, item = size_of(params[i]), cnp.PyArray_ITEMSIZE(<cnp.ndarray>params[i])
         if grads[i] is not None:
-            param, grad = data_of(params[i]), data_of(grads[i])
+            param, grad = <char *>data_of(params[i]), <char *>data_of(grads[i])
             for done in range(0, size, STEP_PIECE):
                 table[tasks].n = min(<Py_ssize_t>STEP_PIECE, size - done)
                 table[tasks].param, table[tasks].grad = param + done * item, grad + done * item
@@ -90,10 +90,6 @@ cdef Py_ssize_t cut(list params, list grads, tuple states, Piece *table) except 
                 tasks += 1
         start += size
     return tasks
-
-
-cdef char *data_of(x):
-    return <char *>cnp.PyArray_DATA(<cnp.ndarray>x)
 
 
 cdef void step_piece(const Rule *rule, const Piece *piece, real *param) noexcept nogil:

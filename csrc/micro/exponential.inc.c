@@ -4,21 +4,16 @@
    exp(x) = 2^k * exp(r), k = round(x / ln 2), |r| <= ln 2 / 2 (Cody and Waite, 1980: ln 2 in two parts, so that r is
    exact). exp(r) - 1 is its Taylor series; that it is the series of expm1 keeps tanh accurate near 0. 2^k comes from
    the bits: adding 1.5 * 2^MANTISSA leaves k in the lowest ones. Beyond the smallest normal number the result is 0.
+   Nearly all of these take exp of numbers that are not positive, which is cheaper: nothing overflows.
 */
-#undef LN2_HIGH
-#undef LN2_LOW
 #undef LOWEST
 #undef HIGHEST
 #undef TERMS
 #if MANTISSA == 23
-#define LN2_HIGH 0.693359375f
-#define LN2_LOW -2.12194440e-4f
 #define LOWEST -86.6f   /* exp of it is a normal number, with room for k - 1 */
 #define HIGHEST 89.0f   /* exp of it overflows */
 #define TERMS 7         /* r^8 / 8! < 2^-27 */
 #else
-#define LN2_HIGH 6.93145751953125e-1
-#define LN2_LOW 1.42860682030941723212e-6
 #define LOWEST -707.0
 #define HIGHEST 710.0
 #define TERMS 13        /* r^14 / 14! < 2^-57 */
@@ -29,7 +24,7 @@ static const REAL NAME(inverse_factorial)[] = {
     1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
 };
 
-/* exp(r) - 1 and k for x = k * ln 2 + r. x is within LOWEST ... HIGHEST, or NaN. */
+/* exp(r) - 1 and k for x = k * ln 2 + r. x is within LOWEST ... HIGHEST, or NaN; of another, something. */
 static inline VEC NAME(reduced_expm1)(VEC x, IVEC *k) {
     const REAL shift = (REAL)1.5 * ((INT)1 << MANTISSA);
     const VEC shifted = x * (REAL)1.44269504088896340736 + shift;
@@ -46,34 +41,42 @@ static inline VEC NAME(power_of_two)(IVEC k) {
     return (VEC)((k + bias) << MANTISSA);
 }
 
-static inline VEC NAME(clamp)(VEC x) {
-    x = NAME(select)(x < LOWEST, NAME(splat)(LOWEST), x);
-    return NAME(select)(x > HIGHEST, NAME(splat)(HIGHEST), x);
-}
-
 static inline VEC NAME(vec_exp)(VEC x) {
     IVEC k;
-    const VEC series = NAME(reduced_expm1)(NAME(clamp)(x), &k);
+    const VEC series = NAME(reduced_expm1)(NAME(select)(x > HIGHEST, NAME(splat)(HIGHEST), x), &k);
     const VEC y = (1 + series) * NAME(power_of_two)(k - 1) * 2; /* k - 1: 2^k itself may be out of range */
     return NAME(select)(x < LOWEST, (VEC){0}, y);
 }
 
-/* exp(x) - 1 for x <= 0 */
-static inline VEC NAME(vec_expm1)(VEC x) {
+/* exp(x) for x <= 0 */
+static inline VEC NAME(vec_exp_down)(VEC x) {
     IVEC k;
-    const VEC series = NAME(reduced_expm1)(NAME(clamp)(x), &k);
+    const VEC series = NAME(reduced_expm1)(x, &k);
     const VEC scale = NAME(power_of_two)(k);
-    return scale * series + (scale - 1);
+    return NAME(select)(x < LOWEST, (VEC){0}, scale * series + scale);
 }
 
+/* exp(x) - 1 for x <= 0 */
+static inline VEC NAME(vec_expm1_down)(VEC x) {
+    IVEC k;
+    const VEC series = NAME(reduced_expm1)(x, &k);
+    const VEC scale = NAME(power_of_two)(k);
+    return NAME(select)(x < LOWEST, NAME(splat)(-1), scale * series + (scale - 1));
+}
+
+/* -|x| */
+static inline VEC NAME(downward)(VEC x) { return (VEC)((IVEC)x | (IVEC)NAME(splat)(-0.0)); }
+
+/* 1 / (1 + exp(-x)) from e = exp(-|x|) */
+static inline VEC NAME(sigmoid_from)(VEC x, VEC e) { return NAME(select)(x < 0, e, NAME(splat)(1)) / (1 + e); }
+
 static inline VEC NAME(vec_sigmoid)(VEC x) {
-    const VEC e = NAME(vec_exp)(NAME(select)(x < 0, x, -x));
-    return NAME(select)(x < 0, e, NAME(splat)(1)) / (1 + e);
+    return NAME(sigmoid_from)(x, NAME(vec_exp_down)(NAME(downward)(x)));
 }
 
 /* tanh |x| = (1 - e) / (1 + e) with e = exp(-2 |x|) */
 static inline VEC NAME(vec_tanh)(VEC x) {
-    const VEC t = NAME(vec_expm1)(2 * NAME(select)(x < 0, x, -x));
+    const VEC t = NAME(vec_expm1_down)(2 * NAME(downward)(x));
     const VEC y = t / (t + 2);
     return NAME(select)(x < 0, y, 0 - y); /* not -y: tanh of 0 is not -0 */
 }
@@ -93,31 +96,46 @@ static void NAME(tanh)(ptrdiff_t n, const REAL *x, REAL *y) {
         NAME(store_some)(y + i, NAME(vec_tanh)(NAME(load_some)(x + i, n - i, 0)), n - i);
 }
 
+/* The larger of two, lane by lane; b where a is NaN. */
+static inline VEC NAME(larger)(VEC a, VEC b) { return NAME(select)(a > b, a, b); }
+
 static REAL NAME(largest)(ptrdiff_t n, const REAL *x) {
-    VEC most = NAME(splat)(-INFINITY);
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC v = NAME(load_some)(x + i, n - i, -INFINITY);
-        most = NAME(select)(v > most, v, most);
-    }
-    REAL result = most[0];
-    for (ptrdiff_t i = 1; i < VL; i++) result = most[i] > result ? most[i] : result;
+    VEC most[NAME(PARTS)]; /* several: each waits for its own last comparison alone */
+    for (int s = 0; s < NAME(PARTS); s++) most[s] = NAME(splat)(-INFINITY);
+    ptrdiff_t i = 0;
+    for (; i + NAME(PARTS) * VL <= n; i += NAME(PARTS) * VL)
+        for (int s = 0; s < NAME(PARTS); s++) most[s] = NAME(larger)(NAME(load)(x + i + s * VL), most[s]);
+    for (; i < n; i += VL) most[0] = NAME(larger)(NAME(load_some)(x + i, n - i, -INFINITY), most[0]);
+    most[0] = NAME(larger)(NAME(larger)(most[0], most[1]), NAME(larger)(most[2], most[3]));
+    REAL result = most[0][0];
+    for (ptrdiff_t l = 1; l < VL; l++) result = most[0][l] > result ? most[0][l] : result;
     return result;
 }
 
-/* y = exp(x - center); returns the sum, in two alternating vectors of partial sums. y may be NULL. */
-static double NAME(exp_sum)(ptrdiff_t n, const REAL *x, REAL center, REAL *y) {
+/* y = exp(x - center), center being the largest; returns the sum. y may be NULL. */
+static inline double NAME(exp_sum)(ptrdiff_t n, const REAL *x, REAL center, REAL *y) {
     VEC sums[2] = {0};
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC e = NAME(vec_exp)(NAME(load_some)(x + i, n - i, -INFINITY) - center);
-        sums[i / VL % 2] += e;
+    ptrdiff_t i = 0;
+    for (; i + 2 * VL <= n; i += 2 * VL)
+        for (int s = 0; s < 2; s++) {
+            const VEC e = NAME(vec_exp_down)(NAME(load)(x + i + s * VL) - center);
+            sums[s] += e;
+            if (y) NAME(store)(y + i + s * VL, e);
+        }
+    for (; i < n; i += VL) {
+        const VEC e = NAME(vec_exp_down)(NAME(load_some)(x + i, n - i, -INFINITY) - center);
+        sums[0] += e;
         if (y) NAME(store_some)(y + i, e, n - i);
     }
     return NAME(sum_of_lanes)(sums[0] + sums[1]);
 }
 
-static void NAME(softmax)(ptrdiff_t n, const REAL *x, REAL *y) {
-    const REAL sum = (REAL)NAME(exp_sum)(n, x, NAME(largest)(n, x), y);
-    for (ptrdiff_t i = 0; i < n; i++) y[i] /= sum;
+static double NAME(softmax)(ptrdiff_t n, const REAL *x, REAL *y) {
+    const REAL center = NAME(largest)(n, x);
+    const double sum = NAME(exp_sum)(n, x, center, y);
+    const REAL scale = (REAL)(1 / sum);
+    for (ptrdiff_t i = 0; i < n; i++) y[i] *= scale;
+    return center + log(sum);
 }
 
 static void NAME(softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
@@ -141,30 +159,58 @@ static void NAME(log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *
 
 /* Vectors side by side: what is a number for one vector is a row of numbers here. */
 
+static inline void NAME(turn_n)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict x, REAL *restrict y) {
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (ptrdiff_t j = 0; j < n; j++) y[i * CNNX_ACROSS + j] = x[j * k + i];
+}
+
+static inline void NAME(turn_back_n)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict x, REAL *restrict y) {
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (ptrdiff_t j = 0; j < n; j++) y[j * k + i] = x[i * CNNX_ACROSS + j];
+}
+
+static void NAME(turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
+    if (n == CNNX_ACROSS) NAME(turn_n)(k, CNNX_ACROSS, x, y); /* a known length is unrolled */
+    else NAME(turn_n)(k, n, x, y);
+}
+
+static void NAME(turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
+    if (n == CNNX_ACROSS) NAME(turn_back_n)(k, CNNX_ACROSS, x, y);
+    else NAME(turn_back_n)(k, n, x, y);
+}
+
 static inline void NAME(largest_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *most) {
     for (ptrdiff_t j = 0; j < n; j++) most[j] = -INFINITY;
     for (ptrdiff_t i = 0; i < k; i++)
         for (ptrdiff_t j = 0; j < n; j++) most[j] = x[i * step + j] > most[j] ? x[i * step + j] : most[j];
 }
 
-/* y[j] = exp(x[j] - center[j]); center NULL: 0 */
-static inline void NAME(exp_row)(ptrdiff_t n, const REAL *x, const REAL *center, REAL *y) {
+/* y[j] = exp(x[j] - center[j]), where center[j] >= x[j]; sum[j] += y[j] */
+static inline void NAME(exp_row)(ptrdiff_t n, const REAL *x, const REAL *center, REAL *y, REAL *sum) {
     for (ptrdiff_t j = 0; j < n; j += VL) {
-        VEC v = NAME(load_some)(x + j, n - j, 0);
-        if (center) v -= NAME(load_some)(center + j, n - j, 0);
-        NAME(store_some)(y + j, NAME(vec_exp)(v), n - j);
+        const VEC v = NAME(load_some)(x + j, n - j, 0) - NAME(load_some)(center + j, n - j, 0);
+        const VEC e = NAME(vec_exp_down)(v);
+        NAME(store_some)(y + j, e, n - j);
+        NAME(store_some)(sum + j, NAME(load_some)(sum + j, n - j, 0) + e, n - j);
     }
 }
 
-static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y) {
-    REAL most[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
+static inline void NAME(log_row)(ptrdiff_t n, const REAL *x, REAL *y) {
+    for (ptrdiff_t j = 0; j < n; j += VL)
+        NAME(store_some)(y + j, NAME(vec_log)(NAME(load_some)(x + j, n - j, 1)), n - j);
+}
+
+static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, double *log_sums) {
+    REAL most[CNNX_ACROSS], logs[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
     NAME(largest_across)(k, n, step, x, most);
-    for (ptrdiff_t i = 0; i < k; i++) {
-        NAME(exp_row)(n, x + i * step, most, y + i * step);
-        for (ptrdiff_t j = 0; j < n; j++) sum[j] += y[i * step + j];
+    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * step, most, y + i * step, sum);
+    if (log_sums) {
+        NAME(log_row)(n, sum, logs);
+        for (ptrdiff_t j = 0; j < n; j++) log_sums[j] = (double)most[j] + logs[j];
     }
+    for (ptrdiff_t j = 0; j < n; j++) sum[j] = 1 / sum[j];
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) y[i * step + j] /= sum[j];
+        for (ptrdiff_t j = 0; j < n; j++) y[i * step + j] *= sum[j];
 }
 
 static void NAME(softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
@@ -179,22 +225,22 @@ static void NAME(softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t st
 static void NAME(log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y) {
     REAL most[CNNX_ACROSS], e[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
     NAME(largest_across)(k, n, step, x, most);
-    for (ptrdiff_t i = 0; i < k; i++) {
-        NAME(exp_row)(n, x + i * step, most, e);
-        for (ptrdiff_t j = 0; j < n; j++) sum[j] += e[j];
-    }
-    for (ptrdiff_t j = 0; j < n; j++) sum[j] = (REAL)log(sum[j]);
+    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * step, most, e, sum);
+    NAME(log_row)(n, sum, sum);
     for (ptrdiff_t i = 0; i < k; i++)
         for (ptrdiff_t j = 0; j < n; j++) y[i * step + j] = (x[i * step + j] - most[j]) - sum[j];
 }
 
 static void NAME(log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
                                               REAL *dx) {
-    REAL e[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
+    REAL sum[CNNX_ACROSS] = {0};
     for (ptrdiff_t i = 0; i < k; i++)
         for (ptrdiff_t j = 0; j < n; j++) sum[j] += dy[i * step + j];
-    for (ptrdiff_t i = 0; i < k; i++) {
-        NAME(exp_row)(n, y + i * step, NULL, e);
-        for (ptrdiff_t j = 0; j < n; j++) dx[i * step + j] = dy[i * step + j] - e[j] * sum[j];
-    }
+    for (ptrdiff_t i = 0; i < k; i++)
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            const ptrdiff_t at = i * step + j;
+            const VEC p = NAME(vec_exp)(NAME(load_some)(y + at, n - j, 0));
+            const VEC d = NAME(load_some)(dy + at, n - j, 0) - p * NAME(load_some)(sum + j, n - j, 0);
+            NAME(store_some)(dx + at, d, n - j);
+        }
 }

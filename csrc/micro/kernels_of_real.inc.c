@@ -7,7 +7,9 @@
 #include "winograd.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
+#include "logarithm.inc.c"
 #include "exponential.inc.c"
+#include "loss.inc.c"
 #include "pool.inc.c"
 #include "lanes.inc.c"
 #include "depthwise.inc.c"
@@ -55,10 +57,14 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .softmax_backward = NAME(softmax_backward),
     .log_softmax = NAME(log_softmax),
     .log_softmax_backward = NAME(log_softmax_backward),
+    .turn = NAME(turn),
+    .turn_back = NAME(turn_back),
     .softmax_across = NAME(softmax_across),
     .softmax_backward_across = NAME(softmax_backward_across),
     .log_softmax_across = NAME(log_softmax_across),
     .log_softmax_backward_across = NAME(log_softmax_backward_across),
+    .bce = NAME(bce),
+    .bce_with_logits = NAME(bce_with_logits),
     .max_pool_row = NAME(max_pool_row),
     .avg_pool_row = NAME(avg_pool_row),
     .lanes = VL,
