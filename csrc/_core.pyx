@@ -11,7 +11,7 @@
 cimport cython
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MAX_TILE, cnnx_lane_windows, kernels_for, real
 from kernels cimport cnnx_active, cnnx_select, cnnx_usable

@@ -10,7 +10,6 @@
 # pixels of several rows, and its windows are copied together first: implicit GEMM.
 # The pixels that are written may lie apart (`Plane`), for backward-data with a stride.
 
-from libc.string cimport memcpy
 
 cdef enum:
     TAP_BLOCK = 512             # (channel, tap) rows of windows at a time: 32 kB of 16 floats

@@ -16,6 +16,13 @@ typedef struct {
     void (*gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
                          ptrdiff_t ldc);
 
+    /* Any part of a tile: c[i*c_row + j] = start[i*start_row + j*start_col] + sum over p < k of
+       a[i*a_row + p*a_col] * b[p*b_row + j], i < rows <= mr, j < cols <= nr; rows, cols > 0. start_col is 0 or 1;
+       start may be c, or NULL, which stands for zeros. The sum is made first, in order. Reads b up to a vector. */
+    void (*product)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                    const REAL *b, ptrdiff_t b_row, const REAL *start, ptrdiff_t start_row, ptrdiff_t start_col,
+                    REAL *c, ptrdiff_t c_row);
+
     /* A panel from any matrix: panel[p*width + i] = a[i*row_stride + p*col_stride], i < rows, p < k; 0 for i from
        rows to width. */
     void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,

@@ -26,6 +26,9 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t ldc) noexcept nogil
         void (*gemm_strided)(Py_ssize_t k, const void *a, Py_ssize_t a_step, const void *b,
             Py_ssize_t b_step, void *c, Py_ssize_t ldc) noexcept nogil
+        void (*product)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,
+            Py_ssize_t a_row, Py_ssize_t a_col, const void *b, Py_ssize_t b_row, const void *start,
+            Py_ssize_t start_row, Py_ssize_t start_col, void *c, Py_ssize_t c_row) noexcept nogil
         void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
             Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
         void (*pack_windows)(Py_ssize_t rows, const Py_ssize_t *offsets, Py_ssize_t ow,

@@ -489,6 +489,8 @@ LINEAR: dict[str, tuple[tuple[int, ...], int, int]] = {
     "many-lines": ((101,), 5, 3),
     "many-outputs": ((2,), 3, 131),
     "many-k-blocks": ((3,), 1301, 4),
+    "few-lines-many-k-blocks": ((7,), 601, 35),
+    "many-blocks": ((290,), 70, 270),
     "vector": ((), 6, 5),
     "four-dimensions": ((2, 3, 2), 5, 4),
     "empty-batch": ((0,), 6, 5),

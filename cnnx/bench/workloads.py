@@ -165,7 +165,14 @@ def _linear_macs(s: Dense) -> int:
     return s.n * s.inputs * s.outputs
 
 
-DENSE = [Dense(256, 4096, 1000), Dense(64, 1568, 128), Dense(64, 400, 120)]
+DENSE = [
+    Dense(256, 4096, 1000),
+    Dense(64, 1568, 128),
+    Dense(64, 400, 120),
+    Dense(64, 120, 84),
+    Dense(64, 512, 10),
+    Dense(1, 4096, 1000),
+]
 _add("linear", DENSE, lambda s: 2 * _linear_macs(s), _linear, matrix=True)
 _add("linear_backward", DENSE, lambda s: 4 * _linear_macs(s), _linear_backward, matrix=True)
 

@@ -1,24 +1,78 @@
-/* The register tile of every matrix product: k rank-1 updates of TILE_ROWS x TILE_VECTORS vectors. */
+/* The register tile of every matrix product: k rank-1 updates of rows x vectors (Goto and van de Geijn 2008).
 
-static inline void NAME(tile)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
-                              ptrdiff_t ldc) {
-    enum { MR = TILE_ROWS, NV = TILE_VECTORS };
-    VEC sum[MR][NV] = {0};
-    for (; k > 0; k--, a += a_step, b += b_step) {
-        VEC row[NV];
-        for (int j = 0; j < NV; j++) row[j] = NAME(load)(b + j * VL);
-        for (int i = 0; i < MR; i++)
-            for (int j = 0; j < NV; j++) sum[i][j] += a[i] * row[j];
+   Design:
+   One body for every size of tile: each call of it below has constant sizes, is inlined and unrolled, and keeps its
+   sums in registers. So the last rows of a matrix cost what they multiply, not a whole tile. Columns that do not fill
+   their last vector share some of the one before: it begins at `last`, and nothing is read or written beyond.
+*/
+#define INLINE static inline __attribute__((always_inline))
+#define EACH_VECTOR                                                                                                    \
+    _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++)                                                            \
+        _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++)
+#define AT(j) ((j) == vectors - 1 ? last : (j) * VL)
+
+INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, ptrdiff_t k, const REAL *a, ptrdiff_t a_row,
+                       ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, const REAL *start, ptrdiff_t start_row,
+                       ptrdiff_t start_col, REAL *c, ptrdiff_t c_row) {
+    VEC sum[TILE_ROWS][TILE_VECTORS] = {0};
+    EACH_VECTOR __builtin_prefetch(c + i * c_row + AT(j), 1);
+    for (; k > 0; k--, a += a_col, b += b_row) {
+        VEC row[TILE_VECTORS];
+        for (int j = 0; j < vectors; j++) row[j] = NAME(load)(b + AT(j));
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < vectors; j++) sum[i][j] += a[i * a_row] * row[j];
     }
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++) NAME(store)(c + i * ldc + j * VL, NAME(load)(c + i * ldc + j * VL) + sum[i][j]);
+    /* All of start is read before c is written: it may be c, whose last two vectors may overlap. */
+    if (start && start_col)
+        EACH_VECTOR sum[i][j] += NAME(load)(start + i * start_row + AT(j));
+    else if (start)
+        EACH_VECTOR sum[i][j] += start[i * start_row];
+    EACH_VECTOR NAME(store)(c + i * c_row + AT(j), sum[i][j]);
+}
+
+INLINE void NAME(tile_of_vectors)(ptrdiff_t rows, const int vectors, ptrdiff_t last, ptrdiff_t k, const REAL *a,
+                                  ptrdiff_t a_row, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, const REAL *start,
+                                  ptrdiff_t start_row, ptrdiff_t start_col, REAL *c, ptrdiff_t c_row) {
+#define ROWS(n)                                                                                                        \
+    case n:                                                                                                            \
+        if (n <= TILE_ROWS)                                                                                            \
+            NAME(tile)(n, vectors, last, k, a, a_row, a_col, b, b_row, start, start_row, start_col, c, c_row);         \
+        break
+    switch (rows) {
+        ROWS(1); ROWS(2); ROWS(3); ROWS(4); ROWS(5); ROWS(6); ROWS(7); ROWS(8); ROWS(9); ROWS(10); ROWS(11); ROWS(12);
+    }
+#undef ROWS
+}
+
+static void NAME(product)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                          const REAL *b, ptrdiff_t b_row, const REAL *start, ptrdiff_t start_row, ptrdiff_t start_col,
+                          REAL *c, ptrdiff_t c_row) {
+    if (cols > (TILE_VECTORS - 1) * VL)
+        NAME(tile_of_vectors)(rows, TILE_VECTORS, cols - VL, k, a, a_row, a_col, b, b_row, start, start_row, start_col,
+                              c, c_row);
+    else if (cols > VL)
+        NAME(tile_of_vectors)(rows, 2, cols - VL, k, a, a_row, a_col, b, b_row, start, start_row, start_col, c, c_row);
+    else if (cols == VL)
+        NAME(tile_of_vectors)(rows, 1, 0, k, a, a_row, a_col, b, b_row, start, start_row, start_col, c, c_row);
+    else {
+        REAL sums[TILE_ROWS * VL];
+        NAME(tile_of_vectors)(rows, 1, 0, k, a, a_row, a_col, b, b_row, NULL, 0, 0, sums, VL);
+        for (ptrdiff_t i = 0; i < rows; i++)
+            for (ptrdiff_t j = 0; j < cols; j++)
+                c[i * c_row + j] = sums[i * VL + j] + (start ? start[i * start_row + j * start_col] : 0);
+    }
 }
 
 static void NAME(gemm)(ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t ldc) {
-    NAME(tile)(k, a, TILE_ROWS, b, TILE_VECTORS * VL, c, ldc);
+    enum { NR = TILE_VECTORS * VL };
+    NAME(tile)(TILE_ROWS, TILE_VECTORS, NR - VL, k, a, 1, TILE_ROWS, b, NR, c, ldc, 1, c, ldc);
 }
 
 static void NAME(gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
                                ptrdiff_t ldc) {
-    NAME(tile)(k, a, a_step, b, b_step, c, ldc);
+    NAME(tile)(TILE_ROWS, TILE_VECTORS, (TILE_VECTORS - 1) * VL, k, a, 1, a_step, b, b_step, c, ldc, 1, c, ldc);
 }
+
+#undef INLINE
+#undef EACH_VECTOR
+#undef AT

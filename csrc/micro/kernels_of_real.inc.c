@@ -2,6 +2,7 @@
 #include "vec.h"
 
 #include "gemm.inc.c"
+#include "lanes.inc.c"
 #include "pack.inc.c"
 #include "direct.inc.c"
 #include "winograd.inc.c"
@@ -11,7 +12,6 @@
 #include "exponential.inc.c"
 #include "loss.inc.c"
 #include "pool.inc.c"
-#include "lanes.inc.c"
 #include "depthwise.inc.c"
 #include "optim.inc.c"
 
@@ -19,6 +19,7 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .mr = TILE_ROWS,
     .nr = TILE_VECTORS * VL,
     .gemm = NAME(gemm),
+    .product = NAME(product),
     .gemm_strided = NAME(gemm_strided),
     .pack = NAME(pack),
     .pack_windows = NAME(pack_windows),

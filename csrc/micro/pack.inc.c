@@ -1,12 +1,32 @@
 /* Panels for the register tile: from a matrix, or straight from the windows of an image (implicit GEMM). */
 
+/* A matrix with contiguous rows, as far as squares of VL x VL go. */
+static void NAME(pack_squares)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t width,
+                               REAL *panel) {
+    for (ptrdiff_t i = 0; i + VL <= rows; i += VL)
+        for (ptrdiff_t p = 0; p + VL <= k; p += VL) {
+            VEC square[VL];
+            for (int l = 0; l < VL; l++) square[l] = NAME(load)(a + (i + l) * row_stride + p);
+            NAME(transpose)(square);
+            for (int l = 0; l < VL; l++) NAME(store)(panel + (p + l) * width + i, square[l]);
+        }
+}
+
 static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
                        ptrdiff_t width, REAL *panel) {
-    if (row_stride == 1)
+    enum { NR = TILE_VECTORS * VL };
+    if (row_stride == 1 && rows == NR)
+        for (ptrdiff_t p = 0; p < k; p++)
+            for (int v = 0; v < NR; v += VL) NAME(store)(panel + p * width + v, NAME(load)(a + p * col_stride + v));
+    else if (row_stride == 1)
         for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * col_stride, rows * sizeof(REAL));
-    else
+    else {
+        const ptrdiff_t deep = col_stride == 1 ? k / VL * VL : 0, high = deep ? rows / VL * VL : 0;
+        NAME(pack_squares)(high, deep, a, row_stride, width, panel);
         for (ptrdiff_t i = 0; i < rows; i++)
-            for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * row_stride + p * col_stride];
+            for (ptrdiff_t p = i < high ? deep : 0; p < k; p++)
+                panel[p * width + i] = a[i * row_stride + p * col_stride];
+    }
     if (rows < width)
         for (ptrdiff_t p = 0; p < k; p++) memset(panel + p * width + rows, 0, (width - rows) * sizeof(REAL));
 }
