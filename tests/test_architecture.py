@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
     "schedules": MIDDLE,
     "metrics": MIDDLE,
-    "models": ("layers", "ops", "io", "random"),
+    "models": ("layers", "ops", "init", "io", "random", "models"),
     "data": ("layers", "ops", "io", "random"),
     "history": ("io",),
     "inference": BELOW_TOP,

@@ -1,0 +1,67 @@
+"""Ready-made networks, and `build(name, input_shape, classes)` to make one by name.
+
+>>> model = cnnx.models.resnet20()
+>>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape
+(n, 10)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from cnnx.layers import Sequential
+
+from .mobilenet import mobilenet_v2
+from .resnet import resnet18, resnet20
+from .small import digits_cnn, lenet5, mnist_cnn
+from .vgg import vgg
+
+__all__ = [
+    "build",
+    "digits_cnn",
+    "lenet5",
+    "mnist_cnn",
+    "mobilenet_v2",
+    "names",
+    "resnet18",
+    "resnet20",
+    "vgg",
+]
+
+_MODELS: dict[str, Callable[..., Sequential]] = {
+    model.__name__: model
+    for model in (digits_cnn, lenet5, mnist_cnn, vgg, resnet20, resnet18, mobilenet_v2)
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `build` knows."""
+    return tuple(_MODELS)
+
+
+def build(name: str, input_shape: tuple[int, ...], classes: int) -> Sequential:
+    """A fresh model by name.
+
+    name         one of `names()`
+    input_shape  of one sample, (channels, height, width)
+    classes      number of outputs
+
+    ValueError for an unknown name, samples that are no images, and images too small for the model.
+
+    Example: ``cnnx.models.build("lenet5", (3, 32, 32), 10)``
+    """
+    if name not in _MODELS:
+        raise ValueError(f"models: {name!r} is not known, expected one of {', '.join(_MODELS)}")
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"models: {name} takes images (channels, height, width), got samples of shape "
+            f"{tuple(input_shape)}"
+        )
+    channels, *image_size = input_shape
+    make = _MODELS[name]
+    options: dict[str, Any] = {}
+    if "image_size" in inspect.signature(make).parameters:  # others take images of any size
+        options["image_size"] = tuple(image_size)
+    return make(classes, channels, **options)

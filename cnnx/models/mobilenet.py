@@ -1,0 +1,55 @@
+"""MobileNetV2 for small images."""
+
+from __future__ import annotations
+
+from cnnx.layers import Flatten, GlobalAvgPool2D, Layer, Linear, ReLU6, Residual, Sequential
+
+from .parts import conv_norm
+
+__all__ = ["mobilenet_v2"]
+
+# Table 2 of the paper: expansion, channels, blocks, stride of the first block. Strides are those
+# usual for 32x32: the stem and the stage of 24 channels have 1 where the paper has 2.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 1),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+
+def mobilenet_v2(classes: int = 10, in_channels: int = 3) -> Sequential:
+    """MobileNetV2 for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size
+
+    3x3 convolution of 32 channels; 17 inverted residual blocks; 1x1 convolution of 1280 channels;
+    global average pooling and Linear. A block widens its channels by a 1x1 convolution (six times;
+    the first block does not), filters each of them by a 3x3 depthwise convolution, and narrows them
+    by a 1x1 convolution without an activation; x is added where the shape is the same. Batch norm
+    follows every convolution, ReLU6 the first two of a block. Three strides of 2: maps end as
+    h/8 x w/8 (rounded up). 2,236,682 parameters; initialised as the layers are.
+
+    M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen, "MobileNetV2: Inverted Residuals and
+    Linear Bottlenecks", CVPR 2018.
+
+    Example: ``model = cnnx.models.mobilenet_v2()``
+    """
+    layers: list[Layer] = [*conv_norm(in_channels, 32), ReLU6()]
+    channels = 32
+    for expansion, width, blocks, first_stride in STAGES:
+        for block in range(blocks):
+            layers.append(_inverted(channels, width, expansion, 1 if block else first_stride))
+            channels = width
+    layers += [*conv_norm(channels, 1280, 1), ReLU6()]
+    return Sequential(*layers, GlobalAvgPool2D(), Flatten(), Linear(1280, classes))
+
+
+def _inverted(in_channels: int, out_channels: int, expansion: int, stride: int) -> Layer:
+    """Widen, filter, narrow."""
+    wide = in_channels * expansion
+    widen = [*conv_norm(in_channels, wide, 1), ReLU6()] if expansion > 1 else []
+    deep = [*conv_norm(wide, wide, 3, stride, groups=wide), ReLU6()]
+    body = Sequential(*widen, *deep, *conv_norm(wide, out_channels, 1))
+    return Residual(body) if stride == 1 and in_channels == out_channels else body
