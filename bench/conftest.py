@@ -18,7 +18,8 @@ Time = Callable[[Workload, str], None]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every benchmark runs on every backend, and on every peer that is installed."""
     if "contestant" in metafunc.fixturenames:
-        metafunc.parametrize("contestant", (*cnnx.available_backends(), *peers.available()))
+        others = [way for name in peers.available() for way in peers.CONTESTANTS[name]]
+        metafunc.parametrize("contestant", (*cnnx.available_backends(), *others))
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def time_workload(benchmark: Any) -> Iterator[Time]:
             if contestant in cnnx.available_backends():
                 stack.enter_context(cnnx.use_backend(contestant))
             else:
-                peer = peers.load(contestant)
+                peer = peers.Torch(contestant)
                 stack.enter_context(peer.threads(cnnx.get_num_threads()))
                 twin = peer.twin(task)
                 call = None if twin is None else twin.run

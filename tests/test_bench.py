@@ -14,7 +14,18 @@ import pytest
 
 import cnnx
 from cnnx.backends import OP_NAMES
-from cnnx.bench import MODELS, OPS, Spread, compare, format_table, peers, run, table, write_json
+from cnnx.bench import (
+    LAYERS,
+    MODELS,
+    OPS,
+    Spread,
+    compare,
+    format_table,
+    peers,
+    run,
+    table,
+    write_json,
+)
 from cnnx.bench.sizes import Windows
 from cnnx.bench.table import Row, select
 from cnnx.bench.timing import LEAST_ROUNDS, spread
@@ -251,8 +262,8 @@ def test_flops_of_matrix_products_count_every_multiplication():
 
 def test_flops_of_a_training_step_are_three_forwards():
     macs = cnnx.models.lenet5().summary((1, 28, 28)).macs
-    train, *predict = MODELS["lenet5"]
-    assert train.flops == 3 * 2 * 64 * macs
+    train, half, *predict = MODELS["lenet5"]
+    assert train.flops == 2 * half.flops == 3 * 2 * 64 * macs
     assert [row.flops for row in predict] == [2 * macs, 2 * 32 * macs]
 
 
@@ -290,9 +301,14 @@ def test_a_training_step_leaves_the_weights_where_they_are():
 @pytest.fixture
 def torch():
     pytest.importorskip("torch")
-    peer = peers.load("torch")
+    peer = peers.load("torch")[0]
     with peer.threads(1):
         yield peer
+
+
+@pytest.fixture(params=peers.CONTESTANTS["torch"])
+def layout(request, torch):
+    return peers.Torch(request.param)
 
 
 def without_dropout(task):
@@ -303,15 +319,31 @@ def without_dropout(task):
 
 
 @pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith("dropout ")])
-def test_the_twin_of_a_workload_computes_the_same(name, torch):
+def test_the_twin_of_a_workload_computes_the_same(name, layout):
     task = prepared(name)
     if "model" in task.arguments:
         without_dropout(task)
-    twin = torch.twin(task)
-    assert twin is not None
+    twin = layout.twin(task)
+    if twin is None:
+        assert layout.name != "torch"
+        assert all(array.ndim < 4 for array in cases.arrays(task.arguments).values())
+        return
     actual, expected = twin.read(twin.run()), task.arrays(task.run())
     for theirs, ours in zip(actual, expected, strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-7, atol=1e-10)
+
+
+def test_images_and_weights_of_the_second_layout_lie_channels_last(torch):
+    channels_last = peers.Torch("torch channels_last")
+    seen = []
+    hook = torch._torch.nn.modules.module.register_module_forward_hook(
+        lambda module, given, result: seen.append((type(module).__name__, given[0], result))
+    )
+    with hook:
+        channels_last.twin(prepared("predict resnet20 batch 32")).run()
+    images = [t for name, x, y in seen for t in (x, y) if name == "Conv2d"]
+    assert len(images) == 2 * 21
+    assert all(t.is_contiguous(memory_format=torch._torch.channels_last) for t in images)
 
 
 def test_the_twin_of_dropout_drops_as_many(torch):
@@ -420,8 +452,14 @@ def test_run_gives_threads_back(fast):
 def test_select_takes_what_was_asked_for():
     assert len(select()) == len(all_workloads())
     assert len(select("all", quick=True)) == len(OPS) + len(MODELS)
-    assert {workload.op for workload in select("models")} == {"train", "predict"}
-    assert [w.name for w in select("models", "train lenet5")] == ["train lenet5 batch 64"]
+    assert {w.op for w in select("models")} == {"train", "predict", "conv2d", "conv2d_backward"}
+    assert len(select("models", quick=True)) == len(MODELS) + 3
+    assert all("weight" in w.name for w in LAYERS["weight"])
+    assert [len(rows) for rows in LAYERS.values()] == 3 * [len(OPS["conv2d"])]
+    assert [w.name for w in select("models", "train lenet5")] == [
+        "train lenet5 batch 64",
+        "train lenet5 batch 32",
+    ]
     assert all("depthwise" in workload.name for workload in select("ops", "depthwise"))
 
 
@@ -469,7 +507,7 @@ def described(monkeypatch):
     class Described:
         description = "torch 9.9"
 
-    monkeypatch.setattr(peers, "load", lambda name: Described)
+    monkeypatch.setattr(peers, "load", lambda name: [Described])
 
 
 def test_the_table_has_a_line_for_each_row_below_its_header(described):

@@ -17,9 +17,10 @@ from __future__ import annotations
 from .table import Row, format_table, measure, run, write_json
 from .task import Task, Workload
 from .timing import Spread, Timing, compare
-from .workloads import MODELS, OPS
+from .workloads import LAYERS, MODELS, OPS
 
 __all__ = [
+    "LAYERS",
     "MODELS",
     "OPS",
     "Row",

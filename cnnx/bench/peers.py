@@ -1,6 +1,6 @@
 """Twins: the same call on the same numbers, made by another library. Today that is PyTorch.
 
->>> peer = load("torch")                           # ImportError with what to install
+>>> peer, channels_last = load("torch")            # ImportError with what to install
 >>> task = OPS["relu"][0].prepare(np.random.default_rng(0))
 >>> twin = peer.twin(task)                         # None where the library has no such call
 >>> y = twin.run()
@@ -22,9 +22,16 @@ import numpy as np
 from .task import Task
 from .twins import TWINS, Twin, arrays_of
 
-__all__ = ["NAMES", "Torch", "Twin", "available", "load"]
+__all__ = ["CONTESTANTS", "NAMES", "Torch", "Twin", "available", "is_peer", "load"]
 
 NAMES = ("torch",)
+# Each peer runs in its usual ways, and is compared in each of them.
+CONTESTANTS = {"torch": ("torch", "torch channels_last")}
+
+
+def is_peer(contestant: str) -> bool:
+    """Whether this contestant is a peer, rather than a backend."""
+    return any(contestant in ways for ways in CONTESTANTS.values())
 
 
 def available() -> tuple[str, ...]:
@@ -32,29 +39,28 @@ def available() -> tuple[str, ...]:
     return tuple(name for name in NAMES if importlib.util.find_spec(name) is not None)
 
 
-def load(name: str) -> Torch:
-    """A peer by name. ValueError if there is none of that name, ImportError if it is missing."""
+def load(name: str) -> list[Torch]:
+    """A peer by name, in each of its ways. ValueError if there is none, ImportError if missing."""
     if name not in NAMES:
         raise ValueError(f"bench: peer {name!r} is not known, expected one of {', '.join(NAMES)}")
     if name not in available():
         raise ImportError(f"bench: {name} is not installed: pip install 'cnnx[peers]'")
-    return Torch()
+    return [Torch(contestant) for contestant in CONTESTANTS[name]]
 
 
 class Torch:
-    """PyTorch on the CPU."""
+    """PyTorch on the CPU: "torch" with images in NCHW, its default, or "torch channels_last"."""
 
-    name = "torch"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "torch") -> None:
         import torch
 
         self._torch = torch
+        self.name = name
 
     @property
     def description(self) -> str:
         """Which PyTorch, used how."""
-        return f"torch {self._torch.__version__}, eager, NCHW"
+        return f"torch {self._torch.__version__}, eager, NCHW and channels_last"
 
     @contextmanager
     def threads(self, n: int) -> Iterator[None]:
@@ -67,9 +73,12 @@ class Torch:
             self._torch.set_num_threads(before)
 
     def twin(self, task: Task) -> Twin | None:
-        """The same call on copies of the same arrays; None where PyTorch has none."""
+        """The same call on copies of the same arrays; None where PyTorch has none, or where there
+        are no images to be in another memory format."""
         make = TWINS.get(task.op)
-        if make is None:
+        given = task.arguments.values()
+        images = any(isinstance(value, np.ndarray) and value.ndim == 4 for value in given)
+        if make is None or not (images or self.name == "torch"):
             return None
         arguments = {name: self._tensors(value) for name, value in task.arguments.items()}
         made = make(self._torch, arguments)
@@ -79,4 +88,9 @@ class Torch:
         """Copies of arrays as tensors, in lists too; anything else as it is."""
         if isinstance(value, list):
             return [self._tensors(item) for item in value]
-        return self._torch.tensor(value) if isinstance(value, np.ndarray) else value
+        if not isinstance(value, np.ndarray):
+            return value
+        tensor = self._torch.tensor(value)
+        if self.name == "torch" or value.ndim != 4:
+            return tensor
+        return tensor.clone(memory_format=self._torch.channels_last)

@@ -24,6 +24,7 @@ class Windows(NamedTuple):
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    need_dx: bool = True  # of a backward: False leaves the gradient by x out
 
     def small(self) -> Windows:
         least = {"n": 2, "c": 4, "oc": 4, "groups": 4, "h": 11, "w": 11}
@@ -34,7 +35,8 @@ class Windows(NamedTuple):
         text += f"->{self.oc} " if self.oc else " "
         text += f"{self.k}x{self.k}"
         text += f" s{self.stride}" if self.stride > 1 else ""
-        return text + (" depthwise" if self.groups > 1 else "")
+        text += " depthwise" if self.groups > 1 else ""
+        return text + ("" if self.need_dx else " weight")
 
     @property
     def x_shape(self) -> tuple[int, int, int, int]:
@@ -114,7 +116,8 @@ class Step(NamedTuple):
     classes: int = 10
 
     def small(self) -> Step:
-        return self._replace(batch=min(self.batch, 3))
+        c, h, w = self.input_shape
+        return self._replace(batch=min(self.batch, 3), input_shape=(c, min(h, 12), min(w, 12)))
 
     def __str__(self) -> str:
         return f"{self.model} batch {self.batch}"

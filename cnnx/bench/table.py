@@ -23,12 +23,15 @@ from cnnx.io import write_text_atomic
 from . import peers as peer_modules
 from .task import Workload
 from .timing import Spread, compare
-from .workloads import MODELS, OPS
+from .workloads import LAYERS, MODELS, OPS
 
 __all__ = ["Row", "environment", "format_table", "measure", "run", "select", "write_json"]
 
 SECONDS = 2.0  # of measuring per row: about 4 rounds of three contestants
 QUICK_SECONDS = 0.5
+REFERENCE_FLOPS = (
+    5e9  # NumPy takes seconds for a call of more: it is left out where there are peers
+)
 WHAT = ("all", "ops", "models")
 
 
@@ -63,7 +66,8 @@ def run(
 ) -> list[Row]:
     """Measure the backends against each other, and against peers, on every workload asked for.
 
-    what     "ops", "models" or "all"
+    what     "ops"; "models": training steps and inference, and the convolutions in them layer by
+             layer; or "all"
     peers    names of other libraries to measure too: "torch"
     filter   only workloads with this text in their name ("conv2d", "64,3,32,32", "train lenet5")
     quick    the first size of each op and model alone, a fifth of the time for each
@@ -77,7 +81,7 @@ def run(
     Example: ``rows = cnnx.bench.run("ops", filter="relu", quick=True)``
     """
     chosen = select(what, filter, quick)
-    loaded = [peer_modules.load(name) for name in dict.fromkeys(peers)]
+    loaded = [peer for name in dict.fromkeys(peers) for peer in peer_modules.load(name)]
     rows = []
     with _threads(threads), ExitStack() as stack:
         for peer in loaded:
@@ -92,7 +96,7 @@ def select(what: str = "all", filter: str | None = None, quick: bool = False) ->
     """The workloads that `run` measures; the errors are those of `run`."""
     if what not in WHAT:
         raise ValueError(f"bench: what is {what!r}, expected one of {', '.join(WHAT)}")
-    tables = {"ops": [OPS], "models": [MODELS], "all": [OPS, MODELS]}[what]
+    tables = {"ops": [OPS], "models": [MODELS, LAYERS], "all": [OPS, MODELS]}[what]
     groups = [rows for table in tables for rows in table.values()]
     wanted = filter or ""
     groups = [[row for row in rows if wanted in row.name] for rows in groups]
@@ -106,9 +110,15 @@ def select(what: str = "all", filter: str | None = None, quick: bool = False) ->
 def measure(
     workload: Workload, peers: Iterable[peer_modules.Torch] = (), seconds: float = SECONDS
 ) -> Row:
-    """One row: the workload on every backend, and its twin in every peer that has one."""
+    """One row: the workload on every backend, and its twin in every peer that has one.
+
+    Next to peers the first backend stands alone where the reference would take seconds a call.
+    """
+    peers = list(peers)
     task = workload.prepare(np.random.default_rng(0))
     backends = config.available_backends()
+    if peers and workload.flops > REFERENCE_FLOPS:
+        backends = backends[:1]
     twins = {peer.name: peer.twin(task) for peer in peers}
     calls: dict[str, Callable[[], Any]] = {name: task.run for name in backends}
     calls |= {name: twin.run for name, twin in twins.items() if twin is not None}
@@ -144,9 +154,10 @@ def environment(rows: Sequence[Row] = ()) -> dict[str, Any]:
     }
     if rows:
         found["threads"] = rows[0].threads
-    for name in dict.fromkeys(name for row in rows for name in row.milliseconds):
-        if name in peer_modules.NAMES:
-            found[name] = peer_modules.load(name).description
+    contestants = {name for row in rows for name in row.milliseconds}
+    for name in peer_modules.NAMES:
+        if name in contestants:
+            found[name] = peer_modules.load(name)[0].description
     return found
 
 
@@ -157,7 +168,7 @@ def format_table(rows: Sequence[Row]) -> str:
     """
     names = list(dict.fromkeys(name for row in rows for name in row.milliseconds))
     first = _first(rows)
-    peers = [name for name in names if name in peer_modules.NAMES]
+    peers = [name for name in names if peer_modules.is_peer(name)]
     others = [name for name in names if name != first and name not in peers]
     columns: list[tuple[str, Callable[[Row], str]]] = [("workload", lambda row: row.workload)]
     columns += [_time(name) for name in (*others, first)]

@@ -104,7 +104,8 @@ class Task:
         """All numbers that a call made or changed, as arrays in a fixed order."""
         if self.op == "train":
             return [np.asarray(result), *(p.grad for p in self.arguments["model"].parameters())]
-        given = result if isinstance(result, tuple) else () if result is None else (result,)
+        results = result if isinstance(result, tuple) else (result,)
+        given = [value for value in results if value is not None]
         changed = [self.arguments[name] for name in IN_PLACE.get(self.op, ())]
         return [*map(np.asarray, given), *_arrays_in(changed)]
 

@@ -5,13 +5,15 @@ call, or None where PyTorch has none. To give a new op a twin, add a line to `TW
 """
 
 # Design:
-# The twin is what a PyTorch user runs: eager mode, NCHW, default arguments. Backwards call the
+# The twin is what a PyTorch user runs: eager mode, default arguments, NCHW or channels_last as the
+# tensors that come in are. Backwards call the
 # operators that autograd would call, without the graph around them, and optimiser ops take the
 # fused step where there is one: the strongest form of each, so that no ratio flatters. A training
 # step is the usual loop with the usual (not fused) optimiser.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -37,7 +39,8 @@ class Twin:
 def arrays_of(result: Any) -> list[np.ndarray]:
     """Tensors and numbers as arrays."""
     results = result if isinstance(result, (tuple, list)) else [result]
-    return [r.detach().numpy() if hasattr(r, "detach") else np.asarray(r) for r in results]
+    made = [r for r in results if r is not None]
+    return [r.detach().numpy() if hasattr(r, "detach") else np.asarray(r) for r in made]
 
 
 Make = Callable[[Any, Arguments], "Callable[[], Any] | Twin | None"]
@@ -57,7 +60,8 @@ def _conv2d(torch: Any, a: Arguments) -> Callable[[], Any]:
 def _conv2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     geometry = (_pair(a["stride"]), _pair(a["padding"]), [1, 1], False, [0, 0], a["groups"])
     backward, bias = torch.ops.aten.convolution_backward, [a["weight"].shape[0]]
-    return lambda: backward(a["dy"], a["x"], a["weight"], bias, *geometry, [True] * 3)
+    wanted = [a["need_dx"], True, True]
+    return lambda: backward(a["dy"], a["x"], a["weight"], bias, *geometry, wanted)
 
 
 def _conv_transpose2d(torch: Any, a: Arguments) -> Callable[[], Any]:
@@ -239,27 +243,52 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "GlobalAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(1),
     "Flatten": lambda nn, m: nn.Flatten(),
     "ReLU": lambda nn, m: nn.ReLU(),
+    "ReLU6": lambda nn, m: nn.ReLU6(),
     "Dropout": lambda nn, m: nn.Dropout(m.p),
 }
 
 
-def _module(torch: Any, model: layers.Layer) -> Any:
-    """The same network with the same weights in torch.nn; None if it has a layer without a twin."""
-    if not isinstance(model, layers.Sequential):
+def _module(torch: Any, model: layers.Layer, x: Any) -> Any:
+    """The same network with the same weights in torch.nn, in the memory format of the images x.
+
+    None if it has a layer without a twin.
+    """
+    try:
+        net = _converted(torch, model)
+    except KeyError:
         return None
-    kinds = [type(layer).__name__ for layer in model]
-    if not set(kinds) <= set(_MODULES):
-        return None
-    net = torch.nn.Sequential(
-        *(_MODULES[kind](torch.nn, layer) for kind, layer in zip(kinds, model))
-    )
     state = {name: torch.tensor(value) for name, value in model.state_dict().items()}
     net.to(getattr(torch, next(iter(model.parameters())).dtype.name)).load_state_dict(state)
+    if x.stride(1) == 1:
+        net.to(memory_format=torch.channels_last)
     return net.train(model.training)
 
 
+def _converted(torch: Any, layer: layers.Layer) -> Any:
+    """A module of torch.nn with the names of the layer's parts; KeyError where there is none."""
+    parts = {name: _converted(torch, part) for name, part in layer.children()}
+    if type(layer) is layers.Sequential:
+        return torch.nn.Sequential(OrderedDict(parts))
+    if type(layer) is layers.Residual:
+        return _residual(torch, **parts)
+    return _MODULES[type(layer).__name__](torch.nn, layer)
+
+
+def _residual(torch: Any, body: Any, shortcut: Any = None) -> Any:
+    class Residual(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+            self.shortcut = shortcut or torch.nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x) + self.shortcut(x)
+
+    return Residual()
+
+
 def _train(torch: Any, a: Arguments) -> Twin | None:
-    net = _module(torch, a["model"])
+    net = _module(torch, a["model"], a["x"])
     if net is None:
         return None
     optimizer = torch.optim.Adam(net.parameters(), lr=a["optimizer"].lr)
@@ -279,7 +308,7 @@ def _train(torch: Any, a: Arguments) -> Twin | None:
 
 
 def _predict(torch: Any, a: Arguments) -> Callable[[], Any] | None:
-    net = _module(torch, a["model"])
+    net = _module(torch, a["model"], a["x"])
 
     def run() -> Any:
         with torch.inference_mode():

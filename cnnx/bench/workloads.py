@@ -26,7 +26,7 @@ from cnnx.optim import Adam
 from .sizes import Dense, Parameters, Shape, Step, Windows
 from .task import IN_PLACE, Arguments, Draw, Workload
 
-__all__ = ["MODELS", "OPS", "all_workloads"]
+__all__ = ["LAYERS", "MODELS", "OPS", "all_workloads"]
 
 OPS: dict[str, list[Workload]] = {}
 
@@ -50,12 +50,15 @@ CONVOLUTIONS = [
     Windows(64, 128, 16, 16, 128, 3, 1, 1),
     Windows(64, 256, 8, 8, 256, 3, 1, 1),
     Windows(64, 512, 4, 4, 512, 3, 1, 1),
+    Windows(1, 64, 56, 56, 64, 3, 1, 1),
     Windows(8, 64, 56, 56, 64, 3, 1, 1),
+    Windows(1, 512, 7, 7, 512, 3, 1, 1),
     Windows(8, 512, 7, 7, 512, 3, 1, 1),
     Windows(64, 64, 32, 32, 128, 3, 2, 1),
     Windows(64, 64, 32, 32, 128, 1, 2),
     Windows(8, 64, 56, 56, 256, 1),
     Windows(8, 256, 56, 56, 64, 1),
+    Windows(1, 3, 224, 224, 64, 7, 2, 3),
     Windows(8, 3, 224, 224, 64, 7, 2, 3),
     Windows(8, 32, 112, 112, 32, 3, 1, 1, 32),
     Windows(8, 192, 28, 28, 192, 3, 2, 1, 192),
@@ -80,12 +83,20 @@ def _conv2d(draw: Draw, s: Windows) -> Arguments:
 def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
     arguments = _conv2d(draw, s)
     del arguments["bias"]
-    return {"dy": draw.normal(s.n, s.oc, *s.out), **arguments}
+    return {"dy": draw.normal(s.n, s.oc, *s.out), **arguments, "need_dx": s.need_dx}
 
 
-# Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight.
+# Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight. A row of its
+# own says what dweight alone takes; nobody computes dx alone.
+WEIGHT_ONLY = [s._replace(need_dx=False) for s in CONVOLUTIONS]
 _add("conv2d", CONVOLUTIONS, lambda s: 2 * s.macs, _conv2d, matrix=True)
-_add("conv2d_backward", CONVOLUTIONS, lambda s: 4 * s.macs, _conv2d_backward, matrix=True)
+_add(
+    "conv2d_backward",
+    CONVOLUTIONS + WEIGHT_ONLY,
+    lambda s: (4 if s.need_dx else 2) * s.macs,
+    _conv2d_backward,
+    matrix=True,
+)
 
 
 def _conv_transpose2d(draw: Draw, s: Windows) -> Arguments:
@@ -322,10 +333,22 @@ def _model(name: str, input_shape: tuple[int, int, int], *train: int) -> list[Wo
     return [*rows, *(Workload("predict", s, _predict_flops, _predict, True) for s in single)]
 
 
+CIFAR = (3, 32, 32)
 MODELS: dict[str, list[Workload]] = {
-    "lenet5": _model("lenet5", (1, 28, 28), 64),
-    "mnist_cnn": _model("mnist_cnn", (1, 28, 28), 32, 64),
+    "lenet5": _model("lenet5", (1, 28, 28), 64, 32),
+    "mnist_cnn": _model("mnist_cnn", (1, 28, 28), 64, 32),
     "digits_cnn": _model("digits_cnn", (1, 8, 8), 32),
+    "vgg": _model("vgg", CIFAR, 64),
+    "resnet20": _model("resnet20", CIFAR, 64),
+    "resnet18": _model("resnet18", CIFAR, 32),
+    "mobilenet_v2": _model("mobilenet_v2", CIFAR, 32),
+}
+# The convolutions of `OPS` again, as what a model's time is made of: forward, data and weight
+# together, weight alone.
+LAYERS: dict[str, list[Workload]] = {
+    "forward": OPS["conv2d"],
+    "backward": [row for row in OPS["conv2d_backward"] if row.size.need_dx],
+    "weight": [row for row in OPS["conv2d_backward"] if not row.size.need_dx],
 }
 
 
