@@ -104,7 +104,7 @@ cdef LanePlan lane_plan(
     Py_ssize_t outputs, Py_ssize_t oh, Py_ssize_t ow, Block classes, Py_ssize_t count,
 ) noexcept:
     cdef LanePlan plan
-    cdef Py_ssize_t i, low, high, right = w, pixels = max(h * w, oh * ow)
+    cdef Py_ssize_t i, low, high, right = w, pixels = max(h * w, oh * ow) * ceil_div(inputs, 2)
     cdef const Walk *walk
     plan.lanes, plan.groups, plan.blocks = lanes, groups, ceil_div(groups, lanes)
     plan.inputs, plan.h, plan.w = inputs, h, w

@@ -115,8 +115,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "depthwise",
-        lambda c: c.groups >= 4 and c.channels * c.filters <= 4,
-        "groups too small for a product of matrices: a lane of a vector is a group",
+        lambda c: c.groups >= 4 and c.channels * c.filters <= min(64, 2 * c.groups),
+        "groups too small for a product of matrices, and enough of them to be lanes of a vector",
     ),
     Rule(
         "implicit_gemm",
