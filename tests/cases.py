@@ -189,6 +189,12 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]]
         (4, 1, 3, 3),
         {"groups": 4, "padding": 1, "stride": 2},
     ),
+    "groups-in-lanes": ((3, 18, 5, 6), (27, 2, 3, 3), {"groups": 9, "padding": 1}),
+    "groups-in-lanes-stride-2": (
+        (1, 36, 7, 9),
+        (18, 4, 3, 2),
+        {"groups": 9, "padding": 1, "stride": 2, "dilation": (1, 2)},
+    ),
     "lenet-5x5": ((1, 6, 8, 8), (16, 6, 5, 5), {"padding": 2}),
     "stem-7x7": ((1, 3, 13, 13), (5, 3, 7, 7), {"stride": 2, "padding": 3}),
     "48-pixels": ((1, 3, 6, 8), (12, 3, 3, 3), {"padding": 1}),

@@ -46,6 +46,10 @@ TABLE = [
     (("backward_data", 32, 96, 32, 96, 3, 2, 1, 96), "depthwise"),
     (("backward_weight", 32, 96, 32, 96, 3, 2, 1, 96, "float64"), "depthwise"),
     (("forward", 32, 16, 32, 32, 3, 1, 1, 16), "depthwise"),  # two filters a channel
+    (("forward", 8, 128, 28, 128, 3, 1, 1, 32), "depthwise"),  # ResNeXt: 4 channels a group
+    (("backward_data", 8, 256, 14, 256, 3, 1, 1, 32), "depthwise"),  # and 8
+    (("forward", 8, 512, 14, 512, 3, 1, 1, 32), "direct"),  # 16 fill a product of matrices
+    (("forward", 8, 64, 28, 64, 3, 1, 1, 4), "direct"),
     (("forward", 64, 1, 28, 4, 3, 1, 1, 1), "direct"),  # one channel is not depthwise
     (("forward", 64, 64, 32, 64, 5), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 1, 1, "float64"), "direct"),

@@ -35,7 +35,8 @@ class Windows(NamedTuple):
         text += f"->{self.oc} " if self.oc else " "
         text += f"{self.k}x{self.k}"
         text += f" s{self.stride}" if self.stride > 1 else ""
-        text += " depthwise" if self.groups > 1 else ""
+        if self.groups > 1:
+            text += " depthwise" if self.groups == self.c else f" g{self.groups}"
         return text + ("" if self.need_dx else " weight")
 
     @property

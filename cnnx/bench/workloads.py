@@ -64,6 +64,7 @@ CONVOLUTIONS = [
     Windows(8, 192, 28, 28, 192, 3, 2, 1, 192),
     Windows(32, 192, 16, 16, 192, 3, 1, 1, 192),
     Windows(32, 960, 4, 4, 960, 3, 1, 1, 960),
+    Windows(8, 128, 28, 28, 128, 3, 1, 1, 32),
 ]
 # A transposed convolution is named after the convolution of which it is the transpose.
 TRANSPOSED = [Windows(64, 64, 32, 32, 128, 4, 2, 1), Windows(8, 32, 56, 56, 64, 2, 2)]
