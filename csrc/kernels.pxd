@@ -108,10 +108,16 @@ cdef extern from "kernels.h" nogil:
         double (*bce_with_logits)(Py_ssize_t n, const void *logits, const void *target,
             double scale, void *dlogits) noexcept nogil
         void (*max_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
-            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, void *y, uint8_t *narrow,
-            int32_t *wide) noexcept nogil
+            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, int32_t dead, void *y,
+            uint8_t *narrow, int32_t *wide) noexcept nogil
         void (*avg_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
             Py_ssize_t left, Py_ssize_t w, const void *x, const void *share, void *y) noexcept nogil
+        void (*max_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
+            Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const uint8_t *narrow,
+            const int32_t *wide, int32_t code, int32_t code_step, void *dx) noexcept nogil
+        void (*avg_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
+            Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const void *share,
+            void *dx) noexcept nogil
         Py_ssize_t lanes
         void (*to_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *x, Py_ssize_t step,
             Py_ssize_t run, Py_ssize_t gap, void *lanes) noexcept nogil

@@ -2,18 +2,30 @@
 #
 # Design:
 # A task is one plane (image, channel): planes are independent, so nothing depends on the number of threads. Windows are
-# clipped to the image instead of padding it. argmax is uint8 while kh*kw <= 256: a quarter of int32's traffic.
+# clipped to the image instead of padding it. argmax is uint8 while it fits: a quarter of int32's traffic. ReLU before
+# pooling costs one more code, that of a window without a value above 0, and needs nothing else for backward. Backward
+# goes by rows of dx, each of which gathers from the rows of windows that cover it.
 
 
 def max_pool2d(x, kernel, stride, padding):
+    return most_of_windows(x, kernel, stride, padding, kernel[0] * kernel[1] <= 256, -1)
+
+
+def relu_max_pool2d(x, kernel, stride, padding):
+    cells = kernel[0] * kernel[1]
+    return most_of_windows(x, kernel, stride, padding, cells <= 255, cells)
+
+
+def most_of_windows(x, kernel, stride, padding, narrow, dead):
+    """y and argmax, which is uint8 if narrow. dead: the argmax of windows without a value above 0; -1: no ReLU."""
     oh, ow = _pooled(x.shape, kernel, stride, padding)
     y = empty((x.shape[0], x.shape[1], oh, ow), x)
-    narrow = kernel[0] * kernel[1] <= 256
     argmax = new_array(y.shape, np.dtype(np.uint8 if narrow else np.int32))
     if y.size:
         flat = argmax.reshape(-1)
         _max_pool2d(
-            x, kernel, stride, (padding[0][0], padding[1][0]), y, flat if narrow else None, None if narrow else flat
+            x, kernel, stride, (padding[0][0], padding[1][0]), dead, y, flat if narrow else None,
+            None if narrow else flat,
         )
     return y, argmax
 
@@ -30,6 +42,7 @@ def _max_pool2d(
     kernel,
     stride,
     padding,                        # (top, left)
+    int32_t dead,
     real[:, :, :, ::1] y,           # OUT  (n, c, oh, ow)
     uint8_t[::1] narrow,            # OUT  as y, or None
     int32_t[::1] wide,              # OUT  the other one
@@ -43,14 +56,14 @@ def _max_pool2d(
     cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
     for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
         max_pool_plane(
-            h, w, oh, ow, kh, kw, sh, sw, top, left, x0 + plane * h * w, y0 + plane * oh * ow,
+            h, w, oh, ow, kh, kw, sh, sw, top, left, dead, x0 + plane * h * w, y0 + plane * oh * ow,
             narrow0 + plane * oh * ow if narrow0 != NULL else NULL, wide0 + plane * oh * ow if wide0 != NULL else NULL,
         )
 
 
 cdef void max_pool_plane(
     Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
-    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
+    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left, int32_t dead,
     const real *x, real *y, uint8_t *narrow, int32_t *wide,
 ) noexcept nogil:
     cdef Py_ssize_t i, row, first, last
@@ -58,54 +71,65 @@ cdef void max_pool_plane(
         row = i * sh - top
         first, last = max(0, -row), min(kh, h - row)
         kernels_for(x).max_pool_row(
-            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), y + i * ow,
+            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), dead, y + i * ow,
             narrow + i * ow if narrow != NULL else NULL, wide + i * ow if wide != NULL else NULL,
         )
 
 
 def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
-    dx = zeros(x_shape, dy)
-    if dy.size:
-        _max_pool2d_backward(dy, argmax.reshape(-1), kernel, stride, (padding[0][0], padding[1][0]), dx)
+    if not dy.size:
+        return zeros(x_shape, dy)
+    dx, flat, narrow = empty(x_shape, dy), argmax.reshape(-1), argmax.dtype == np.uint8
+    _max_pool2d_backward(
+        dy, flat if narrow else None, None if narrow else flat, kernel, stride, (padding[0][0], padding[1][0]), dx
+    )
     return dx
 
 
-ctypedef fused code:
-    uint8_t
-    int32_t
+def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+    return max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+
+
+cdef inline Py_ssize_t first_window(Py_ssize_t p, Py_ssize_t kernel, Py_ssize_t stride) noexcept nogil:
+    """The first window that covers pixel p, counted from where window 0 begins; the last is p // stride."""
+    return ceil_div(max(<Py_ssize_t>0, p - kernel + 1), stride)
 
 
 def _max_pool2d_backward(
     const real[:, :, :, ::1] dy,    # IN   (n, c, oh, ow)
-    const code[::1] argmax,         # IN   as dy
+    const uint8_t[::1] narrow,      # IN   as dy, or None
+    const int32_t[::1] wide,        # IN   the other one
     kernel,
     stride,
     padding,                        # (top, left)
-    real[:, :, :, ::1] dx,          # OUT  += (n, c, h, w)
+    real[:, :, :, ::1] dx,          # OUT  (n, c, h, w)
 ):
     cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
-    cdef Py_ssize_t kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef int threads = threads_for(dx.shape[0] * dx.shape[1] * oh * ow)
+    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
+    cdef const uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
+    cdef const int32_t *wide0 = &wide[0] if wide is not None else NULL
+    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
     for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
-        scatter_maxima(
-            h, w, oh, ow, kw, sh, sw, top, left,
-            &dy[0, 0, 0, 0] + plane * oh * ow, &argmax[plane * oh * ow], &dx[0, 0, 0, 0] + plane * h * w,
+        max_pool_plane_backward(
+            h, w, oh, ow, kh, kw, sh, sw, top, left, &dy[0, 0, 0, 0] + plane * oh * ow,
+            narrow0 + plane * oh * ow if narrow0 != NULL else NULL, wide0 + plane * oh * ow if wide0 != NULL else NULL,
+            &dx[0, 0, 0, 0] + plane * h * w,
         )
 
 
-cdef void scatter_maxima(
-    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kw,
+cdef void max_pool_plane_backward(
+    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
     Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
-    const real *dy, const code *argmax, real *dx,
+    const real *dy, const uint8_t *narrow, const int32_t *wide, real *dx,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, row, col
-    for i in range(oh):
-        for j in range(ow):
-            row = i * sh - top + argmax[i * ow + j] // kw
-            col = j * sw - left + argmax[i * ow + j] % kw
-            # Our own argmax is always a pixel; one from elsewhere may point into the padding, which has no gradient.
-            if 0 <= row < h and 0 <= col < w:
-                dx[row * w + col] += dy[i * ow + j]
+    cdef Py_ssize_t row, i, last
+    for row in range(h):
+        i, last = first_window(row + top, kh, sh), min(oh - 1, (row + top) // sh)
+        kernels_for(dx).max_pool_row_backward(
+            last - i + 1, ow, kw, sw, left, w, dy + i * ow, narrow + i * ow if narrow != NULL else NULL,
+            wide + i * ow if wide != NULL else NULL, <int32_t>((row + top - i * sh) * kw), <int32_t>(sh * kw),
+            dx + row * w,
+        )
 
 
 def avg_pool2d(x, kernel, stride, padding, counted):
@@ -160,10 +184,11 @@ cdef void avg_pool_plane(
 
 
 def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
-    dx = zeros(x_shape, dy)
-    if dy.size:
-        shares = _shares(x_shape, kernel, stride, padding, counted, dy.shape[2], dy.shape[3]).astype(dy.dtype)
-        _avg_pool2d_backward(dy, kernel, stride, (padding[0][0], padding[1][0]), shares, dx)
+    if not dy.size:
+        return zeros(x_shape, dy)
+    dx = empty(x_shape, dy)
+    shares = _shares(x_shape, kernel, stride, padding, counted, dy.shape[2], dy.shape[3]).astype(dy.dtype)
+    _avg_pool2d_backward(dy, kernel, stride, (padding[0][0], padding[1][0]), shares, dx)
     return dx
 
 
@@ -173,33 +198,29 @@ def _avg_pool2d_backward(
     stride,
     padding,                        # (top, left)
     const real[:, ::1] shares,      # IN   (oh, ow)
-    real[:, :, :, ::1] dx,          # OUT  += (n, c, h, w)
+    real[:, :, :, ::1] dx,          # OUT  (n, c, h, w)
 ):
     cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
     cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * oh * ow * kh * kw)
+    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
     for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
-        spread_means(
+        avg_pool_plane_backward(
             h, w, oh, ow, kh, kw, sh, sw, top, left,
             &dy[0, 0, 0, 0] + plane * oh * ow, &shares[0, 0], &dx[0, 0, 0, 0] + plane * h * w,
         )
 
 
-cdef void spread_means(
+cdef void avg_pool_plane_backward(
     Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
     Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
     const real *dy, const real *shares, real *dx,
 ) noexcept nogil:
-    cdef Py_ssize_t i, j, row, col, u, v
-    cdef real share
-    for i in range(oh):
-        row = i * sh - top
-        for j in range(ow):
-            col = j * sw - left
-            share = dy[i * ow + j] * shares[i * ow + j]
-            for u in range(max(0, row), min(h, row + kh)):
-                for v in range(max(0, col), min(w, col + kw)):
-                    dx[u * w + v] += share
+    cdef Py_ssize_t row, i, last
+    for row in range(h):
+        i, last = first_window(row + top, kh, sh), min(oh - 1, (row + top) // sh)
+        kernels_for(dx).avg_pool_row_backward(
+            last - i + 1, ow, kw, sw, left, w, dy + i * ow, shares + i * ow, dx + row * w
+        )
 
 
 def global_avg_pool2d(x):

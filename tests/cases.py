@@ -431,9 +431,11 @@ TIES = ("plain", "overlapping", "padded", "ceil-mode", "kernel-of-272")
 
 def _pools():
     for name, (shape, kernel, options) in POOLS.items():
-        _max_pools(name, shape, kernel, options, _distinct)
+        _max_pools("max_pool2d", name, shape, kernel, options, _distinct)
+        _max_pools("relu_max_pool2d", name, shape, kernel, options, _mostly_negative)
         if name in TIES:
-            _max_pools(f"{name}-ties", shape, kernel, options, lambda *a: _normal(*a).round(1))
+            for op in ("max_pool2d", "relu_max_pool2d"):
+                _max_pools(op, f"{name}-ties", shape, kernel, options, _repeating)
         _avg_pools(name, shape, kernel, options)
         if "padding" in options or "ceil_mode" in options:
             more = {**options, "count_include_pad": False}
@@ -442,17 +444,28 @@ def _pools():
         _global_avg_pools(name, POOLS[name][0])
 
 
-def _max_pools(name, shape, kernel, options, draw):
+def _mostly_negative(rng, *shape):
+    """As `_distinct`, but three of four are below zero, and none is near it."""
+    x = _distinct(rng, *shape)
+    x -= x.max(initial=0) / 2
+    return x + np.copysign(0.05, x)
+
+
+def _repeating(rng, *shape):
+    return _normal(rng, *shape).round(1)
+
+
+def _max_pools(op, name, shape, kernel, options, draw):
     def forward(rng):
         return {"x": draw(rng, *shape), "kernel_size": kernel, **options}
 
     def backward(rng):
-        y, argmax = oracle.max_pool2d(draw(rng, *shape), kernel, **options)
+        y, argmax = getattr(oracle, op)(draw(rng, *shape), kernel, **options)
         named = {"x_shape": shape, "kernel_size": kernel, **options}
         return {"dy": _normal(rng, *y.shape), "argmax": argmax, **named}
 
-    _add("max_pool2d", name, forward)
-    _add("max_pool2d_backward", name, backward, int(np.prod(oracle._pair(kernel))))
+    _add(op, name, forward)
+    _add(f"{op}_backward", name, backward, int(np.prod(oracle._pair(kernel))))
 
 
 def _avg_pools(name, shape, kernel, options):
@@ -876,18 +889,19 @@ def _larges():
         9,
     )
     add("max_pool2d", lambda r: {"x": _normal(r, *image), **pools})
+    add("relu_max_pool2d", lambda r: {"x": _normal(r, *image) - 1, **pools})
     add("avg_pool2d", lambda r: {"x": _normal(r, *image), **pools}, 9)
 
     def pooled(r):
         return {"dy": _normal(r, 8, 13, 20, 22), "x_shape": image, **pools}
 
-    codes = {"low": 0, "high": 4, "size": (8, 13, 20, 22)}
+    def coded(r, *codes):
+        which = r.integers(len(codes), size=(8, 13, 20, 22))
+        return pooled(r) | {"argmax": np.choose(which, codes).astype("u1")}
+
     inside = (4, 5, 7, 8)  # places that are in the image for every window
-    add(
-        "max_pool2d_backward",
-        lambda r: pooled(r) | {"argmax": np.choose(r.integers(**codes), inside).astype("u1")},
-        9,
-    )
+    add("max_pool2d_backward", lambda r: coded(r, *inside), 9)
+    add("relu_max_pool2d_backward", lambda r: coded(r, *inside, 9), 9)
     add("avg_pool2d_backward", pooled, 9)
     add("global_avg_pool2d", lambda r: {"x": _normal(r, *image)}, plane)
     add(

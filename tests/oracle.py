@@ -267,6 +267,22 @@ def max_pool2d_backward(dy, argmax, x_shape, kernel_size, stride=None, padding=0
     return dx
 
 
+def relu_max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
+    y, argmax = max_pool2d(x, kernel_size, stride, padding, ceil_mode)
+    kh, kw = _pair(kernel_size)
+    argmax = argmax.astype(np.uint8 if kh * kw <= 255 else np.int32)
+    for p in np.ndindex(y.shape):
+        if y[p] <= 0:
+            y[p], argmax[p] = 0, kh * kw
+    return y, argmax
+
+
+def relu_max_pool2d_backward(
+    dy, argmax, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False
+):
+    return max_pool2d_backward(dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+
+
 def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode)
     y = _zeros((*x.shape[:2], *pools.size))

@@ -199,6 +199,18 @@ TABLE = {
             ["argmax", "4"],
         ),
     ],
+    "relu_max_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "relu_max_pool2d_backward": [
+        *POOLING,
+        *X_SHAPE,
+        ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
+        (
+            "an argmax above that of a dead window",
+            {"argmax": np.full((2, 3, 3, 4), 5, np.uint8)},
+            ValueError,
+            ["argmax", "5", "4"],
+        ),
+    ],
     "avg_pool2d": [*POOLING, NOT_AN_IMAGE],
     "avg_pool2d_backward": [
         *POOLING,

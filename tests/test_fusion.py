@@ -15,6 +15,7 @@ from cnnx import (
     Dropout,
     Flatten,
     Linear,
+    MaxPool2D,
     ReLU,
     ReLU6,
     Sequential,
@@ -37,6 +38,10 @@ MODELS = {
     "users": ([Conv2D(3, 3, 3), Scale(2.0), ReLU()], 3, (2, 3, 6, 6)),
     "dropout": ([Flatten(), Linear(12, 9), ReLU(), Dropout(0.5), Linear(9, 4)], 4, (3, 3, 2, 2)),
     "frozen": ([Conv2D(3, 4, 3).freeze(), ReLU(), Conv2D(4, 2, 3), ReLU()], 2, (2, 3, 7, 7)),
+    "relu-pool": ([ReLU(), MaxPool2D(2)], 1, (2, 3, 6, 7)),
+    "conv-relu-pool": ([Conv2D(3, 4, 3), ReLU(), MaxPool2D(3, 2, 1)], 2, (2, 3, 8, 9)),
+    "relu-pool-twice": ([TWICE, MaxPool2D(2), TWICE, MaxPool2D(2, 1)], 2, (2, 3, 8, 9)),
+    "relu-pool-of-272": ([ReLU(), MaxPool2D((17, 16), 1, 5)], 1, (1, 2, 18, 19)),
     "empty-batch": ([Conv2D(3, 4, 3), ReLU()], 1, (0, 3, 6, 7)),
 }
 

@@ -64,6 +64,11 @@ def _max_pool2d(dy, results, a):
     return {"x": ops.max_pool2d_backward(dy, results[1], a["x"].shape, **options)}
 
 
+def _relu_max_pool2d(dy, results, a):
+    options = _options(a, POOLING)
+    return {"x": ops.relu_max_pool2d_backward(dy, results[1], a["x"].shape, **options)}
+
+
 def _avg_pool2d(dy, results, a):
     options = _options(a, (*POOLING, "count_include_pad"))
     return {"x": ops.avg_pool2d_backward(dy, a["x"].shape, **options)}
@@ -119,6 +124,7 @@ GRADIENTS = {
     "im2col": _im2col,
     "col2im": _col2im,
     "max_pool2d": _max_pool2d,
+    "relu_max_pool2d": _relu_max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "global_avg_pool2d": _global_avg_pool2d,
     "linear": _linear,
@@ -144,6 +150,7 @@ LINEAR_IN = {
     "im2col": ("x",),
     "col2im": ("cols",),
     "max_pool2d": ("x",),
+    "relu_max_pool2d": ("x",),
     "avg_pool2d": ("x",),
     "global_avg_pool2d": ("x",),
     "linear": ("x", "weight"),

@@ -65,7 +65,7 @@ def test_compiled_equals_the_reference(case, dtype, isa):
         for name, value in cases.arrays(actual).items():
             wanted = dtype if expected[name].dtype == np.float64 else expected[name].dtype
             assert value.dtype == wanted, f"{case} result {name}: {value.dtype}"
-            if name == "1" and case.op == "max_pool2d":
+            if name == "1" and case.op.endswith("max_pool2d"):
                 np.testing.assert_array_equal(value, expected[name])
 
 
@@ -238,7 +238,7 @@ def test_nan_and_infinity_go_where_they_go_in_the_reference(case, values):
         expected, magnitude = _truth(case, _poisoned(case.arguments(np.float32), values))
         actual = cases.call(_op(case.op), case.op, _poisoned(case.arguments(np.float32), values))
     tolerance.assert_same_results(actual, expected, case, np.float32, magnitude)
-    if case.op == "max_pool2d":
+    if case.op.endswith("max_pool2d"):
         np.testing.assert_array_equal(actual["1"], expected["1"])
 
 
@@ -248,7 +248,7 @@ def test_denormal_numbers_count_as_numbers_or_as_zero(case):
     expected, magnitude = _truth(case, _poisoned(case.arguments(np.float32), values))
     actual = cases.call(_op(case.op), case.op, _poisoned(case.arguments(np.float32), values))
     tiny = 8 * case.length * float(np.finfo(np.float32).tiny)
-    if case.op == "max_pool2d":  # among zeros and denormal numbers any may be the largest
+    if case.op.endswith("max_pool2d"):  # among zeros and denormal numbers any may be the largest
         del actual["1"], expected["1"]
     tolerance.assert_same_results(actual, expected, case, np.float32, magnitude, tiny)
 

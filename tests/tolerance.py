@@ -34,6 +34,7 @@ MULTILINEAR = (
     "im2col",
     "col2im",
     "max_pool2d_backward",
+    "relu_max_pool2d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "global_avg_pool2d",
@@ -134,7 +135,15 @@ TERMS = {
     "batch_norm_backward": _batch_norm_backward,
 }
 # Their results are copies or choices of inputs, with no rounding at all.
-EXACT = ("im2col", "max_pool2d", "relu", "relu6", "relu6_backward", "relu_backward")
+EXACT = (
+    "im2col",
+    "max_pool2d",
+    "relu_max_pool2d",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_backward",
+)
 
 
 def tolerance(dtype: Any, reduction_length: int, algorithm: str = "direct") -> float:

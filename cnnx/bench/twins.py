@@ -112,6 +112,30 @@ def _max_pool2d(torch: Any, a: Arguments) -> Twin:
     return Twin(lambda: pool(a["x"], k, stride, padding, return_indices=True), read)
 
 
+def _relu_max_pool2d(torch: Any, a: Arguments) -> Twin:
+    """Two calls; the code of a window without a value above 0 is one beyond those of the maxima."""
+    maximum, relu = _max_pool2d(torch, a), torch.nn.functional.relu
+    pool, (k, stride, padding) = torch.nn.functional.max_pool2d, _window(a)
+
+    def read(result: Any) -> list[np.ndarray]:
+        y, code = maximum.read(result)
+        return [y, np.where(y == 0, k * k, code)]
+
+    return Twin(lambda: pool(relu(a["x"]), k, stride, padding, return_indices=True), read)
+
+
+def _relu_max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """Two calls too. What ReLU kept is 0 at the first pixel of a dead window, else positive."""
+    k = a["kernel_size"]
+    dead = a["argmax"] == k * k
+    # The middle of a dead window: in the image, whatever the padding.
+    code = torch.where(dead, k * k // 2, a["argmax"])
+    pool = _max_pool2d_backward(torch, {**a, "argmax": code})
+    kept = _max_pool2d_backward(torch, {**a, "argmax": code, "dy": (~dead).to(a["dy"].dtype)})()
+    relu = torch.ops.aten.threshold_backward
+    return lambda: relu(pool(), kept, 0)
+
+
 def _max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     k, stride, padding = _window(a)
     code = a["argmax"].long()
@@ -344,6 +368,8 @@ TWINS: dict[str, Make] = {
     "col2im": _col2im,
     "max_pool2d": _max_pool2d,
     "max_pool2d_backward": _max_pool2d_backward,
+    "relu_max_pool2d": _relu_max_pool2d,
+    "relu_max_pool2d_backward": _relu_max_pool2d_backward,
     "avg_pool2d": _avg_pool2d,
     "avg_pool2d_backward": _avg_pool2d_backward,
     "global_avg_pool2d": _call("mean", "x", more=([2, 3], True)),

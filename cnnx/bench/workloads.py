@@ -145,9 +145,16 @@ def _max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
     return {"argmax": argmax, **_pool_backward(draw, s)}
 
 
+def _relu_max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
+    _, argmax = ops.relu_max_pool2d(**_im2col(draw, s))
+    return {"argmax": argmax, **_pool_backward(draw, s)}
+
+
 # Of k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
 _add("max_pool2d", POOLS, lambda s: s.taps - s.outputs, _im2col)
 _add("max_pool2d_backward", POOLS, lambda s: s.outputs, _max_pool2d_backward)
+_add("relu_max_pool2d", POOLS, lambda s: s.taps, _im2col)
+_add("relu_max_pool2d_backward", POOLS, lambda s: s.outputs, _relu_max_pool2d_backward)
 _add("avg_pool2d", POOLS, lambda s: s.taps, _im2col)
 _add("avg_pool2d_backward", POOLS, lambda s: s.taps + s.outputs, _pool_backward)
 

@@ -18,6 +18,7 @@ from cnnx.layers.activation import ReLU, ReLU6
 from cnnx.layers.base import Layer
 from cnnx.layers.conv import Conv2D
 from cnnx.layers.linear import Linear
+from cnnx.layers.pool import MaxPool2D
 
 __all__ = ["PATTERNS", "Pattern", "Step", "plan"]
 
@@ -38,6 +39,7 @@ class Step(NamedTuple):
 
 
 PATTERNS = (
+    Pattern((ReLU, MaxPool2D), 1, {"after_relu": True}),
     Pattern((Conv2D, ReLU), 0, {"activation": "relu"}),
     Pattern((Conv2D, ReLU6), 0, {"activation": "relu6"}),
     Pattern((Linear, ReLU), 0, {"activation": "relu"}),

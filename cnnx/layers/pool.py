@@ -41,16 +41,18 @@ class MaxPool2D(Layer):
         self.padding = padding
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, after_relu: bool = False) -> Any:
         x = self._float(x)
-        y, argmax = ops.max_pool2d(x, *self._geometry())
-        self._save(argmax, x.shape, x.dtype)
+        pool = ops.relu_max_pool2d if after_relu else ops.max_pool2d
+        y, argmax = pool(x, *self._geometry())
+        self._save(argmax, x.shape, x.dtype, after_relu)
         return y
 
     def backward(self, dy: Any) -> Any:
-        argmax, x_shape, dtype = self._saved()
+        argmax, x_shape, dtype, after_relu = self._saved()
         dy = self._float(dy, dtype)
-        return ops.max_pool2d_backward(dy, argmax, x_shape, *self._geometry())
+        pool_backward = ops.relu_max_pool2d_backward if after_relu else ops.max_pool2d_backward
+        return pool_backward(dy, argmax, x_shape, *self._geometry())
 
     def _geometry(self) -> tuple[Any, ...]:
         return self.kernel_size, self.stride, self.padding, self.ceil_mode

@@ -48,6 +48,8 @@ from .pool import (
     global_avg_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
+    relu_max_pool2d,
+    relu_max_pool2d_backward,
 )
 
 __all__ = [
@@ -84,6 +86,8 @@ __all__ = [
     "relu6",
     "relu6_backward",
     "relu_backward",
+    "relu_max_pool2d",
+    "relu_max_pool2d_backward",
     "rmsprop_step",
     "sgd_step",
     "sigmoid",

@@ -1,4 +1,4 @@
-"""Pooling: max_pool2d, avg_pool2d, global_avg_pool2d, each with its backward."""
+"""Pooling: max_pool2d, relu_max_pool2d, avg_pool2d, global_avg_pool2d, each with its backward."""
 
 from __future__ import annotations
 
@@ -57,36 +57,101 @@ def max_pool2d_backward(
     >>> ops.max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 2, 2), 2)[0, 0].tolist()
     [[0.0, 0.0], [0.0, 1.0]]
     """
-    op = "max_pool2d_backward"
+    return _max_backward("max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+
+
+def relu_max_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """`max_pool2d` of max(x, 0), in one pass, with all that its backward needs in one code.
+
+    y[n, c, i, j] = max(0, max over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding])
+
+    Arguments as in `max_pool2d`.
+
+    returns  y (n, c, oh, ow), and argmax, as y: u*kw + v of the first maximum, or kh*kw where no
+             x of the window is above 0; uint8 or, if kh*kw > 255, int32.
+
+    >>> y, argmax = ops.relu_max_pool2d(np.array([[[[-1.0, -2.0, 3.0, 4.0]]]]), (1, 2))
+    >>> y[0, 0].tolist(), argmax[0, 0].tolist()
+    ([[0.0, 4.0]], [[2, 1]])
+    """
+    op = "relu_max_pool2d"
+    x = checks.array(op, "x", x, 4)
+    kernel, stride, _, padding, _ = _windows(op, x.shape, kernel_size, stride, padding, ceil_mode)
+    return backend().relu_max_pool2d(x, kernel, stride, padding)
+
+
+def relu_max_pool2d_backward(
+    dy: Any,
+    argmax: Any,
+    x_shape: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+) -> np.ndarray:
+    """Gradient of `relu_max_pool2d`: to the pixel that was a window's maximum, if it was above 0.
+
+    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j]
+                                                        where u*kw + v = argmax[n, c, i, j]
+
+    dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
+    returns  dx (n, c, h, w)
+
+    >>> y, argmax = ops.relu_max_pool2d(np.array([[[[-1.0, -2.0, 3.0, 4.0]]]]), (1, 2))
+    >>> ops.relu_max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 1, 4), (1, 2)).tolist()
+    [[[[0.0, 0.0, 0.0, 1.0]]]]
+    """
+    return _max_backward(
+        "relu_max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
+    )
+
+
+def _max_backward(
+    forward: str,
+    dy: Any,
+    argmax: Any,
+    x_shape: Any,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+) -> np.ndarray:
+    """The backward of either maximum."""
+    op = f"{forward}_backward"
     dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     kernel, stride, _, padding, y_shape = _windows(
         op, x_shape, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(op, "dy", dy, y_shape, "the result of max_pool2d for x_shape {}", x_shape)
+    checks.same_shape(
+        op, "dy", dy, y_shape, f"the result of {forward} for x_shape {{}}", x_shape
+    )
     checks.array_size(op, x_shape, dy.itemsize)
-    argmax = _argmax(op, argmax, y_shape, kernel)
-    return backend().max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+    argmax = _argmax(forward, argmax, y_shape, kernel)
+    return getattr(backend(), op)(dy, argmax, x_shape, kernel, stride, padding)
 
 
-_ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of windows up to 256 cells, and larger ones
+_ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of up to 256 codes, and of more
 
 
-def _argmax(op: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
+def _argmax(forward: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
+    op = f"{forward}_backward"
     checks.given(op, "argmax", argmax)
     argmax = np.asarray(argmax)
-    cells = kernel[0] * kernel[1]
-    expected = _ARGMAX[cells > 256]
+    codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
+    expected = _ARGMAX[codes > 256]
     if argmax.dtype is not expected and argmax.dtype.newbyteorder("=") != expected:
         raise TypeError(
             f"{op}: argmax has dtype {argmax.dtype}, "
-            f"but max_pool2d returns {expected} for a kernel of {kernel[0]}x{kernel[1]}"
+            f"but {forward} returns {expected} for a kernel of {kernel[0]}x{kernel[1]}"
         )
     checks.same_shape(op, "argmax", argmax, y_shape, "the shape of dy")
-    if argmax.size and (argmax.max() >= cells or (cells > 256 and argmax.min() < 0)):
+    if argmax.size and (argmax.max() >= codes or (codes > 256 and argmax.min() < 0)):
         raise ValueError(
-            f"{op}: argmax holds {argmax.max()}, "
-            f"but a kernel of {kernel[0]}x{kernel[1]} has {cells} cells"
+            f"{op}: argmax holds {argmax.max()}, but for a kernel of {kernel[0]}x{kernel[1]} "
+            f"{forward} returns numbers from 0 to {codes - 1}"
         )
     if checks.plain(argmax, expected):
         return argmax

@@ -4,8 +4,10 @@
    The whole windows of a row are taken side by side, CNNX_ACROSS of them, one window cell at a time: the inner loop has no
    branch and the compiler makes vectors of it. The few clipped ones at both ends are the same function with a width of
    one and their own bounds.
+   Backward takes the rows of dx, and gathers what reaches each pixel: so dx is written once, without zeros before.
 */
-/* n <= CNNX_ACROSS windows, the first of which begins at column `start` (maybe outside the image), of which the columns first <= v < end lie on the image. */
+/* n <= CNNX_ACROSS windows, the first of which begins at column `start` (maybe outside the image), of which the columns
+   first <= v < end lie on the image. */
 static inline void NAME(max_windows)(ptrdiff_t n, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t first,
                                      ptrdiff_t end, ptrdiff_t w, const REAL *x, ptrdiff_t start, REAL *most,
                                      INT *where) {
@@ -45,7 +47,7 @@ static inline ptrdiff_t NAME(side_by_side)(ptrdiff_t j, ptrdiff_t ow, ptrdiff_t 
 }
 
 static void NAME(max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
-                               const REAL *x, int32_t code, REAL *y, uint8_t *narrow, int32_t *wide) {
+                               const REAL *x, int32_t code, int32_t dead, REAL *y, uint8_t *narrow, int32_t *wide) {
     REAL most[CNNX_ACROSS];
     INT where[CNNX_ACROSS];
     for (ptrdiff_t j = 0, n; j < ow; j += n) {
@@ -54,11 +56,18 @@ static void NAME(max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff
         const ptrdiff_t start = j * stride - left;
         if (stride == 2) NAME(max_windows)(n, kh, kw, 2, first, end, w, x, start, most, where);
         else NAME(max_windows)(n, kh, kw, stride, first, end, w, x, start, most, where);
+        for (ptrdiff_t i = 0; i < n; i++) where[i] += code;
+        if (dead >= 0)
+            for (ptrdiff_t i = 0; i < n; i++) {
+                const int alive = !(most[i] <= 0); /* this way round NaN is alive */
+                most[i] = alive ? most[i] : 0;
+                where[i] = alive ? where[i] : dead;
+            }
         memcpy(y + j, most, n * sizeof(REAL));
         if (narrow)
-            for (ptrdiff_t i = 0; i < n; i++) narrow[j + i] = (uint8_t)(code + where[i]);
+            for (ptrdiff_t i = 0; i < n; i++) narrow[j + i] = (uint8_t)where[i];
         else
-            for (ptrdiff_t i = 0; i < n; i++) wide[j + i] = (int32_t)(code + where[i]);
+            for (ptrdiff_t i = 0; i < n; i++) wide[j + i] = (int32_t)where[i];
     }
 }
 
@@ -73,4 +82,66 @@ static void NAME(avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff
         else NAME(sum_windows)(n, kh, stride, first, end, w, x, start, sum);
         for (ptrdiff_t i = 0; i < n; i++) y[j + i] = sum[i] * share[j + i];
     }
+}
+
+/* What the columns q*stride + phase - left of dx, q0 <= q < q0 + n, receive from `rows` rows of windows. Window j reaches
+   them with its column v = m*stride + phase where q = j + m. One of share, narrow and wide is given. */
+static inline void NAME(gather_windows)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t phase,
+                                        ptrdiff_t q0, ptrdiff_t n, const REAL *dy, const REAL *share,
+                                        const uint8_t *narrow, const int32_t *wide, int32_t code, int32_t code_step,
+                                        REAL *sum) {
+    for (ptrdiff_t q = 0; q < n; q++) sum[q] = 0;
+    for (ptrdiff_t k = 0; k < rows; k++, code -= code_step)
+        for (ptrdiff_t m = phase < kw ? (kw - 1 - phase) / stride : -1; m >= 0; m--) {
+            const int32_t cell = code + (int32_t)(m * stride + phase);
+            const ptrdiff_t first = q0 > m ? q0 : m, end = q0 + n < ow + m ? q0 + n : ow + m;
+            const ptrdiff_t at = k * ow + first - m; /* the first window that counts */
+            REAL *to = sum + (first - q0);
+            if (share)
+                for (ptrdiff_t i = 0; i < end - first; i++) to[i] += dy[at + i] * share[at + i];
+            else if (narrow)
+                for (ptrdiff_t i = 0; i < end - first; i++) to[i] += narrow[at + i] == cell ? dy[at + i] : 0;
+            else
+                for (ptrdiff_t i = 0; i < end - first; i++) to[i] += wide[at + i] == cell ? dy[at + i] : 0;
+        }
+}
+
+/* One row of dx, a phase of the stride after the other; at stride 2 both are brought together in registers. */
+static inline void NAME(pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
+                                           ptrdiff_t w, const REAL *dy, const REAL *share, const uint8_t *narrow,
+                                           const int32_t *wide, int32_t code, int32_t code_step, REAL *dx) {
+    REAL sum[2][CNNX_ACROSS];
+    const ptrdiff_t count = (w + left - 1) / stride + 1, begin = left / stride;
+    for (ptrdiff_t q = begin, n; q < count; q += n) {
+        n = count - q < CNNX_ACROSS ? count - q : CNNX_ACROSS;
+        const ptrdiff_t col = q * stride - left;
+        if (stride == 2 && col >= 0 && col + 2 * n <= w) {
+            for (int phase = 0; phase < 2; phase++)
+                NAME(gather_windows)(rows, ow, kw, 2, phase, q, n, dy, share, narrow, wide, code, code_step, sum[phase]);
+            for (ptrdiff_t i = 0; i < n; i++) {
+                dx[col + 2 * i] = sum[0][i];
+                dx[col + 2 * i + 1] = sum[1][i];
+            }
+            continue;
+        }
+        for (ptrdiff_t phase = 0; phase < stride; phase++) {
+            NAME(gather_windows)(rows, ow, kw, stride, phase, q, n, dy, share, narrow, wide, code, code_step, sum[0]);
+            for (ptrdiff_t i = 0; i < n; i++) {
+                const ptrdiff_t to = col + i * stride + phase;
+                if (to >= 0 && to < w) dx[to] = sum[0][i];
+            }
+        }
+    }
+}
+
+static void NAME(max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
+                                        ptrdiff_t w, const REAL *dy, const uint8_t *narrow, const int32_t *wide,
+                                        int32_t code, int32_t code_step, REAL *dx) {
+    if (narrow) NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, narrow, NULL, code, code_step, dx);
+    else NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, NULL, wide, code, code_step, dx);
+}
+
+static void NAME(avg_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
+                                        ptrdiff_t w, const REAL *dy, const REAL *share, REAL *dx) {
+    NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, share, NULL, NULL, 0, 0, dx);
 }

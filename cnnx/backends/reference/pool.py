@@ -45,6 +45,30 @@ def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
     return scatter_windows(dwins, x_shape, stride, padding)
 
 
+def relu_max_pool2d(x, kernel, stride, padding):
+    """max(y, 0) of `max_pool2d`'s y, which is also the maximum over windows of max(x, 0).
+
+    argmax is kh*kw where the window's maximum is not above 0: such a window is dead, no gradient
+    goes through it. So neither x nor max(x, 0) is needed for backward.
+
+    x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 255, int32
+    """
+    y, argmax = max_pool2d(x, kernel, stride, padding)
+    cells = kernel[0] * kernel[1]
+    dead = y <= 0
+    argmax = np.where(dead, cells, argmax).astype(np.uint8 if cells <= 255 else np.int32)
+    return np.where(dead, y.dtype.type(0), y), argmax
+
+
+def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+    """Give each living window's gradient to the pixel that was its maximum.
+
+    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
+                                                 where u*kw + v = argmax[n, c, i, j]
+    """
+    return max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+
+
 def avg_pool2d(x, kernel, stride, padding, counted):
     """Mean over sliding windows.
 
