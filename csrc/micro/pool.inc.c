@@ -84,6 +84,21 @@ static void NAME(avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff
     }
 }
 
+typedef uint8_t NAME(bytes) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL))));
+
+/* to[i] += dy[i] where code[i] is the cell. By hand: left to itself the compiler takes a vector of bytes at a time, which
+   is longer than most rows. */
+static inline void NAME(add_where)(ptrdiff_t n, const uint8_t *code, int32_t cell, const REAL *dy, REAL *to) {
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        NAME(bytes) some;
+        memcpy(&some, code + i, VL);
+        const IVEC here = __builtin_convertvector(some, IVEC) == (INT)cell;
+        NAME(store)(to + i, NAME(load)(to + i) + (VEC)(here & (IVEC)NAME(load)(dy + i)));
+    }
+    for (; i < n; i++) to[i] += code[i] == cell ? dy[i] : 0;
+}
+
 /* What the columns q*stride + phase - left of dx, q0 <= q < q0 + n, receive from `rows` rows of windows. Window j reaches
    them with its column v = m*stride + phase where q = j + m. One of share, narrow and wide is given. */
 static inline void NAME(gather_windows)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t phase,
@@ -100,7 +115,7 @@ static inline void NAME(gather_windows)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t 
             if (share)
                 for (ptrdiff_t i = 0; i < end - first; i++) to[i] += dy[at + i] * share[at + i];
             else if (narrow)
-                for (ptrdiff_t i = 0; i < end - first; i++) to[i] += narrow[at + i] == cell ? dy[at + i] : 0;
+                NAME(add_where)(end - first, narrow + at, cell, dy + at, to);
             else
                 for (ptrdiff_t i = 0; i < end - first; i++) to[i] += wide[at + i] == cell ? dy[at + i] : 0;
         }
