@@ -125,9 +125,7 @@ def _max_backward(
     kernel, stride, _, padding, y_shape = _windows(
         op, x_shape, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(
-        op, "dy", dy, y_shape, f"the result of {forward} for x_shape {{}}", x_shape
-    )
+    checks.same_shape(op, "dy", dy, y_shape, f"the result of {forward} for x_shape {{}}", x_shape)
     checks.array_size(op, x_shape, dy.itemsize)
     argmax = _argmax(forward, argmax, y_shape, kernel)
     return getattr(backend(), op)(dy, argmax, x_shape, kernel, stride, padding)
