@@ -2,6 +2,7 @@
 
 A twin's maker takes the module torch and the task's arguments, arrays as tensors, and returns the
 call, or None where PyTorch has none. To give a new op a twin, add a line to `TWINS`.
+This file is longer than others because the twins of all ops stand in one place.
 """
 
 # Design:
