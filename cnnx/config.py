@@ -95,6 +95,15 @@ def memory_stats() -> dict[str, int]:
     return backends.load("compiled").memory_stats() if "compiled" in available_backends() else {}
 
 
+def reset_peak_memory_stats() -> None:
+    """Let the peak in `memory_stats` begin anew, at what is in use at this moment.
+
+    Example: reset, run a training step, and ``memory_stats()["peak_bytes_in_use"]`` is the step's.
+    """
+    if "compiled" in available_backends():
+        backends.load("compiled").reset_peak_memory_stats()
+
+
 def empty_cache() -> None:
     """Give the memory that the pool keeps for later, and that no array uses, back to the system."""
     if "compiled" in available_backends():

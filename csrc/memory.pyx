@@ -36,7 +36,8 @@ cdef struct FreeBlock:             # lies in the unused block itself
 cdef FreeBlock *free_blocks[CLASSES]
 cdef size_t bytes_in_use = 0
 cdef size_t bytes_cached = 0
-cdef size_t peak_bytes_in_use = 0
+cdef size_t peak_bytes_in_use = 0         # ever: what `trim` goes by
+cdef size_t measured_peak = 0             # since reset_peak_memory_stats: what users are told
 
 
 cdef int size_class(size_t size) noexcept:
@@ -69,7 +70,7 @@ cdef class Block:
 
 cdef Block take(size_t size):
     """A block of at least `size` bytes, its content undefined."""
-    global bytes_in_use, bytes_cached, peak_bytes_in_use
+    global bytes_in_use, bytes_cached, peak_bytes_in_use, measured_peak
     cdef Block block = Block.__new__(Block)
     cdef int index = size_class(size)
     cdef FreeBlock *unused = free_blocks[index]
@@ -87,6 +88,7 @@ cdef Block take(size_t size):
     block.index = index
     bytes_in_use += class_bytes(index)
     peak_bytes_in_use = max(peak_bytes_in_use, bytes_in_use)
+    measured_peak = max(measured_peak, bytes_in_use)
     return block
 
 
@@ -185,5 +187,11 @@ def empty_cache():
 
 
 def memory_stats():
-    """Bytes of the pool: in use by living arrays, cached for later, and the most that was ever in use at one time."""
-    return {"bytes_in_use": bytes_in_use, "bytes_cached": bytes_cached, "peak_bytes_in_use": peak_bytes_in_use}
+    """Bytes of the pool: in use by living arrays, cached for later, and the most in use at one time since the peak was reset."""
+    return {"bytes_in_use": bytes_in_use, "bytes_cached": bytes_cached, "peak_bytes_in_use": measured_peak}
+
+
+def reset_peak_memory_stats():
+    """Let the peak that `memory_stats` tells begin anew, at what is in use now."""
+    global measured_peak
+    measured_peak = bytes_in_use

@@ -21,6 +21,7 @@ from cnnx.bench import (
     Spread,
     compare,
     format_table,
+    memory,
     peers,
     run,
     table,
@@ -539,3 +540,52 @@ def test_json_holds_rows_and_environment(described, tmp_path):
     assert first["milliseconds"] == ROWS[0].milliseconds
     assert first["faster"]["torch"] == {"median": 8.0, "low": 7.5, "high": 8.25}
     assert second["gflops"] is None and second["matrix"] is False
+
+
+# ------------------------------------------------------------------------------------- the memory
+
+
+def small_memory(monkeypatch):
+    rows = [workload.reduced() for workload in memory.MEMORY if "lenet5" in workload.name]
+    monkeypatch.setattr(memory, "MEMORY", rows)
+
+
+@pytest.mark.skipif("compiled" not in cnnx.available_backends(), reason="the pool is compiled")
+def test_memory_of_a_step_is_what_it_takes_beyond_weights_and_gradients(monkeypatch, torch):
+    small_memory(monkeypatch)
+    (row,) = memory.run_memory(peers=["torch"])
+    assert row.workload == "lenet5 batch 3"
+    # 3 images of 6x12x12 behind the first convolution are alive with what is saved of them
+    for size in row.bytes.values():
+        assert 3 * 6 * 12 * 12 * 4 < size < 1_000_000
+    assert set(row.bytes) == {"compiled", "torch", "torch channels_last"}
+    text = memory.format_memory([row]).splitlines()
+    assert text[0].split()[:2] == ["training", "step"] and "torch channels_last MB" in text[0]
+    assert text[1].startswith("lenet5 batch 3") and f"{row.bytes['torch'] / 1e6:.2f}" in text[1]
+
+
+def test_the_peak_of_torch_is_the_largest_sum_of_living_tensors(torch):
+    zeros = torch._torch.zeros
+
+    def call():
+        first = zeros(1000)
+        second = zeros(2000)
+        del first
+        return second, zeros(500)
+
+    assert torch.peak_bytes(call) == 4 * 3000
+
+
+def test_memory_of_nothing_is_an_error_that_lists_what_there_is():
+    with pytest.raises(ValueError, match=r"'lenet6' in its name: .*lenet5 batch 64"):
+        memory.run_memory(filter="lenet6")
+
+
+def test_json_holds_memory(described, tmp_path):
+    row = memory.MemoryRow("lenet5 batch 64", {"compiled": 5, "torch": 9}, 2)
+    write_json([row], tmp_path / "memory.json")
+    content = json.loads((tmp_path / "memory.json").read_text(encoding="utf-8"))
+    assert content["memory"] == [
+        {"workload": "lenet5 batch 64", "bytes": {"compiled": 5, "torch": 9}, "threads": 2}
+    ]
+    assert content["rows"] == [] and content["environment"]["torch"] == "torch 9.9"

@@ -374,6 +374,20 @@ def test_memory_in_use_is_what_users_hold():
     assert cnnx.memory_stats()["bytes_in_use"] == before
 
 
+def test_the_peak_is_that_since_it_was_reset():
+    x = np.ones((64, 4096), np.float32)
+    cnnx.ops.relu(x)
+    gc.collect()
+    cnnx.reset_peak_memory_stats()
+    before = cnnx.memory_stats()["bytes_in_use"]
+    assert cnnx.memory_stats()["peak_bytes_in_use"] == before
+    y = cnnx.ops.relu(x[:32])
+    assert x.nbytes // 2 <= cnnx.memory_stats()["peak_bytes_in_use"] - before < x.nbytes
+    del y
+    gc.collect()
+    assert cnnx.memory_stats()["peak_bytes_in_use"] >= before + x.nbytes // 2
+
+
 def test_empty_cache_gives_back_what_nobody_holds():
     cnnx.ops.relu(np.ones((64, 4096), np.float32))
     gc.collect()

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from .memory import MemoryRow, format_memory, run_memory
 from .table import Row, format_table, measure, run, write_json
 from .task import Task, Workload
 from .timing import Spread, Timing, compare
@@ -23,14 +24,17 @@ __all__ = [
     "LAYERS",
     "MODELS",
     "OPS",
+    "MemoryRow",
     "Row",
     "Spread",
     "Task",
     "Timing",
     "Workload",
     "compare",
+    "format_memory",
     "format_table",
     "measure",
     "run",
+    "run_memory",
     "write_json",
 ]

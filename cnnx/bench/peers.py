@@ -13,7 +13,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,6 +84,20 @@ class Torch:
         arguments = {name: self._tensors(value) for name, value in task.arguments.items()}
         made = make(self._torch, arguments)
         return made if isinstance(made, Twin) or made is None else Twin(made, arrays_of)
+
+    def peak_bytes(self, call: Callable[[], Any]) -> int:
+        """How far the memory in use rises in a call, after two that do not count."""
+        profiler = self._torch.profiler
+        for _ in range(2):
+            call()
+        cpu = [profiler.ProfilerActivity.CPU]
+        with profiler.profile(activities=cpu, profile_memory=True) as profile:
+            call()
+        events = profile.profiler.kineto_results.events()
+        changes = sorted(
+            (event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]"
+        )
+        return max(itertools.accumulate((size for _, size in changes), initial=0))
 
     def _tensors(self, value: Any) -> Any:
         """Copies of arrays as tensors, in lists too; anything else as it is."""

@@ -21,6 +21,7 @@ from cnnx import config
 from cnnx.io import write_text_atomic
 
 from . import peers as peer_modules
+from .memory import MemoryRow
 from .task import Workload
 from .timing import Spread, compare
 from .workloads import LAYERS, MODELS, OPS
@@ -145,7 +146,7 @@ def measure(
     )
 
 
-def environment(rows: Sequence[Row] = ()) -> dict[str, Any]:
+def environment(rows: Sequence[Row | MemoryRow] = ()) -> dict[str, Any]:
     """Machine, versions and settings that the figures hold for."""
     found = {
         "processor": _processor(),
@@ -154,7 +155,9 @@ def environment(rows: Sequence[Row] = ()) -> dict[str, Any]:
     }
     if rows:
         found["threads"] = rows[0].threads
-    contestants = {name for row in rows for name in row.milliseconds}
+    contestants = {
+        name for row in rows for name in (row.milliseconds if isinstance(row, Row) else row.bytes)
+    }
     for name in peer_modules.NAMES:
         if name in contestants:
             found[name] = peer_modules.load(name)[0].description
@@ -182,19 +185,22 @@ def format_table(rows: Sequence[Row]) -> str:
     return "\n".join([*_header(rows, first), "", *lines])
 
 
-def write_json(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+def write_json(rows: Sequence[Row | MemoryRow], path: str | os.PathLike[str]) -> None:
     """Write the rows and their environment to a file, whole or not at all.
 
     ``{"environment": {...}, "rows": [{"workload": ..., "milliseconds": {...}, "faster": {name:
-    {"median": ..., "low": ..., "high": ...}}, ...}]}``
+    {"median": ..., "low": ..., "high": ...}}, ...}], "memory": [...]}``; what `run_memory` gave
+    stands under "memory".
 
     Example: ``write_json(rows, "bench.json")``
     """
     table = [
         asdict(row) | {"faster": {name: s._asdict() for name, s in row.faster.items()}}
         for row in rows
+        if isinstance(row, Row)
     ]
-    content = {"environment": environment(rows), "rows": table}
+    memory = [asdict(row) for row in rows if isinstance(row, MemoryRow)]
+    content = {"environment": environment(rows), "rows": table, "memory": memory}
     write_text_atomic(Path(path), json.dumps(content, indent=2) + "\n")
 
 

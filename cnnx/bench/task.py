@@ -38,6 +38,13 @@ IN_PLACE = {
 def train_step(model: Any, optimizer: Any, loss_fn: Any, x: np.ndarray, y: np.ndarray) -> float:
     """Forward, loss, backward and optimiser, as in a training loop."""
     optimizer.zero_grad()
+    return accumulate_step(model, optimizer, loss_fn, x, y)
+
+
+def accumulate_step(
+    model: Any, optimizer: Any, loss_fn: Any, x: np.ndarray, y: np.ndarray
+) -> float:
+    """The same with gradients that add up to the last ones."""
     loss = loss_fn(model(x), y)
     model.backward(loss_fn.backward(), need_dx=False)
     optimizer.step()
@@ -50,7 +57,11 @@ def predict_step(model: Any, x: np.ndarray) -> np.ndarray:
         return model(x)
 
 
-_STEPS: dict[str, Callable[..., Any]] = {"train": train_step, "predict": predict_step}
+_STEPS: dict[str, Callable[..., Any]] = {
+    "train": train_step,
+    "accumulate": accumulate_step,
+    "predict": predict_step,
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,7 @@ class Task:
 
     def arrays(self, result: Any) -> list[np.ndarray]:
         """All numbers that a call made or changed, as arrays in a fixed order."""
-        if self.op == "train":
+        if self.op in ("train", "accumulate"):
             return [np.asarray(result), *(p.grad for p in self.arguments["model"].parameters())]
         results = result if isinstance(result, tuple) else (result,)
         given = [value for value in results if value is not None]

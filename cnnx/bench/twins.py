@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -312,7 +313,7 @@ def _residual(torch: Any, body: Any, shortcut: Any = None) -> Any:
     return Residual()
 
 
-def _train(torch: Any, a: Arguments) -> Twin | None:
+def _train(torch: Any, a: Arguments, zero_grad: bool = True) -> Twin | None:
     net = _module(torch, a["model"], a["x"])
     if net is None:
         return None
@@ -320,7 +321,8 @@ def _train(torch: Any, a: Arguments) -> Twin | None:
     cross_entropy = torch.nn.functional.cross_entropy
 
     def run() -> float:
-        optimizer.zero_grad()
+        if zero_grad:
+            optimizer.zero_grad()
         loss = cross_entropy(net(a["x"]), a["y"])
         loss.backward()
         optimizer.step()
@@ -405,5 +407,6 @@ TWINS: dict[str, Make] = {
     "adagrad_step": _step("Adagrad", ("sum",), fused=True),
     "adam_step": _step("Adam", ("exp_avg", "exp_avg_sq"), fused=True),
     "train": _train,
+    "accumulate": partial(_train, zero_grad=False),
     "predict": _predict,
 }

@@ -15,6 +15,7 @@ To add a size of an op, add it to the list in its line; to add a model, a line i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from cnnx.optim import Adam
 from .sizes import Dense, Parameters, Shape, Step, Windows
 from .task import IN_PLACE, Arguments, Draw, Workload
 
-__all__ = ["LAYERS", "MODELS", "OPS", "all_workloads"]
+__all__ = ["LAYERS", "MEMORY", "MODELS", "OPS", "all_workloads"]
 
 OPS: dict[str, list[Workload]] = {}
 
@@ -358,6 +359,12 @@ LAYERS: dict[str, list[Workload]] = {
     "backward": [row for row in OPS["conv2d_backward"] if row.size.need_dx],
     "weight": [row for row in OPS["conv2d_backward"] if not row.size.need_dx],
 }
+
+# A step of each model at one batch size, for its memory: `zero_grad` would drop what counts not.
+MEMORY: list[Workload] = [
+    replace(rows[0], op="accumulate", size=rows[0].size._replace(batch=64))
+    for rows in MODELS.values()
+]
 
 
 def all_workloads() -> list[Workload]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from cnnx.cli.arguments import add_command, integer
@@ -13,7 +14,8 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx bench --quick                            a first look, a minute or so
   cnnx bench ops --filter conv2d --peers torch
-  cnnx bench models --json models.json"""
+  cnnx bench models --peers torch --json models.json
+  cnnx bench memory --peers torch"""
 
 
 def add(commands: Any) -> None:
@@ -23,9 +25,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("ops", "models", "all"),
+        choices=("ops", "models", "all", "memory"),
         default="all",
-        help="single ops, whole training steps, or both (default: all)",
+        help="single ops; training steps, inference and the convolutions in them; ops and steps; or"
+        " the most memory that a training step takes (default: all)",
     )
     parser.add_argument(
         "--peers",
@@ -52,13 +55,15 @@ def run(args: argparse.Namespace) -> int:
 
     done = 0
 
-    def report(row: bench.Row) -> None:
+    def report(row: bench.Row | bench.MemoryRow) -> None:
         nonlocal done
         done += 1
         if sys.stderr.isatty():
             print(f"\r\033[Kmeasured {done}: {row.workload}", end="", file=sys.stderr, flush=True)
 
     try:
+        if args.what == "memory":
+            return _memory(args, report)
         rows = bench.run(
             args.what,
             peers=args.peers,
@@ -71,6 +76,18 @@ def run(args: argparse.Namespace) -> int:
         if done and sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr, flush=True)
     print(bench.format_table(rows))
+    if args.json is not None:
+        bench.write_json(rows, args.json)
+        print(f"\nthe figures are in {args.json}")
+    return 0
+
+
+def _memory(args: argparse.Namespace, report: Callable[[Any], None]) -> int:
+    """Measure the memory of training steps; sizes depend on no thread and on no clock."""
+    from cnnx import bench
+
+    rows = bench.run_memory(args.peers, args.filter, report)
+    print(bench.format_memory(rows))
     if args.json is not None:
         bench.write_json(rows, args.json)
         print(f"\nthe figures are in {args.json}")
