@@ -25,6 +25,8 @@ def correlate(x, weight, bias, y_shape, stride, padding, dilation, groups, activ
         _winograd(x, weight, bias, padding, False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":
         _depthwise(x, weight, bias, stride, padding, dilation, groups, activation, add, y)
+    elif algorithm == "pointwise":
+        _pointwise(x, weight, False, bias, stride, padding, activation, add, y)
     else:
         packed = algorithm == "implicit_gemm"
         _conv2d(x, weight, bias, stride, padding, dilation, groups, packed, activation, add, y)
@@ -116,6 +118,9 @@ def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):
     else:
         if stride != (1, 1):
             dx[...] = 0 if bias is None else bias[:, None, None]
+        if algorithm == "pointwise":
+            _pointwise(dy, weight, True, bias, stride, padding, None, None, dx)
+            return dx
         _conv2d_dx(dy, weight, bias, stride, padding, dilation, groups, algorithm == "implicit_gemm", dx)
     return dx
 
@@ -128,6 +133,8 @@ def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups):
         dbias[...] = dy.sum(axis=(0, 2, 3))
     elif algorithm == "depthwise":
         _depthwise_dweight(dy, x, stride, padding, dilation, groups, dweight, dbias)
+    elif algorithm == "pointwise":
+        _pointwise_dweight(dy, x, stride, padding, dweight, dbias)
     elif is_winograd(algorithm):
         _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
         _winograd_dweight(x, dy, padding, dweight)

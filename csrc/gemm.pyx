@@ -7,7 +7,7 @@
 # block pass by it; their piece of A stays in the second. Panels are packed just before: this makes their rows
 # neighbours, and transposes where B's columns are contiguous. For a few rows of C that does not pay, and B is read
 # where it lies, a few of its rows at a time. A is never transposed, the tile takes it by any two steps; if several
-# panels pass by it, its contiguous lines are copied close together, away from strides that meet in one set of the cache.
+# panels pass by it, its contiguous lines are copied close together, away from strides that meet in one set of a cache.
 # The first block of k stores, beginning with `start` (a bias), the others add; so C needs no zeros before.
 
 from cython.parallel cimport prange
@@ -18,7 +18,7 @@ cdef enum:
     ROW_BLOCK = 264         # rows of a block, a multiple of every mr: its A takes half of a second-level cache
     COLUMN_BLOCK = 256      # columns of a block at most,
     BLOCKS = 8              # and so few that there are so many blocks, for the threads to share
-    ROWS_IN_PLACE = 24      # up to so many rows of C, B is not packed
+    ROWS_IN_PLACE = 12      # up to so many rows of C, B is not packed
     PANELS_AT_A_TIME = 4    # packed together, a strip of rows after the other: then whole cache lines of B are read
     STRIP = 16              # rows of B
     LINE_GAP = 16           # elements between copied lines of A: then they fall into different sets

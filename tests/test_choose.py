@@ -51,6 +51,10 @@ TABLE = [
     (("forward", 8, 512, 14, 512, 3, 1, 1, 32), "direct"),  # 16 fill a product of matrices
     (("forward", 8, 64, 28, 64, 3, 1, 1, 4), "direct"),
     (("forward", 64, 1, 28, 4, 3, 1, 1, 1), "direct"),  # one channel is not depthwise
+    (("forward", 8, 64, 56, 256, 1), "pointwise"),
+    (("backward_data", 64, 64, 32, 128, 1, 2), "pointwise"),
+    (("backward_weight", 32, 384, 4, 64, 1, 1, 1, 1, "float64"), "pointwise"),
+    (("forward", 64, 64, 32, 64, 1, 1, 1, 2), "direct"),  # of groups
     (("forward", 64, 64, 32, 64, 5), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 1, 1, "float64"), "direct"),
 ]

@@ -119,6 +119,11 @@ RULES: tuple[Rule, ...] = (
         "groups too small for a product of matrices, and enough of them to be lanes of a vector",
     ),
     Rule(
+        "pointwise",
+        lambda c: c.kernel == (1, 1) and c.groups == 1,
+        "a product of two matrices as they lie in memory",
+    ),
+    Rule(
         "implicit_gemm",
         lambda c: c.direction != "backward_weight" and c.row < 12 and c.filters > 16,
         "rows too short to fill vectors, and filters enough to pay for copying windows together",
