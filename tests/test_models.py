@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tolerance import tolerance
 
-from cnnx import models, random
+from cnnx import models, random, use_algorithm
 from cnnx.layers import Conv2D
 
 
@@ -99,20 +99,25 @@ def test_a_model_is_its_torch_twin_in_float64(name, training):
         assert_all_close(ours, theirs, 1e-10)
 
 
+@pytest.mark.parametrize("algorithm", ["direct", "auto"])
 @pytest.mark.parametrize("name", TWINS)
-def test_a_model_is_its_torch_twin_in_float32(name):
-    """The output by the rule of the ops, for as many products in a row as the model has.
+def test_a_model_is_its_torch_twin_in_float32(name, algorithm):
+    """By the rule of the ops, for as many products in a row as the model has.
 
-    Gradients are less smooth: a number that rounds to the other side of zero opens or closes a
-    ReLU, here as in PyTorch, and moves them by a percent or two.
+    With Winograd's errors now and then a number falls on the other side of zero, which opens or
+    closes a ReLU and moves the gradients by a percent; direct summation is as exact as PyTorch. In
+    MobileNetV2, where 16 numbers make the statistics of a channel, that happens to PyTorch too.
     """
-    (ours, state, gradients), (theirs, expected_state, expected) = gradients_of(name, "f4", True)
-    rule = tolerance(np.float32, 512 * 9, "winograd")
+    with use_algorithm(algorithm):
+        (ours, state, gradients), (theirs, expected_state, expected) = gradients_of(name, "f4", True)
+    rule = tolerance(np.float32, 512 * 9, "direct" if algorithm == "direct" else "winograd")
     depth = {"vgg": 6, "resnet20": 20, "resnet18": 18, "mobilenet_v2": 53}[name]
     assert_all_close(ours, theirs, depth * rule)
     assert_all_close(state, expected_state, depth * rule)
     error = sum(np.sum((a - b) ** 2) for a, b in zip(gradients, expected, strict=True))
-    assert np.sqrt(error / sum(np.sum(b**2) for b in expected)) < 0.05
+    error = np.sqrt(error / sum(np.sum(b**2) for b in expected))
+    flips = algorithm == "auto" or name == "mobilenet_v2"
+    assert error < (0.05 if flips else depth * rule)
 
 
 @pytest.mark.parametrize("name", models.names())
