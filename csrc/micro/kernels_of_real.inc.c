@@ -11,6 +11,7 @@
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
 #include "loss.inc.c"
+#include "pool_pairs.inc.c"
 #include "pool.inc.c"
 #include "depthwise.inc.c"
 #include "optim.inc.c"
