@@ -426,6 +426,7 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "ceil-mode-window-in-padding": ((1, 1, 3, 5), 2, {"stride": 3, "ceil_mode": True}),
     "ceil-mode-drops-a-window": ((1, 2, 4, 4), 2, {"stride": 3, "padding": 1, "ceil_mode": True}),
     "wide-rows": ((1, 2, 4, 70), 2, {}),
+    "wide-rows-left-over": ((2, 1, 5, 39), 2, {}),
     "wide-rows-overlapping": ((1, 1, 5, 67), 3, {"stride": 2, "padding": 1}),
     "many-planes": ((5, 7, 3, 4), 2, {"stride": 1}),
     "kernel-of-256": ((1, 1, 17, 18), 16, {"stride": 1}),
@@ -433,7 +434,7 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "empty-batch": ((0, 3, 6, 6), 2, {}),
 }
 # Values of one decimal repeat within a window.
-TIES = ("plain", "overlapping", "padded", "ceil-mode", "kernel-of-272")
+TIES = ("plain", "wide-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
 
 
 def _pools():
