@@ -109,7 +109,9 @@ def test_a_model_is_its_torch_twin_in_float32(name, algorithm):
     MobileNetV2, where 16 numbers make the statistics of a channel, that happens to PyTorch too.
     """
     with use_algorithm(algorithm):
-        (ours, state, gradients), (theirs, expected_state, expected) = gradients_of(name, "f4", True)
+        (ours, state, gradients), (theirs, expected_state, expected) = gradients_of(
+            name, "f4", True
+        )
     rule = tolerance(np.float32, 512 * 9, "direct" if algorithm == "direct" else "winograd")
     depth = {"vgg": 6, "resnet20": 20, "resnet18": 18, "mobilenet_v2": 53}[name]
     assert_all_close(ours, theirs, depth * rule)
