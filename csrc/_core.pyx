@@ -5,11 +5,13 @@
 # one file. An op here is a `def` with the reference's signature: it takes its output from the pool and hands typed
 # memoryviews (# IN, # OUT) to a function whose name begins with an underscore, which is compiled for float and double
 # (`real`) and runs the loop over tasks. Ops whose work is often less than such a call (2 us), those element by element
-# or row by row, hand over addresses and sizes instead. Inner functions are `cdef ... noexcept nogil`. Arguments were checked by the
-# gate; arrays are C-contiguous. A function that takes the address of an element is not called for empty arrays.
+# or row by row, hand over addresses and sizes instead. Inner functions are `cdef ... noexcept nogil`. Arguments were
+# checked by the gate; arrays are C-contiguous. Every loop over tasks, on one thread or many, runs in a parallel region
+# that counts denormal numbers as zero (denormals.h). A function that takes the address of an element is not called for
+# empty arrays.
 
 cimport cython
-from cython.parallel cimport prange
+from cython.parallel cimport parallel, prange
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 

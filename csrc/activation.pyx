@@ -77,10 +77,13 @@ cdef object elementwise(Function function, x, saved, double slope):
     """y = f(x), or, with what forward saved, dx from dy = x."""
     y = empty_like(x)
     if is_single(x):
-        _elements(function, size_of(x), <const float *>data_of(x), <const float *>data_of(saved), slope, <float *>data_of(y))
+        _elements(
+            function, size_of(x), <const float *>data_of(x), <const float *>data_of(saved), slope, <float *>data_of(y)
+        )
     else:
         _elements(
-            function, size_of(x), <const double *>data_of(x), <const double *>data_of(saved), slope, <double *>data_of(y)
+            function, size_of(x), <const double *>data_of(x), <const double *>data_of(saved), slope,
+            <double *>data_of(y),
         )
     return y
 
@@ -96,11 +99,15 @@ cdef int _elements(
     cdef Py_ssize_t task
     cdef bint exponential = saved == NULL and function in (SIGMOID, TANH)
     cdef int threads = threads_for((EXPONENTIAL_NANOSECONDS if exponential else MEMORY_NANOSECONDS) * n)
-    for task in prange(ceil_div(n, ELEMENTS_PER_TASK), nogil=True, schedule="static", num_threads=threads):
-        elements_task(
-            function, min(<Py_ssize_t>ELEMENTS_PER_TASK, n - task * ELEMENTS_PER_TASK), x + task * ELEMENTS_PER_TASK,
-            saved + task * ELEMENTS_PER_TASK if saved != NULL else NULL, <real>slope, y + task * ELEMENTS_PER_TASK,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(n, ELEMENTS_PER_TASK), schedule="static"):
+            elements_task(
+                function, min(<Py_ssize_t>ELEMENTS_PER_TASK, n - task * ELEMENTS_PER_TASK),
+                x + task * ELEMENTS_PER_TASK,
+                saved + task * ELEMENTS_PER_TASK if saved != NULL else NULL, <real>slope, y + task * ELEMENTS_PER_TASK,
+            )
+        restore_denormals()
 
 
 cdef void elements_task(
@@ -163,14 +170,17 @@ cdef int _vectors(
     # Either the lines (outer) or the places in a line (inner) are cut into runs that lie side by side.
     cdef Py_ssize_t many = outer if short else inner, runs = ceil_div(many, CNNX_ACROSS), task, n, start
     cdef int threads = threads_for(EXPONENTIAL_NANOSECONDS * outer * k * inner)
-    for task in prange(runs if short else outer * runs, nogil=True, schedule="static", num_threads=threads):
-        n = min(<Py_ssize_t>CNNX_ACROSS, many - task % runs * CNNX_ACROSS)
-        if short:
-            start = task * CNNX_ACROSS * k
-            short_vectors_task(function, k, n, x + start, saved + start if saved != NULL else NULL, y + start)
-        else:
-            start = task // runs * k * inner + task % runs * CNNX_ACROSS
-            vectors_task(function, k, n, inner, x + start, saved + start if saved != NULL else NULL, y + start)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(runs if short else outer * runs, schedule="static"):
+            n = min(<Py_ssize_t>CNNX_ACROSS, many - task % runs * CNNX_ACROSS)
+            if short:
+                start = task * CNNX_ACROSS * k
+                short_vectors_task(function, k, n, x + start, saved + start if saved != NULL else NULL, y + start)
+            else:
+                start = task // runs * k * inner + task % runs * CNNX_ACROSS
+                vectors_task(function, k, n, inner, x + start, saved + start if saved != NULL else NULL, y + start)
+        restore_denormals()
 
 
 cdef void short_vectors_task(

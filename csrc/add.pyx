@@ -15,6 +15,9 @@ def _add(
 ):
     cdef Py_ssize_t n = x.shape[0], tasks = ceil_div(n, ELEMENTS_PER_TASK), task, start
     cdef int threads = threads_for(1.5 * MEMORY_NANOSECONDS * n)
-    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
-        start = task * ELEMENTS_PER_TASK
-        kernels_for(&x[0]).plus(min(<Py_ssize_t>ELEMENTS_PER_TASK, n - start), &x[start], &y[start], &z[start])
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(tasks, schedule="static"):
+            start = task * ELEMENTS_PER_TASK
+            kernels_for(&x[0]).plus(min(<Py_ssize_t>ELEMENTS_PER_TASK, n - start), &x[start], &y[start], &z[start])
+        restore_denormals()

@@ -29,8 +29,11 @@ def _im2col(
     cdef Py_ssize_t row, kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1]
     cdef Py_ssize_t dh = dilation[0], dw = dilation[1], top = padding[0], left = padding[1]
     cdef int threads = threads_for(cols.shape[0] * cols.shape[1])
-    for row in prange(x.shape[0] * oh, nogil=True, schedule="static", num_threads=threads):
-        im2col_row(x, row // oh, row % oh * sh - top, sw, left, kh, kw, dh, dw, ow, &cols[row * ow, 0])
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for row in prange(x.shape[0] * oh, schedule="static"):
+            im2col_row(x, row // oh, row % oh * sh - top, sw, left, kh, kw, dh, dw, ow, &cols[row * ow, 0])
+        restore_denormals()
 
 
 cdef void im2col_row(
@@ -82,8 +85,11 @@ def _col2im(
     cdef Py_ssize_t plane, kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1]
     cdef Py_ssize_t dh = dilation[0], dw = dilation[1], top = padding[0], left = padding[1]
     cdef int threads = threads_for(cols.shape[0] * cols.shape[1])
-    for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
-        col2im_plane(cols, plane // x.shape[1], plane % x.shape[1], sh, sw, top, left, kh, kw, dh, dw, oh, ow, x)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(x.shape[0] * x.shape[1], schedule="static"):
+            col2im_plane(cols, plane // x.shape[1], plane % x.shape[1], sh, sw, top, left, kh, kw, dh, dw, oh, ow, x)
+        restore_denormals()
 
 
 cdef void col2im_plane(

@@ -172,12 +172,15 @@ cdef int convolve(
     )
     cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
     cdef real *own = <real *>scratch.data
-    for task in prange(n * groups * band.count, nogil=True, schedule="dynamic", num_threads=threads):
-        convolve_band(
-            taps, &band, packed, channels, filters, x, weights, bias, plane, add, activation, y,
-            task // band.count, task // band.count % groups, task % band.count * band.rows,
-            own + omp_get_thread_num() * (panel_size + staged_size),
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(n * groups * band.count, schedule="dynamic"):
+            convolve_band(
+                taps, &band, packed, channels, filters, x, weights, bias, plane, add, activation, y,
+                task // band.count, task // band.count % groups, task % band.count * band.rows,
+                own + omp_get_thread_num() * (panel_size + staged_size),
+            )
+        restore_denormals()
     return 0
 
 

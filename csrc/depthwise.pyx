@@ -37,14 +37,15 @@ cdef int convolve_lanes(
     cdef real *buffers = <real *>scratch.data
     cdef const real *weights = <const real *>packed.data
     cdef const real *start = <const real *>starts.data
-    for task in prange(
-        ceil_div(n, plan.images) * plan.blocks * plan.bands, nogil=True, schedule="dynamic", num_threads=threads
-    ):
-        i = task // plan.bands // plan.blocks * plan.images
-        lane_task(
-            plan, i, min(plan.images, n - i), task // plan.bands % plan.blocks, task % plan.bands,
-            x, weights, start, add, activation, y, buffers + omp_get_thread_num() * per_thread,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(n, plan.images) * plan.blocks * plan.bands, schedule="dynamic"):
+            i = task // plan.bands // plan.blocks * plan.images
+            lane_task(
+                plan, i, min(plan.images, n - i), task // plan.bands % plan.blocks, task % plan.bands,
+                x, weights, start, add, activation, y, buffers + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
     return 0
 
 
@@ -220,12 +221,15 @@ def _depthwise_dweight(
     cdef real *sums = <real *>sums_block.data
     cdef real *buffers = <real *>scratch.data
     memset(sums, 0, parts * plan.blocks * sums_size * sizeof(real))
-    for task in prange(plan.blocks * parts, nogil=True, schedule="dynamic", num_threads=threads):
-        lane_dweight_task(
-            &plan, task % plan.blocks, x.shape[0] * (task // plan.blocks) // parts,
-            x.shape[0] * (task // plan.blocks + 1) // parts, &x[0, 0, 0, 0], &dy[0, 0, 0, 0],
-            sums + task * sums_size, buffers + omp_get_thread_num() * per_thread,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(plan.blocks * parts, schedule="dynamic"):
+            lane_dweight_task(
+                &plan, task % plan.blocks, x.shape[0] * (task // plan.blocks) // parts,
+                x.shape[0] * (task // plan.blocks + 1) // parts, &x[0, 0, 0, 0], &dy[0, 0, 0, 0],
+                sums + task * sums_size, buffers + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
     for task in range(1, parts):
         kernels_for(sums).add(plan.blocks * sums_size, sums + task * plan.blocks * sums_size, sums)
     for task in range(plan.blocks):

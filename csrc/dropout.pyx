@@ -28,11 +28,14 @@ cdef int _dropout(Py_ssize_t n, const real *x, double p, uint64_t seed, uint64_t
         memset(y, 0, n * sizeof(real))
         return 0
     cdef int threads = threads_for(0.7 * n)
-    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
-        dropout_task(
-            min(<Py_ssize_t>1 << PIECE_BITS, n - (task << PIECE_BITS)), <uint64_t>task << PIECE_BITS, p, seed, call,
-            x + (task << PIECE_BITS), y + (task << PIECE_BITS),
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(tasks, schedule="static"):
+            dropout_task(
+                min(<Py_ssize_t>1 << PIECE_BITS, n - (task << PIECE_BITS)), <uint64_t>task << PIECE_BITS, p, seed, call,
+                x + (task << PIECE_BITS), y + (task << PIECE_BITS),
+            )
+        restore_denormals()
 
 
 cdef void dropout_task(

@@ -57,13 +57,19 @@ def _conv2d_dweight(
     cdef real *own = <real *>scratch.data
     memset(bias_sums, 0, job.image_groups * dy.shape[1] * sizeof(double))
     memset(group_sums, 0, job.image_groups * groups * sums * sizeof(real))
-    for task in prange(groups * job.image_groups * job.runs, nogil=True, schedule="dynamic", num_threads=threads):
-        dweight_task(&job, &taps, &band, dy, x, task, group_sums, bias_sums, own + omp_get_thread_num() * per_thread)
-    for task in prange(groups * job.panels, nogil=True, schedule="static", num_threads=threads):
-        write_dweight_panel(
-            &job, rows, task % job.panels * mr, groups * sums, group_sums + task * mr * job.width,
-            &dweight[task // job.panels * job.filters, 0, 0, 0],
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(groups * job.image_groups * job.runs, schedule="dynamic"):
+            dweight_task(&job, &taps, &band, dy, x, task, group_sums, bias_sums, own + omp_get_thread_num() * per_thread)
+        restore_denormals()
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(groups * job.panels, schedule="static"):
+            write_dweight_panel(
+                &job, rows, task % job.panels * mr, groups * sums, group_sums + task * mr * job.width,
+                &dweight[task // job.panels * job.filters, 0, 0, 0],
+            )
+        restore_denormals()
     add_bias_sums(job.image_groups, dy.shape[1], bias_sums, &dbias[0])
 
 

@@ -50,17 +50,21 @@ cdef int gemm(
     cdef int threads = threads_for(GEMM_NANOSECONDS * rows * cols * k)
     cdef Block block = take(threads * per_thread * sizeof(real))
     cdef real *scratch = <real *>block.data
-    for task in prange(ceil_div(rows, height) * across, nogil=True, schedule="dynamic", num_threads=threads):
-        row = task // across * height
-        col = task % across * width
-        multiply(
-            min(height, rows - row), min(width, cols - col), k, a + row * a_steps.row, a_steps,
-            b + col * b_steps.col, b_steps, bias + col if bias != NULL else NULL, Steps(0, 1), c + row * cols + col,
-            cols, scratch + omp_get_thread_num() * per_thread,
-        )
-        finish_rows(
-            min(height, rows - row), cols, min(width, cols - col), <const real *>NULL, activation, c + row * cols + col
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(rows, height) * across, schedule="dynamic"):
+            row = task // across * height
+            col = task % across * width
+            multiply(
+                min(height, rows - row), min(width, cols - col), k, a + row * a_steps.row, a_steps,
+                b + col * b_steps.col, b_steps, bias + col if bias != NULL else NULL, Steps(0, 1), c + row * cols + col,
+                cols, scratch + omp_get_thread_num() * per_thread,
+            )
+            finish_rows(
+                min(height, rows - row), cols, min(width, cols - col), <const real *>NULL, activation,
+                c + row * cols + col
+            )
+        restore_denormals()
     return 0
 
 

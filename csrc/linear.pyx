@@ -37,8 +37,11 @@ def _linear(
         )
         return
     threads = threads_for(0.1 * n * inputs * outputs)
-    for task in prange(ceil_div(outputs, OUTPUTS_PER_TASK), nogil=True, schedule="static", num_threads=threads):
-        dots(x, weight, shift, task * OUTPUTS_PER_TASK, min(outputs, (task + 1) * OUTPUTS_PER_TASK), last, y)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(outputs, OUTPUTS_PER_TASK), schedule="static"):
+            dots(x, weight, shift, task * OUTPUTS_PER_TASK, min(outputs, (task + 1) * OUTPUTS_PER_TASK), last, y)
+        restore_denormals()
 
 
 cdef void dots(
@@ -81,8 +84,11 @@ def _linear_backward(
     cdef Py_ssize_t n = x.shape[0], inputs = x.shape[1], outputs = weight.shape[0], task
     cdef Steps by_rows = Steps(inputs, 1)
     cdef int threads = threads_for(0.1 * n * outputs)
-    for task in prange(ceil_div(outputs, COLUMNS_PER_TASK), nogil=True, schedule="static", num_threads=threads):
-        column_sums(dy, task * COLUMNS_PER_TASK, min(outputs, (task + 1) * COLUMNS_PER_TASK), dbias)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(outputs, COLUMNS_PER_TASK), schedule="static"):
+            column_sums(dy, task * COLUMNS_PER_TASK, min(outputs, (task + 1) * COLUMNS_PER_TASK), dbias)
+        restore_denormals()
     if not inputs:
         return
     gemm(

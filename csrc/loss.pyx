@@ -1,5 +1,5 @@
-# Losses. Each task leaves its part of the loss in a table, and the parts are added in order: the same bits for any number
-# of threads.
+# Losses. Each task leaves its part of the loss in a table, and the parts are added in order: the same bits for any
+# number of threads.
 #
 # Design:
 # A loss and its gradient are made together, while a row or a piece is in the cache. For cross-entropy, with log p = x -
@@ -45,12 +45,15 @@ cdef double _cross_entropy(
     cdef double *parts = <double *>block.data
     cdef Py_ssize_t samples = CNNX_ACROSS if k <= SHORT_VECTOR else 1, task, i
     cdef int threads = threads_for(1.5 * n * k)
-    for task in prange(ceil_div(n, samples), nogil=True, schedule="static", num_threads=threads):
-        i = task * samples
-        cross_entropy_task(
-            min(samples, n - i), k, logits + i * k, labels + i if labels != NULL else NULL,
-            target + i * k if target != NULL else NULL, weight, smoothing, m, dlogits + i * k, parts + i,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(n, samples), schedule="static"):
+            i = task * samples
+            cross_entropy_task(
+                min(samples, n - i), k, logits + i * k, labels + i if labels != NULL else NULL,
+                target + i * k if target != NULL else NULL, weight, smoothing, m, dlogits + i * k, parts + i,
+            )
+        restore_denormals()
     return sum_of_parts(n, parts) / m
 
 
@@ -152,11 +155,14 @@ cdef double _pairwise_loss(
     cdef Block block = take(parts * sizeof(double))
     cdef double *losses = <double *>block.data
     cdef int threads = threads_for((0.5 if form == MSE else 1.5) * n)
-    for part in prange(parts, nogil=True, schedule="static", num_threads=threads):
-        i = part * ELEMENTS_PER_PART
-        losses[part] = pairwise_loss_part(
-            form, min(<Py_ssize_t>ELEMENTS_PER_PART, n - i), pred + i, target + i, m, dpred + i
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for part in prange(parts, schedule="static"):
+            i = part * ELEMENTS_PER_PART
+            losses[part] = pairwise_loss_part(
+                form, min(<Py_ssize_t>ELEMENTS_PER_PART, n - i), pred + i, target + i, m, dpred + i
+            )
+        restore_denormals()
     return sum_of_parts(parts, losses) / m
 
 

@@ -39,12 +39,15 @@ def _normalise(
 ):
     cdef Py_ssize_t c
     cdef int threads = threads_for(0.3 * x.shape[0] * x.shape[1] * x.shape[2])
-    for c in prange(x.shape[1], nogil=True, schedule="static", num_threads=threads):
-        normalise_channel(
-            x.shape[0], x.shape[1], x.shape[2], &x[0, c, 0], mean[c],
-            inv_std[c] * weight[c] if weight is not None else inv_std[c], bias[c] if bias is not None else 0,
-            &y[0, c, 0],
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for c in prange(x.shape[1], schedule="static"):
+            normalise_channel(
+                x.shape[0], x.shape[1], x.shape[2], &x[0, c, 0], mean[c],
+                inv_std[c] * weight[c] if weight is not None else inv_std[c], bias[c] if bias is not None else 0,
+                &y[0, c, 0],
+            )
+        restore_denormals()
 
 
 cdef void normalise_channel(
@@ -70,18 +73,21 @@ def _batch_norm_training(
     cdef Py_ssize_t c, n = x.shape[0], channels = x.shape[1], length = x.shape[2]
     cdef double m = <double>n * length, variance
     cdef int threads = threads_for(0.6 * x.shape[0] * x.shape[1] * x.shape[2])
-    for c in prange(channels, nogil=True, schedule="static", num_threads=threads):
-        mean[c] = <real>(channel_sum(n, channels, length, &x[0, c, 0]) / m)
-        inv_std[c] = finish_channel(
-            channel_variance(n, channels, length, &x[0, c, 0], mean[c]), m, mean[c], eps, momentum,
-            &running_mean[c] if running_mean is not None else NULL,
-            &running_var[c] if running_var is not None else NULL,
-        )
-        normalise_channel(
-            n, channels, length, &x[0, c, 0], mean[c],
-            inv_std[c] * weight[c] if weight is not None else inv_std[c], bias[c] if bias is not None else 0,
-            &y[0, c, 0],
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for c in prange(channels, schedule="static"):
+            mean[c] = <real>(channel_sum(n, channels, length, &x[0, c, 0]) / m)
+            inv_std[c] = finish_channel(
+                channel_variance(n, channels, length, &x[0, c, 0], mean[c]), m, mean[c], eps, momentum,
+                &running_mean[c] if running_mean is not None else NULL,
+                &running_var[c] if running_var is not None else NULL,
+            )
+            normalise_channel(
+                n, channels, length, &x[0, c, 0], mean[c],
+                inv_std[c] * weight[c] if weight is not None else inv_std[c], bias[c] if bias is not None else 0,
+                &y[0, c, 0],
+            )
+        restore_denormals()
 
 
 cdef real finish_channel(
@@ -127,11 +133,14 @@ def _batch_norm_backward(
 ):
     cdef Py_ssize_t c, n = x.shape[0], channels = x.shape[1], length = x.shape[2]
     cdef int threads = threads_for(0.6 * x.shape[0] * x.shape[1] * x.shape[2])
-    for c in prange(channels, nogil=True, schedule="static", num_threads=threads):
-        channel_backward(
-            n, channels, length, &dy[0, c, 0], &x[0, c, 0], weight[c] if weight is not None else 1,
-            mean[c], inv_std[c], training, &dx[0, c, 0], &dweight[c], &dbias[c],
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for c in prange(channels, schedule="static"):
+            channel_backward(
+                n, channels, length, &dy[0, c, 0], &x[0, c, 0], weight[c] if weight is not None else 1,
+                mean[c], inv_std[c], training, &dx[0, c, 0], &dweight[c], &dbias[c],
+            )
+        restore_denormals()
 
 
 cdef void channel_backward(
@@ -172,9 +181,12 @@ def _normalise_features(
         scale[j] = inv_std[j] * weight[j] if weight is not None else inv_std[j]
         shift[j] = bias[j] if bias is not None else 0
     cdef int threads = threads_for(0.3 * x.shape[0] * x.shape[1])
-    for i in prange(x.shape[0], nogil=True, schedule="static", num_threads=threads):
-        for j in range(x.shape[1]):
-            y[i, j] = (x[i, j] - mean[j]) * scale[j] + shift[j]
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for i in prange(x.shape[0], schedule="static"):
+            for j in range(x.shape[1]):
+                y[i, j] = (x[i, j] - mean[j]) * scale[j] + shift[j]
+        restore_denormals()
 
 
 cdef enum:
@@ -192,11 +204,14 @@ def _feature_statistics(
 ):
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1], task
     cdef int threads = threads_for(0.5 * n * c)
-    for task in prange(ceil_div(c, FEATURES_PER_TASK), nogil=True, schedule="static", num_threads=threads):
-        feature_statistics(
-            x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), running_mean, running_var, momentum,
-            eps, mean, inv_std,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(c, FEATURES_PER_TASK), schedule="static"):
+            feature_statistics(
+                x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), running_mean, running_var, momentum,
+                eps, mean, inv_std,
+            )
+        restore_denormals()
 
 
 cdef void feature_statistics(
@@ -242,11 +257,14 @@ def _features_backward(
 ):
     cdef Py_ssize_t n = x.shape[0], c = x.shape[1], task
     cdef int threads = threads_for(0.5 * n * c)
-    for task in prange(ceil_div(c, FEATURES_PER_TASK), nogil=True, schedule="static", num_threads=threads):
-        features_backward(
-            dy, x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), weight, mean, inv_std, training,
-            dx, dweight, dbias,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(c, FEATURES_PER_TASK), schedule="static"):
+            features_backward(
+                dy, x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), weight, mean, inv_std, training,
+                dx, dweight, dbias,
+            )
+        restore_denormals()
 
 
 cdef void features_backward(

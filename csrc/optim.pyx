@@ -63,11 +63,14 @@ cdef int take_step(list params, list grads, tuple states, const Rule *rule, doub
     cdef Py_ssize_t tasks = cut(params, grads, states, table)
     cdef bint single = tasks > 0 and is_single(params[0])
     cdef int threads = threads_for(nanoseconds * size)
-    for task in prange(tasks, nogil=True, schedule="static", num_threads=threads):
-        if single:
-            step_piece(rule, &table[task], <float *>table[task].param)
-        else:
-            step_piece(rule, &table[task], <double *>table[task].param)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(tasks, schedule="static"):
+            if single:
+                step_piece(rule, &table[task], <float *>table[task].param)
+            else:
+                step_piece(rule, &table[task], <double *>table[task].param)
+        restore_denormals()
 
 
 cdef Py_ssize_t cut(list params, list grads, tuple states, Piece *table) except -1:

@@ -126,18 +126,21 @@ def _pointwise(
     cdef int threads = threads_for(GEMM_NANOSECONDS * job.n * job.pixels * job.channels * job.filters)
     cdef Block block = take(threads * per_thread * sizeof(real))
     cdef real *scratch = <real *>block.data
-    for task in prange(job.tasks_of_images * down * across, nogil=True, schedule="dynamic", num_threads=threads):
-        if job.gathers:
-            gathered_task(
-                &job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], steps, shift, more, last, task // down * job.images,
-                task % down * job.height, &y[0, 0, 0, 0], scratch + omp_get_thread_num() * per_thread,
-            )
-        else:
-            plane_task(
-                &job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], steps, shift, more, last, task // across // down,
-                task // across % down * job.height, task % across * job.width, &y[0, 0, 0, 0],
-                scratch + omp_get_thread_num() * per_thread,
-            )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(job.tasks_of_images * down * across, schedule="dynamic"):
+            if job.gathers:
+                gathered_task(
+                    &job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], steps, shift, more, last, task // down * job.images,
+                    task % down * job.height, &y[0, 0, 0, 0], scratch + omp_get_thread_num() * per_thread,
+                )
+            else:
+                plane_task(
+                    &job, &x[0, 0, 0, 0], &weight[0, 0, 0, 0], steps, shift, more, last, task // across // down,
+                    task // across % down * job.height, task % across * job.width, &y[0, 0, 0, 0],
+                    scratch + omp_get_thread_num() * per_thread,
+                )
+        restore_denormals()
 
 
 cdef void plane_task(
@@ -220,12 +223,15 @@ def _pointwise_dweight(
     cdef double *bias_sums = <double *>bias_block.data
     cdef real *scratch = <real *>block.data
     memset(bias_sums, 0, groups * job.filters * sizeof(double))
-    for task in prange(groups * down * across, nogil=True, schedule="dynamic", num_threads=threads):
-        pointwise_dweight_task(
-            &job, &dy[0, 0, 0, 0], &x[0, 0, 0, 0], groups, task // across // down,
-            task // across % down * job.height, task % across * job.width, sums, bias_sums,
-            scratch + omp_get_thread_num() * per_thread,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(groups * down * across, schedule="dynamic"):
+            pointwise_dweight_task(
+                &job, &dy[0, 0, 0, 0], &x[0, 0, 0, 0], groups, task // across // down,
+                task // across % down * job.height, task % across * job.width, sums, bias_sums,
+                scratch + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
     memcpy(&dweight[0, 0, 0, 0], sums, size * sizeof(real))
     for task in range(1, groups):
         kernels_for(sums).add(size, sums + task * size, &dweight[0, 0, 0, 0])

@@ -54,11 +54,15 @@ def _max_pool2d(
     cdef uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
     cdef int32_t *wide0 = &wide[0] if wide is not None else NULL
     cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
-    for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
-        max_pool_plane(
-            h, w, oh, ow, kh, kw, sh, sw, top, left, dead, x0 + plane * h * w, y0 + plane * oh * ow,
-            narrow0 + plane * oh * ow if narrow0 != NULL else NULL, wide0 + plane * oh * ow if wide0 != NULL else NULL,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(x.shape[0] * x.shape[1], schedule="static"):
+            max_pool_plane(
+                h, w, oh, ow, kh, kw, sh, sw, top, left, dead, x0 + plane * h * w, y0 + plane * oh * ow,
+                narrow0 + plane * oh * ow if narrow0 != NULL else NULL,
+                wide0 + plane * oh * ow if wide0 != NULL else NULL,
+            )
+        restore_denormals()
 
 
 cdef void max_pool_plane(
@@ -109,12 +113,16 @@ def _max_pool2d_backward(
     cdef const uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
     cdef const int32_t *wide0 = &wide[0] if wide is not None else NULL
     cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
-    for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
-        max_pool_plane_backward(
-            h, w, oh, ow, kh, kw, sh, sw, top, left, &dy[0, 0, 0, 0] + plane * oh * ow,
-            narrow0 + plane * oh * ow if narrow0 != NULL else NULL, wide0 + plane * oh * ow if wide0 != NULL else NULL,
-            &dx[0, 0, 0, 0] + plane * h * w,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(dx.shape[0] * dx.shape[1], schedule="static"):
+            max_pool_plane_backward(
+                h, w, oh, ow, kh, kw, sh, sw, top, left, &dy[0, 0, 0, 0] + plane * oh * ow,
+                narrow0 + plane * oh * ow if narrow0 != NULL else NULL,
+                wide0 + plane * oh * ow if wide0 != NULL else NULL,
+                &dx[0, 0, 0, 0] + plane * h * w,
+            )
+        restore_denormals()
 
 
 cdef void max_pool_plane_backward(
@@ -162,11 +170,14 @@ def _avg_pool2d(
     cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], plane
     cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
     cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
-    for plane in prange(x.shape[0] * x.shape[1], nogil=True, schedule="static", num_threads=threads):
-        avg_pool_plane(
-            h, w, oh, ow, kh, kw, sh, sw, top, left,
-            &x[0, 0, 0, 0] + plane * h * w, &shares[0, 0], &y[0, 0, 0, 0] + plane * oh * ow,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(x.shape[0] * x.shape[1], schedule="static"):
+            avg_pool_plane(
+                h, w, oh, ow, kh, kw, sh, sw, top, left,
+                &x[0, 0, 0, 0] + plane * h * w, &shares[0, 0], &y[0, 0, 0, 0] + plane * oh * ow,
+            )
+        restore_denormals()
 
 
 cdef void avg_pool_plane(
@@ -203,11 +214,14 @@ def _avg_pool2d_backward(
     cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
     cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
     cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
-    for plane in prange(dx.shape[0] * dx.shape[1], nogil=True, schedule="static", num_threads=threads):
-        avg_pool_plane_backward(
-            h, w, oh, ow, kh, kw, sh, sw, top, left,
-            &dy[0, 0, 0, 0] + plane * oh * ow, &shares[0, 0], &dx[0, 0, 0, 0] + plane * h * w,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(dx.shape[0] * dx.shape[1], schedule="static"):
+            avg_pool_plane_backward(
+                h, w, oh, ow, kh, kw, sh, sw, top, left,
+                &dy[0, 0, 0, 0] + plane * oh * ow, &shares[0, 0], &dx[0, 0, 0, 0] + plane * h * w,
+            )
+        restore_denormals()
 
 
 cdef void avg_pool_plane_backward(
@@ -236,8 +250,11 @@ def _plane_means(
 ):
     cdef Py_ssize_t plane, pixels = x.shape[1]
     cdef int threads = threads_for(0.1 * x.shape[0] * pixels)
-    for plane in prange(x.shape[0], nogil=True, schedule="static", num_threads=threads):
-        y[plane] = <real>(row_sum(pixels, &x[plane, 0]) / pixels)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(x.shape[0], schedule="static"):
+            y[plane] = <real>(row_sum(pixels, &x[plane, 0]) / pixels)
+        restore_denormals()
 
 
 def global_avg_pool2d_backward(dy, x_shape):
@@ -253,6 +270,9 @@ def _spread_plane_means(
 ):
     cdef Py_ssize_t plane, p, pixels = dx.shape[1]
     cdef int threads = threads_for(0.1 * dx.shape[0] * pixels)
-    for plane in prange(dx.shape[0], nogil=True, schedule="static", num_threads=threads):
-        for p in range(pixels):
-            dx[plane, p] = dy[plane] / pixels
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for plane in prange(dx.shape[0], schedule="static"):
+            for p in range(pixels):
+                dx[plane, p] = dy[plane] / pixels
+        restore_denormals()

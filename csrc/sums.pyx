@@ -44,8 +44,11 @@ def _channel_sums(
     """Sum of every channel over all samples and positions."""
     cdef Py_ssize_t c
     cdef int threads = threads_for(0.1 * x.shape[0] * x.shape[1] * x.shape[2])
-    for c in prange(x.shape[1], nogil=True, schedule="static", num_threads=threads):
-        sums[c] = <real>channel_sum(x.shape[0], x.shape[1], x.shape[2], &x[0, c, 0])
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for c in prange(x.shape[1], schedule="static"):
+            sums[c] = <real>channel_sum(x.shape[0], x.shape[1], x.shape[2], &x[0, c, 0])
+        restore_denormals()
 
 
 cdef double channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t length, const real *x) noexcept nogil:

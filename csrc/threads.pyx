@@ -12,6 +12,10 @@ import warnings
 
 from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_thread_num, omp_set_num_threads
 
+cdef extern from "denormals.h" nogil:
+    void flush_denormals "cnnx_flush_denormals"() noexcept
+    void restore_denormals "cnnx_restore_denormals"() noexcept
+
 cdef double WORTH_A_THREAD = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
 
 cdef int thread_limit = 1
@@ -55,6 +59,15 @@ def set_num_threads(int n):
 def get_num_threads():
     """The largest number of threads that an op uses."""
     return 1 if single_threaded_child else min(thread_limit, omp_get_max_threads())
+
+
+def flushing_threads(int threads):
+    """How many of so many threads count denormal numbers as zero at this moment, outside of ops: none should."""
+    cdef double smallest = np.finfo(np.float64).smallest_subnormal
+    cdef int thread, count = 0
+    for thread in prange(threads, nogil=True, schedule="static", num_threads=threads):
+        count += smallest * 2 == 0
+    return count
 
 
 def default_num_threads():

@@ -62,13 +62,19 @@ cdef int winograd(Winograd *job, const real *x, const real *weight, const real *
     cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *u = <real *>u_block.data
     cdef real *own = <real *>scratch.data
-    for panel in prange(ceil_div(job.filters, mr), nogil=True, schedule="static", num_threads=threads):
-        transform_weights(job, panel * mr, weight, u + panel * u_panel)
-    for task in prange(ceil_div(panels, block), nogil=True, schedule="dynamic", num_threads=threads):
-        winograd_tiles(
-            job, task * block, min(block, panels - task * block), x, u, bias, y,
-            own + omp_get_thread_num() * per_thread,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for panel in prange(ceil_div(job.filters, mr), schedule="static"):
+            transform_weights(job, panel * mr, weight, u + panel * u_panel)
+        restore_denormals()
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(panels, block), schedule="dynamic"):
+            winograd_tiles(
+                job, task * block, min(block, panels - task * block), x, u, bias, y,
+                own + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
     return 0
 
 
@@ -85,16 +91,22 @@ cdef int winograd_by_filters(Winograd *job, const real *x, const real *weight, c
     cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *v = <real *>v_block.data
     cdef real *own = <real *>scratch.data
-    for task in prange(panels * pieces, nogil=True, schedule="static", num_threads=threads):
-        transform_tiles(
-            job, task // pieces * nr, task % pieces * SKEW, min(job.channels, (task % pieces + 1) * SKEW), x,
-            v + task // pieces * v_panel, own + omp_get_thread_num() * per_thread,
-        )
-    for task in prange(ceil_div(job.filters, chunk), nogil=True, schedule="dynamic", num_threads=threads):
-        winograd_filters(
-            job, panels, task * chunk, min(chunk, job.filters - task * chunk), weight, v, bias, y,
-            own + omp_get_thread_num() * per_thread,
-        )
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(panels * pieces, schedule="static"):
+            transform_tiles(
+                job, task // pieces * nr, task % pieces * SKEW, min(job.channels, (task % pieces + 1) * SKEW), x,
+                v + task // pieces * v_panel, own + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(ceil_div(job.filters, chunk), schedule="dynamic"):
+            winograd_filters(
+                job, panels, task * chunk, min(chunk, job.filters - task * chunk), weight, v, bias, y,
+                own + omp_get_thread_num() * per_thread,
+            )
+        restore_denormals()
     return 0
 
 

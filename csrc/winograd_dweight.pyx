@@ -44,16 +44,25 @@ cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dw
     while first < all_strips:
         strips.count = min(most, all_strips - first)
         strips.tiles = strips.count * job.cols
-        for task in prange(strips.count * (x_panels + dy_panels), nogil=True, schedule="static", num_threads=threads):
-            transform_strip(
-                job, &strips, first, task % strips.count, task // strips.count, x_panels, x, dy, v, u,
-                own + omp_get_thread_num() * per_thread,
-            )
-        for task in prange(POINTS * runs, nogil=True, schedule="dynamic", num_threads=threads):
-            add_point(job, &strips, task // runs, task % runs * PANELS_OF_POINT, x_panels, u, v, sums)
+        with nogil, parallel(num_threads=threads):
+            flush_denormals()
+            for task in prange(strips.count * (x_panels + dy_panels), schedule="static"):
+                transform_strip(
+                    job, &strips, first, task % strips.count, task // strips.count, x_panels, x, dy, v, u,
+                    own + omp_get_thread_num() * per_thread,
+                )
+            restore_denormals()
+        with nogil, parallel(num_threads=threads):
+            flush_denormals()
+            for task in prange(POINTS * runs, schedule="dynamic"):
+                add_point(job, &strips, task // runs, task % runs * PANELS_OF_POINT, x_panels, u, v, sums)
+            restore_denormals()
         first += most
-    for task in prange(job.filters, nogil=True, schedule="static", num_threads=threads):
-        write_dweight(job, task, x_panels, sums_step, sums, dweight)
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(job.filters, schedule="static"):
+            write_dweight(job, task, x_panels, sums_step, sums, dweight)
+        restore_denormals()
     return 0
 
 

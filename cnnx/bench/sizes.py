@@ -9,7 +9,7 @@ from cnnx import models
 from cnnx.layers import Layer
 from cnnx.random import seeded
 
-__all__ = ["Dense", "Parameters", "Shape", "Step", "Windows"]
+__all__ = ["DenormalDense", "DenormalWindows", "Dense", "Parameters", "Shape", "Step", "Windows"]
 
 
 class Windows(NamedTuple):
@@ -66,6 +66,13 @@ class Windows(NamedTuple):
         return {"stride": self.stride, "padding": self.padding}
 
 
+class DenormalWindows(Windows):
+    """The same over an x of numbers below the smallest normal one, which slow a CPU down."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} denormal"
+
+
 class Shape(tuple[int, ...]):
     """The shape of an array."""
 
@@ -106,6 +113,16 @@ class Dense(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.n}x{self.inputs}x{self.outputs}"
+
+
+class DenormalDense(Dense):
+    """The same on an x of numbers below the smallest normal one."""
+
+    def small(self) -> DenormalDense:
+        return DenormalDense(*super().small())
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} denormal"
 
 
 class Step(NamedTuple):

@@ -24,7 +24,7 @@ from cnnx import ops
 from cnnx.losses import CrossEntropyLoss
 from cnnx.optim import Adam
 
-from .sizes import Dense, Parameters, Shape, Step, Windows
+from .sizes import DenormalDense, DenormalWindows, Dense, Parameters, Shape, Step, Windows
 from .task import IN_PLACE, Arguments, Draw, Workload
 
 __all__ = ["LAYERS", "MEMORY", "MODELS", "OPS", "all_workloads"]
@@ -76,12 +76,21 @@ POOLS = [Windows(64, 64, 32, 32, 0, 2, 2), Windows(64, 16, 28, 28, 0, 2, 2)]
 POOLS += [Windows(64, 64, 32, 32, 0, 3, 2, 1)]
 
 
+def _x(draw: Draw, s: Windows | Dense, *shape: int) -> np.ndarray:
+    """Normal numbers, or, as the size says, what is far below them."""
+    x = draw.normal(*shape)
+    return (
+        x * (np.finfo(x.dtype).tiny / 8) if isinstance(s, (DenormalWindows, DenormalDense)) else x
+    )
+
+
 def _conv2d(draw: Draw, s: Windows) -> Arguments:
     # Weights as small as initialised ones: outputs stay in the range of real activations.
     weight = draw.normal(s.oc, s.c // s.groups, s.k, s.k) / np.sqrt(s.c // s.groups * s.k**2)
     weight = weight.astype(draw.dtype)
     options = {**s.options(), "groups": s.groups}
-    return {"x": draw.normal(*s.x_shape), "weight": weight, "bias": draw.normal(s.oc), **options}
+    x = _x(draw, s, *s.x_shape)
+    return {"x": x, "weight": weight, "bias": draw.normal(s.oc), **options}
 
 
 def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
@@ -93,7 +102,8 @@ def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
 # Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight. A row of its
 # own says what dweight alone takes; nobody computes dx alone.
 WEIGHT_ONLY = [s._replace(need_dx=False) for s in CONVOLUTIONS]
-_add("conv2d", CONVOLUTIONS, lambda s: 2 * s.macs, _conv2d, matrix=True)
+FAINT = DenormalWindows(64, 16, 14, 14, 32, 3, 1, 1)
+_add("conv2d", [*CONVOLUTIONS, FAINT], lambda s: 2 * s.macs, _conv2d, matrix=True)
 _add(
     "conv2d_backward",
     CONVOLUTIONS + WEIGHT_ONLY,
@@ -174,7 +184,8 @@ _add("global_avg_pool2d_backward", IMAGES, lambda s: s[0] * s[1], _global_avg_po
 
 def _linear(draw: Draw, s: Dense) -> Arguments:
     weight = (draw.normal(s.outputs, s.inputs) / np.sqrt(s.inputs)).astype(draw.dtype)
-    return {"x": draw.normal(s.n, s.inputs), "weight": weight, "bias": draw.normal(s.outputs)}
+    x = _x(draw, s, s.n, s.inputs)
+    return {"x": x, "weight": weight, "bias": draw.normal(s.outputs)}
 
 
 def _linear_backward(draw: Draw, s: Dense) -> Arguments:
@@ -195,7 +206,13 @@ DENSE = [
     Dense(64, 512, 10),
     Dense(1, 4096, 1000),
 ]
-_add("linear", DENSE, lambda s: 2 * _linear_macs(s), _linear, matrix=True)
+_add(
+    "linear",
+    [*DENSE, DenormalDense(64, 1568, 128)],
+    lambda s: 2 * _linear_macs(s),
+    _linear,
+    matrix=True,
+)
 _add("linear_backward", DENSE, lambda s: 4 * _linear_macs(s), _linear_backward, matrix=True)
 
 
@@ -357,7 +374,7 @@ MODELS: dict[str, list[Workload]] = {
 # The convolutions of `OPS` again, as what a model's time is made of: forward, data and weight
 # together, weight alone.
 LAYERS: dict[str, list[Workload]] = {
-    "forward": OPS["conv2d"],
+    "forward": [row for row in OPS["conv2d"] if row.size is not FAINT],
     "backward": [row for row in OPS["conv2d_backward"] if row.size.need_dx],
     "weight": [row for row in OPS["conv2d_backward"] if not row.size.need_dx],
 }

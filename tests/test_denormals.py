@@ -1,0 +1,93 @@
+"""Denormal numbers count as zero in compiled ops, cost nothing, and are as ever outside of them."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx.backends.compiled import _core
+from cnnx.bench import OPS, compare
+
+LOOPS = sorted((Path(__file__).parents[1] / "csrc").glob("*.pyx"))
+CAN_FLUSH = platform.machine().lower() in ("x86_64", "amd64", "arm64", "aarch64")
+RICHEST = [cases.richest(op) for op in cases.CASES]
+
+
+@pytest.fixture(autouse=True)
+def _compiled():
+    with cnnx.use_backend("compiled"):
+        yield
+
+
+@pytest.mark.parametrize("path", LOOPS, ids=lambda path: path.name)
+def test_every_loop_lies_in_a_region_that_flushes_and_restores(path):
+    """One exception: the loop that looks whether threads flush outside of such regions."""
+    source = re.sub(r"def flushing_threads.*?return count", "", path.read_text(), flags=re.S)
+    for region in re.split(r"\n *with nogil, parallel\(num_threads=\w+\):\n", source)[1:]:
+        lines = [line.strip() for line in region.splitlines()]
+        assert lines[0] == "flush_denormals()"
+        assert "restore_denormals()" in lines
+    regions = source.count("with nogil, parallel(")
+    assert source.count(" restore_denormals()") == source.count(" flush_denormals()") == regions
+    for loop in re.findall(r" in prange\(.*?\):\n", source, flags=re.S):
+        assert "nogil" not in loop, loop
+
+
+def _halves_denormals():
+    small = np.full(100, 1e-39, np.float32)
+    return (small * np.float32(0.5) != 0).all()
+
+
+@pytest.mark.parametrize("case", [*RICHEST, *cases.LARGE.values()], ids=str)
+def test_an_op_leaves_the_arithmetic_of_all_threads_as_it_was(case):
+    for threads in (1, 3):
+        cnnx.set_num_threads(threads)
+        getattr(cnnx.ops, case.op)(**case.arguments(np.float32))
+        assert _halves_denormals()
+        assert _core.flushing_threads(threads) == 0
+
+
+def _faint(*shape):
+    """Denormal numbers of both signs."""
+    return (np.random.default_rng(0).uniform(1, 9, shape) * 1e-39).astype(np.float32)
+
+
+ONES = np.ones((4, 32, 14, 14), np.float32)
+FLUSHED = {
+    "conv2d in tiles": lambda x: cnnx.ops.conv2d(x, ONES[:, :, :3, :3]),
+    "conv2d in Winograd's tiles": lambda x: cnnx.ops.conv2d(
+        x, np.tile(ONES, (8, 1, 1, 1))[:, :, :3, :3], padding=1
+    ),
+    "conv2d of pixels": lambda x: cnnx.ops.conv2d(x, ONES[:, :, :1, :1]),
+    "conv2d depthwise": lambda x: cnnx.ops.conv2d(x, np.ones((32, 1, 3, 3), np.float32), groups=32),
+    "linear": lambda x: cnnx.ops.linear(x, ONES[0, 0]),
+    "tanh_backward": lambda x: cnnx.ops.tanh_backward(x, np.full_like(x, 0.5)),
+    "dropout": lambda x: cnnx.ops.dropout(x, 0.5, 1, 2),
+    "avg_pool2d": lambda x: cnnx.ops.avg_pool2d(x, 2),
+}
+
+
+@pytest.mark.skipif(not CAN_FLUSH, reason="this CPU has no switch that cnnx knows")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("op", FLUSHED)
+def test_denormal_numbers_give_zero(op, threads):
+    cnnx.set_num_threads(threads)
+    assert not FLUSHED[op](_faint(4, 32, 14, 14)).any()
+
+
+@pytest.mark.parametrize("op", ["conv2d", "linear"])
+def test_a_layer_fed_with_denormal_numbers_takes_no_longer_than_twice_as_long(op):
+    """The two rows of the bench against each other. Some CPUs never take long: AMD's of today."""
+    rows = {row.name: row for row in OPS[op]}
+    denormal = next(name for name in rows if name.endswith(" denormal"))
+    names = {"faint": denormal, "plain": denormal.removesuffix(" denormal")}
+    tasks = {key: rows[name].prepare(np.random.default_rng(0)) for key, name in names.items()}
+    assert 0 < np.abs(tasks["faint"].arguments["x"]).max() < np.finfo(np.float32).tiny
+    timing = compare({key: task.run for key, task in tasks.items()}, 0.5)
+    assert timing.ratio("faint", "plain").low < 2
