@@ -4,10 +4,6 @@
 # Whoever owns a part of y (a band of rows of a convolution, a task of the GEMM) calls `finish_rows` on it once, after its
 # last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
 
-cdef enum Ending:
-    NO_ACTIVATION, END_IN_RELU, END_IN_RELU6
-
-
 cdef Ending ending(activation) except *:
     """The activation that has this name."""
     return {None: NO_ACTIVATION, "relu": END_IN_RELU, "relu6": END_IN_RELU6}[activation]

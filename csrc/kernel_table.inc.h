@@ -77,8 +77,6 @@ typedef struct {
     void (*tanh_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
     /* y[i] = (x[i] - center) * scale + shift */
     void (*affine)(ptrdiff_t n, const REAL *x, REAL center, REAL scale, REAL shift, REAL *y);
-    /* z[i] = x[i] * a + (y[i] - center) * b + shift */
-    void (*blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL center, REAL b, REAL shift, REAL *z);
     /* y[i] += x[i] */
     void (*add)(ptrdiff_t n, const REAL *x, REAL *y);
     /* z[i] = x[i] + y[i] */
@@ -91,13 +89,27 @@ typedef struct {
 
     /* --- sums over one row, in vector lanes --- */
     double (*sum)(ptrdiff_t n, const REAL *x);
-    /* sums of x[i] - center, and of its square */
-    void (*moments)(ptrdiff_t n, const REAL *x, REAL center, double *sum, double *squares);
-    /* sums of y[i], and of y[i] * (x[i] - center) */
-    void (*comoments)(ptrdiff_t n, const REAL *x, REAL center, const REAL *y, double *sum, double *products);
     /* sum of (x[i] - y[i])^2 */
     double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
     double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);
+
+    /* --- batch normalisation of the planes of some channels of an image: norm.inc.c --- */
+    /* Plane j < channels is the n > 0 elements from j*n on; a parameter has one value per channel. Partial sums are two
+       vectors per channel, partial[2*j*lanes ...]; fold adds those in double to first[j], second[j], and clears them. */
+    /* Adds x - center to the first, its square to the second. */
+    void (*plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, REAL *partial);
+    /* Adds g to the first, g * (x - mean) to the second: g is dy where the activation of (x - mean) * scale + shift
+       gives it on, else 0. */
+    void (*plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
+                            const REAL *scale, const REAL *shift, cnnx_ending activation, REAL *partial);
+    void (*fold)(ptrdiff_t channels, REAL *partial, double *first, double *second);
+    /* y = activation((x - mean) * scale + shift + add), without add where it is NULL; y is not x, not add. */
+    void (*normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
+                      const REAL *shift, const REAL *add, cnnx_ending activation, REAL *y);
+    /* dx = g * scale + (x - mean) * slope + offset; not training, g * scale. dx is not x, not dy. */
+    void (*normalise_backward)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
+                               const REAL *scale, const REAL *shift, cnnx_ending activation, int training,
+                               const REAL *slope, const REAL *offset, REAL *dx);
 
     /* --- exponentials, one row: exponential.inc.c; the output may be an input --- */
     void (*sigmoid)(ptrdiff_t n, const REAL *x, REAL *y);

@@ -20,6 +20,9 @@
 /* Vectors or windows that a kernel takes side by side. */
 #define CNNX_ACROSS 64
 
+/* What is done last to a result: none, max(y, 0), min(max(y, 0), 6). */
+typedef enum { CNNX_NO_ACTIVATION, CNNX_END_IN_RELU, CNNX_END_IN_RELU6 } cnnx_ending;
+
 /* A convolution within lanes (kernel_table.inc.h), all steps counted in pixels: output (m, i, j), m < images, i < rows,
    j < cols, is pixel m*y_image + i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
    m*x_image + i*x_row + j*x_col + u*tap_row + v*tap_col of x. */

@@ -16,6 +16,11 @@ ctypedef fused real:
 cdef extern from "kernels.h" nogil:
     enum: CNNX_MAX_TILE, CNNX_MAX_LANES, CNNX_ACROSS
 
+    ctypedef enum Ending "cnnx_ending":
+        NO_ACTIVATION "CNNX_NO_ACTIVATION"
+        END_IN_RELU "CNNX_END_IN_RELU"
+        END_IN_RELU6 "CNNX_END_IN_RELU6"
+
     ctypedef struct cnnx_lane_windows:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
@@ -67,8 +72,6 @@ cdef extern from "kernels.h" nogil:
         void (*tanh_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
         void (*affine)(Py_ssize_t n, const void *x, double center, double scale, double shift,
             void *y) noexcept nogil
-        void (*blend)(Py_ssize_t n, const void *x, double a, const void *y, double center,
-            double b, double shift, void *z) noexcept nogil
         void (*add)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*plus)(Py_ssize_t n, const void *x, const void *y, void *z) noexcept nogil
         void (*scaled_difference)(Py_ssize_t n, const void *x, const void *y, double scale,
@@ -76,12 +79,22 @@ cdef extern from "kernels.h" nogil:
         void (*dropout)(Py_ssize_t n, uint32_t first, uint32_t low, uint32_t high,
             uint32_t threshold, double scale, const void *x, void *y) noexcept nogil
         double (*sum)(Py_ssize_t n, const void *x) noexcept nogil
-        void (*moments)(Py_ssize_t n, const void *x, double center, double *sum,
-            double *squares) noexcept nogil
-        void (*comoments)(Py_ssize_t n, const void *x, double center, const void *y, double *sum,
-            double *products) noexcept nogil
         double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
+        void (*plane_moments)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *center,
+            void *partial) noexcept nogil
+        void (*plane_comoments)(Py_ssize_t channels, Py_ssize_t n, const void *dy, const void *x,
+            const void *mean, const void *scale, const void *shift, Ending activation,
+            void *partial) noexcept nogil
+        void (*fold)(Py_ssize_t channels, void *partial, double *first,
+            double *second) noexcept nogil
+        void (*normalise)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *mean,
+            const void *scale, const void *shift, const void *add, Ending activation,
+            void *y) noexcept nogil
+        void (*normalise_backward)(Py_ssize_t channels, Py_ssize_t n, const void *dy,
+            const void *x, const void *mean, const void *scale, const void *shift,
+            Ending activation, bint training, const void *slope, const void *offset,
+            void *dx) noexcept nogil
         void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         double (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil

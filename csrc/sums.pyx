@@ -13,30 +13,6 @@ cdef double row_sum(Py_ssize_t n, const real *x) noexcept nogil:
     return total
 
 
-cdef void row_moments(Py_ssize_t n, const real *x, real center, double *total, double *squares) noexcept nogil:
-    """Add the row's sums of x - center and of its square."""
-    cdef double piece_sum, piece_squares
-    cdef Py_ssize_t piece, i
-    for piece in range(ceil_div(n, PIECE)):
-        i = piece * PIECE
-        kernels_for(x).moments(min(<Py_ssize_t>PIECE, n - i), x + i, center, &piece_sum, &piece_squares)
-        total[0] += piece_sum
-        squares[0] += piece_squares
-
-
-cdef void row_comoments(
-    Py_ssize_t n, const real *x, real center, const real *y, double *total, double *products
-) noexcept nogil:
-    """Add the row's sums of y and of y * (x - center)."""
-    cdef double piece_sum, piece_products
-    cdef Py_ssize_t piece, i
-    for piece in range(ceil_div(n, PIECE)):
-        i = piece * PIECE
-        kernels_for(x).comoments(min(<Py_ssize_t>PIECE, n - i), x + i, center, y + i, &piece_sum, &piece_products)
-        total[0] += piece_sum
-        products[0] += piece_products
-
-
 def _channel_sums(
     const real[:, :, ::1] x,        # IN   (n, c, l)
     real[::1] sums,                 # OUT  (c,)

@@ -577,6 +577,15 @@ NORMS: dict[str, tuple[tuple[int, ...], tuple[str, ...], dict[str, Any]]] = {
     "inference-alone": ((4, 3, 5), ("running_mean", "running_var"), {"training": False}),
     "inference-one-value": ((1, 3), _ALL, {"training": False}),
     "inference-empty-batch": ((0, 3, 2, 2), _ALL, {"training": False}),
+    "many-images": ((70, 2, 9, 7), _ALL, {}),
+    "large-planes": ((2, 2, 67, 71), _ALL, {}),
+    "relu": ((3, 18, 4, 5), _ALL, RELU),
+    "relu6": ((2, 3, 5, 37), _ALL, {"activation": "relu6"}),
+    "relu-2-d": ((9, 19), _ALL, RELU),
+    "relu6-2-d": ((9, 3), _ALL, {"activation": "relu6"}),
+    "relu-alone": ((4, 3, 2, 3), (), RELU),
+    "inference-relu": ((4, 3, 2, 5), _ALL, {"training": False} | RELU),
+    "inference-relu6-2-d": ((5, 17), _ALL, {"training": False, "activation": "relu6"}),
 }
 
 
@@ -599,11 +608,20 @@ def _norms():
             x, drawn = arrays(rng, shape, given)
             _, mean, inv_std = oracle.batch_norm(x, **drawn, **options)
             named = {"mean": mean, "inv_std": inv_std, "training": options.get("training", True)}
+            if "activation" in options:
+                named |= {"bias": drawn.get("bias"), "activation": options["activation"]}
             return {"dy": _normal(rng, *shape), "x": x, "weight": drawn.get("weight"), **named}
 
         length = shape[0] * int(np.prod(shape[2:]))
         _add("batch_norm", name, forward, length)
-        _add("batch_norm_backward", name, backward, length)
+        if name in ("2-d", "relu", "relu6", "inference-relu"):
+
+            def adding(rng, forward=forward, shape=shape):
+                return forward(rng) | {"add": _normal(rng, *shape)}
+
+            _add("batch_norm", f"{name}-add", adding, length)
+        if length < 1000:  # the oracle's time grows with its square
+            _add("batch_norm_backward", name, backward, length)
 
 
 # ------------------------------------------------------------------------------------ activations

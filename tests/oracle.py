@@ -359,6 +359,8 @@ def batch_norm(
     training=True,
     momentum=0.1,
     eps=1e-5,
+    activation=None,
+    add=None,
 ):
     y, means, inverses = _zeros(x.shape), _zeros(x.shape[1]), _zeros(x.shape[1])
     for c in range(x.shape[1]):
@@ -378,19 +380,23 @@ def batch_norm(
         means[c], inverses[c] = mean, 1 / math.sqrt(variance + eps)
         for p in where:
             normal = (x[p] - mean) * inverses[c]
-            y[p] = normal * (1.0 if weight is None else weight[c]) + (
-                0.0 if bias is None else bias[c]
-            )
+            total = normal * (1.0 if weight is None else weight[c])
+            total += 0.0 if bias is None else bias[c]
+            y[p] = _finished(total, activation, 0.0 if add is None else add[p])
     return y, means, inverses
 
 
-def batch_norm_backward(dy, x, weight, mean, inv_std, training=True):
+def batch_norm_backward(dy, x, weight, mean, inv_std, training=True, bias=None, activation=None):
     dx, dweight, dbias = _zeros(x.shape), _zeros(x.shape[1]), _zeros(x.shape[1])
     for c in range(x.shape[1]):
         where = _channel(x, c)
         normal = {p: (x[p] - mean[c]) * inv_std[c] for p in where}
         scale = inv_std[c] * (1.0 if weight is None else weight[c])
+        shift = 0.0 if bias is None else bias[c]
         for p in where:
+            before = (x[p] - mean[c]) * scale + shift
+            if _finished(before, activation) != before:
+                continue  # the activation is flat there
             dbias[c] += dy[p]
             dweight[c] += dy[p] * normal[p]
             if not training:

@@ -87,8 +87,13 @@ def _linear(dy, results, a):
 def _batch_norm(dy, results, a):
     _, mean, inv_std = results
     weight, training = a.get("weight"), a.get("training", True)
-    gradients = ops.batch_norm_backward(dy, a["x"], weight, mean, inv_std, training)
-    return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+    added = {}
+    if "add" in a:
+        dy = _unfinished(dy, results[0], a)
+        added = {"add": dy}
+    ending = {} if added else _options(a, ("bias", "activation"))
+    gradients = ops.batch_norm_backward(dy, a["x"], weight, mean, inv_std, training, **ending)
+    return dict(zip(("x", "weight", "bias"), gradients, strict=True)) | added
 
 
 def _of_output(op):

@@ -91,7 +91,7 @@ def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
     y = (x + mean.reshape(shape)) * scale.reshape(shape)
     before = _given(a, "running_mean", 0.0)
     return {
-        "0": y + np.max(np.abs(_given(a, "bias", 0.0))),
+        "0": y + np.max(np.abs(_given(a, "bias", 0.0))) + np.abs(_given(a, "add", 0.0)),
         "1": mean,
         "2": inv_std * (1 + (mean * inv_std) ** 2),
         "running_mean": np.abs(before) + mean,

@@ -20,10 +20,12 @@ def batch_norm(
     training: bool = True,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    activation: str | None = None,
+    add: Any = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Normalise every channel, then scale and shift it.
 
-    y = weight * (x - mean) * inv_std + bias,  inv_std = 1 / sqrt(var + eps), per channel
+    y = activation(weight * (x - mean) * inv_std + bias + add),  inv_std = 1 / sqrt(var + eps)
 
     x (n, c), (n, c, l) or (n, c, h, w); weight, bias, running_mean, running_var (c,) or None
     training      mean and var are those of the batch (var divided by the number m of values per
@@ -31,6 +33,8 @@ def batch_norm(
                   running = (1 - momentum) * running + momentum * batch. A batch of one value per
                   channel is an error.
     not training  mean and var are the running statistics, which must be given.
+    activation    what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
+    add           as x: added before the activation; None: nothing
 
     returns  y as x, mean (c,), inv_std (c,): what `batch_norm_backward` needs
 
@@ -46,43 +50,53 @@ def batch_norm(
     why = "one value per channel of x {}", x.shape
     weight = checks.vector(op, "weight", weight, c, *why)
     bias = checks.vector(op, "bias", bias, c, *why)
-    if training:
-        running_mean = _running(op, "running_mean", running_mean, c, *why)
-        running_var = _running(op, "running_var", running_var, c, *why)
-        if x.size and x.size == c:
-            raise ValueError(
-                f"{op}: x has shape {x.shape}, "
-                "but in training more than one value per channel is needed"
-            )
-    else:
-        if running_mean is None or running_var is None:
-            raise ValueError(
-                f"{op}: training=False normalises by running_mean and running_var: give both"
-            )
-        running_mean = checks.vector(op, "running_mean", running_mean, c, *why)
-        running_var = checks.vector(op, "running_var", running_var, c, *why)
+    if add is not None:
+        add = checks.array(op, "add", add)
+        checks.same_shape(op, "add", add, x.shape, "the shape of x")
+    running_mean, running_var = _statistics(op, x, running_mean, running_var, training, why)
     checks.same_dtype(
-        op, x=x, weight=weight, bias=bias, running_mean=running_mean, running_var=running_var
+        op,
+        x=x,
+        weight=weight,
+        bias=bias,
+        running_mean=running_mean,
+        running_var=running_var,
+        add=add,
     )
+    activation = checks.activation(op, activation)
     momentum = checks.real(op, "momentum", momentum, 0.0, 1.0)
     eps = checks.real(op, "eps", eps, 0.0)
+    statistics = running_mean, running_var, bool(training), momentum, eps
     y, mean, inv_std = backend().batch_norm(
-        _flat(x), weight, bias, running_mean, running_var, bool(training), momentum, eps
+        _flat(x), weight, bias, *statistics, activation, None if add is None else _flat(add)
     )
     return y.reshape(x.shape), mean, inv_std
 
 
 def batch_norm_backward(
-    dy: Any, x: Any, weight: Any, mean: Any, inv_std: Any, training: bool = True
+    dy: Any,
+    x: Any,
+    weight: Any,
+    mean: Any,
+    inv_std: Any,
+    training: bool = True,
+    bias: Any = None,
+    activation: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `batch_norm` with respect to x, weight and bias.
+
+    Where the forward had an activation, dy goes on where the activation let the values through;
+    they are made again from x and bias, so y need not be kept. What was added (`add`) has the same
+    gradient as the sum, which can not be told from x: with both, take that of the activation first
+    (`relu_backward`).
 
     With xhat = (x - mean) * inv_std, and sums over the m values of a channel:
     dbias = sum dy;  dweight = sum dy * xhat
     dx = weight * inv_std * (dy - dbias/m - xhat * dweight/m)     training
     dx = weight * inv_std * dy                                    not training
 
-    dy and x as x in `batch_norm`; weight (c,) or None; mean and inv_std (c,) as it returned them
+    dy and x as x in `batch_norm`; weight and bias (c,) or None; mean and inv_std (c,) as it
+    returned them; bias is read only for an activation
     returns  dx as x, dweight (c,), dbias (c,)
 
     >>> dy, x = np.array([[1.0], [1.0]]), np.array([[1.0], [3.0]])
@@ -97,13 +111,15 @@ def batch_norm_backward(
     c = x.shape[1]
     why = "one value per channel of x {}", x.shape
     weight = checks.vector(op, "weight", weight, c, *why)
+    bias = checks.vector(op, "bias", bias, c, *why)
+    activation = checks.activation(op, activation)
     mean = checks.array(op, "mean", mean)
     inv_std = checks.array(op, "inv_std", inv_std)
     checks.same_shape(op, "mean", mean, (c,), *why)
     checks.same_shape(op, "inv_std", inv_std, (c,), *why)
-    checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std)
+    checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std, bias=bias)
     dx, dweight, dbias = backend().batch_norm_backward(
-        _flat(dy), _flat(x), weight, mean, inv_std, bool(training)
+        _flat(dy), _flat(x), weight, mean, inv_std, bool(training), bias, activation
     )
     return dx.reshape(x.shape), dweight, dbias
 
@@ -115,6 +131,28 @@ def _input(op: str, name: str, value: Any) -> np.ndarray:
             f"{op}: {name} has shape {x.shape}, but (n, c), (n, c, l) or (n, c, h, w) is expected"
         )
     return x
+
+
+def _statistics(
+    op: str, x: np.ndarray, mean: Any, var: Any, training: bool, why: tuple[Any, ...]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The running statistics: to be updated in training, to be read otherwise."""
+    c = x.shape[1]
+    if not training:
+        if mean is None or var is None:
+            raise ValueError(
+                f"{op}: training=False normalises by running_mean and running_var: give both"
+            )
+        mean = checks.vector(op, "running_mean", mean, c, *why)
+        return mean, checks.vector(op, "running_var", var, c, *why)
+    mean = _running(op, "running_mean", mean, c, *why)
+    var = _running(op, "running_var", var, c, *why)
+    if x.size and x.size == c:
+        raise ValueError(
+            f"{op}: x has shape {x.shape}, "
+            "but in training more than one value per channel is needed"
+        )
+    return mean, var
 
 
 def _running(op: str, name: str, value: Any, c: int, *why: Any) -> np.ndarray | None:

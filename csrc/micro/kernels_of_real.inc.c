@@ -8,6 +8,7 @@
 #include "winograd.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
+#include "norm.inc.c"
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
 #include "loss.inc.c"
@@ -43,16 +44,18 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .sigmoid_backward = NAME(sigmoid_backward),
     .tanh_backward = NAME(tanh_backward),
     .affine = NAME(affine),
-    .blend = NAME(blend),
     .add = NAME(add),
     .plus = NAME(plus),
     .scaled_difference = NAME(scaled_difference),
     .dropout = NAME(dropout),
     .sum = NAME(sum),
-    .moments = NAME(moments),
-    .comoments = NAME(comoments),
     .squared_distance = NAME(squared_distance),
     .dot = NAME(dot),
+    .plane_moments = NAME(plane_moments),
+    .plane_comoments = NAME(plane_comoments),
+    .fold = NAME(fold),
+    .normalise = NAME(normalise),
+    .normalise_backward = NAME(normalise_backward),
     .sigmoid = NAME(sigmoid),
     .tanh = NAME(tanh),
     .softmax = NAME(softmax),

@@ -39,10 +39,6 @@ static void NAME(affine)(ptrdiff_t n, const REAL *x, REAL center, REAL scale, RE
     for (ptrdiff_t i = 0; i < n; i++) y[i] = (x[i] - center) * scale + shift;
 }
 
-static void NAME(blend)(ptrdiff_t n, const REAL *x, REAL a, const REAL *y, REAL center, REAL b, REAL shift, REAL *z) {
-    for (ptrdiff_t i = 0; i < n; i++) z[i] = x[i] * a + ((y[i] - center) * b + shift);
-}
-
 static void NAME(add)(ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] += x[i];
 }

@@ -21,42 +21,6 @@ static double NAME(sum)(ptrdiff_t n, const REAL *x) {
     return NAME(sum_of_parts)(sums);
 }
 
-static void NAME(moments)(ptrdiff_t n, const REAL *x, REAL center, double *sum, double *squares) {
-    VEC sums[NAME(PARTS)] = {0}, square_sums[NAME(PARTS)] = {0};
-    ptrdiff_t i = 0;
-    for (; i + STEP <= n; i += STEP)
-        for (int s = 0; s < NAME(PARTS); s++) {
-            VEC d = NAME(load)(x + i + s * VL) - center;
-            sums[s] += d;
-            square_sums[s] += d * d;
-        }
-    for (; i < n; i += VL) {
-        VEC d = NAME(load_some)(x + i, n - i, center) - center;
-        sums[0] += d;
-        square_sums[0] += d * d;
-    }
-    *sum = NAME(sum_of_parts)(sums);
-    *squares = NAME(sum_of_parts)(square_sums);
-}
-
-static void NAME(comoments)(ptrdiff_t n, const REAL *x, REAL center, const REAL *y, double *sum, double *products) {
-    VEC sums[NAME(PARTS)] = {0}, product_sums[NAME(PARTS)] = {0};
-    ptrdiff_t i = 0;
-    for (; i + STEP <= n; i += STEP)
-        for (int s = 0; s < NAME(PARTS); s++) {
-            VEC v = NAME(load)(y + i + s * VL);
-            sums[s] += v;
-            product_sums[s] += v * (NAME(load)(x + i + s * VL) - center);
-        }
-    for (; i < n; i += VL) {
-        VEC v = NAME(load_some)(y + i, n - i, 0);
-        sums[0] += v;
-        product_sums[0] += v * (NAME(load_some)(x + i, n - i, center) - center);
-    }
-    *sum = NAME(sum_of_parts)(sums);
-    *products = NAME(sum_of_parts)(product_sums);
-}
-
 static double NAME(squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y) {
     VEC sums[NAME(PARTS)] = {0};
     ptrdiff_t i = 0;

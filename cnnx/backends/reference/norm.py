@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from .activation import relu6_backward, relu_backward
+from .epilogue import finish
 
-def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps):
+GATES = {"relu": relu_backward, "relu6": relu6_backward}
+
+
+def batch_norm(
+    x, weight, bias, running_mean, running_var, training, momentum, eps, activation, add
+):
     """Normalise every channel, then scale and shift it.
 
-    y[n, c, l] = weight[c] * (x[n, c, l] - mean[c]) * inv_std[c] + bias[c],  inv_std = 1 / sqrt(var
-    + eps)
+    y[n, c, l] = activation(weight[c] * (x[n, c, l] - mean[c]) * inv_std[c] + bias[c]
+                            + add[n, c, l]),  inv_std = 1 / sqrt(var + eps)
 
     training      mean and var are the batch's own (var with divisor m). The running statistics,
                   where given, are updated in place:
@@ -25,7 +32,8 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, e
                   An empty batch leaves them as they are.
     not training  mean and var are the running statistics.
 
-    x (n, c, l), weight and bias (c,) or None, running_mean and running_var (c,) or None
+    x (n, c, l), weight and bias (c,) or None, running_mean and running_var (c,) or None, activation
+    a name or None, add as x or None
     returns  y (n, c, l), mean (c,), inv_std (c,): what `batch_norm_backward` reads
     """
     n, c, length = x.shape
@@ -42,18 +50,22 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, e
             running_var += momentum * (var * (m / max(m - 1, 1)) - running_var)
 
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
+    return finish(_affine(x, weight, bias, mean, inv_std), activation, add), mean, inv_std
+
+
+def _affine(x, weight, bias, mean, inv_std):
     y = (x - mean[:, None]) * inv_std[:, None]
     if weight is not None:
         y *= weight[:, None]
     if bias is not None:
         y += bias[:, None]
-    return y, mean, inv_std
+    return y
 
 
-def batch_norm_backward(dy, x, weight, mean, inv_std, training):
-    """Gradients of `batch_norm`.
+def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation):
+    """Gradients of `batch_norm`, where nothing was added.
 
-    With xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
+    An activation lets dy through or not; what it was given is made again from x. Then, with xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
 
     dbias   = sum of dy
     dweight = sum of dy * xhat
@@ -62,6 +74,9 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training):
 
     Not training, mean and var are constants; training, they depend on x too.
     """
+    if activation is not None:
+        before = _affine(x, weight, bias, mean, inv_std)
+        dy = GATES[activation](dy, finish(before, activation))
     m = max(x.shape[0] * x.shape[2], 1)
     xhat = (x - mean[:, None]) * inv_std[:, None]
     dbias = dy.sum(axis=(0, 2))

@@ -1,0 +1,178 @@
+/* Batch normalisation of the planes of some neighbouring channels of one image: plane j is x[j*n] ... x[j*n + n - 1]. */
+
+static inline VEC NAME(activate)(cnnx_ending activation, VEC y) {
+    if (activation != CNNX_NO_ACTIVATION) y = NAME(select)(y <= 0, NAME(splat)(0), y); /* this way round NaN stays NaN */
+    if (activation == CNNX_END_IN_RELU6) y = NAME(select)(y >= 6, NAME(splat)(6), y);
+    return y;
+}
+
+/* dy where the activation gave on what it was given, y; 0 elsewhere. */
+static inline VEC NAME(let_through)(cnnx_ending activation, VEC y, VEC dy) {
+    if (activation == CNNX_NO_ACTIVATION) return dy;
+    IVEC shut = (IVEC)(y <= 0);
+    if (activation == CNNX_END_IN_RELU6) shut |= (IVEC)(y >= 6);
+    return (VEC)(~shut & (IVEC)dy);
+}
+
+/* The last vector of a row, from which whole vectors leave n % VL elements: it overlaps the one before. And the lanes left.
+   A row shorter than a vector is filled up with something. */
+
+static inline VEC NAME(load_last)(const REAL *row, ptrdiff_t n) {
+    return n < VL ? NAME(load_part)(row, n, 0) : NAME(load)(row + n - VL);
+}
+
+static inline void NAME(store_last)(REAL *row, ptrdiff_t n, VEC v) {
+    if (n < VL) NAME(store_part)(row, v, n);
+    else NAME(store)(row + n - VL, v);
+}
+
+static inline IVEC NAME(lanes_left)(ptrdiff_t n) {
+    IVEC mask;
+    for (ptrdiff_t l = 0; l < VL; l++) mask[l] = (n < VL ? l < n : l >= VL - n % VL) ? -1 : 0;
+    return mask;
+}
+
+/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added at their end. */
+#define STEP (NAME(PARTS) * VL)
+
+static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, REAL *partial) {
+    const ptrdiff_t whole = n / VL * VL;
+    const IVEC left = NAME(lanes_left)(n);
+    for (ptrdiff_t j = 0; j < channels; j++, x += n, partial += 2 * VL) {
+        VEC sums[NAME(PARTS)] = {0}, squares[NAME(PARTS)] = {0};
+        ptrdiff_t i = 0;
+        for (; i + STEP <= n; i += STEP)
+            for (int s = 0; s < NAME(PARTS); s++) {
+                VEC d = NAME(load)(x + i + s * VL) - center[j];
+                sums[s] += d;
+                squares[s] += d * d;
+            }
+        for (; i < whole; i += VL) {
+            VEC d = NAME(load)(x + i) - center[j];
+            sums[0] += d;
+            squares[0] += d * d;
+        }
+        if (i < n) {
+            VEC d = (VEC)(left & (IVEC)(NAME(load_last)(x, n) - center[j]));
+            sums[1] += d;
+            squares[1] += d * d;
+        }
+        NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
+        NAME(store)(partial + VL, NAME(load)(partial + VL) + ((squares[0] + squares[1]) + (squares[2] + squares[3])));
+    }
+}
+
+/* One vector of dy: what goes on of it, and the product of that with x - mean. */
+#define ADD_COMOMENTS(part, x_values, dy_values, lanes)                                                                \
+    do {                                                                                                               \
+        VEC d = (VEC)((lanes) & (IVEC)((x_values) - mean[j]));                                                         \
+        VEC g = NAME(let_through)(activation, d * scale[j] + shift[j], (VEC)((lanes) & (IVEC)(dy_values)));            \
+        sums[part] += g;                                                                                               \
+        products[part] += g * d;                                                                                       \
+    } while (0)
+
+static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *dy,
+                                            const REAL *x, const REAL *mean, const REAL *scale, const REAL *shift,
+                                            REAL *partial) {
+    const ptrdiff_t whole = n / VL * VL;
+    const IVEC all = ~(IVEC){0}, left = NAME(lanes_left)(n);
+    for (ptrdiff_t j = 0; j < channels; j++, x += n, dy += n, partial += 2 * VL) {
+        VEC sums[NAME(PARTS)] = {0}, products[NAME(PARTS)] = {0};
+        ptrdiff_t i = 0;
+        for (; i + STEP <= n; i += STEP)
+            for (int s = 0; s < NAME(PARTS); s++)
+                ADD_COMOMENTS(s, NAME(load)(x + i + s * VL), NAME(load)(dy + i + s * VL), all);
+        for (; i < whole; i += VL) ADD_COMOMENTS(0, NAME(load)(x + i), NAME(load)(dy + i), all);
+        if (i < n) ADD_COMOMENTS(1, NAME(load_last)(x, n), NAME(load_last)(dy, n), left);
+        NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
+        NAME(store)(partial + VL, NAME(load)(partial + VL) + ((products[0] + products[1]) + (products[2] + products[3])));
+    }
+}
+
+static void NAME(plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
+                                  const REAL *scale, const REAL *shift, cnnx_ending activation, REAL *partial) {
+    if (activation == CNNX_NO_ACTIVATION)
+        NAME(plane_comoments_of)(CNNX_NO_ACTIVATION, channels, n, dy, x, mean, scale, shift, partial);
+    else if (activation == CNNX_END_IN_RELU)
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU, channels, n, dy, x, mean, scale, shift, partial);
+    else
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU6, channels, n, dy, x, mean, scale, shift, partial);
+}
+
+static void NAME(fold)(ptrdiff_t channels, REAL *partial, double *first, double *second) {
+    for (ptrdiff_t j = 0; j < channels; j++, partial += 2 * VL) {
+        first[j] += NAME(sum_of_lanes)(NAME(load)(partial));
+        second[j] += NAME(sum_of_lanes)(NAME(load)(partial + VL));
+        NAME(store)(partial, (VEC){0});
+        NAME(store)(partial + VL, (VEC){0});
+    }
+}
+
+/* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are never y or dx. */
+static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *x,
+                                      const REAL *mean, const REAL *scale, const REAL *shift, const REAL *add, REAL *y) {
+    const ptrdiff_t whole = n / VL * VL;
+    for (ptrdiff_t j = 0; j < channels; j++) {
+        const REAL *in = x + j * n, *more = add == NULL ? NULL : add + j * n;
+        REAL *out = y + j * n;
+        for (ptrdiff_t i = 0; i < whole; i += VL) {
+            VEC v = (NAME(load)(in + i) - mean[j]) * scale[j] + shift[j];
+            if (more != NULL) v += NAME(load)(more + i);
+            NAME(store)(out + i, NAME(activate)(activation, v));
+        }
+        if (whole < n) {
+            VEC v = (NAME(load_last)(in, n) - mean[j]) * scale[j] + shift[j];
+            if (more != NULL) v += NAME(load_last)(more, n);
+            NAME(store_last)(out, n, NAME(activate)(activation, v));
+        }
+    }
+}
+
+static void NAME(normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
+                            const REAL *shift, const REAL *add, cnnx_ending activation, REAL *y) {
+    if (activation == CNNX_NO_ACTIVATION)
+        NAME(normalise_of)(CNNX_NO_ACTIVATION, channels, n, x, mean, scale, shift, add, y);
+    else if (activation == CNNX_END_IN_RELU)
+        NAME(normalise_of)(CNNX_END_IN_RELU, channels, n, x, mean, scale, shift, add, y);
+    else
+        NAME(normalise_of)(CNNX_END_IN_RELU6, channels, n, x, mean, scale, shift, add, y);
+}
+
+static inline VEC NAME(normalise_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, REAL mean, REAL scale,
+                                           REAL shift, REAL slope, REAL offset) {
+    VEC d = x - mean, g = NAME(let_through)(activation, d * scale + shift, dy) * scale;
+    if (training) g += d * slope + offset;
+    return g;
+}
+
+static inline void NAME(normalise_backward_of)(cnnx_ending activation, int training, ptrdiff_t channels, ptrdiff_t n,
+                                               const REAL *dy, const REAL *x, const REAL *mean, const REAL *scale,
+                                               const REAL *shift, const REAL *slope, const REAL *offset, REAL *dx) {
+    const ptrdiff_t whole = n / VL * VL;
+    for (ptrdiff_t j = 0; j < channels; j++) {
+        const REAL *of_y = dy + j * n, *in = x + j * n;
+        REAL *out = dx + j * n;
+        for (ptrdiff_t i = 0; i < whole; i += VL)
+            NAME(store)(out + i, NAME(normalise_gradient)(activation, training, NAME(load)(of_y + i), NAME(load)(in + i),
+                                                          mean[j], scale[j], shift[j], slope[j], offset[j]));
+        if (whole < n)
+            NAME(store_last)(out, n, NAME(normalise_gradient)(activation, training, NAME(load_last)(of_y, n),
+                                                              NAME(load_last)(in, n), mean[j], scale[j], shift[j],
+                                                              slope[j], offset[j]));
+    }
+}
+
+static void NAME(normalise_backward)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
+                                     const REAL *scale, const REAL *shift, cnnx_ending activation, int training,
+                                     const REAL *slope, const REAL *offset, REAL *dx) {
+#define WITH(activation, training)                                                                                     \
+    NAME(normalise_backward_of)(activation, training, channels, n, dy, x, mean, scale, shift, slope, offset, dx)
+    if (!training) WITH(activation, 0);
+    else if (activation == CNNX_NO_ACTIVATION) WITH(CNNX_NO_ACTIVATION, 1);
+    else if (activation == CNNX_END_IN_RELU) WITH(CNNX_END_IN_RELU, 1);
+    else WITH(CNNX_END_IN_RELU6, 1);
+#undef WITH
+}
+
+#undef ADD_COMOMENTS
+#undef STEP
