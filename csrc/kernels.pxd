@@ -82,19 +82,19 @@ cdef extern from "kernels.h" nogil:
         double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         void (*plane_moments)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *center,
-            void *partial) noexcept nogil
+            Py_ssize_t ahead, void *partial) noexcept nogil
         void (*plane_comoments)(Py_ssize_t channels, Py_ssize_t n, const void *dy, const void *x,
             const void *mean, const void *scale, const void *shift, Ending activation,
-            void *partial) noexcept nogil
+            Py_ssize_t ahead, void *partial) noexcept nogil
         void (*fold)(Py_ssize_t channels, void *partial, double *first,
             double *second) noexcept nogil
         void (*normalise)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *mean,
             const void *scale, const void *shift, const void *add, Ending activation,
-            void *y) noexcept nogil
+            Py_ssize_t ahead, void *y) noexcept nogil
         void (*normalise_backward)(Py_ssize_t channels, Py_ssize_t n, const void *dy,
             const void *x, const void *mean, const void *scale, const void *shift,
             Ending activation, bint training, const void *slope, const void *offset,
-            void *dx) noexcept nogil
+            Py_ssize_t ahead, void *dx) noexcept nogil
         void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         double (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil

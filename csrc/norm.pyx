@@ -126,7 +126,7 @@ cdef void block_moments(
         for piece in range(ceil_div(pixels, PIECE)):
             start = piece * PIECE
             n = min(<Py_ssize_t>PIECE, pixels - start)
-            kernels_for(x).plane_moments(channels, n, x + i * step + start, center, partial)
+            kernels_for(x).plane_moments(channels, n, x + i * step + start, center, step if i + 1 < images else 0, partial)
             since += n
             if since >= PIECE:
                 kernels_for(x).fold(channels, partial, totals, squares)
@@ -162,14 +162,15 @@ cdef void normalise_block(
     const real[:, :, ::1] x, Py_ssize_t first, Py_ssize_t channels, const real[::1] weight, const real[::1] bias,
     const real[::1] mean, const real[::1] inv_std, Ending activation, const real[:, :, ::1] add, real[:, :, ::1] y,
 ) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, step = x.shape[1] * x.shape[2]
     cdef real[CHANNELS_PER_TASK] scale
     cdef real[CHANNELS_PER_TASK] shift
     affine_of(channels, first, weight, bias, inv_std, scale, shift)
     for i in range(x.shape[0] - 1, -1, -1):
         kernels_for(&y[0, 0, 0]).normalise(
             channels, x.shape[2], &x[i, first, 0], &mean[first], scale, shift,
-            &add[i, first, 0] if add is not None else NULL, activation, &y[i, first, 0],
+            &add[i, first, 0] if add is not None else NULL, activation,
+            -step if i > 0 else 0, &y[i, first, 0],
         )
 
 
@@ -206,7 +207,7 @@ cdef void block_backward(
     real[:, :, ::1] dx, real[::1] dweight, real[::1] dbias,
 ) noexcept nogil:
     """The two sums, then dx, with factors made of them."""
-    cdef Py_ssize_t i, j, c, pixels = x.shape[2]
+    cdef Py_ssize_t i, j, c, pixels = x.shape[2], step = x.shape[1] * pixels
     cdef double m = <double>x.shape[0] * pixels
     cdef double[CHANNELS_PER_TASK] totals
     cdef double[CHANNELS_PER_TASK] products
@@ -227,7 +228,7 @@ cdef void block_backward(
     for i in range(x.shape[0] - 1, -1, -1):
         kernels_for(&dx[0, 0, 0]).normalise_backward(
             channels, pixels, &dy[i, first, 0], &x[i, first, 0], &mean[first], scale, shift, activation, training, slope,
-            offset, &dx[i, first, 0],
+            offset, -step if i > 0 else 0, &dx[i, first, 0],
         )
 
 
@@ -246,7 +247,8 @@ cdef void block_comoments(
             start = piece * PIECE
             n = min(<Py_ssize_t>PIECE, pixels - start)
             kernels_for(mean).plane_comoments(
-                channels, n, &dy[i, first, start], &x[i, first, start], mean, scale, shift, activation, partial
+                channels, n, &dy[i, first, start], &x[i, first, start], mean, scale, shift, activation,
+                x.shape[1] * pixels if i + 1 < x.shape[0] else 0, partial,
             )
             since += n
             if since >= PIECE:

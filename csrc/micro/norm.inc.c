@@ -32,21 +32,32 @@ static inline IVEC NAME(lanes_left)(ptrdiff_t n) {
     return mask;
 }
 
-/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added at their end. */
 #define STEP (NAME(PARTS) * VL)
 
-static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, REAL *partial) {
+/* A channel's planes lie apart, and the hardware sees no stream in them: ask for the lines of the next. */
+static inline void NAME(prefetch)(const REAL *row, ptrdiff_t ahead, int to_write) {
+    for (ptrdiff_t i = 0; ahead != 0 && i < STEP; i += 64 / (ptrdiff_t)sizeof(REAL)) {
+        if (to_write) __builtin_prefetch(row + ahead + i, 1);
+        else __builtin_prefetch(row + ahead + i, 0);
+    }
+}
+
+/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added at their end. */
+static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, ptrdiff_t ahead,
+                                REAL *partial) {
     const ptrdiff_t whole = n / VL * VL;
     const IVEC left = NAME(lanes_left)(n);
     for (ptrdiff_t j = 0; j < channels; j++, x += n, partial += 2 * VL) {
         VEC sums[NAME(PARTS)] = {0}, squares[NAME(PARTS)] = {0};
         ptrdiff_t i = 0;
-        for (; i + STEP <= n; i += STEP)
+        for (; i + STEP <= n; i += STEP) {
+            NAME(prefetch)(x + i, ahead, 0);
             for (int s = 0; s < NAME(PARTS); s++) {
                 VEC d = NAME(load)(x + i + s * VL) - center[j];
                 sums[s] += d;
                 squares[s] += d * d;
             }
+        }
         for (; i < whole; i += VL) {
             VEC d = NAME(load)(x + i) - center[j];
             sums[0] += d;
@@ -73,15 +84,18 @@ static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, 
 
 static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *dy,
                                             const REAL *x, const REAL *mean, const REAL *scale, const REAL *shift,
-                                            REAL *partial) {
+                                            ptrdiff_t ahead, REAL *partial) {
     const ptrdiff_t whole = n / VL * VL;
     const IVEC all = ~(IVEC){0}, left = NAME(lanes_left)(n);
     for (ptrdiff_t j = 0; j < channels; j++, x += n, dy += n, partial += 2 * VL) {
         VEC sums[NAME(PARTS)] = {0}, products[NAME(PARTS)] = {0};
         ptrdiff_t i = 0;
-        for (; i + STEP <= n; i += STEP)
+        for (; i + STEP <= n; i += STEP) {
+            NAME(prefetch)(x + i, ahead, 0);
+            NAME(prefetch)(dy + i, ahead, 0);
             for (int s = 0; s < NAME(PARTS); s++)
                 ADD_COMOMENTS(s, NAME(load)(x + i + s * VL), NAME(load)(dy + i + s * VL), all);
+        }
         for (; i < whole; i += VL) ADD_COMOMENTS(0, NAME(load)(x + i), NAME(load)(dy + i), all);
         if (i < n) ADD_COMOMENTS(1, NAME(load_last)(x, n), NAME(load_last)(dy, n), left);
         NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
@@ -90,13 +104,14 @@ static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t ch
 }
 
 static void NAME(plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                                  const REAL *scale, const REAL *shift, cnnx_ending activation, REAL *partial) {
+                                  const REAL *scale, const REAL *shift, cnnx_ending activation, ptrdiff_t ahead,
+                                  REAL *partial) {
     if (activation == CNNX_NO_ACTIVATION)
-        NAME(plane_comoments_of)(CNNX_NO_ACTIVATION, channels, n, dy, x, mean, scale, shift, partial);
+        NAME(plane_comoments_of)(CNNX_NO_ACTIVATION, channels, n, dy, x, mean, scale, shift, ahead, partial);
     else if (activation == CNNX_END_IN_RELU)
-        NAME(plane_comoments_of)(CNNX_END_IN_RELU, channels, n, dy, x, mean, scale, shift, partial);
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU, channels, n, dy, x, mean, scale, shift, ahead, partial);
     else
-        NAME(plane_comoments_of)(CNNX_END_IN_RELU6, channels, n, dy, x, mean, scale, shift, partial);
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU6, channels, n, dy, x, mean, scale, shift, ahead, partial);
 }
 
 static void NAME(fold)(ptrdiff_t channels, REAL *partial, double *first, double *second) {
@@ -110,36 +125,41 @@ static void NAME(fold)(ptrdiff_t channels, REAL *partial, double *first, double 
 
 /* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are never y or dx. */
 static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *x,
-                                      const REAL *mean, const REAL *scale, const REAL *shift, const REAL *add, REAL *y) {
+                                      const REAL *mean, const REAL *scale, const REAL *shift, const REAL *add,
+                                      ptrdiff_t ahead, REAL *y) {
     const ptrdiff_t whole = n / VL * VL;
-    for (ptrdiff_t j = 0; j < channels; j++) {
-        const REAL *in = x + j * n, *more = add == NULL ? NULL : add + j * n;
-        REAL *out = y + j * n;
+    for (ptrdiff_t j = 0; j < channels; j++, x += n, y += n) {
+        const REAL *more = add == NULL ? NULL : add + j * n;
+        const REAL at = mean[j], factor = scale[j], offset = shift[j];
         for (ptrdiff_t i = 0; i < whole; i += VL) {
-            VEC v = (NAME(load)(in + i) - mean[j]) * scale[j] + shift[j];
+            if (i % STEP == 0 && i + STEP <= n) {
+                NAME(prefetch)(x + i, ahead, 0);
+                NAME(prefetch)(y + i, ahead, 1);
+            }
+            VEC v = (NAME(load)(x + i) - at) * factor + offset;
             if (more != NULL) v += NAME(load)(more + i);
-            NAME(store)(out + i, NAME(activate)(activation, v));
+            NAME(store)(y + i, NAME(activate)(activation, v));
         }
         if (whole < n) {
-            VEC v = (NAME(load_last)(in, n) - mean[j]) * scale[j] + shift[j];
+            VEC v = (NAME(load_last)(x, n) - at) * factor + offset;
             if (more != NULL) v += NAME(load_last)(more, n);
-            NAME(store_last)(out, n, NAME(activate)(activation, v));
+            NAME(store_last)(y, n, NAME(activate)(activation, v));
         }
     }
 }
 
 static void NAME(normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
-                            const REAL *shift, const REAL *add, cnnx_ending activation, REAL *y) {
+                            const REAL *shift, const REAL *add, cnnx_ending activation, ptrdiff_t ahead, REAL *y) {
     if (activation == CNNX_NO_ACTIVATION)
-        NAME(normalise_of)(CNNX_NO_ACTIVATION, channels, n, x, mean, scale, shift, add, y);
+        NAME(normalise_of)(CNNX_NO_ACTIVATION, channels, n, x, mean, scale, shift, add, ahead, y);
     else if (activation == CNNX_END_IN_RELU)
-        NAME(normalise_of)(CNNX_END_IN_RELU, channels, n, x, mean, scale, shift, add, y);
+        NAME(normalise_of)(CNNX_END_IN_RELU, channels, n, x, mean, scale, shift, add, ahead, y);
     else
-        NAME(normalise_of)(CNNX_END_IN_RELU6, channels, n, x, mean, scale, shift, add, y);
+        NAME(normalise_of)(CNNX_END_IN_RELU6, channels, n, x, mean, scale, shift, add, ahead, y);
 }
 
-static inline VEC NAME(normalise_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, REAL mean, REAL scale,
-                                           REAL shift, REAL slope, REAL offset) {
+static inline VEC NAME(normal_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, REAL mean, REAL scale,
+                                        REAL shift, REAL slope, REAL offset) {
     VEC d = x - mean, g = NAME(let_through)(activation, d * scale + shift, dy) * scale;
     if (training) g += d * slope + offset;
     return g;
@@ -147,26 +167,32 @@ static inline VEC NAME(normalise_gradient)(cnnx_ending activation, int training,
 
 static inline void NAME(normalise_backward_of)(cnnx_ending activation, int training, ptrdiff_t channels, ptrdiff_t n,
                                                const REAL *dy, const REAL *x, const REAL *mean, const REAL *scale,
-                                               const REAL *shift, const REAL *slope, const REAL *offset, REAL *dx) {
+                                               const REAL *shift, const REAL *slope, const REAL *offset,
+                                               ptrdiff_t ahead, REAL *dx) {
     const ptrdiff_t whole = n / VL * VL;
-    for (ptrdiff_t j = 0; j < channels; j++) {
-        const REAL *of_y = dy + j * n, *in = x + j * n;
-        REAL *out = dx + j * n;
-        for (ptrdiff_t i = 0; i < whole; i += VL)
-            NAME(store)(out + i, NAME(normalise_gradient)(activation, training, NAME(load)(of_y + i), NAME(load)(in + i),
-                                                          mean[j], scale[j], shift[j], slope[j], offset[j]));
-        if (whole < n)
-            NAME(store_last)(out, n, NAME(normalise_gradient)(activation, training, NAME(load_last)(of_y, n),
-                                                              NAME(load_last)(in, n), mean[j], scale[j], shift[j],
-                                                              slope[j], offset[j]));
+    for (ptrdiff_t j = 0; j < channels; j++, x += n, dy += n, dx += n) {
+        const REAL at = mean[j], factor = scale[j], shifted = shift[j], by_x = training ? slope[j] : 0;
+        const REAL constant = training ? offset[j] : 0;
+#define GRADIENT(dy_values, x_values)                                                                                  \
+    NAME(normal_gradient)(activation, training, dy_values, x_values, at, factor, shifted, by_x, constant)
+        for (ptrdiff_t i = 0; i < whole; i += VL) {
+            if (i % STEP == 0 && i + STEP <= n) {
+                NAME(prefetch)(x + i, ahead, 0);
+                NAME(prefetch)(dy + i, ahead, 0);
+                NAME(prefetch)(dx + i, ahead, 1);
+            }
+            NAME(store)(dx + i, GRADIENT(NAME(load)(dy + i), NAME(load)(x + i)));
+        }
+        if (whole < n) NAME(store_last)(dx, n, GRADIENT(NAME(load_last)(dy, n), NAME(load_last)(x, n)));
+#undef GRADIENT
     }
 }
 
 static void NAME(normalise_backward)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
                                      const REAL *scale, const REAL *shift, cnnx_ending activation, int training,
-                                     const REAL *slope, const REAL *offset, REAL *dx) {
+                                     const REAL *slope, const REAL *offset, ptrdiff_t ahead, REAL *dx) {
 #define WITH(activation, training)                                                                                     \
-    NAME(normalise_backward_of)(activation, training, channels, n, dy, x, mean, scale, shift, slope, offset, dx)
+    NAME(normalise_backward_of)(activation, training, channels, n, dy, x, mean, scale, shift, slope, offset, ahead, dx)
     if (!training) WITH(activation, 0);
     else if (activation == CNNX_NO_ACTIVATION) WITH(CNNX_NO_ACTIVATION, 1);
     else if (activation == CNNX_END_IN_RELU) WITH(CNNX_END_IN_RELU, 1);
