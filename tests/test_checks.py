@@ -253,12 +253,16 @@ TABLE = {
         ),
         ("a negative eps", {"eps": -1.0}, ValueError, ["eps", "-1"]),
         ("a momentum above one", {"momentum": 1.5}, ValueError, ["momentum", "1.5"]),
+        ("another activation", {"activation": "tanh"}, ValueError, ["tanh", "relu6"]),
+        ("an add of another shape", {"add": _zeros(5, 1)}, ValueError, ["add", "(5, 1)", "(5, 3)"]),
     ],
     "batch_norm_backward": [
         ("a dy of another size", {"dy": _zeros(5, 4)}, ValueError, ["dy", "(5, 4)", "(5, 3)"]),
         ("a mean of another size", {"mean": _zeros(4)}, ValueError, ["mean", "(4,)", "3"]),
         ("an inv_std of another size", {"inv_std": _zeros(2)}, ValueError, ["inv_std", "(2,)"]),
         ("a weight of another size", {"weight": _zeros(2)}, ValueError, ["weight", "(2,)"]),
+        ("a bias of another size", {"bias": _zeros(4)}, ValueError, ["bias", "(4,)"]),
+        ("another activation", {"activation": "elu"}, ValueError, ["elu", "relu6"]),
     ],
     **{
         f"{op}_backward": [

@@ -11,6 +11,8 @@ from layer_helpers import Scale, images
 
 import cnnx
 from cnnx import (
+    BatchNorm1D,
+    BatchNorm2D,
     Conv2D,
     Dropout,
     Flatten,
@@ -18,6 +20,7 @@ from cnnx import (
     MaxPool2D,
     ReLU,
     ReLU6,
+    Residual,
     Sequential,
     Tanh,
     random,
@@ -25,7 +28,14 @@ from cnnx import (
 from cnnx.layers import fusion
 
 SHARED = Conv2D(3, 3, 3, padding=1)
+NORM = BatchNorm1D(3)
 TWICE = ReLU()
+
+
+def _conv_norm(inputs, outputs):
+    return [Conv2D(inputs, outputs, 3, padding=1, bias=False), BatchNorm2D(outputs)]
+
+
 # name: (layers, how many steps they make, shape of x)
 MODELS = {
     "conv-relu": ([Conv2D(3, 4, 3), ReLU()], 1, (2, 3, 6, 7)),
@@ -43,6 +53,34 @@ MODELS = {
     "relu-pool-twice": ([TWICE, MaxPool2D(2), TWICE, MaxPool2D(2, 1)], 2, (2, 3, 8, 9)),
     "relu-pool-of-272": ([ReLU(), MaxPool2D((17, 16), 1, 5)], 1, (1, 2, 18, 19)),
     "empty-batch": ([Conv2D(3, 4, 3), ReLU()], 1, (0, 3, 6, 7)),
+    "norm-relu": ([Conv2D(3, 4, 3, bias=False), BatchNorm2D(4), ReLU()], 2, (3, 3, 6, 7)),
+    "norm-relu6": ([BatchNorm2D(3, affine=False), ReLU6()], 1, (2, 3, 5, 9)),
+    "norm-relu-features": ([Linear(7, 19), BatchNorm1D(19), ReLU()], 2, (5, 7)),
+    "norm-relu6-twice": ([NORM, ReLU6(), NORM, ReLU6()], 2, (4, 3, 8)),
+    "norm-relu-pool": ([BatchNorm2D(3), ReLU(), MaxPool2D(2)], 2, (2, 3, 6, 7)),
+    "norm-without-statistics": (
+        [BatchNorm2D(3, track_running_stats=False), ReLU()],
+        1,
+        (2, 3, 4, 4),
+    ),
+    "residual-relu": ([Residual(Sequential(*_conv_norm(3, 3))), ReLU()], 1, (2, 3, 6, 7)),
+    "residual-relu6": (
+        [Residual(Conv2D(3, 5, 3, padding=1), Conv2D(3, 5, 1)), ReLU6()],
+        1,
+        (2, 3, 6, 7),
+    ),
+    "residual-of-features": ([Residual(BatchNorm1D(7)), Linear(7, 3)], 2, (5, 7)),
+    "residual-ends-in-relu": ([Residual(Sequential(*_conv_norm(3, 3), ReLU()))], 1, (2, 3, 6, 7)),
+    "residual-in-residual": (
+        [Residual(Sequential(Residual(Sequential(*_conv_norm(3, 3))))), ReLU()],
+        1,
+        (2, 3, 4, 4),
+    ),
+    "residual-of-users": (
+        [Residual(Sequential(Conv2D(3, 3, 1), Scale(2.0))), ReLU()],
+        1,
+        (2, 3, 4, 4),
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from cnnx.layers import (
     Identity,
     Linear,
     ReLU,
+    ReLU6,
     Residual,
     Sequential,
     load,
@@ -164,3 +165,40 @@ def test_a_summary_goes_into_both_paths():
 def test_empty_batches_and_output_shapes():
     assert block()(np.empty((0, 4, 6, 6), np.float32)).shape == (0, 6, 3, 3)
     assert block().output_shape((4, 7, 7)) == (6, 4, 4)
+
+
+def _steps_of(model, x, dy):
+    model.zero_grad()
+    y = model(x)
+    return [y, model.backward(dy), *(p.grad for p in model.parameters())]
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("shortcut", [None, Conv2D(3, 3, 1)], ids=["itself", "convolution"])
+@pytest.mark.parametrize("end", [Conv2D(3, 3, 3, padding=1), BatchNorm2D(3)], ids=["conv", "norm"])
+@pytest.mark.parametrize("last", [ReLU(), ReLU6(), Identity()], ids=["relu", "relu6", "nothing"])
+def test_the_end_of_a_body_adds_with_the_bits_of_add(backend, shortcut, end, last):
+    x, dy = images(4, 3, 5, 7, dtype=np.float32), images(4, 3, 5, 7, dtype=np.float32)[::-1].copy()
+    body = Sequential(Conv2D(3, 3, 3, padding=1), end)
+    kept_apart = Sequential(*body, Identity())
+    assert body._takes_add() and not kept_apart._takes_add()
+    with cnnx.use_backend(backend):
+        ends = _steps_of(Sequential(Residual(body, shortcut), last), x, dy)
+        apart = _steps_of(Sequential(Residual(kept_apart, shortcut), last), x, dy)
+    for a, b in zip(ends, apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Loud(Conv2D):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_a_body_with_a_forward_of_its_own_is_left_alone():
+    patched = Conv2D(3, 3, 1)
+    patched.forward = lambda x: 0 * x
+    x = images(2, 3, 4, 4, dtype=np.float32)
+    np.testing.assert_array_equal(Residual(patched)(x), x)
+    loud = Loud(3, 3, 1)
+    np.testing.assert_array_equal(Residual(loud)(x), loud(x) + x)
+    np.testing.assert_array_equal(Residual(Sequential(loud))(x), loud(x) + x)

@@ -67,6 +67,7 @@ class Layer:
     buffer_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
     _patched: ClassVar[bool] = False  # some layer got a forward of its own: plans look (fusion.py)
+    _adds: ClassVar[bool] = False  # forward has an argument `add`: see _takes_add
 
     # -- the two calls -------------------------------------------------------------------------
 
@@ -98,6 +99,14 @@ class Layer:
     def _float(self, x: Any, dtype: Any = None) -> np.ndarray:
         """x as an array that ops take, cast to `dtype` if given (see `as_float`)."""
         return as_float(type(self).__name__, x, dtype)
+
+    def _takes_add(self) -> bool:
+        """Whether forward(x, add=...) adds an array to its result: the end of a body does that."""
+        exact = BUILTIN.get(type(self).__name__) is type(self)
+        return self._adds and exact and vars(self).keys().isdisjoint(("forward", "backward"))
+
+    def _added(self, add: Any, x: np.ndarray) -> np.ndarray | None:
+        return None if add is None else self._float(add, x.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter) and not value.name:

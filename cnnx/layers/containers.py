@@ -57,10 +57,13 @@ class Sequential(Layer):
         for item in layers:
             self.append(item)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, **ending: Any) -> Any:
         self._kept = None  # frees what the last forward saved before this one saves as much again
         places = []
-        for layer, arguments in self._steps():
+        steps = self._steps()
+        for number, (layer, arguments) in enumerate(steps, start=1):
+            if number == len(steps):
+                arguments = arguments | ending
             x, kept = forward_here(layer, x, **arguments)
             places.append((layer, kept))
         self._save(places)
@@ -86,6 +89,11 @@ class Sequential(Layer):
         # Not through setattr, where a user's layer around this one would take it for its own.
         vars(self)["_plan"] = layers, steps
         return steps
+
+    def _takes_add(self) -> bool:
+        """Whether its last layer does, and nothing is done behind that."""
+        steps = self._steps() if type(self) is Sequential else []
+        return bool(steps) and not steps[-1].arguments and steps[-1].layer._takes_add()
 
     def append(self, layer: Any) -> Self:
         """Put a layer, or a ``(name, layer)`` pair, at the end. Returns the container."""

@@ -41,6 +41,8 @@ class Conv2D(Layer):
         layer(np.zeros((8, 3, 32, 32), np.float32)).shape      # (8, 16, 16, 16)
     """
 
+    _adds = True
+
     def __init__(
         self,
         in_channels: int,
@@ -66,10 +68,12 @@ class Conv2D(Layer):
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
         self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
 
-    def forward(self, x: Any, activation: str | None = None) -> Any:
+    def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        y = ops.conv2d(x, self.weight.data, bias, **self._geometry(), activation=activation)
+        ending: dict[str, Any] = {"activation": activation, "add": self._added(add, x)}
+        y = ops.conv2d(x, self.weight.data, bias, **self._geometry(), **ending)
+        activation = activation if add is None else None
         self._save(x, activation, y if activation else None)
         return y
 

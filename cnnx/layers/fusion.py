@@ -8,6 +8,9 @@
 # strides and modes are read at each call. Results are those of the layers one by one, to the bit.
 # Patterns are looked for from the end on: a ReLU goes to the pooling behind it, where it costs
 # nothing and its result is not kept, rather than to the layer before it.
+#
+# A layer that `_takes_add` adds what went around it before its activation. The gradient of a sum
+# goes to both of its parts: so whoever gives `add` takes the activation's gradient too, for both.
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ from cnnx.layers.activation import ReLU, ReLU6
 from cnnx.layers.base import Layer
 from cnnx.layers.conv import Conv2D
 from cnnx.layers.linear import Linear
+from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.pool import MaxPool2D
+from cnnx.layers.residual import Residual
 
 __all__ = ["PATTERNS", "Pattern", "Step", "plan"]
 
@@ -44,6 +49,12 @@ PATTERNS = (
     Pattern((Conv2D, ReLU6), 0, {"activation": "relu6"}),
     Pattern((Linear, ReLU), 0, {"activation": "relu"}),
     Pattern((Linear, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((BatchNorm1D, ReLU), 0, {"activation": "relu"}),
+    Pattern((BatchNorm1D, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((BatchNorm2D, ReLU), 0, {"activation": "relu"}),
+    Pattern((BatchNorm2D, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((Residual, ReLU), 0, {"activation": "relu"}),
+    Pattern((Residual, ReLU6), 0, {"activation": "relu6"}),
 )
 
 

@@ -21,6 +21,7 @@ class _BatchNorm(Layer):
         "running_var",
         "num_batches_tracked",
     )
+    _adds = True
     _shapes: ClassVar[dict[int, str]]
 
     def __init__(
@@ -44,7 +45,7 @@ class _BatchNorm(Layer):
         self.running_var = init.ones(num_features) if track_running_stats else None
         self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
         x = self._float(x, self._dtype())
         self._check_shape(x.shape)
         weight = None if self.weight is None else self.weight.data
@@ -59,17 +60,25 @@ class _BatchNorm(Layer):
             training=batch_statistics,
             momentum=self._momentum(),
             eps=self.eps,
+            activation=activation,
+            add=self._added(add, x),
         )
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
-        self._save(x, mean, inv_std, batch_statistics)
+        self._save(x, mean, inv_std, batch_statistics, activation if add is None else None)
         return y
 
     def backward(self, dy: Any) -> Any:
-        x, mean, inv_std, batch_statistics = self._saved()
-        weight = None if self.weight is None else self.weight.data
+        x, mean, inv_std, batch_statistics, activation = self._saved()
         dx, dweight, dbias = ops.batch_norm_backward(
-            self._float(dy, x.dtype), x, weight, mean, inv_std, training=batch_statistics
+            self._float(dy, x.dtype),
+            x,
+            None if self.weight is None else self.weight.data,
+            mean,
+            inv_std,
+            training=batch_statistics,
+            bias=None if self.bias is None else self.bias.data,
+            activation=activation,
         )
         if self.weight is not None and self.bias is not None:
             self.weight.accumulate(dweight)

@@ -39,27 +39,46 @@ class Residual(Layer):
         self.body = body
         self.shortcut = shortcut
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
         self._kept = None  # frees what the last forward saved before this one saves as much again
         x = self._float(x)
         other, kept_shortcut = self._around(x)
-        y, kept_body = forward_here(self.body, x)
-        y = self._float(y)
-        if y.shape != other.shape:
-            path = "x itself" if self.shortcut is None else "the shortcut's output"
-            raise ValueError(
-                f"Residual: the body makes shape {y.shape} of x with shape {x.shape}, but {path} "
-                f"has shape {other.shape}: both must be the same to be added"
-            )
-        self._save((self.body, kept_body), (self.shortcut, kept_shortcut), y.dtype)
-        return ops.add(y, self._float(other, y.dtype))
+        if self.body._takes_add():
+            y, kept_body = self._body_and(x, add=other, activation=activation)
+        else:
+            y, kept_body = forward_here(self.body, x)
+            y = self._float(y)
+            self._check_shapes(x, y.shape, other.shape)
+            y = ops.add(y, self._float(other, y.dtype))
+            y = y if activation is None else getattr(ops, activation)(y)
+        places = (self.body, kept_body), (self.shortcut, kept_shortcut)
+        self._save(*places, y.dtype, activation, y if activation else None)
+        return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        body, shortcut, dtype = self._saved()
+        body, shortcut, dtype, activation, y = self._saved()
         dy = self._float(dy, dtype)
+        if activation is not None:
+            dy = getattr(ops, f"{activation}_backward")(dy, y)
         other = _backward(shortcut, dy, need_dx)
         dx = _backward(body, dy, need_dx)
         return ops.add(self._float(dx), self._float(other, dx.dtype)) if need_dx else None
+
+    def _body_and(self, x: Any, add: Any, activation: str | None) -> tuple[Any, Any]:
+        """What the body makes of x with the sum at its end, and what it keeps for backward."""
+        try:
+            return forward_here(self.body, x, add=add, activation=activation)
+        except ValueError:
+            self._check_shapes(x, (len(x), *self.body.output_shape(x.shape[1:])), add.shape)
+            raise
+
+    def _check_shapes(self, x: Any, body: tuple[int, ...], other: tuple[int, ...]) -> None:
+        if body != other:
+            path = "x itself" if self.shortcut is None else "the shortcut's output"
+            raise ValueError(
+                f"Residual: the body makes shape {body} of x with shape {x.shape}, but {path} "
+                f"has shape {other}: both must be the same to be added"
+            )
 
     def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
         for name, path in self.children():

@@ -65,7 +65,8 @@ def _affine(x, weight, bias, mean, inv_std):
 def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation):
     """Gradients of `batch_norm`, where nothing was added.
 
-    An activation lets dy through or not; what it was given is made again from x. Then, with xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
+    An activation lets dy through or not; what it was given is made again from x. Then, with
+    xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
 
     dbias   = sum of dy
     dweight = sum of dy * xhat
