@@ -100,8 +100,10 @@ def _winograd_dweight(
 
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
     top_left = (padding[0][0], padding[1][0])
+    # The weights' gradient first: its sums are the most scratch there is, and gone when dx is made.
+    of_weights = weight_gradient(dy, x, weight.shape, stride, top_left, dilation, groups)
     dx = data_gradient(dy, weight, None, x.shape, stride, top_left, dilation, groups) if need_dx else None
-    return dx, *weight_gradient(dy, x, weight.shape, stride, top_left, dilation, groups)
+    return dx, *of_weights
 
 
 def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):

@@ -5,15 +5,18 @@
 # are channels here, and filters, for the sum of each of the 36 products S[xi] (filters x channels) = DY[xi] transposed *
 # V[xi] runs over tiles. Strips (rows of tiles of one image) are taken in blocks whose transforms stay in the
 # last-level cache; per block, the strips are transformed, then every point adds its product to its own sum. All sums run
-# over tiles in order: any number of threads gives the same bits.
+# over tiles in order: any number of threads gives the same bits. Of many filters, the sums of all channels would be the
+# most memory of a training step: channels are taken in ranges, and dy is transformed again for each.
 
 cdef enum:
-    STRIP_BLOCK_ELEMENTS = 1_000_000    # of DY and V: 4 MB of floats
+    STRIP_BLOCK_ELEMENTS = 250_000      # of DY and V: 1 MB of floats
+    SUMS_ELEMENTS = 1_200_000           # of S: 5 MB of floats
     TILES_AT_A_TIME = 128               # 8 kB of a panel of 16 floats, read at cache lines far apart
     PANELS_OF_POINT = 4                 # panels of channels that a task multiplies
 
 
 cdef struct Strips:             # where the transforms of a block of strips lie
+    Py_ssize_t first_channel, channels          # the range
     Py_ssize_t count            # strips of the block
     Py_ssize_t tiles            # of the block
     Py_ssize_t x_row, dy_row    # elements from one tile to the next: all channels, all filters, and a skew
@@ -21,17 +24,31 @@ cdef struct Strips:             # where the transforms of a block of strips lie
 
 
 cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dweight) except -1:
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, range_, ranges, most
+    cdef Py_ssize_t panel = POINTS * ceil_div(job.filters, mr) * mr * nr       # of the sums
+    most = max(<Py_ssize_t>1, SUMS_ELEMENTS // panel)
+    ranges = ceil_div(ceil_div(job.channels, nr), most)
+    most = ceil_div(ceil_div(job.channels, nr), ranges) * nr
+    for range_ in range(ranges):
+        dweight_of_channels(job, range_ * most, min(most, job.channels - range_ * most), x, dy, dweight)
+    return 0
+
+
+cdef int dweight_of_channels(
+    Winograd *job, Py_ssize_t first_channel, Py_ssize_t channels, const real *x, const real *dy, real *dweight
+) except -1:
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, task
-    cdef Py_ssize_t x_panels = ceil_div(job.channels, nr), dy_panels = ceil_div(job.filters, nr)
+    cdef Py_ssize_t x_panels = ceil_div(channels, nr), dy_panels = ceil_div(job.filters, nr)
     cdef Py_ssize_t sums_step = ceil_div(job.filters, mr) * mr * x_panels * nr, all_strips = job.n * job.rows
     cdef Py_ssize_t runs = ceil_div(x_panels, PANELS_OF_POINT), first = 0, most
     cdef Strips strips
+    strips.first_channel, strips.channels = first_channel, channels
     strips.x_row, strips.dy_row = x_panels * nr + SKEW, dy_panels * nr + SKEW
     most = max(1, min(all_strips, STRIP_BLOCK_ELEMENTS // (POINTS * job.cols * (strips.x_row + strips.dy_row))))
     most = ceil_div(all_strips, ceil_div(all_strips, most))
     strips.x_step, strips.dy_step = most * job.cols * strips.x_row, most * job.cols * strips.dy_row
     cdef Py_ssize_t per_thread = 6 * (4 * job.cols + 2) * nr
-    cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * job.tiles * job.filters * job.channels)
+    cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * job.tiles * job.filters * channels)
     cdef Block x_block = take(POINTS * strips.x_step * sizeof(real))
     cdef Block dy_block = take((POINTS * strips.dy_step + mr) * sizeof(real))
     cdef Block sums_block = take(POINTS * sums_step * sizeof(real))
@@ -61,7 +78,7 @@ cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dw
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(job.filters, schedule="static"):
-            write_dweight(job, task, x_panels, sums_step, sums, dweight)
+            write_dweight(job, &strips, task, x_panels, sums_step, sums, dweight)
         restore_denormals()
     return 0
 
@@ -71,7 +88,7 @@ cdef void transform_strip(
     const Strips *strips,
     Py_ssize_t first,           # strip of the block
     Py_ssize_t strip,           # within the block
-    Py_ssize_t panel,           # of channels of x, then of filters of dy
+    Py_ssize_t panel,           # of the range's channels of x, then of filters of dy
     Py_ssize_t x_panels,
     const real *x,
     const real *dy,
@@ -83,8 +100,8 @@ cdef void transform_strip(
     cdef Py_ssize_t image = (first + strip) // job.rows, row = (first + strip) % job.rows * 4
     if panel < x_panels:
         interleave_rows(
-            min(nr, job.channels - panel * nr), job.h, job.w, row - job.top, 6, job.left, 4 * job.cols + 2,
-            x + (image * job.channels + panel * nr) * job.h * job.w, lines, pitch,
+            min(nr, strips.channels - panel * nr), job.h, job.w, row - job.top, 6, job.left, 4 * job.cols + 2,
+            x + (image * job.channels + strips.first_channel + panel * nr) * job.h * job.w, lines, pitch,
         )
     else:
         panel = panel - x_panels
@@ -162,6 +179,7 @@ cdef void add_point(
 
 cdef void write_dweight(
     const Winograd *job,
+    const Strips *strips,
     Py_ssize_t filter,
     Py_ssize_t x_panels,
     Py_ssize_t sums_step,
@@ -171,9 +189,9 @@ cdef void write_dweight(
     cdef Py_ssize_t nr = kernels_for(sums).nr, panel, c, t
     cdef real taps[9 * CNNX_ACROSS]
     sums += filter * x_panels * nr
-    dweight += filter * job.channels * 9
+    dweight += (filter * job.channels + strips.first_channel) * 9
     for panel in range(x_panels):
         kernels_for(sums).winograd_dweight(sums + panel * nr, sums_step, taps)
-        for c in range(min(nr, job.channels - panel * nr)):
+        for c in range(min(nr, strips.channels - panel * nr)):
             for t in range(9):
                 dweight[(panel * nr + c) * 9 + t] = taps[t * nr + c]
