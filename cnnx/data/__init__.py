@@ -7,6 +7,7 @@ Loaders return `Dataset`s (`load_digits` needs no network); wherever a data set 
 from __future__ import annotations
 
 from .batches import Batches, batches, channel_stats, normalize, train_test_split
+from .csv import load_csv, save_csv
 from .datasets import (
     Dataset,
     as_dataset,
@@ -18,6 +19,15 @@ from .datasets import (
     load_mnist,
 )
 from .download import DownloadError, cache_directory
+from .labels import one_hot, select_classes
+from .synthetic import (
+    make_circle,
+    make_line,
+    make_polynomial,
+    make_spiral,
+    make_zone,
+    make_zone_3d,
+)
 
 __all__ = [
     "Batches",
@@ -29,10 +39,20 @@ __all__ = [
     "channel_stats",
     "load_arrays",
     "load_cifar10",
+    "load_csv",
     "load_digits",
     "load_fashion_mnist",
     "load_folder",
     "load_mnist",
+    "make_circle",
+    "make_line",
+    "make_polynomial",
+    "make_spiral",
+    "make_zone",
+    "make_zone_3d",
     "normalize",
+    "one_hot",
+    "save_csv",
+    "select_classes",
     "train_test_split",
 ]
