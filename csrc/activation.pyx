@@ -1,10 +1,11 @@
 # Activations.
 #
 # Design:
-# All of them walk through memory in one of two ways, so there are two drivers: `_elements`, whose task is a piece of the
-# flat array, and `_vectors` for softmax, whose task is one vector, or, along an axis that is not the last, CNNX_ACROSS of
-# them side by side. Short vectors are turned to lie side by side too: one alone would not fill the lanes, and a maximum
-# and a sum over lanes cost more than ten exponentials. Which kernel to call for a task is a number, looked up per task.
+# All of them walk through memory in one of two ways, so there are two drivers: `_elements`, whose task is a piece of
+# the flat array, and `_vectors` for softmax, whose task is one vector, or, along an axis that is not the last,
+# CNNX_ACROSS of them side by side. Short vectors are turned to lie side by side too: one alone would not fill the
+# lanes, and a maximum and a sum over lanes cost more than ten exponentials. Which kernel to call for a task is a
+# number, looked up per task.
 
 cdef enum Function:
     RELU, RELU6, LEAKY_RELU, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX

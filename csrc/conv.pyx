@@ -1,8 +1,9 @@
 # conv2d and its gradients, on the driver of convolve.pyx.
 #
 # Design:
-# Backward-data with a stride: the pixels of dx fall into sh * sw classes by their position modulo the stride; each class
-# meets its own taps only, and is a convolution of stride 1 over dy whose pixels are every sh-th row and sw-th column.
+# Backward-data with a stride: the pixels of dx fall into sh * sw classes by their position modulo the stride; each
+# class meets its own taps only, and is a convolution of stride 1 over dy whose pixels are every sh-th row and sw-th
+# column.
 
 from cnnx.backends.choose import Convolution, choose, is_winograd
 

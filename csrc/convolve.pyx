@@ -2,12 +2,12 @@
 #
 # Design:
 # For every image and group, y (filters x pixels) = weights (filters x (channel, tap)) * windows ((channel, tap) x
-# pixels). A tap is an offset into the image, so any stride, padding and dilation is a table of offsets. A task is a band
-# of output rows of one image and group. It takes the channels in blocks, in order; of a block it first stages the rows
-# that the band's windows meet, with the zeros around them, in memory that stays in the cache. A stride is undone there:
-# columns that are sw apart are staged side by side. So a tile of pixels of one output row is, for each tap, a load of
-# whole vectors, and nothing knows of borders or strides. Where rows are too short for that (`packed`), a tile takes
-# pixels of several rows, and its windows are copied together first: implicit GEMM.
+# pixels). A tap is an offset into the image, so any stride, padding and dilation is a table of offsets. A task is a
+# band of output rows of one image and group. It takes the channels in blocks, in order; of a block it first stages the
+# rows that the band's windows meet, with the zeros around them, in memory that stays in the cache. A stride is undone
+# there: columns that are sw apart are staged side by side. So a tile of pixels of one output row is, for each tap, a
+# load of whole vectors, and nothing knows of borders or strides. Where rows are too short for that (`packed`), a tile
+# takes pixels of several rows, and its windows are copied together first: implicit GEMM.
 # The pixels that are written may lie apart (`Plane`), for backward-data with a stride.
 
 
@@ -64,7 +64,9 @@ cdef Taps window_taps(h, w, stride, first, Py_ssize_t[:, ::1] table):
     )
 
 
-cdef Band make_band(const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t nr, Py_ssize_t most_channels, bint packed):
+cdef Band make_band(
+    const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t nr, Py_ssize_t most_channels, bint packed
+):
     cdef Band band
     band.rows = min(oh, ceil_div(BAND_PIXELS, ow))
     band.count = ceil_div(oh, band.rows)

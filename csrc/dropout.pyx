@@ -44,7 +44,8 @@ cdef void dropout_task(
     cdef uint64_t block = first >> 32
     cdef uint64_t key = splitmix64(splitmix64(seed) + call + <uint64_t>0x9E3779B97F4A7C15 * block)
     kernels_for(x).dropout(
-        n, <uint32_t>first, <uint32_t>key, <uint32_t>(key >> 32), <uint32_t>(p * 4294967296.0), <real>(1 / (1 - p)), x, y
+        n, <uint32_t>first, <uint32_t>key, <uint32_t>(key >> 32), <uint32_t>(p * 4294967296.0), <real>(1 / (1 - p)),
+        x, y,
     )
 
 

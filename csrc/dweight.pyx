@@ -60,7 +60,9 @@ def _conv2d_dweight(
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(groups * job.image_groups * job.runs, schedule="dynamic"):
-            dweight_task(&job, &taps, &band, dy, x, task, group_sums, bias_sums, own + omp_get_thread_num() * per_thread)
+            dweight_task(
+                &job, &taps, &band, dy, x, task, group_sums, bias_sums, own + omp_get_thread_num() * per_thread
+            )
         restore_denormals()
     with nogil, parallel(num_threads=threads):
         flush_denormals()
@@ -109,8 +111,8 @@ cdef void dweight_task(
                 bias_sums[f] += row_sum(lines * dy.shape[3], &dy[image, group * job.filters + f, row, 0])
             for f in range(job.width // nr):
                 kernels_for(turned).pack(
-                    min(nr, job.filters - f * nr), lines * dy.shape[3], &dy[image, group * job.filters + f * nr, row, 0],
-                    size, 1, nr, turned,
+                    min(nr, job.filters - f * nr), lines * dy.shape[3],
+                    &dy[image, group * job.filters + f * nr, row, 0], size, 1, nr, turned,
                 )
                 for panel in range(first_panel, last_panel):
                     kernels_for(turned).direct_dweight(
@@ -135,7 +137,9 @@ cdef void write_dweight_panel(
             dweight[f * rows + first + i] = sums[i * job.width + f]
 
 
-cdef void add_bias_sums(Py_ssize_t image_groups, Py_ssize_t filters, const double *bias_sums, real *dbias) noexcept nogil:
+cdef void add_bias_sums(
+    Py_ssize_t image_groups, Py_ssize_t filters, const double *bias_sums, real *dbias
+) noexcept nogil:
     cdef Py_ssize_t f, g
     cdef double total
     for f in range(filters):

@@ -1,8 +1,8 @@
 # The end of a convolution or a matrix product: y = activation(y + add), while that part of y is in the cache.
 #
 # Design:
-# Whoever owns a part of y (a band of rows of a convolution, a task of the GEMM) calls `finish_rows` on it once, after its
-# last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
+# Whoever owns a part of y (a band of rows of a convolution, a task of the GEMM) calls `finish_rows` on it once, after
+# its last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
 
 cdef Ending ending(activation) except *:
     """The activation that has this name."""

@@ -38,13 +38,13 @@ typedef struct {
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
 
     /* --- convolution from an image whose windows lie at offsets: direct.inc.c --- */
-    /* y[i*y_row + j] = start + sum over p < k of weight[p*mr + i] * x[offsets[p] + j], i < rows <= mr, j < pixels <= nr;
-       start is y itself if `more`, else bias[i], or 0 where bias is NULL. offsets NULL: rows of nr, one after another.
-       Reads up to a vector of pixels. */
+    /* y[i*y_row + j] = start + sum over p < k of weight[p*mr + i] * x[offsets[p] + j], i < rows <= mr,
+       j < pixels <= nr; start is y itself if `more`, else bias[i], or 0 where bias is NULL. offsets NULL: rows of nr,
+       one after another. Reads up to a vector of pixels. */
     void (*direct)(ptrdiff_t rows, ptrdiff_t pixels, ptrdiff_t k, const REAL *weight, const REAL *x,
                    const ptrdiff_t *offsets, const REAL *bias, int more, REAL *y, ptrdiff_t y_row);
-    /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr + j],
-       i < mr, j < filters <= nr; beyond filters something, up to a vector. */
+    /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr
+       + j], i < mr, j < filters <= nr; beyond filters something, up to a vector. */
     void (*direct_dweight)(ptrdiff_t filters, ptrdiff_t lines, ptrdiff_t pixels, const REAL *x, ptrdiff_t x_line,
                            const ptrdiff_t *offsets, const REAL *dy, REAL *sums, ptrdiff_t sums_row);
 
@@ -103,7 +103,8 @@ typedef struct {
     /* Adds g to the first, g * (x - mean) to the second: g is dy where the activation of (x - mean) * scale + shift
        gives it on, else 0. */
     void (*plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                            const REAL *scale, const REAL *shift, cnnx_ending activation, ptrdiff_t ahead, REAL *partial);
+                            const REAL *scale, const REAL *shift, cnnx_ending activation, ptrdiff_t ahead,
+                            REAL *partial);
     void (*fold)(ptrdiff_t channels, REAL *partial, double *first, double *second);
     /* y = activation((x - mean) * scale + shift + add), without add where it is NULL; y is not x, not add. */
     void (*normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
@@ -124,8 +125,8 @@ typedef struct {
     /* n <= CNNX_ACROSS rows of k so that they lie side by side, y[i*CNNX_ACROSS + j] = x[j*k + i], and back. */
     void (*turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
     void (*turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
-    /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. The logs
-       of the sums go to log_sums, if it is not NULL. */
+    /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. The
+       logs of the sums go to log_sums, if it is not NULL. */
     void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, double *log_sums);
     void (*softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y, REAL *dx);
     void (*log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
@@ -140,15 +141,15 @@ typedef struct {
     /* --- one output row of a pool: pool.inc.c --- */
     /* Window j < ow covers rows 0 ... kh - 1 of x, which are w apart, and of the columns j*stride - left ... + kw - 1
        those from 0 to w - 1: at least one. code is what argmax says for the first row and the window's column 0.
-       argmax goes to narrow, or, where that is NULL, to wide. dead < 0: the maximum. Else the maximum and 0, and dead is
-       the argmax of windows without a value above 0. */
+       argmax goes to narrow, or, where that is NULL, to wide. dead < 0: the maximum. Else the maximum and 0, and dead
+       is the argmax of windows without a value above 0. */
     void (*max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
                          const REAL *x, int32_t code, int32_t dead, REAL *y, uint8_t *narrow, int32_t *wide);
     /* y[j] = share[j] * sum over the same window */
     void (*avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
                          const REAL *x, const REAL *share, REAL *y);
-    /* One row of dx, w long: the sum of what reaches it from `rows` rows of windows. Window j of row k covers the columns
-       j*stride - left + v, v < kw, and gives dy[k*ow + j] where its argmax is code - k*code_step + v. */
+    /* One row of dx, w long: the sum of what reaches it from `rows` rows of windows. Window j of row k covers the
+       columns j*stride - left + v, v < kw, and gives dy[k*ow + j] where its argmax is code - k*code_step + v. */
     void (*max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
                                   ptrdiff_t w, const REAL *dy, const uint8_t *narrow, const int32_t *wide,
                                   int32_t code, int32_t code_step, REAL *dx);
@@ -159,8 +160,8 @@ typedef struct {
     /* --- planes in lanes: pixel p of plane l < lanes is element p*lanes + l; lanes.inc.c, depthwise.inc.c --- */
     ptrdiff_t lanes; /* REALs of a vector; at most CNNX_MAX_LANES */
 
-    /* The first n pixels of planes 0 ... planes - 1, which lie step apart; 0 < planes <= lanes. After every run of pixels
-       come gap pixels of zeros, after the last one too. Lanes from planes on hold something. */
+    /* The first n pixels of planes 0 ... planes - 1, which lie step apart; 0 < planes <= lanes. After every run of
+       pixels come gap pixels of zeros, after the last one too. Lanes from planes on hold something. */
     void (*to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
                      REAL *lanes);
     /* And back, without gaps. */

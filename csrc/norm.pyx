@@ -1,9 +1,9 @@
 # Batch normalisation of channels of planes; plain features (l = 1) are in norm_features.pyx.
 #
 # Design:
-# A task is a channel, or some neighbours where planes are so small that one would be a scattered handful of numbers. Its
-# sums and its normalisation follow each other while the channel is in the cache; the second pass goes backwards, for
-# the images that were read last are the nearest. One pass makes both moments about a center: the mean of the first
+# A task is a channel, or some neighbours where planes are so small that one would be a scattered handful of numbers.
+# Its sums and its normalisation follow each other while the channel is in the cache; the second pass goes backwards,
+# for the images that were read last are the nearest. One pass makes both moments about a center: the mean of the first
 # images. About x[0] all digits would be lost where that is an outlier; about the mean of a part of the values, at least
 # the share 1/k of them, the squares are at most k + 1 times the variance, whatever the values are. Sums are made in
 # vector lanes up to PIECE elements, then in double, always in the same order.
@@ -108,7 +108,8 @@ cdef void block_statistics(
         mean[c] = <real>(center[j] + shift)
         inv_std[c] = finish_channel(
             (squares[j] - totals[j] * shift) / m, m, mean[c], eps, momentum,
-            &running_mean[c] if running_mean is not None else NULL, &running_var[c] if running_var is not None else NULL,
+            &running_mean[c] if running_mean is not None else NULL,
+            &running_var[c] if running_var is not None else NULL,
         )
 
 
@@ -126,7 +127,9 @@ cdef void block_moments(
         for piece in range(ceil_div(pixels, PIECE)):
             start = piece * PIECE
             n = min(<Py_ssize_t>PIECE, pixels - start)
-            kernels_for(x).plane_moments(channels, n, x + i * step + start, center, step if i + 1 < images else 0, partial)
+            kernels_for(x).plane_moments(
+                channels, n, x + i * step + start, center, step if i + 1 < images else 0, partial
+            )
             since += n
             if since >= PIECE:
                 kernels_for(x).fold(channels, partial, totals, squares)
@@ -227,8 +230,8 @@ cdef void block_backward(
         offset[j] = <real>(-<double>scale[j] * totals[j] / m)
     for i in range(x.shape[0] - 1, -1, -1):
         kernels_for(&dx[0, 0, 0]).normalise_backward(
-            channels, pixels, &dy[i, first, 0], &x[i, first, 0], &mean[first], scale, shift, activation, training, slope,
-            offset, -step if i > 0 else 0, &dx[i, first, 0],
+            channels, pixels, &dy[i, first, 0], &x[i, first, 0], &mean[first], scale, shift, activation, training,
+            slope, offset, -step if i > 0 else 0, &dx[i, first, 0],
         )
 
 

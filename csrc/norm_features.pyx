@@ -1,5 +1,5 @@
-# Batch normalisation of plain features, x (n, c): a row is side by side in memory, a channel is not. So sums are made by
-# tasks of a few columns, and the normalisation goes row by row.
+# Batch normalisation of plain features, x (n, c): a row is side by side in memory, a channel is not. So sums are made
+# by tasks of a few columns, and the normalisation goes row by row.
 
 cdef enum:
     FEATURES_PER_TASK = 16          # a cache line of floats
@@ -46,8 +46,8 @@ def _feature_statistics(
         flush_denormals()
         for task in prange(ceil_div(c, FEATURES_PER_TASK), schedule="static"):
             feature_statistics(
-                x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), running_mean, running_var, momentum,
-                eps, mean, inv_std,
+                x, task * FEATURES_PER_TASK, min(c, (task + 1) * FEATURES_PER_TASK), running_mean, running_var,
+                momentum, eps, mean, inv_std,
             )
         restore_denormals()
 

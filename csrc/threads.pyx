@@ -3,8 +3,8 @@
 # Design:
 # Results never depend on the number: every output element has one owner, and every sum an order that follows from the
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
-# the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is worth.
-# Loops over large tasks are scheduled dynamically: a core that is disturbed then takes fewer of them.
+# the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is
+# worth. Loops over large tasks are scheduled dynamically: a core that is disturbed then takes fewer of them.
 # libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread.
 
 import os

@@ -1,12 +1,12 @@
 # Backward-weight of 3x3 windows at stride 1 by Winograd's algorithm.
 #
 # Design:
-# dweight (3x3) is the convolution of x with dy, in 4x4 tiles of dy: 36 products a tile instead of 144. Lanes of a vector
-# are channels here, and filters, for the sum of each of the 36 products S[xi] (filters x channels) = DY[xi] transposed *
-# V[xi] runs over tiles. Strips (rows of tiles of one image) are taken in blocks whose transforms stay in the
-# last-level cache; per block, the strips are transformed, then every point adds its product to its own sum. All sums run
-# over tiles in order: any number of threads gives the same bits. Of many filters, the sums of all channels would be the
-# most memory of a training step: channels are taken in ranges, and dy is transformed again for each.
+# dweight (3x3) is the convolution of x with dy, in 4x4 tiles of dy: 36 products a tile instead of 144. Lanes of a
+# vector are channels here, and filters, for the sum of each of the 36 products S[xi] (filters x channels) = DY[xi]
+# transposed * V[xi] runs over tiles. Strips (rows of tiles of one image) are taken in blocks whose transforms stay in
+# the last-level cache; per block, the strips are transformed, then every point adds its product to its own sum. All
+# sums run over tiles in order: any number of threads gives the same bits. Of many filters, the sums of all channels
+# would be the most memory of a training step: channels are taken in ranges, and dy is transformed again for each.
 
 cdef enum:
     STRIP_BLOCK_ELEMENTS = 250_000      # of DY and V: 1 MB of floats

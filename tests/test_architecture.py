@@ -184,6 +184,16 @@ def test_c_files_include_neither_python_nor_openmp():
         assert not {"Python.h", "omp.h"} & set(includes), path.name
 
 
+def test_no_line_of_the_kernels_is_longer_than_120_columns():
+    found = [
+        f"{path.name}:{number}"
+        for path in _csrc(".pyx", ".pxd", ".c", ".h")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if len(line) > 120
+    ]
+    assert not found
+
+
 def test_pyx_files_import_nothing_of_cnnx_but_the_choice_of_algorithms():
     for path in _csrc(".pyx", ".pxd"):
         found = re.findall(

@@ -1,7 +1,7 @@
-/* Batch normalisation of the planes of some neighbouring channels of one image: plane j is x[j*n] ... x[j*n + n - 1]. */
+/* Batch normalisation of the planes of some neighbouring channels of one image: plane j is x[j*n + i], i < n. */
 
 static inline VEC NAME(activate)(cnnx_ending activation, VEC y) {
-    if (activation != CNNX_NO_ACTIVATION) y = NAME(select)(y <= 0, NAME(splat)(0), y); /* this way round NaN stays NaN */
+    if (activation != CNNX_NO_ACTIVATION) y = NAME(select)(y <= 0, NAME(splat)(0), y); /* this way NaN stays NaN */
     if (activation == CNNX_END_IN_RELU6) y = NAME(select)(y >= 6, NAME(splat)(6), y);
     return y;
 }
@@ -14,8 +14,8 @@ static inline VEC NAME(let_through)(cnnx_ending activation, VEC y, VEC dy) {
     return (VEC)(~shut & (IVEC)dy);
 }
 
-/* The last vector of a row, from which whole vectors leave n % VL elements: it overlaps the one before. And the lanes left.
-   A row shorter than a vector is filled up with something. */
+/* The last vector of a row, from which whole vectors leave n % VL elements: it overlaps the one before. And the lanes
+   left. A row shorter than a vector is filled up with something. */
 
 static inline VEC NAME(load_last)(const REAL *row, ptrdiff_t n) {
     return n < VL ? NAME(load_part)(row, n, 0) : NAME(load)(row + n - VL);
@@ -42,7 +42,8 @@ static inline void NAME(prefetch)(const REAL *row, ptrdiff_t ahead, int to_write
     }
 }
 
-/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added at their end. */
+/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added in the end.
+   */
 static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, ptrdiff_t ahead,
                                 REAL *partial) {
     const ptrdiff_t whole = n / VL * VL;
@@ -99,7 +100,8 @@ static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t ch
         for (; i < whole; i += VL) ADD_COMOMENTS(0, NAME(load)(x + i), NAME(load)(dy + i), all);
         if (i < n) ADD_COMOMENTS(1, NAME(load_last)(x, n), NAME(load_last)(dy, n), left);
         NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
-        NAME(store)(partial + VL, NAME(load)(partial + VL) + ((products[0] + products[1]) + (products[2] + products[3])));
+        NAME(store)(partial + VL,
+                    NAME(load)(partial + VL) + ((products[0] + products[1]) + (products[2] + products[3])));
     }
 }
 
@@ -123,7 +125,7 @@ static void NAME(fold)(ptrdiff_t channels, REAL *partial, double *first, double 
     }
 }
 
-/* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are never y or dx. */
+/* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are not y or dx. */
 static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *x,
                                       const REAL *mean, const REAL *scale, const REAL *shift, const REAL *add,
                                       ptrdiff_t ahead, REAL *y) {

@@ -1,9 +1,9 @@
 /* One output row of a pool. Windows at the border are clipped to the image, so there is no padding to read.
 
    Design:
-   The whole windows of a row are taken side by side, CNNX_ACROSS of them, one window cell at a time: the inner loop has no
-   branch and the compiler makes vectors of it. The few clipped ones at both ends are the same function with a width of
-   one and their own bounds.
+   The whole windows of a row are taken side by side, CNNX_ACROSS of them, one window cell at a time: the inner loop has
+   no branch and the compiler makes vectors of it. The few clipped ones at both ends are the same function with a width
+   of one and their own bounds.
    Backward takes the rows of dx, and gathers what reaches each pixel: so dx is written once, without zeros before.
 */
 /* n <= CNNX_ACROSS windows, the first of which begins at column `start` (maybe outside the image), of which the columns
@@ -90,8 +90,8 @@ static void NAME(avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff
 
 typedef uint8_t NAME(bytes) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL))));
 
-/* to[i] += dy[i] where code[i] is the cell. By hand: left to itself the compiler takes a vector of bytes at a time, which
-   is longer than most rows. */
+/* to[i] += dy[i] where code[i] is the cell. By hand: left to itself the compiler takes a vector of bytes at a time,
+   which is longer than most rows. */
 static inline void NAME(add_where)(ptrdiff_t n, const uint8_t *code, int32_t cell, const REAL *dy, REAL *to) {
     ptrdiff_t i = 0;
     for (; i + VL <= n; i += VL) {
@@ -103,8 +103,8 @@ static inline void NAME(add_where)(ptrdiff_t n, const uint8_t *code, int32_t cel
     for (; i < n; i++) to[i] += code[i] == cell ? dy[i] : 0;
 }
 
-/* What the columns q*stride + phase - left of dx, q0 <= q < q0 + n, receive from `rows` rows of windows. Window j reaches
-   them with its column v = m*stride + phase where q = j + m. One of share, narrow and wide is given. */
+/* What the columns q*stride + phase - left of dx, q0 <= q < q0 + n, receive from `rows` rows of windows. Window j
+   reaches them with its column v = m*stride + phase where q = j + m. One of share, narrow and wide is given. */
 static inline void NAME(gather_windows)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t phase,
                                         ptrdiff_t q0, ptrdiff_t n, const REAL *dy, const REAL *share,
                                         const uint8_t *narrow, const int32_t *wide, int32_t code, int32_t code_step,
@@ -136,7 +136,8 @@ static inline void NAME(pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff
         const ptrdiff_t col = q * stride - left;
         if (stride == 2 && col >= 0 && col + 2 * n <= w) {
             for (int phase = 0; phase < 2; phase++)
-                NAME(gather_windows)(rows, ow, kw, 2, phase, q, n, dy, share, narrow, wide, code, code_step, sum[phase]);
+                NAME(gather_windows)(rows, ow, kw, 2, phase, q, n, dy, share, narrow, wide, code, code_step,
+                                     sum[phase]);
             for (ptrdiff_t i = 0; i < n; i++) {
                 dx[col + 2 * i] = sum[0][i];
                 dx[col + 2 * i + 1] = sum[1][i];
@@ -158,8 +159,10 @@ static void NAME(max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t 
                                         int32_t code, int32_t code_step, REAL *dx) {
     if (rows == 1 && kw == 2 && stride == 2 && left == 0 && 2 * ow <= w && narrow)
         NAME(max_pool_pairs_backward)(ow, w, dy, narrow, code, dx);
-    else if (narrow) NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, narrow, NULL, code, code_step, dx);
-    else NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, NULL, wide, code, code_step, dx);
+    else if (narrow)
+        NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, narrow, NULL, code, code_step, dx);
+    else
+        NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, NULL, wide, code, code_step, dx);
 }
 
 static void NAME(avg_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,

@@ -59,8 +59,8 @@ static void NAME(max_pool_pairs)(ptrdiff_t ow, ptrdiff_t w, const REAL *x, int32
 }
 
 /* One row of dx, of the windows' cells `code` and code + 1. */
-static void NAME(max_pool_pairs_backward)(ptrdiff_t ow, ptrdiff_t w, const REAL *dy, const uint8_t *argmax, int32_t code,
-                                          REAL *dx) {
+static void NAME(max_pool_pairs_backward)(ptrdiff_t ow, ptrdiff_t w, const REAL *dy, const uint8_t *argmax,
+                                          int32_t code, REAL *dx) {
     if (ow < VL) {
         REAL gradient[VL] = {0}, pairs[2 * VL];
         uint8_t where[VL] = {0};
