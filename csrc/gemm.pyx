@@ -6,8 +6,9 @@
 # piece of B that a register tile reads, a panel of nr columns, stays in the first-level cache while all rows of the
 # block pass by it; their piece of A stays in the second. Panels are packed just before: this makes their rows
 # neighbours, and transposes where B's columns are contiguous. For a few rows of C that does not pay, and B is read
-# where it lies, a few of its rows at a time. A is never transposed, the tile takes it by any two steps; if several
-# panels pass by it, its contiguous lines are copied close together, away from strides that meet in one set of a cache.
+# where it lies, a few of its rows at a time; but not the columns left that fill no vector: what lies beyond the last of
+# them is not B's. A is never transposed, the tile takes it by any two steps; if several panels pass by it, its
+# contiguous lines are copied close together, away from strides that meet in one set of a cache.
 # The first block of k stores, beginning with `start` (a bias), the others add; so C needs no zeros before.
 
 from cython.parallel cimport prange
@@ -90,7 +91,7 @@ cdef void multiply(
 ) noexcept nogil:
     """One block, on one thread."""
     cdef Py_ssize_t nr = kernels_for(c).nr, group = PANELS_AT_A_TIME * nr
-    cdef bint in_place = b_steps.col == 1 and rows <= ROWS_IN_PLACE
+    cdef bint in_place = b_steps.col == 1 and rows <= ROWS_IN_PLACE, packed
     cdef Py_ssize_t blocks = ceil_div(k, K_BLOCK_IN_PLACE if in_place else K_BLOCK), depth = ceil_div(k, blocks)
     cdef Py_ssize_t block, j, panel_cols
     cdef const real *a_block
@@ -104,13 +105,14 @@ cdef void multiply(
         for j in range(ceil_div(cols, nr)):
             panel_cols = min(nr, cols - j * nr)
             panel = b + j * nr * b_steps.col
-            if not in_place:
-                if j % PANELS_AT_A_TIME == 0:
+            packed = not in_place or panel_cols < kernels_for(c).lanes
+            if packed:
+                if in_place or j % PANELS_AT_A_TIME == 0:
                     pack_panels(min(group, cols - j * nr), min(depth, k - block * depth), panel, b_steps, scratch)
-                panel = scratch + j % PANELS_AT_A_TIME * nr * min(depth, k - block * depth)
+                panel = scratch + (0 if in_place else j % PANELS_AT_A_TIME * nr * min(depth, k - block * depth))
             multiply_panel(
                 rows, panel_cols, min(depth, k - block * depth), a_block, steps, panel,
-                b_steps.row if in_place else nr, start + j * nr * start_steps.col if start != NULL else NULL,
+                nr if packed else b_steps.row, start + j * nr * start_steps.col if start != NULL else NULL,
                 start_steps, c + j * nr, c_row,
             )
         b += depth * b_steps.row

@@ -1,0 +1,82 @@
+"""Kernels touch nothing beside the arrays that they are given. A pure-Python install does not
+collect this.
+
+Every array lies against a page that nobody may touch, so that one element too many ends the
+process: therefore in a process of its own, which this file is too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cases
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx.backends import choose, compiled
+
+PROT_NONE = 0
+
+
+def fenced(array: np.ndarray, at_end: bool) -> np.ndarray:
+    """A copy that ends where a forbidden page begins, or else begins where one ends."""
+    page, room = mmap.PAGESIZE, -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, room + 2 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    for address in (start, start + page + room):
+        if protect(ctypes.c_void_p(address), ctypes.c_size_t(page), PROT_NONE):
+            raise OSError(ctypes.get_errno(), "mprotect")
+    offset = page + room - array.nbytes if at_end else page
+    copy = np.frombuffer(memory, array.dtype, array.size, offset).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def call_all(isa: str) -> None:
+    """Every case of every op, after a line that names it."""
+    compiled.set_isa(isa)
+    for case in cases.cases():
+        algorithms = choose.ALGORITHMS if "conv" in case.op else ("auto",)
+        for dtype in (np.float32, np.float64):
+            given = case.arguments(dtype)
+            for at_end in (True, False):
+                print(case, np.dtype(dtype), "at the end" if at_end else "at the start", flush=True)
+                for algorithm in algorithms:
+                    arguments = cases.mapped(lambda name, a: fenced(a, at_end), given)  # noqa: B023
+                    with cnnx.use_algorithm(algorithm):
+                        cases.call(getattr(cnnx.ops, case.op), case.op, arguments)
+
+
+@pytest.mark.parametrize("isa", compiled.usable_isas())
+def test_no_kernel_reads_or_writes_beside_an_array(isa):
+    done = subprocess.run(
+        [sys.executable, __file__, isa],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CNNX_BACKEND": "compiled"},
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    last = "".join(done.stdout.splitlines()[-1:])
+    assert done.returncode == 0, f"{last}: status {done.returncode}\n{done.stderr[-2000:]}"
+
+
+def test_the_fence_stands():
+    """Otherwise the test above could not fail."""
+    code = "import ctypes, numpy as np, test_bounds as t; a = t.fenced(np.ones(3), {}); "
+    code += "print(a.sum(), flush=True); ctypes.string_at(a.ctypes.data + {}, 1)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    for at_end, beside in ((True, 24), (False, -1)):
+        words = [sys.executable, "-c", code.format(at_end, beside)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert done.stdout == "3.0\n" and done.returncode < 0
+
+
+if __name__ == "__main__":
+    call_all(sys.argv[1])
