@@ -34,6 +34,9 @@ typedef struct {
     void (*pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_step, ptrdiff_t first,
                          ptrdiff_t count, const REAL *x, REAL *panel);
 
+    /* y[i*y_step + j] = x[i*x_step + j], i < rows, j < n */
+    void (*copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step);
+
     /* y[i] = x[i*step] */
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
 
@@ -61,10 +64,14 @@ typedef struct {
        dweight[(3*i + j)*nr + lane] */
     void (*winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step);
     void (*winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight);
-    /* Tiles side by side in rows `pitch` apart: columns[(6*i + j)*step + t] = x[i*pitch + 4*t + j], t < tiles */
-    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *columns, ptrdiff_t step);
-    /* And back: y[p] = columns[p % 4 * step + p / 4] + shift, p < pixels */
-    void (*winograd_scatter)(ptrdiff_t pixels, const REAL *columns, ptrdiff_t step, REAL shift, REAL *y);
+    /* Tiles at places of x: columns[(6*i + j)*step + t] = x[places[t] + i*pitch + j], t < tiles; reads two pixels beyond
+       the sixth of a line. */
+    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *columns,
+                            ptrdiff_t step);
+    /* And back: y[tiles[t].place + i*pitch + j] = columns[(4*i + j)*step + t] + shift, t < count, i < tiles[t].rows <= 4,
+       j < tiles[t].cols <= 4 */
+    void (*winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift, const cnnx_tile *tiles,
+                             REAL *y, ptrdiff_t pitch);
 
     /* --- one row, element by element: rows.inc.c; the output may be an input --- */
     void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);

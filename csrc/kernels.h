@@ -30,6 +30,11 @@ typedef struct {
     ptrdiff_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col, kh, kw, tap_row, tap_col;
 } cnnx_lane_windows;
 
+/* A tile of a plane: where its first pixel is, and how much of it lies within. */
+typedef struct {
+    ptrdiff_t place, rows, cols;
+} cnnx_tile;
+
 #define REAL float
 #define CNNX_KERNEL_TABLE cnnx_kernels_f32
 #include "kernel_table.inc.h"

@@ -25,6 +25,9 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
 
+    ctypedef struct cnnx_tile:
+        Py_ssize_t place, rows, cols
+
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr
         void (*gemm)(Py_ssize_t k, const void *a, const void *b, void *c,
@@ -39,6 +42,8 @@ cdef extern from "kernels.h" nogil:
         void (*pack_windows)(Py_ssize_t rows, const Py_ssize_t *offsets, Py_ssize_t ow,
             Py_ssize_t row_step, Py_ssize_t first, Py_ssize_t count, const void *x,
             void *panel) noexcept nogil
+        void (*copy_rows)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t x_step,
+            void *y, Py_ssize_t y_step) noexcept nogil
         void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
         void (*direct)(Py_ssize_t rows, Py_ssize_t pixels, Py_ssize_t k, const void *weight,
             const void *x, const Py_ssize_t *offsets, const void *bias, int more, void *y,
@@ -55,10 +60,10 @@ cdef extern from "kernels.h" nogil:
         void (*winograd_dy)(const void *dy, Py_ssize_t row_step, Py_ssize_t col_step, void *u,
             Py_ssize_t step) noexcept nogil
         void (*winograd_dweight)(const void *sums, Py_ssize_t step, void *dweight) noexcept nogil
-        void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch, void *columns,
-            Py_ssize_t step) noexcept nogil
-        void (*winograd_scatter)(Py_ssize_t pixels, const void *columns, Py_ssize_t step,
-            double shift, void *y) noexcept nogil
+        void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch,
+            const Py_ssize_t *places, void *columns, Py_ssize_t step) noexcept nogil
+        void (*winograd_scatter)(Py_ssize_t count, const void *columns, Py_ssize_t step,
+            double shift, const cnnx_tile *tiles, void *y, Py_ssize_t pitch) noexcept nogil
         void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
         void (*relu6)(Py_ssize_t n, const void *x, void *y) noexcept nogil

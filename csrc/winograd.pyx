@@ -164,6 +164,48 @@ cdef void transform_weights(const Winograd *job, Py_ssize_t first, const real *w
     )
 
 
+cdef struct Run:                    # tiles of a panel side by side in one image
+    Py_ssize_t rows, cols           # pixels of it inside the plane of x
+    Py_ssize_t x                    # the first of these, in the first channel
+    Py_ssize_t line                 # and among the lines
+    Py_ssize_t y, height, width     # what it writes, in the first filter
+
+
+cdef struct TilePanel:              # nr tiles, or what is left
+    Py_ssize_t tiles, runs, pitch   # pitch: from one line to the next
+    Run[CNNX_ACROSS] run
+    Py_ssize_t[CNNX_ACROSS] places  # of the tiles among the lines, 6 for every run
+    cnnx_tile[CNNX_ACROSS] written  # and in y
+
+
+cdef enum:
+    LINES_SIZE = 6 * (16 * CNNX_ACROSS + 8)     # see lay_out: nr lines of one tile, or two of nr, are less
+
+
+cdef void lay_out(const Winograd *job, Py_ssize_t tile, Py_ssize_t nr, TilePanel *panel) noexcept nogil:
+    """Where the tiles from `tile` on find their pixels."""
+    cdef Py_ssize_t at = 0, t, row, col, run, image, top, left
+    cdef Run *r
+    panel.tiles, panel.runs, panel.pitch = min(nr, job.tiles - tile), 0, 4 * min(nr, job.cols) + 4
+    while at < panel.tiles:
+        row, col = (tile + at) // job.cols, (tile + at) % job.cols
+        image, row = row // job.rows, row % job.rows
+        run = min(job.cols - col, panel.tiles - at)
+        r = &panel.run[panel.runs]
+        top, left = 4 * row - job.top, 4 * col - job.left
+        r.rows = max(<Py_ssize_t>0, min(top + 6, job.h) - max(<Py_ssize_t>0, top))
+        r.cols = max(<Py_ssize_t>0, min(left + 4 * run + 2, job.w) - max(<Py_ssize_t>0, left))
+        r.x = (image * job.channels * job.h + max(<Py_ssize_t>0, top)) * job.w + max(<Py_ssize_t>0, left)
+        r.line = (6 * panel.runs + max(<Py_ssize_t>0, -top)) * panel.pitch + max(<Py_ssize_t>0, -left)
+        r.y = (image * job.filters * job.oh + 4 * row) * job.ow + 4 * col
+        r.height, r.width = min(<Py_ssize_t>4, job.oh - 4 * row), min(4 * run, job.ow - 4 * col)
+        for t in range(run):
+            panel.places[at + t] = 6 * panel.runs * panel.pitch + 4 * t
+            panel.written[at + t] = cnnx_tile(r.y + 4 * t, r.height, min(<Py_ssize_t>4, r.width - 4 * t))
+        panel.runs += 1
+        at += run
+
+
 cdef void transform_tiles(
     const Winograd *job,
     Py_ssize_t tile,            # the first of the panel
@@ -173,44 +215,22 @@ cdef void transform_tiles(
     real *v,                    # OUT  (POINTS, channels, nr)
     real *pixels,               # scratch: (6, 6, nr)
 ) noexcept nogil:
-    cdef Py_ssize_t nr = kernels_for(x).nr, c
+    """Lines of pixels with the zeros around the plane, which are the same for all channels; columns of tiles; points."""
+    cdef Py_ssize_t nr = kernels_for(x).nr, c, i
+    cdef TilePanel panel
+    cdef real[LINES_SIZE] lines
+    cdef Run *r
+    lay_out(job, tile, nr, &panel)
+    memset(lines, 0, 6 * panel.runs * panel.pitch * sizeof(real))
     memset(pixels, 0, POINTS * nr * sizeof(real))
     for c in range(first_channel, last_channel):
-        gather_tiles(job, tile, min(nr, job.tiles - tile), x + c * job.h * job.w, pixels)
+        for i in range(panel.runs):
+            r = &panel.run[i]
+            kernels_for(x).copy_rows(
+                r.rows, r.cols, x + r.x + c * job.h * job.w, job.w, lines + r.line, panel.pitch
+            )
+        kernels_for(x).winograd_gather(panel.tiles, lines, panel.pitch, panel.places, pixels, nr)
         kernels_for(x).winograd_x(pixels, 6 * nr, nr, v + c * nr, job.v_step)
-
-
-cdef void gather_tiles(
-    const Winograd *job,
-    Py_ssize_t tile,
-    Py_ssize_t count,
-    const real *x,              # IN   the channel's plane in the first image
-    real *pixels,               # OUT  (6, 6, nr)
-) noexcept nogil:
-    """The 6x6 pixels of tiles, a run of tiles side by side in one image after another."""
-    cdef Py_ssize_t at = 0, run, row, col, i, from_row, before, inside, width
-    cdef const real *image
-    cdef real lines[6 * (4 * CNNX_ACROSS + 2)]
-    while at < count:
-        row, col = (tile + at) // job.cols, (tile + at) % job.cols
-        run = min(job.cols - col, count - at)
-        width = 4 * run + 2
-        image = x + row // job.rows * job.channels * job.h * job.w
-        before = min(width, max(<Py_ssize_t>0, job.left - 4 * col))
-        inside = max(<Py_ssize_t>0, min(width - before, job.w + job.left - 4 * col - before))
-        for i in range(6):
-            from_row = row % job.rows * 4 - job.top + i
-            if 0 <= from_row < job.h:
-                memset(lines + i * width, 0, before * sizeof(real))
-                memcpy(
-                    lines + i * width + before, image + from_row * job.w + 4 * col + before - job.left,
-                    inside * sizeof(real),
-                )
-                memset(lines + i * width + before + inside, 0, (width - before - inside) * sizeof(real))
-            else:
-                memset(lines + i * width, 0, width * sizeof(real))
-        kernels_for(x).winograd_gather(run, lines, width, pixels + at, kernels_for(x).nr)
-        at += run
 
 
 cdef void multiply_points(
@@ -247,23 +267,19 @@ cdef void write_tiles(
     real *y,
 ) noexcept nogil:
     """One panel of tiles of the filters from `first` on, with their bias, into y."""
-    cdef Py_ssize_t nr = kernels_for(m).nr, f, at, run, row, col, i, width, rows
-    cdef Py_ssize_t count = min(nr, job.tiles - tile)
+    cdef Py_ssize_t nr = kernels_for(m).nr, f, i, plane
     cdef const real *add = <const real *>job.add
-    cdef real *corner
+    cdef TilePanel panel
+    cdef Run *r
+    lay_out(job, tile, nr, &panel)
     for f in range(filters):
         kernels_for(m).winograd_y(m + f * nr, job.m_step, pixels)
-        at = 0
-        while at < count:
-            row, col = (tile + at) // job.cols, (tile + at) % job.cols
-            run = min(job.cols - col, count - at)
-            width = min(4 * run, job.ow - 4 * col)
-            corner = y + ((row // job.rows * job.filters + first + f) * job.oh + row % job.rows * 4) * job.ow + 4 * col
-            rows = min(<Py_ssize_t>4, job.oh - row % job.rows * 4)
-            for i in range(rows):
-                kernels_for(m).winograd_scatter(
-                    width, pixels + i * 4 * nr + at, nr, bias[first + f] if bias != NULL else 0,
-                    corner + i * job.ow,
-                )
-            finish_rows(rows, job.ow, width, add + (corner - y) if add != NULL else NULL, job.activation, corner)
-            at += run
+        plane = (first + f) * job.oh * job.ow
+        kernels_for(m).winograd_scatter(
+            panel.tiles, pixels, nr, bias[first + f] if bias != NULL else 0, panel.written, y + plane, job.ow
+        )
+        for i in range(panel.runs):
+            r = &panel.run[i]
+            finish_rows(
+                r.height, job.ow, r.width, add + (plane + r.y) if add != NULL else NULL, job.activation, y + plane + r.y
+            )

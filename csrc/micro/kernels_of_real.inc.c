@@ -25,6 +25,7 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .gemm_strided = NAME(gemm_strided),
     .pack = NAME(pack),
     .pack_windows = NAME(pack_windows),
+    .copy_rows = NAME(copy_rows),
     .copy_apart = NAME(copy_apart),
     .direct = NAME(direct),
     .direct_dweight = NAME(direct_dweight),

@@ -139,36 +139,60 @@ static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweig
     }
 }
 
-/* Between rows of pixels and the columns of their tiles: four pixels on for each tile. Columns 4 and 5 of a tile are 0
-   and 1 of the next. */
-static inline void NAME(gather_row)(ptrdiff_t tiles, const REAL *restrict x, REAL *restrict columns, ptrdiff_t step) {
-    REAL *restrict one = columns + step, *restrict two = one + step, *restrict three = two + step;
-    REAL *restrict four = three + step, *restrict five = four + step;
-    for (ptrdiff_t t = 0; t < tiles; t++) {
-        columns[t] = x[4 * t];
-        one[t] = x[4 * t + 1];
-        two[t] = x[4 * t + 2];
-        three[t] = x[4 * t + 3];
-    }
-    for (ptrdiff_t t = 0; t < tiles; t++) {
-        four[t] = x[4 * t + 4];
-        five[t] = x[4 * t + 5];
-    }
+/* Between pixels and the columns of tiles. Four tiles at a time are a transpose of quads, a line of a tile each. */
+typedef REAL NAME(quad) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#define QUAD NAME(quad)
+
+static inline void NAME(transpose_quads)(QUAD q[4]) {
+    const QUAD a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
+    const QUAD c = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
+    q[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+    q[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+    q[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+    q[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 
-static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *columns, ptrdiff_t step) {
-    for (int i = 0; i < 6; i++) NAME(gather_row)(tiles, x + i * pitch, columns + i * 6 * step, step);
-}
-
-static void NAME(winograd_scatter)(ptrdiff_t pixels, const REAL *restrict columns, ptrdiff_t step, REAL shift,
-                                   REAL *restrict y) {
-    const REAL *restrict one = columns + step, *restrict two = one + step, *restrict three = two + step;
+static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places,
+                                  REAL *columns, ptrdiff_t step) {
     ptrdiff_t t = 0;
-    for (; t < pixels / 4; t++) {
-        y[4 * t] = columns[t] + shift;
-        y[4 * t + 1] = one[t] + shift;
-        y[4 * t + 2] = two[t] + shift;
-        y[4 * t + 3] = three[t] + shift;
-    }
-    for (int j = 0; 4 * t + j < pixels; j++) y[4 * t + j] = columns[j * step + t] + shift;
+    for (; t + 4 <= tiles; t += 4)
+        for (int i = 0; i < 6; i++) {
+            QUAD left[4], right[4];
+            for (int s = 0; s < 4; s++) {
+                left[s] = *(const QUAD *)(x + places[t + s] + i * pitch);
+                right[s] = *(const QUAD *)(x + places[t + s] + i * pitch + 4);
+            }
+            NAME(transpose_quads)(left);
+            NAME(transpose_quads)(right);
+            for (int j = 0; j < 4; j++) *(QUAD *)(columns + (6 * i + j) * step + t) = left[j];
+            for (int j = 0; j < 2; j++) *(QUAD *)(columns + (6 * i + 4 + j) * step + t) = right[j];
+        }
+    for (; t < tiles; t++)
+        for (int i = 0; i < 6; i++)
+            for (int j = 0; j < 6; j++) columns[(6 * i + j) * step + t] = x[places[t] + i * pitch + j];
 }
+
+static inline int NAME(is_whole)(const cnnx_tile *tile) { return tile->rows == 4 && tile->cols == 4; }
+
+static void NAME(winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift,
+                                   const cnnx_tile *tiles, REAL *y, ptrdiff_t pitch) {
+    for (ptrdiff_t t = 0; t < count;) {
+        if (t + 4 <= count && NAME(is_whole)(tiles + t) && NAME(is_whole)(tiles + t + 1) &&
+            NAME(is_whole)(tiles + t + 2) && NAME(is_whole)(tiles + t + 3)) {
+            for (int i = 0; i < 4; i++) {
+                QUAD q[4];
+                for (int j = 0; j < 4; j++) q[j] = *(const QUAD *)(columns + (4 * i + j) * step + t) + shift;
+                NAME(transpose_quads)(q);
+                for (int s = 0; s < 4; s++) *(QUAD *)(y + tiles[t + s].place + i * pitch) = q[s];
+            }
+            t += 4;
+        } else {
+            for (ptrdiff_t i = 0; i < tiles[t].rows; i++)
+                for (ptrdiff_t j = 0; j < tiles[t].cols; j++)
+                    y[tiles[t].place + i * pitch + j] = columns[(4 * i + j) * step + t] + shift;
+            t++;
+        }
+    }
+}
+
+#undef QUAD
