@@ -34,8 +34,9 @@ typedef struct {
     void (*pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_step, ptrdiff_t first,
                          ptrdiff_t count, const REAL *x, REAL *panel);
 
-    /* y[i*y_step + j] = x[i*x_step + j], i < rows, j < n */
-    void (*copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step);
+    /* y[i*y_step + j] = x[i*x_step + j], i < rows, j < n. What lies `ahead` elements on, if not 0, is asked for. */
+    void (*copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step,
+                      ptrdiff_t ahead);
 
     /* y[i] = x[i*step] */
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
@@ -69,9 +70,9 @@ typedef struct {
     void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *columns,
                             ptrdiff_t step);
     /* And back: y[tiles[t].place + i*pitch + j] = columns[(4*i + j)*step + t] + shift, t < count, i < tiles[t].rows <= 4,
-       j < tiles[t].cols <= 4 */
+       j < tiles[t].cols <= 4. What lies `ahead` elements on, if not 0, is asked for. */
     void (*winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift, const cnnx_tile *tiles,
-                             REAL *y, ptrdiff_t pitch);
+                             REAL *y, ptrdiff_t pitch, ptrdiff_t ahead);
 
     /* --- one row, element by element: rows.inc.c; the output may be an input --- */
     void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);

@@ -43,7 +43,7 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t row_step, Py_ssize_t first, Py_ssize_t count, const void *x,
             void *panel) noexcept nogil
         void (*copy_rows)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t x_step,
-            void *y, Py_ssize_t y_step) noexcept nogil
+            void *y, Py_ssize_t y_step, Py_ssize_t ahead) noexcept nogil
         void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
         void (*direct)(Py_ssize_t rows, Py_ssize_t pixels, Py_ssize_t k, const void *weight,
             const void *x, const Py_ssize_t *offsets, const void *bias, int more, void *y,
@@ -63,7 +63,8 @@ cdef extern from "kernels.h" nogil:
         void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch,
             const Py_ssize_t *places, void *columns, Py_ssize_t step) noexcept nogil
         void (*winograd_scatter)(Py_ssize_t count, const void *columns, Py_ssize_t step,
-            double shift, const cnnx_tile *tiles, void *y, Py_ssize_t pitch) noexcept nogil
+            double shift, const cnnx_tile *tiles, void *y, Py_ssize_t pitch,
+            Py_ssize_t ahead) noexcept nogil
         void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
         void (*relu6)(Py_ssize_t n, const void *x, void *y) noexcept nogil

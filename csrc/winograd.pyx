@@ -227,7 +227,8 @@ cdef void transform_tiles(
         for i in range(panel.runs):
             r = &panel.run[i]
             kernels_for(x).copy_rows(
-                r.rows, r.cols, x + r.x + c * job.h * job.w, job.w, lines + r.line, panel.pitch
+                r.rows, r.cols, x + r.x + c * job.h * job.w, job.w, lines + r.line, panel.pitch,
+                job.h * job.w if c + 1 < last_channel else 0,
             )
         kernels_for(x).winograd_gather(panel.tiles, lines, panel.pitch, panel.places, pixels, nr)
         kernels_for(x).winograd_x(pixels, 6 * nr, nr, v + c * nr, job.v_step)
@@ -276,7 +277,8 @@ cdef void write_tiles(
         kernels_for(m).winograd_y(m + f * nr, job.m_step, pixels)
         plane = (first + f) * job.oh * job.ow
         kernels_for(m).winograd_scatter(
-            panel.tiles, pixels, nr, bias[first + f] if bias != NULL else 0, panel.written, y + plane, job.ow
+            panel.tiles, pixels, nr, bias[first + f] if bias != NULL else 0, panel.written, y + plane, job.ow,
+            job.oh * job.ow if f + 1 < filters else 0,
         )
         for i in range(panel.runs):
             r = &panel.run[i]

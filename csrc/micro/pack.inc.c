@@ -56,10 +56,14 @@ static void NAME(copy_apart)(ptrdiff_t n, const REAL *restrict x, ptrdiff_t step
         for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i * step];
 }
 
-static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step) {
+static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step,
+                            ptrdiff_t ahead) {
     for (ptrdiff_t i = 0; i < rows; i++, x += x_step, y += y_step) {
         ptrdiff_t j = 0;
-        for (; j + VL <= n; j += VL) NAME(store)(y + j, NAME(load)(x + j));
+        for (; j + VL <= n; j += VL) {
+            if (ahead != 0) __builtin_prefetch(x + j + ahead);
+            NAME(store)(y + j, NAME(load)(x + j));
+        }
         if (j > 0 && j < n) NAME(store)(y + n - VL, NAME(load)(x + n - VL)); /* in part a second time */
         else
             for (; j < n; j++) y[j] = x[j];

@@ -175,12 +175,13 @@ static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitc
 static inline int NAME(is_whole)(const cnnx_tile *tile) { return tile->rows == 4 && tile->cols == 4; }
 
 static void NAME(winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift,
-                                   const cnnx_tile *tiles, REAL *y, ptrdiff_t pitch) {
+                                   const cnnx_tile *tiles, REAL *y, ptrdiff_t pitch, ptrdiff_t ahead) {
     for (ptrdiff_t t = 0; t < count;) {
         if (t + 4 <= count && NAME(is_whole)(tiles + t) && NAME(is_whole)(tiles + t + 1) &&
             NAME(is_whole)(tiles + t + 2) && NAME(is_whole)(tiles + t + 3)) {
             for (int i = 0; i < 4; i++) {
                 QUAD q[4];
+                if (ahead != 0) __builtin_prefetch(y + tiles[t].place + i * pitch + ahead, 1);
                 for (int j = 0; j < 4; j++) q[j] = *(const QUAD *)(columns + (4 * i + j) * step + t) + shift;
                 NAME(transpose_quads)(q);
                 for (int s = 0; s < 4; s++) *(QUAD *)(y + tiles[t + s].place + i * pitch) = q[s];
