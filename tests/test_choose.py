@@ -32,6 +32,10 @@ TABLE = [
     (("backward_data", 64, 64, 32, 64), "winograd"),
     (("backward_data", 64, 512, 4, 512), "winograd_by_filters"),
     (("backward_data", 64, 3, 32, 64), "direct"),
+    (("forward", 64, 16, 32, 16), "winograd"),
+    (("forward", 64, 15, 32, 64), "direct"),  # too few channels
+    (("backward_data", 64, 64, 32, 15), "direct"),  # too few filters
+    (("backward_weight", 64, 16, 32, 16), "winograd"),
     (("backward_weight", 64, 64, 32, 64), "winograd"),
     (("backward_weight", 64, 512, 4, 512), "winograd"),
     (("backward_weight", 64, 3, 32, 64), "direct"),

@@ -86,7 +86,7 @@ class Convolution(NamedTuple):
 
 def pays_by_winograd(c: Convolution) -> bool:
     """Channels and filters enough to pay the transforms. float64 is for those who want it exact."""
-    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 32
+    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 16
 
 
 class Rule(NamedTuple):
