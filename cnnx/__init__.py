@@ -98,6 +98,7 @@ __all__ = [
     "available_backends",
     "clip_grad_norm",
     "clip_grad_value",
+    "compat",
     "config_dict",
     "data",
     "empty_cache",
@@ -127,8 +128,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Sub-modules that need an extra are imported when they are asked for."""
-    if name in ("viz", "bench"):
+    """Sub-modules that not every program uses are imported when they are asked for."""
+    if name in ("viz", "bench", "compat"):
         import importlib
 
         return importlib.import_module(f"{__name__}.{name}")

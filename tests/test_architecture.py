@@ -236,6 +236,11 @@ def test_importing_cnnx_brings_in_numpy_and_the_standard_library_alone():
     assert packages - cython - set(sys.stdlib_module_names) == {"cnnx", "numpy"}
 
 
+def test_importing_cnnx_leaves_the_dialects_alone():
+    code = "import sys, cnnx; print(any(m.startswith('cnnx.compat') for m in sys.modules))"
+    assert _python(code).strip() == "False"
+
+
 HEAVY = ("asyncio", "email", "http", "multiprocessing", "sqlite3", "ssl", "tkinter", "unittest")
 
 

@@ -1,0 +1,108 @@
+"""How many times faster the dialects of `cnnx.compat` are than the same formulas in plain NumPy.
+
+    python bench/bench_dialects.py                # all rows
+    python bench/bench_dialects.py listnet        # those with this text in their name
+
+Each row is a training program of one dialect, run by `cnnx.compat` and by the transcription in
+tests/dialects, in alternating blocks of one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx import config
+from cnnx.bench import compare
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Program(NamedTuple):
+    """What is timed: `prepare(module, batch)` gives a call that trains a little and returns its
+    loss; `least` is how many times faster it has to be."""
+
+    dialect: str
+    name: str
+    prepare: Callable[[Any, int], Callable[[], float]]
+    batch: int
+    least: float
+
+    def calls(self, batch: int | None = None) -> dict[str, Callable[[], float]]:
+        """The program on `cnnx.compat` and on the transcription, from the same seed."""
+        if str(ROOT / "tests") not in sys.path:
+            sys.path.insert(0, str(ROOT / "tests"))
+        calls = {}
+        for contestant, package in (("cnnx", "cnnx.compat"), ("numpy", "dialects")):
+            np.random.seed(0)
+            module = importlib.import_module(f"{package}.{self.dialect}")
+            calls[contestant] = self.prepare(module, batch or self.batch)
+        return calls
+
+
+def listnet_conv(m: Any, samples: int) -> Callable[[], float]:
+    """0 against 1: a convolution, sigmoids, two Dense layers, a binary cross-entropy."""
+    network = [
+        m.Convolutional((1, 28, 28), 3, 5),
+        m.Sigmoid(),
+        m.Reshape((5, 26, 26), (3380, 1)),
+        m.Dense(3380, 100),
+        m.Sigmoid(),
+        m.Dense(100, 2),
+        m.Sigmoid(),
+    ]
+    x = np.random.rand(samples, 1, 28, 28)
+    y = np.eye(2)[np.random.randint(0, 2, samples)].reshape(samples, 2, 1)
+    losses = (m.binary_cross_entropy, m.binary_cross_entropy_prime)
+    return partial(listnet_epoch, m, network, losses, x, y)
+
+
+def listnet_xor(m: Any, epochs: int) -> Callable[[], float]:
+    """XOR: Dense 2-3-1."""
+    network = [m.Dense(2, 3), m.Tanh(), m.Dense(3, 1), m.Tanh()]
+    x = np.reshape([[0, 0], [0, 1], [1, 0], [1, 1]] * epochs, (4 * epochs, 2, 1))
+    y = np.reshape([0, 1, 1, 0] * epochs, (4 * epochs, 1, 1))
+    return partial(listnet_epoch, m, network, (m.mse, m.mse_prime), x, y)
+
+
+def listnet_epoch(m: Any, network: list[Any], losses: Any, x: Any, y: Any) -> float:
+    loss, prime = losses
+    m.train(network, loss, prime, x, y, epochs=1, learning_rate=0.01, verbose=False)
+    return float(loss(y[0], m.predict(network, x[0])))
+
+
+PROGRAMS = [
+    Program("listnet", "0 against 1", listnet_conv, 16, 5.0),
+    Program("listnet", "XOR", listnet_xor, 50, 1.0),
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("filter", nargs="?", default="", help="only programs with this text")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each program")
+    given = parser.parse_args(arguments)
+    print(f"{config.get_num_threads()} threads, float64; milliseconds of one call, and the ratio")
+    for program in PROGRAMS:
+        title = f"{program.dialect}: {program.name}"
+        if given.filter not in title:
+            continue
+        timing = compare(program.calls(), given.seconds)
+        ratio = timing.ratio("numpy", "cnnx")
+        ours, theirs = (1e3 * timing.seconds(name) for name in ("cnnx", "numpy"))
+        print(
+            f"{title:<36} cnnx {ours:9.2f}  numpy {theirs:9.2f}  "
+            f"x {ratio.median:6.1f} ({ratio.low:.1f}-{ratio.high:.1f}), wanted {program.least:g}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
