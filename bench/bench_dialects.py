@@ -4,7 +4,8 @@
     python bench/bench_dialects.py listnet        # those with this text in their name
 
 Each row is a training program of one dialect, run by `cnnx.compat` and by the transcription in
-tests/dialects, in alternating blocks of one process.
+tests/dialects, in alternating blocks of one process. On a machine that others use as well, --cpu
+counts the CPU time of one thread (with OPENBLAS_NUM_THREADS=1 for NumPy's) instead of wall time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -78,9 +80,23 @@ def listnet_epoch(m: Any, network: list[Any], losses: Any, x: Any, y: Any) -> fl
     return float(loss(y[0], m.predict(network, x[0])))
 
 
+def functional_step(m: Any, batch: int) -> Callable[[], float]:
+    """SimpleCNN: a convolution, ReLU, pooling, Dense."""
+    model = m.SimpleCNN()
+    x, y = np.random.rand(batch, 1, 28, 28), np.random.randint(0, 10, batch)
+
+    def step() -> float:
+        loss = model.forward(x, y)
+        model.backward()
+        return float(loss)
+
+    return step
+
+
 PROGRAMS = [
     Program("listnet", "0 against 1", listnet_conv, 16, 5.0),
     Program("listnet", "XOR", listnet_xor, 50, 1.0),
+    Program("functional", "SimpleCNN, batch 32", functional_step, 32, 100.0),
 ]
 
 
@@ -88,13 +104,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("filter", nargs="?", default="", help="only programs with this text")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each program")
+    parser.add_argument("--cpu", action="store_true", help="CPU time of one thread")
     given = parser.parse_args(arguments)
+    if given.cpu:
+        config.set_num_threads(1)
+    clock = time.process_time if given.cpu else time.perf_counter
     print(f"{config.get_num_threads()} threads, float64; milliseconds of one call, and the ratio")
     for program in PROGRAMS:
         title = f"{program.dialect}: {program.name}"
         if given.filter not in title:
             continue
-        timing = compare(program.calls(), given.seconds)
+        timing = compare(program.calls(), given.seconds, clock=clock)
         ratio = timing.ratio("numpy", "cnnx")
         ours, theirs = (1e3 * timing.seconds(name) for name in ("cnnx", "numpy"))
         print(

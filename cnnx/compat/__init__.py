@@ -5,6 +5,7 @@ that scripts read, defaults, initialisation from `np.random` in the same order, 
 update rules. `docs/from_<dialect>.md` shows an old program of each, and what was not kept.
 
 listnet      a network is a list of layers, one sample at a time, backward updates
+functional   functions with caches, and a model that updates itself
 
 >>> from cnnx.compat.listnet import Dense, Tanh, mse, mse_prime, train
 

@@ -32,3 +32,45 @@ def saved(where: str, value: Any) -> Any:
     if value is None:
         raise RuntimeError(f"{where}: backward needs a forward before it")
     return value
+
+
+def images(where: str, value: Any) -> np.ndarray:
+    """The value as float64 images (n, c, h, w)."""
+    x = floats(where, value)
+    if x.ndim != 4:
+        raise ValueError(f"{where}: input has shape {x.shape}, expected images (n, c, h, w)")
+    return x
+
+
+# Design:
+# Three dialects keep a matrix as (in, out), cnnx as (out, in). Theirs is stored column by column,
+# so that its transpose is the array that the ops take as it is: no copy in any call.
+
+
+def in_out(matrix: np.ndarray) -> np.ndarray:
+    """A matrix (in, out), stored so that its transpose is C-contiguous."""
+    return np.asfortranarray(matrix)
+
+
+def affine(where: str, x: Any, weights: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    """x W + b for x (n, in), weights (in, out), bias of `out` numbers or None."""
+    if x.ndim != 2 or x.shape[1] != weights.shape[0]:
+        raise ValueError(
+            f"{where}: input has shape {x.shape}, but weights {weights.shape} expect "
+            f"(n, {weights.shape[0]})"
+        )
+    return ops.linear(x, weights.T, None if bias is None else bias.reshape(-1))
+
+
+def affine_backward(
+    where: str, dy: Any, x: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """dx, dweights (in, out) and dbias (out,) of `affine`."""
+    dy = floats(where, dy)
+    if dy.shape != (len(x), weights.shape[1]):
+        raise ValueError(
+            f"{where}: gradient has shape {dy.shape}, expected {(len(x), weights.shape[1])}"
+        )
+    dx, dweights, dbias = ops.linear_backward(dy, x, weights.T)
+    assert dx is not None
+    return dx, dweights.T, dbias
