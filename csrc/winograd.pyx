@@ -215,7 +215,7 @@ cdef void transform_tiles(
     real *v,                    # OUT  (POINTS, channels, nr)
     real *pixels,               # scratch: (6, 6, nr)
 ) noexcept nogil:
-    """Lines of pixels with the zeros around the plane, which are the same for all channels; columns of tiles; points."""
+    """Lines of pixels with the zeros around the plane, the same for all channels; columns of tiles; points."""
     cdef Py_ssize_t nr = kernels_for(x).nr, c, i
     cdef TilePanel panel
     cdef real[LINES_SIZE] lines

@@ -4,49 +4,66 @@
 # dweight (3x3) is the convolution of x with dy, in 4x4 tiles of dy: 36 products a tile instead of 144. Lanes of a
 # vector are channels here, and filters, for the sum of each of the 36 products S[xi] (filters x channels) = DY[xi]
 # transposed * V[xi] runs over tiles. Strips (rows of tiles of one image) are taken in blocks whose transforms stay in
-# the last-level cache; per block, the strips are transformed, then every point adds its product to its own sum. All
+# the second-level caches; per block, the strips are transformed, then every point adds its product to its own sum. All
 # sums run over tiles in order: any number of threads gives the same bits. Of many filters, the sums of all channels
-# would be the most memory of a training step: channels are taken in ranges, and dy is transformed again for each.
+# would be the most memory of a training step: channels are taken in ranges, and dy is transformed again for each. The
+# transform of dy at the point (1, 1) is the sum of its 16 pixels, over 9: dbias is a sum over tiles of what is there.
 
 cdef enum:
     STRIP_BLOCK_ELEMENTS = 250_000      # of DY and V: 1 MB of floats
     SUMS_ELEMENTS = 1_200_000           # of S: 5 MB of floats
     TILES_AT_A_TIME = 128               # 8 kB of a panel of 16 floats, read at cache lines far apart
     PANELS_OF_POINT = 4                 # panels of channels that a task multiplies
+    SUM_POINT = 7                       # (1, 1)
 
 
 cdef struct Strips:             # where the transforms of a block of strips lie
     Py_ssize_t first_channel, channels          # the range
-    Py_ssize_t count            # strips of the block
+    Py_ssize_t most, count      # strips of a block at most, and of this one
     Py_ssize_t tiles            # of the block
     Py_ssize_t x_row, dy_row    # elements from one tile to the next: all channels, all filters, and a skew
     Py_ssize_t x_step, dy_step  # elements from one point to the next
 
 
-cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dweight) except -1:
+cdef int winograd_dweight(Winograd *job, const real *x, const real *dy, real *dweight, real *dbias) except -1:
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, range_, ranges, most
     cdef Py_ssize_t panel = POINTS * ceil_div(job.filters, mr) * mr * nr       # of the sums
     most = max(<Py_ssize_t>1, SUMS_ELEMENTS // panel)
     ranges = ceil_div(ceil_div(job.channels, nr), most)
     most = ceil_div(ceil_div(job.channels, nr), ranges) * nr
     for range_ in range(ranges):
-        dweight_of_channels(job, range_ * most, min(most, job.channels - range_ * most), x, dy, dweight)
+        dweight_of_channels(
+            job, range_ * most, min(most, job.channels - range_ * most), x, dy, dweight, dbias if range_ == 0 else NULL
+        )
     return 0
 
 
+cdef Strips make_strips(
+    const Winograd *job, Py_ssize_t first_channel, Py_ssize_t channels, Py_ssize_t x_row, Py_ssize_t dy_row
+) noexcept:
+    cdef Strips strips
+    cdef Py_ssize_t all_strips = job.n * job.rows, most = STRIP_BLOCK_ELEMENTS // (POINTS * job.cols * (x_row + dy_row))
+    strips.first_channel, strips.channels = first_channel, channels
+    strips.most = ceil_div(all_strips, ceil_div(all_strips, max(<Py_ssize_t>1, min(all_strips, most))))
+    strips.x_row, strips.dy_row = x_row, dy_row
+    strips.x_step, strips.dy_step = strips.most * job.cols * x_row, strips.most * job.cols * dy_row
+    return strips
+
+
 cdef int dweight_of_channels(
-    Winograd *job, Py_ssize_t first_channel, Py_ssize_t channels, const real *x, const real *dy, real *dweight
+    Winograd *job,
+    Py_ssize_t first_channel,
+    Py_ssize_t channels,
+    const real *x,
+    const real *dy,
+    real *dweight,              # OUT  those of the channels
+    real *dbias,                # OUT  or NULL
 ) except -1:
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, task
     cdef Py_ssize_t x_panels = ceil_div(channels, nr), dy_panels = ceil_div(job.filters, nr)
     cdef Py_ssize_t sums_step = ceil_div(job.filters, mr) * mr * x_panels * nr, all_strips = job.n * job.rows
-    cdef Py_ssize_t runs = ceil_div(x_panels, PANELS_OF_POINT), first = 0, most
-    cdef Strips strips
-    strips.first_channel, strips.channels = first_channel, channels
-    strips.x_row, strips.dy_row = x_panels * nr + SKEW, dy_panels * nr + SKEW
-    most = max(1, min(all_strips, STRIP_BLOCK_ELEMENTS // (POINTS * job.cols * (strips.x_row + strips.dy_row))))
-    most = ceil_div(all_strips, ceil_div(all_strips, most))
-    strips.x_step, strips.dy_step = most * job.cols * strips.x_row, most * job.cols * strips.dy_row
+    cdef Py_ssize_t runs = ceil_div(x_panels, PANELS_OF_POINT), first = 0
+    cdef Strips strips = make_strips(job, first_channel, channels, x_panels * nr + SKEW, dy_panels * nr + SKEW)
     cdef Py_ssize_t per_thread = 6 * (4 * job.cols + 2) * nr
     cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * job.tiles * job.filters * channels)
     cdef Block x_block = take(POINTS * strips.x_step * sizeof(real))
@@ -57,9 +74,12 @@ cdef int dweight_of_channels(
     cdef real *u = <real *>dy_block.data
     cdef real *sums = <real *>sums_block.data
     cdef real *own = <real *>scratch.data
+    cdef Block bias_block = take(job.filters * sizeof(double))
+    cdef double *bias_sums = <double *>bias_block.data if dbias != NULL else NULL
+    memset(bias_block.data, 0, job.filters * sizeof(double))
     memset(sums, 0, POINTS * sums_step * sizeof(real))
     while first < all_strips:
-        strips.count = min(most, all_strips - first)
+        strips.count = min(strips.most, all_strips - first)
         strips.tiles = strips.count * job.cols
         with nogil, parallel(num_threads=threads):
             flush_denormals()
@@ -73,12 +93,16 @@ cdef int dweight_of_channels(
             flush_denormals()
             for task in prange(POINTS * runs, schedule="dynamic"):
                 add_point(job, &strips, task // runs, task % runs * PANELS_OF_POINT, x_panels, u, v, sums)
+                if bias_sums != NULL and task == SUM_POINT * runs:
+                    add_tiles(strips.tiles, job.filters, u + SUM_POINT * strips.dy_step, strips.dy_row, bias_sums)
             restore_denormals()
-        first += most
+        first += strips.most
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(job.filters, schedule="static"):
             write_dweight(job, &strips, task, x_panels, sums_step, sums, dweight)
+            if bias_sums != NULL:
+                dbias[task] = <real>(9 * bias_sums[task])
         restore_denormals()
     return 0
 
@@ -175,6 +199,14 @@ cdef void add_point(
                     sums + f * mr * width + panel * nr, width,
                 )
         start += TILES_AT_A_TIME
+
+
+cdef void add_tiles(Py_ssize_t tiles, Py_ssize_t filters, const real *u, Py_ssize_t row, double *sums) noexcept nogil:
+    """Add what every filter has in the tiles."""
+    cdef Py_ssize_t t, f
+    for t in range(tiles):
+        for f in range(filters):
+            sums[f] += u[t * row + f]
 
 
 cdef void write_dweight(
