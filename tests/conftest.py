@@ -1,15 +1,20 @@
-"""Makes the helpers beside the tests importable, and gives each test the defaults of a process."""
+"""Makes the helpers beside the tests importable, gives each test the defaults of a process, and
+holds the fixtures of several files."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import cli_helpers
+
 import cnnx
+from cnnx.bench import peers
 
 # A pure-Python install has nothing to compare; an install that holds the extension always does
 # (test_contract.py fails when it is there and does not load).
@@ -33,3 +38,28 @@ def _process_defaults():
     yield
     cnnx.set_backend(backend)
     cnnx.set_num_threads(threads)
+
+
+@pytest.fixture
+def own_directory(tmp_path, monkeypatch):
+    """For the command line, which writes where it is called."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNX_DATA", raising=False)
+    monkeypatch.setenv("CNNX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def npz(own_directory):
+    """The name of a file of `cli_helpers.sides`, in the directory."""
+    x, y = cli_helpers.sides()
+    np.savez("sides.npz", x=x, y=y)
+    return "sides.npz"
+
+
+@pytest.fixture
+def torch():
+    """PyTorch as the benchmarks meet it, on one thread."""
+    pytest.importorskip("torch")
+    peer = peers.load("torch")[0]
+    with peer.threads(1):
+        yield peer

@@ -202,7 +202,11 @@ def test_pyx_files_import_nothing_of_cnnx_but_the_choice_of_algorithms():
         assert not found, f"{path.name}: {found}"
 
 
-HAND_WRITTEN = SOURCES + _csrc(".pyx", ".pxd", ".c", ".h")
+HAND_WRITTEN = [
+    *SOURCES,
+    *_csrc(".pyx", ".pxd", ".c", ".h"),
+    *sorted(Path(__file__).parent.glob("*.py")),
+]
 
 
 @pytest.mark.parametrize("path", HAND_WRITTEN, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -1,4 +1,8 @@
-"""Downloads, proven against a server on loopback: every mirror here is 127.0.0.1."""
+"""Downloads, proven against a server on loopback: every mirror here is 127.0.0.1.
+
+This file is longer than others because every way in which a transfer can fail is a test of its own
+against the one server.
+"""
 
 from __future__ import annotations
 

@@ -1,53 +1,33 @@
-"""fit, evaluate and predict: what they compute, what they leave alone, how they fail."""
+"""fit: what it computes, what it leaves alone, how it fails."""
 
 from __future__ import annotations
 
-import pickle
 import sys
 
 import numpy as np
 import pytest
+from training_helpers import blobs, mlp
 
-from cnnx import data, models, random
-from cnnx.history import History
+from cnnx import data, random
 from cnnx.layers import (
     BatchNorm1D,
     Conv2D,
-    Dropout,
     Flatten,
     Layer,
     Linear,
     MaxPool2D,
     ReLU,
     Sequential,
-    Sigmoid,
-    Softmax,
     Tanh,
 )
-from cnnx.losses import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.metrics import accuracy
 from cnnx.optim import SGD, Adam
 from cnnx.training import (
     NotFiniteError,
     evaluate,
     fit,
-    predict,
-    predict_labels,
-    predict_proba,
 )
-
-
-def blobs(n=90, seed=0):
-    """Three well separated clouds of points in the plane."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % 3
-    centres = np.array([[0, 4], [4, -2], [-4, -2]])
-    return (centres[y] + rng.normal(size=(n, 2))).astype(np.float32), y
-
-
-def mlp(seed=0, dropout=0.0):
-    random.manual_seed(seed)
-    return Sequential(Linear(2, 16), ReLU(), Dropout(dropout), Linear(16, 3))
 
 
 def quiet_fit(model, train, **options):
@@ -56,9 +36,6 @@ def quiet_fit(model, train, **options):
 
 def same(one, other):
     return all(np.array_equal(a, other[name]) for name, a in one.items())
-
-
-# -- fit -------------------------------------------------------------------------------------------
 
 
 def test_fit_learns_and_reports_every_epoch(capsys):
@@ -376,137 +353,3 @@ def test_a_convolutional_network_trains_in_float64_exactly_as_torch_does():
     np.testing.assert_allclose(
         ours[0].weight.data, theirs[0].weight.detach().numpy(), rtol=1e-7, atol=1e-9
     )
-
-
-# -- evaluate and predict --------------------------------------------------------------------------
-
-
-def test_evaluate_and_predict_do_not_depend_on_the_batch_size():
-    model, (x, y) = mlp(dropout=0.5), blobs()
-    scores = evaluate(model, (x, y))
-    expected = CrossEntropyLoss()(model.copy().eval()(x), y)
-    assert scores.loss == pytest.approx(expected, rel=1e-6)
-    for size in (1, 7, 90, 1000):
-        assert evaluate(model, (x, y), batch_size=size).loss == pytest.approx(scores.loss, rel=1e-6)
-        np.testing.assert_allclose(predict(model, x, size), model.copy().eval()(x), atol=1e-6)
-    assert model.training
-    assert repr(scores).startswith("loss ")
-    assert "accuracy" in repr(scores)
-
-
-def test_predict_takes_arrays_pairs_and_data_sets_and_keeps_nothing():
-    model, (x, y) = mlp(), blobs()
-    expected = predict(model, x)
-    assert np.array_equal(predict(model, (x, y)), expected)
-    assert np.array_equal(predict(model, data.Dataset(x, y)), expected)
-    assert np.array_equal(predict(model, x.tolist()), expected)
-    with pytest.raises(RuntimeError, match="no forward"):
-        model.backward(expected)
-
-
-def test_no_samples_give_no_predictions_and_no_scores():
-    model = models.lenet5()
-    nothing = np.zeros((0, 1, 28, 28), np.float32)
-    assert predict(model, nothing).shape == (0, 10)
-    assert predict_proba(model, nothing).shape == (0, 10)
-    assert predict_labels(model, nothing).shape == (0,)
-    with pytest.raises(ValueError, match="0 samples"):
-        evaluate(model, (nothing, np.zeros(0, int)))
-    with pytest.raises(ValueError, match="single number"):
-        predict(model, 3.0)
-    with pytest.raises(ValueError, match="batch_size=0"):
-        predict(model, nothing, batch_size=0)
-
-
-def test_probabilities_are_the_softmax_unless_the_model_ends_in_one():
-    x = blobs()[0]
-    model = mlp()
-    logits = predict(model, x).astype(np.float64)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-5)
-    ended = Sequential(model, Sequential(Softmax()))
-    np.testing.assert_allclose(predict_proba(ended, x), expected, rtol=1e-5)
-    assert np.array_equal(predict_labels(model, x), logits.argmax(axis=1))
-    assert np.array_equal(predict_labels(ended, x), logits.argmax(axis=1))
-
-
-def test_a_single_output_is_a_yes_or_no():
-    x = np.array([[-2.0], [0.5], [3.0]], np.float32)
-    logit = Sequential(Linear(1, 1, bias=False))
-    logit[0].weight.data = np.ones((1, 1), np.float32)
-    expected = 1 / (1 + np.exp(-x))
-    for model in (logit, Sequential(logit, Sigmoid())):
-        np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-6)
-        assert predict_labels(model, x).tolist() == [0, 1, 1]
-    scores = evaluate(logit, (x, np.array([[0], [1], [1]])), loss=BCEWithLogitsLoss())
-    assert list(scores) == ["loss"]
-
-
-def test_evaluate_leaves_the_gradient_of_a_step_alone():
-    model, (x, y) = mlp(), blobs()
-    loss_fn = CrossEntropyLoss()
-    loss_fn(model(x[:4]), y[:4])
-    gradient = loss_fn.backward()
-    evaluate(model, (x, y), loss=loss_fn)
-    assert loss_fn.backward() is gradient
-
-
-def test_accuracy_counts_scores_labels_and_one_hot_targets():
-    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
-    assert accuracy(scores, [1, 1, 1]) == pytest.approx(2 / 3)
-    assert accuracy([1, 0, 1], [1, 1, 1]) == pytest.approx(2 / 3)
-    assert accuracy(scores, np.array([[0.0, 1], [0, 1], [0, 1]])) == pytest.approx(2 / 3)
-    assert accuracy(np.zeros((2, 3, 4)), np.zeros((2, 4), int)) == 1.0
-    with pytest.raises(ValueError, match=r"\(3, 2\).*\(2,\)"):
-        accuracy(scores, [0, 1])
-    with pytest.raises(ValueError, match="no sample"):
-        accuracy(np.zeros((0, 2)), np.zeros(0, int))
-
-
-# -- History ---------------------------------------------------------------------------------------
-
-
-ROWS = [
-    {"epoch": 1, "loss": 0.1 + 0.2, "accuracy": 1 / 3},
-    {"epoch": 2, "loss": float("inf"), "accuracy": 1.0},
-]
-
-
-def test_a_history_is_a_table():
-    history = History(ROWS)
-    assert history["loss"] == [0.1 + 0.2, float("inf")]
-    assert history[-1] == ROWS[1]
-    assert len(history) == 2
-    assert list(history) == ROWS
-    assert "accuracy" in history
-    assert dict(history) == {
-        "epoch": [1, 2],
-        "loss": [0.1 + 0.2, float("inf")],
-        "accuracy": [1 / 3, 1.0],
-    }
-    lines = repr(history).splitlines()
-    assert len(lines) == 3
-    assert lines[0].split() == ["epoch", "loss", "accuracy"]
-    assert len({len(line) for line in lines}) == 1
-    assert pickle.loads(pickle.dumps(history)) == history
-    with pytest.raises(KeyError, match="val_loss"):
-        history["val_loss"]
-    with pytest.raises(ValueError, match="columns"):
-        history.append({"epoch": 3})
-
-
-def test_a_history_goes_through_csv_without_losing_a_digit(tmp_path):
-    path = tmp_path / "history.csv"
-    History(ROWS).to_csv(path)
-    assert path.read_text().splitlines()[0] == "epoch,loss,accuracy"
-    assert History.from_csv(path) == History(ROWS)
-    History().to_csv(path)
-    assert History.from_csv(path) == History()
-
-
-@pytest.mark.parametrize("content", [b"a,b\n1\n", b"a,b\n1,x\n", b"\xff\xfe\x00"])
-def test_a_csv_of_another_kind_is_named(tmp_path, content):
-    path = tmp_path / "history.csv"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"history\.csv"):
-        History.from_csv(path)

@@ -1,0 +1,51 @@
+"""The command line called in this process or in another: shared by its tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnnx.cli import main
+
+ROOT = Path(__file__).parents[1]
+SHORT = ("--epochs", "1", "--threads", "1")
+
+
+def cnnx_process(*words, **environment):
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
+    command = [sys.executable, "-W", "error", "-m", "cnnx", *words]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+
+
+def sides(n=40, classes=2):
+    """Images of 8x8 bytes whose class is the band of columns that is bright."""
+    y = np.arange(n) % classes
+    x = np.random.default_rng(0).integers(0, 60, (n, 8, 8), np.uint8)
+    for image, label in zip(x, y):
+        image[:, label * 8 // classes : (label + 1) * 8 // classes] += 150
+    return x, y
+
+
+def settings_of(directory):
+    return json.loads(Path(directory, "run.json").read_text())
+
+
+def usage_error(capsys, *words):
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2
+    return capsys.readouterr().err
+
+
+def failure(capsys, *words):
+    """The one line of stderr of a command that fails with exit code 1."""
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith(f"cnnx {words[0]}: ")
+    return error

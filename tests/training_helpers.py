@@ -1,0 +1,21 @@
+"""A small problem and a small network: shared by the tests of training and inference."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnx import random
+from cnnx.layers import Dropout, Linear, ReLU, Sequential
+
+
+def blobs(n=90, seed=0):
+    """Three well separated clouds of points in the plane."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 3
+    centres = np.array([[0, 4], [4, -2], [-4, -2]])
+    return (centres[y] + rng.normal(size=(n, 2))).astype(np.float32), y
+
+
+def mlp(seed=0, dropout=0.0):
+    random.manual_seed(seed)
+    return Sequential(Linear(2, 16), ReLU(), Dropout(dropout), Linear(16, 3))
