@@ -110,9 +110,10 @@ cdef void give_back(void *data, int index) noexcept:
     global bytes_in_use, bytes_cached
     bytes_in_use -= class_bytes(index)
     bytes_cached += class_bytes(index)
+    forbid(data, class_bytes(index))
+    allow(data, sizeof(FreeBlock))
     (<FreeBlock *>data).next = free_blocks[index]
     free_blocks[index] = <FreeBlock *>data
-    forbid(<char *>data + sizeof(FreeBlock), class_bytes(index) - sizeof(FreeBlock))
     trim(index)
 
 
