@@ -65,12 +65,12 @@ typedef struct {
        dweight[(3*i + j)*nr + lane] */
     void (*winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step);
     void (*winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight);
-    /* Tiles at places of x: columns[(6*i + j)*step + t] = x[places[t] + i*pitch + j], t < tiles; reads two pixels beyond
-       the sixth of a line. */
+    /* Tiles at places of x: columns[(6*i + j)*step + t] = x[places[t] + i*pitch + j], t < tiles; reads two pixels
+       beyond the sixth of a line. */
     void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *columns,
                             ptrdiff_t step);
-    /* And back: y[tiles[t].place + i*pitch + j] = columns[(4*i + j)*step + t] + shift, t < count, i < tiles[t].rows <= 4,
-       j < tiles[t].cols <= 4. What lies `ahead` elements on, if not 0, is asked for. */
+    /* And back: y[tiles[t].place + i*pitch + j] = columns[(4*i + j)*step + t] + shift, t < count, i < tiles[t].rows <=
+       4, j < tiles[t].cols <= 4. What lies `ahead` elements on, if not 0, is asked for. */
     void (*winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift, const cnnx_tile *tiles,
                              REAL *y, ptrdiff_t pitch, ptrdiff_t ahead);
 
