@@ -93,10 +93,31 @@ def functional_step(m: Any, batch: int) -> Callable[[], float]:
     return step
 
 
+def network_step(m: Any, batch: int) -> Callable[[], float]:
+    """Two convolutions, each with ReLU and pooling, and two Linear layers; Adam."""
+    model, loss_fn, optimizer = m.NeuralNetwork(), m.SoftmaxCrossEntropyLoss(), m.Adam()
+    for convolution in (m.Conv2D(1, 8, 3, padding=1), m.Conv2D(8, 16, 3, padding=1)):
+        for layer in (convolution, m.ReLULayer(), m.MaxPool2D(2)):
+            model.add_layer(layer)
+    for layer in (m.Flatten(), m.Linear(16 * 7 * 7, 64), m.ReLULayer(), m.Linear(64, 10)):
+        model.add_layer(layer)
+    x, y = np.random.rand(batch, 1, 28, 28), np.random.randint(0, 10, batch)
+
+    def step() -> float:
+        model.zero_grad()
+        loss = loss_fn.forward(model.forward(x), y)
+        model.backward(loss_fn.backward())
+        model.update_params(optimizer)
+        return float(loss)
+
+    return step
+
+
 PROGRAMS = [
     Program("listnet", "0 against 1", listnet_conv, 16, 5.0),
     Program("listnet", "XOR", listnet_xor, 50, 1.0),
     Program("functional", "SimpleCNN, batch 32", functional_step, 32, 100.0),
+    Program("network", "two convolutions, batch 32", network_step, 32, 20.0),
 ]
 
 

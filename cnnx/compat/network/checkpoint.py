@@ -1,0 +1,121 @@
+"""Checkpoints of the dialect `network`, as cnnx's own `.npz`: nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ... import io
+from . import activations, layers, optimizers
+from .model import CNN, NeuralNetwork
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+MODELS = {"NeuralNetwork": NeuralNetwork, "CNN": CNN}
+FORMAT = "cnnx.compat.network checkpoint"
+CONVERT = (
+    "a pickle of the old program is converted by that program: load it there, write the arrays of "
+    "its layers with np.savez, and assign them here to a model of the same layers"
+)
+Path = str | os.PathLike[str]
+
+
+def save_checkpoint(model: NeuralNetwork, optimizer: Any, file_path: Path) -> None:
+    """Write the model and the optimiser to exactly `file_path`, whole or not at all.
+
+    TypeError for a layer or an optimiser of one's own, and for an `Activation`: a file holds no
+    functions.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    places: dict[int, str] = {}
+    described = []
+    for i, layer in enumerate(model.layers):
+        described.append({"type": _type(layer, _layers()), "options": layer.options()})
+        for name in (*layer.PARAMETERS, *layer.BUFFERS):
+            value = getattr(layer, name)
+            if value is not None:
+                arrays[f"{i}.{name}"] = value
+                places[id(value)] = f"{i}.{name}"
+    kind = None
+    if optimizer is not None:
+        kind = {"type": _type(optimizer, _of(optimizers)), "options": optimizer.options()}
+        for key, (_, states) in optimizer.state.items():
+            for k, state in enumerate(states):
+                if key in places:
+                    arrays[f"{places[key]}.state{k}"] = state
+    meta = {"format": FORMAT, "layers": described, "optimizer": kind}
+    io.save_npz(file_path, arrays, {**meta, "training": model.training})
+
+
+def load_checkpoint(filepath: Path, model_type: str = "NeuralNetwork") -> tuple[NeuralNetwork, Any]:
+    """model, optimizer as `save_checkpoint` wrote them; model_type is "NeuralNetwork" or "CNN".
+
+    ValueError for another model_type and for a file that is none of these; a pickle is refused with
+    words on how to convert it.
+    """
+    if model_type not in MODELS:
+        raise ValueError(
+            f"load_checkpoint: model_type is {model_type!r}, expected one of {', '.join(MODELS)}"
+        )
+    try:
+        arrays, meta = io.load_npz(filepath)
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise ValueError(f"load_checkpoint: {error}; {CONVERT}") from None
+        raise
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise ValueError(f"load_checkpoint: {os.fspath(filepath)!r} is no {FORMAT}")
+    state = np.random.get_state()
+    try:
+        return _rebuilt(MODELS[model_type](), arrays, meta)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        where = os.fspath(filepath)
+        raise ValueError(f"load_checkpoint: {where!r} is damaged: {error!r}") from None
+    finally:
+        np.random.set_state(state)  # layers draw weights when they are made
+
+
+def _rebuilt(
+    model: NeuralNetwork, arrays: dict[str, np.ndarray], meta: dict[str, Any]
+) -> tuple[NeuralNetwork, Any]:
+    optimizer = None
+    if meta["optimizer"] is not None:
+        options = dict(meta["optimizer"]["options"])
+        steps = {"t": options.pop("t")} if "t" in options else {}
+        optimizer = _of(optimizers)[meta["optimizer"]["type"]](**options)
+        vars(optimizer).update(steps)
+    for i, described in enumerate(meta["layers"]):
+        layer = _layers()[described["type"]](**described["options"])
+        for name in (*layer.PARAMETERS, *layer.BUFFERS):
+            value = getattr(layer, name)
+            if value is None:
+                continue
+            value[...] = arrays[f"{i}.{name}"]
+            if optimizer is not None and f"{i}.{name}.state0" in arrays:
+                for k, kept in enumerate(optimizer.of(value)):
+                    kept[...] = arrays[f"{i}.{name}.state{k}"]
+        model.add_layer(layer)
+    if not meta["training"]:
+        model.eval()
+    return model, optimizer
+
+
+def _of(module: Any) -> dict[str, Any]:
+    return {name: getattr(module, name) for name in module.__all__}
+
+
+def _layers() -> dict[str, Any]:
+    both = _of(layers) | _of(activations)
+    return {name: both[name] for name in both if name not in ("Layer", "Activation")}
+
+
+def _type(thing: Any, known: dict[str, Any]) -> str:
+    name = type(thing).__name__
+    if known.get(name) is not type(thing):
+        raise TypeError(
+            f"save_checkpoint: {name} is not one of {', '.join(sorted(k for k in known))}, "
+            f"and a file holds no code"
+        )
+    return name
