@@ -59,6 +59,7 @@ INSIDE_FUNCTIONS = {
     "callbacks": {"tqdm"},
     "data": {"tqdm", "PIL"},
     "bench": {"torch"},
+    "compat": {"matplotlib"},
     "cli": {"tqdm", "matplotlib", "PIL"},
     "sklearn": {"sklearn"},
     "testing": {"pytest"},

@@ -7,6 +7,7 @@ update rules. `docs/from_<dialect>.md` shows an old program of each, and what wa
 listnet      a network is a list of layers, one sample at a time, backward updates
 functional   functions with caches, and a model that updates itself
 network      layers that keep their gradients, and optimisers that visit them
+sequential   a model that owns its loss and its optimiser
 
 >>> from cnnx.compat.listnet import Dense, Tanh, mse, mse_prime, train
 

@@ -1,0 +1,53 @@
+"""`Sequential`, the model of the dialect `sequential`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .module import Module
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Module):
+    """Layers in a row, with the loss and the optimiser that train them: `layers`, `loss_func`,
+    `optimizer`.
+
+    A training step: y_pred = model(x); model.zero_grad(); model.backward(y_pred, y);
+    model.optimize()
+    """
+
+    def __init__(self, layers: Iterable[Any], loss_func: Any, optimizer: Any) -> None:
+        self.layers = list(layers)
+        self.loss_func = loss_func
+        self.optimizer = optimizer
+
+    def forward(self, x: Any) -> Any:
+        """The last layer's output."""
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, y_pred: Any, y_true: Any) -> Any:
+        """The loss's gradient through all layers; returns the input's."""
+        gradient = self.loss_func.backward(y_pred, y_true)
+        for layer in reversed(self.layers):
+            gradient = layer.backward(gradient)
+        return gradient
+
+    def optimize(self) -> None:
+        """`optimizer.update_params` of every layer that has weights, the first layer first."""
+        for layer in self.layers:
+            if hasattr(layer, "weights"):
+                self.optimizer.update_params(layer)
+
+    def zero_grad(self) -> None:
+        """Gradients of all layers are zeros again."""
+        for layer in self.layers:
+            if hasattr(layer, "zero_grad"):
+                layer.zero_grad()
+
+    def calculate_loss(self, output: Any, target: Any) -> float:
+        """The mean loss."""
+        return self.loss_func.calculate(output, target)
