@@ -47,6 +47,7 @@ cdef Strips make_strips(
     strips.most = ceil_div(all_strips, ceil_div(all_strips, max(<Py_ssize_t>1, min(all_strips, most))))
     strips.x_row, strips.dy_row = x_row, dy_row
     strips.x_step, strips.dy_step = strips.most * job.cols * x_row, strips.most * job.cols * dy_row
+    strips.count = strips.tiles = 0
     return strips
 
 
