@@ -13,10 +13,13 @@ from cnnx.bench import (
     MODELS,
     OPS,
     Spread,
+    Timing,
     format_table,
     memory,
     peers,
     run,
+    run_threads,
+    scaling,
     table,
     write_json,
 )
@@ -31,8 +34,9 @@ def fast(monkeypatch):
     def small(*arguments):
         return [workload.reduced() for workload in select(*arguments)]
 
-    monkeypatch.setattr(table, "select", small)
-    monkeypatch.setattr(table, "QUICK_SECONDS", 1e-3)
+    for module in (table, scaling):
+        monkeypatch.setattr(module, "select", small)
+        monkeypatch.setattr(module, "QUICK_SECONDS", 1e-3)
 
 
 def test_run_measures_every_backend_and_reports_each_row(fast):
@@ -207,3 +211,46 @@ def test_json_holds_memory(described, tmp_path):
         {"workload": "lenet5 batch 64", "bytes": {"compiled": 5, "torch": 9}, "threads": 2}
     ]
     assert content["rows"] == [] and content["environment"]["torch"] == "torch 9.9"
+
+
+# ------------------------------------------------------------------------------------ the threads
+
+
+def test_steps_on_one_thread_and_on_many(fast):
+    before = cnnx.get_num_threads()
+    (row,) = run_threads("lenet5", quick=True, threads=3)
+    assert row.workload == "train lenet5 batch 3" and row.threads == 3
+    assert list(row.milliseconds) == ["3 threads", "1 thread"] and list(row.faster) == ["1 thread"]
+    assert row.faster["1 thread"].low > 0 and row.gflops > 0
+    assert cnnx.get_num_threads() == before
+    assert "x 1 thread" in format_table([row])
+
+
+def test_a_step_runs_with_the_threads_of_its_contestant(fast, monkeypatch):
+    seen = []
+
+    def listen(calls, seconds, around):
+        for name, call in calls.items():
+            with around(name):
+                call()
+                seen.append((name, cnnx.get_num_threads()))
+        return Timing({name: [0.25 if name == "1 thread" else 0.125] for name in calls})
+
+    monkeypatch.setattr(scaling, "compare", listen)
+    (row,) = run_threads("lenet5", quick=True, threads=2)
+    if "compiled" in cnnx.available_backends():
+        assert seen == [("2 threads", 2), ("1 thread", 1)]
+    assert row.faster["1 thread"].median == 2.0 and row.milliseconds["1 thread"] == 250.0
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ({"threads": 1}, r"threads is 1"),
+        ({"filter": "lenet6", "threads": 2}, r"'lenet6'"),
+        ({"filter": "conv2d", "threads": 2}, r"no training step has 'conv2d'"),
+    ],
+)
+def test_threads_of_nothing_are_an_error(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        run_threads(**arguments)

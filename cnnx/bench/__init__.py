@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from .memory import MemoryRow, format_memory, run_memory
+from .scaling import run_threads
 from .table import Row, format_table, measure, run, write_json
 from .task import Task, Workload
 from .timing import Spread, Timing, compare
@@ -36,5 +37,6 @@ __all__ = [
     "measure",
     "run",
     "run_memory",
+    "run_threads",
     "write_json",
 ]

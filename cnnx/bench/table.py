@@ -26,7 +26,16 @@ from .task import Workload
 from .timing import Spread, compare
 from .workloads import LAYERS, MODELS, OPS
 
-__all__ = ["Row", "environment", "format_table", "measure", "run", "select", "write_json"]
+__all__ = [
+    "Row",
+    "environment",
+    "format_table",
+    "measure",
+    "run",
+    "select",
+    "with_threads",
+    "write_json",
+]
 
 SECONDS = 2.0  # of measuring per row: about 4 rounds of three contestants
 QUICK_SECONDS = 0.5
@@ -84,7 +93,7 @@ def run(
     chosen = select(what, filter, quick)
     loaded = [peer for name in dict.fromkeys(peers) for peer in peer_modules.load(name)]
     rows = []
-    with _threads(threads), ExitStack() as stack:
+    with with_threads(threads), ExitStack() as stack:
         for peer in loaded:
             stack.enter_context(peer.threads(config.get_num_threads()))
         for workload in chosen:
@@ -272,7 +281,7 @@ def _processor() -> str:
 
 
 @contextmanager
-def _threads(n: int | None) -> Iterator[None]:
+def with_threads(n: int | None) -> Iterator[None]:
     """Compute with n threads inside the ``with``; None leaves the number alone."""
     before = config.get_num_threads()
     if n is not None:

@@ -15,7 +15,8 @@ _EXAMPLE = """\
   cnnx bench --quick                            a first look, a minute or so
   cnnx bench ops --filter conv2d --peers torch
   cnnx bench models --peers torch --json models.json
-  cnnx bench memory --peers torch"""
+  cnnx bench memory --peers torch
+  cnnx bench threads --quick"""
 
 
 def add(commands: Any) -> None:
@@ -25,10 +26,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("ops", "models", "all", "memory"),
+        choices=("ops", "models", "all", "memory", "threads"),
         default="all",
-        help="single ops; training steps, inference and the convolutions in them; ops and steps; or"
-        " the most memory that a training step takes (default: all)",
+        help="single ops; training steps, inference and the convolutions in them; ops and steps;"
+        " the most memory that a training step takes; or steps on one thread and on many"
+        " (default: all)",
     )
     parser.add_argument(
         "--peers",
@@ -64,14 +66,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.what == "memory":
             return _memory(args, report)
-        rows = bench.run(
-            args.what,
-            peers=args.peers,
-            filter=args.filter,
-            quick=args.quick,
-            threads=args.threads,
-            report=report,
-        )
+        asked = {"filter": args.filter, "quick": args.quick, "threads": args.threads}
+        if args.what == "threads" and args.peers:
+            raise ValueError("bench: threads compares cnnx with itself: leave --peers out")
+        if args.what == "threads":
+            rows = bench.run_threads(**asked, report=report)
+        else:
+            rows = bench.run(args.what, peers=args.peers, **asked, report=report)
     finally:
         if done and sys.stderr.isatty():
             print("\r\033[K", end="", file=sys.stderr, flush=True)

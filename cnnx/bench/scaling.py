@@ -1,0 +1,70 @@
+"""How much faster a call is on all threads than on one, by the same alternating blocks.
+
+>>> print(format_table(run_threads("train lenet5", threads=2)))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from cnnx import config
+
+from .table import QUICK_SECONDS, SECONDS, Row, select, with_threads
+from .task import Workload
+from .timing import compare
+
+__all__ = ["run_threads"]
+
+
+def run_threads(
+    filter: str | None = None,
+    quick: bool = False,
+    threads: int | None = None,
+    report: Callable[[Row], Any] = lambda row: None,
+) -> list[Row]:
+    """Measure every training step on one thread and on many.
+
+    threads  how many; None: as many as cnnx uses now. ValueError for one.
+    filter, quick, report  as in `run`
+
+    The row's contestants are "2 threads" and "1 thread" (or as many as there are), its ratio the
+    speed-up.
+
+    Example: ``rows = cnnx.bench.run_threads("train lenet5", quick=True, threads=2)``
+    """
+    many = config.get_num_threads() if threads is None else threads
+    if many < 2:
+        raise ValueError(f"bench: threads is {many}, but speed-up is measured from 2 threads on")
+    rows = []
+    chosen = [w for w in select("models", filter, quick) if w.op == "train"]
+    if not chosen:
+        raise ValueError(f"bench: no training step has {filter!r} in its name")
+    for workload in chosen:
+        rows.append(_measure(workload, many, QUICK_SECONDS if quick else SECONDS))
+        report(rows[-1])
+    return rows
+
+
+def _measure(workload: Workload, threads: int, seconds: float) -> Row:
+    task = workload.prepare(np.random.default_rng(0))
+    numbers = {f"{threads} threads": threads, "1 thread": 1}
+
+    def around(name: str) -> AbstractContextManager[None]:
+        return with_threads(numbers[name])
+
+    timing = compare({name: task.run for name in numbers}, seconds, around=around)
+    many, one = numbers
+    return Row(
+        workload=workload.name,
+        milliseconds={name: 1e3 * timing.seconds(name) for name in numbers},
+        faster={one: timing.ratio(one, many)},
+        gflops=workload.flops / timing.seconds(many) / 1e9,
+        gbytes_per_s=None,
+        matrix=workload.matrix,
+        rounds=timing.rounds,
+        threads=threads,
+    )
