@@ -303,8 +303,8 @@ def activation(op: str, value: Any) -> str | None:
 
 
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
-    """Integer labels within 0 ... classes - 1, as int64."""
-    numbers = np.ascontiguousarray(target, dtype=np.int64)
+    """Integer labels within 0 ... classes - 1, as contiguous and aligned int64."""
+    numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
     if numbers.size and numbers.view(np.uint64).max() >= classes:  # without sign, -1 is huge
         where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
         position = where[0] if len(where) == 1 else where

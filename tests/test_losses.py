@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
+from cnnx import checks
 from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 
 RNG = np.random.default_rng(0)
@@ -76,6 +77,15 @@ def test_values_and_gradients_are_those_of_torch(loss_fn, pred, target):
 def test_labels_may_have_any_integer_dtype(dtype):
     loss_fn = CrossEntropyLoss()
     assert loss_fn(LOGITS, LABELS.astype(dtype)) == loss_fn(LOGITS, LABELS)
+
+
+def test_labels_reach_the_kernels_aligned():
+    """Elsewhere C may not read an int64, whatever x86 makes of it."""
+    labels = np.frombuffer(b"?" + LABELS.astype(np.int64).tobytes(), np.int64, offset=1)
+    assert not labels.flags.aligned
+    checked = checks.labels("cross_entropy", labels, 4)
+    assert checked.flags.aligned and checked.flags.c_contiguous
+    np.testing.assert_array_equal(checked, LABELS)
 
 
 @pytest.mark.parametrize("loss_class", [BCELoss, BCEWithLogitsLoss, MSELoss])
