@@ -103,6 +103,7 @@ def difference(pairs: list[dict[str, float]]) -> dict[str, float]:
 
 def describe(train: Dataset, batch_size: int) -> list[dict[str, Any]]:
     """Print, and return, the algorithms and errors of each convolution of the network."""
+    cnnx.manual_seed(0)
     shape = (batch_size, *train.x.shape[1:])
     rows = []
     for layer, inner in convolutions(network(*shape[1:3]), shape):
