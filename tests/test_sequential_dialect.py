@@ -237,7 +237,9 @@ def test_the_page_runs_with_its_import_lines_changed(tmp_path, monkeypatch):
     assert run(idiomatic)["accuracy"] > 0.9
 
 
-@pytest.mark.parametrize("name", ["", ".layers", ".loss", ".module", ".optim", ".utils"])
+@pytest.mark.parametrize(
+    "name", ["", ".layers", ".loss", ".module", ".optim", ".sequential", ".utils"]
+)
 def test_the_examples_run(name):
     found = doctest.testmod(importlib.import_module(f"cnnx.compat.sequential{name}"))
     assert found.attempted and not found.failed

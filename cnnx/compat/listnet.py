@@ -59,7 +59,17 @@ SMALL = 64  # numbers up to which NumPy's expressions are done before an op's ch
 
 class Layer:
     """Base of all layers: a subclass has `forward(input)` and `backward(output_gradient,
-    learning_rate)`, which updates what the layer learns and returns the input's gradient."""
+    learning_rate)`, which updates what the layer learns and returns the input's gradient.
+
+    >>> class Double(Layer):
+    ...     def forward(self, input):
+    ...         return 2 * input
+    ...
+    ...     def backward(self, output_gradient, learning_rate):
+    ...         return 2 * output_gradient
+    >>> Double().forward(3)
+    6
+    """
 
     input: Any = None
     output: Any = None
@@ -404,6 +414,8 @@ def train(
     of its losses.
 
     loss, loss_prime  functions (y_true, y_pred), as `mse` and `mse_prime`
+
+    Example: ``train(network, mse, mse_prime, X, Y, epochs=10000, learning_rate=0.1)``
     """
     if len(x_train) != len(y_train) or not len(x_train):
         raise ValueError(

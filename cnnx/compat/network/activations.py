@@ -33,43 +33,75 @@ LIMIT = 500.0  # sigmoid and softmax clip their input here: exp(-500) is still a
 
 
 def relu(x: Any) -> np.ndarray:
-    """max(x, 0)."""
+    """max(x, 0).
+
+    >>> relu([-1.0, 2.0]).tolist()
+    [0.0, 2.0]
+    """
     return ops.relu(floats("relu", x))
 
 
 def relu_derivative(x: Any) -> np.ndarray:
-    """1 where x > 0, else 0."""
+    """1 where x > 0, else 0.
+
+    >>> relu_derivative([-1.0, 2.0]).tolist()
+    [0.0, 1.0]
+    """
     return (floats("relu_derivative", x) > 0).astype(float)
 
 
 def sigmoid(x: Any) -> np.ndarray:
-    """1 / (1 + exp(-x)), x clipped to +-500."""
+    """1 / (1 + exp(-x)), x clipped to +-500.
+
+    >>> sigmoid([0.0]).tolist()
+    [0.5]
+    """
     return ops.sigmoid(np.clip(floats("sigmoid", x), -LIMIT, LIMIT))
 
 
 def sigmoid_derivative(x: Any) -> np.ndarray:
-    """sigmoid(x) * (1 - sigmoid(x))."""
+    """sigmoid(x) * (1 - sigmoid(x)).
+
+    >>> sigmoid_derivative([0.0]).tolist()
+    [0.25]
+    """
     y = sigmoid(x)
     return y * (1 - y)
 
 
 def tanh(x: Any) -> np.ndarray:
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    >>> tanh([0.0]).tolist()
+    [0.0]
+    """
     return ops.tanh(floats("tanh", x))
 
 
 def tanh_derivative(x: Any) -> np.ndarray:
-    """1 - tanh(x)^2."""
+    """1 - tanh(x)^2.
+
+    >>> tanh_derivative([0.0]).tolist()
+    [1.0]
+    """
     return 1 - tanh(x) ** 2
 
 
 def leaky_relu(x: Any, alpha: float = 0.01) -> np.ndarray:
-    """x where x > 0, else alpha * x."""
+    """x where x > 0, else alpha * x.
+
+    >>> leaky_relu([-1.0, 2.0], 0.5).tolist()
+    [-0.5, 2.0]
+    """
     return ops.leaky_relu(floats("leaky_relu", x), alpha)
 
 
 def leaky_relu_derivative(x: Any, alpha: float = 0.01) -> np.ndarray:
-    """1 where x > 0, else alpha."""
+    """1 where x > 0, else alpha.
+
+    >>> leaky_relu_derivative([-1.0, 2.0], 0.5).tolist()
+    [0.5, 1.0]
+    """
     return np.where(floats("leaky_relu_derivative", x) > 0, 1.0, alpha)
 
 
@@ -83,7 +115,11 @@ def softmax(x: Any) -> np.ndarray:
 
 
 class ReLULayer(Layer):
-    """`relu` as a layer."""
+    """`relu` as a layer.
+
+    >>> ReLULayer().forward([[-1.0, 2.0]]).tolist()
+    [[0.0, 2.0]]
+    """
 
     def forward(self, x: Any) -> np.ndarray:
         self._kept = y = relu(x)
@@ -94,7 +130,11 @@ class ReLULayer(Layer):
 
 
 class SigmoidLayer(Layer):
-    """`sigmoid` as a layer."""
+    """`sigmoid` as a layer.
+
+    >>> SigmoidLayer().forward([[0.0]]).tolist()
+    [[0.5]]
+    """
 
     def forward(self, x: Any) -> np.ndarray:
         self._kept = y = sigmoid(x)
@@ -105,7 +145,11 @@ class SigmoidLayer(Layer):
 
 
 class TanhLayer(Layer):
-    """`tanh` as a layer."""
+    """`tanh` as a layer.
+
+    >>> TanhLayer().forward([[0.0]]).tolist()
+    [[0.0]]
+    """
 
     def forward(self, x: Any) -> np.ndarray:
         self._kept = y = tanh(x)
@@ -116,7 +160,11 @@ class TanhLayer(Layer):
 
 
 class LeakyReLULayer(Layer):
-    """`leaky_relu` as a layer."""
+    """`leaky_relu` as a layer.
+
+    >>> LeakyReLULayer(0.5).forward([[-1.0, 2.0]]).tolist()
+    [[-0.5, 2.0]]
+    """
 
     def __init__(self, alpha: float = 0.01) -> None:
         self.alpha = alpha
@@ -134,7 +182,11 @@ class LeakyReLULayer(Layer):
 
 
 class SoftmaxLayer(Layer):
-    """`softmax` as a layer, with the full Jacobian in backward."""
+    """`softmax` as a layer, with the full Jacobian in backward.
+
+    >>> SoftmaxLayer().forward([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    """
 
     def forward(self, x: Any) -> np.ndarray:
         self._kept = y = softmax(x)

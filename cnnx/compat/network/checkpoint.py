@@ -27,6 +27,8 @@ def save_checkpoint(model: NeuralNetwork, optimizer: Any, file_path: Path) -> No
 
     TypeError for a layer or an optimiser of one's own, and for an `Activation`: a file holds no
     functions.
+
+    Example: ``save_checkpoint(model, optimizer, "model.npz")``
     """
     arrays: dict[str, np.ndarray] = {}
     places: dict[int, str] = {}
@@ -54,6 +56,8 @@ def load_checkpoint(filepath: Path, model_type: str = "NeuralNetwork") -> tuple[
 
     ValueError for another model_type and for a file that is none of these; a pickle is refused with
     words on how to convert it.
+
+    Example: ``model, optimizer = load_checkpoint("model.npz", model_type="CNN")``
     """
     if model_type not in MODELS:
         raise ValueError(

@@ -40,35 +40,55 @@ class _Points:
 
 
 class Spiral(_Points):
-    """`cnnx.data.make_spiral`, noise 0.2."""
+    """`cnnx.data.make_spiral`, noise 0.2.
+
+    >>> Spiral(5, 3, 2).generate()[0].shape
+    (15, 2)
+    """
 
     def _draw(self) -> Points:
         return synthetic.spiral_points(self.n_points, self.n_classes, 0.2, np.random)
 
 
 class Circle(_Points):
-    """`cnnx.data.make_circle`, noise 0.5."""
+    """`cnnx.data.make_circle`, noise 0.5.
+
+    >>> Circle(5, 3, 2).generate()[0].shape
+    (15, 2)
+    """
 
     def _draw(self) -> Points:
         return synthetic.circle_points(self.n_points, self.n_classes, 0.5, np.random)
 
 
 class Line(_Points):
-    """`cnnx.data.make_line`, noise 2."""
+    """`cnnx.data.make_line`, noise 2.
+
+    >>> Line(5, 3, 2).generate()[0].shape
+    (15, 2)
+    """
 
     def _draw(self) -> Points:
         return synthetic.line_points(self.n_points, self.n_classes, 2.0, np.random)
 
 
 class Zone(_Points):
-    """`cnnx.data.make_zone`, noise 0.5."""
+    """`cnnx.data.make_zone`, noise 0.5.
+
+    >>> Zone(5, 3, 2).generate()[0].shape
+    (15, 2)
+    """
 
     def _draw(self) -> Points:
         return synthetic.zone_points(self.n_points, self.n_classes, 0.5, np.random)
 
 
 class Zone_3D(_Points):
-    """`cnnx.data.make_zone_3d`, noise 2, around given centers (n_classes, 3)."""
+    """`cnnx.data.make_zone_3d`, noise 2, around given centers (n_classes, 3).
+
+    >>> Zone_3D(5, 2, 3, [[0, 0, 0], [9, 0, 0]]).generate()[0].shape
+    (10, 3)
+    """
 
     DIMENSIONS = 3
 

@@ -24,7 +24,11 @@ __all__ = [
 
 class Layer:
     """Base of all layers. `PARAMETERS` names the arrays that learn; the gradient of each is the
-    attribute `<name>_grad`, and adds up until `zero_grad`."""
+    attribute `<name>_grad`, and adds up until `zero_grad`.
+
+    >>> Linear(2, 3).parameters()[0][1].shape
+    (2, 3)
+    """
 
     PARAMETERS: tuple[str, ...] = ()
     BUFFERS: tuple[str, ...] = ()

@@ -53,7 +53,11 @@ def mse_loss(y_pred: Any, y_true: Any) -> float:
 
 
 def mse_loss_derivative(y_pred: Any, y_true: Any) -> np.ndarray:
-    """2 (y_pred - y_true) / rows: not divided by the number of columns."""
+    """2 (y_pred - y_true) / rows: not divided by the number of columns.
+
+    >>> mse_loss_derivative([[3.0], [1.0]], [[1.0], [1.0]]).tolist()
+    [[2.0], [0.0]]
+    """
     y_pred = floats("mse_loss_derivative", y_pred)
     return 2 * (y_pred - y_true) / len(y_pred)
 
@@ -69,7 +73,11 @@ def cross_entropy_loss(y_pred: Any, y_true: Any) -> float:
 
 
 def cross_entropy_loss_derivative(y_pred: Any, y_true: Any) -> np.ndarray:
-    """-y_true / y_pred / rows."""
+    """-y_true / y_pred / rows.
+
+    >>> cross_entropy_loss_derivative([[0.5, 0.5]], [1]).tolist()
+    [[-0.0, -2.0]]
+    """
     p, t = _probabilities("cross_entropy_loss_derivative", y_pred, y_true)
     return -t / p / len(p)
 

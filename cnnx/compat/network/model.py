@@ -68,7 +68,11 @@ class NeuralNetwork:
 
 
 class CNN(NeuralNetwork):
-    """Another name of `NeuralNetwork`."""
+    """Another name of `NeuralNetwork`.
+
+    >>> CNN().training
+    True
+    """
 
 
 def clip_gradients(gradients: Any, max_norm: float) -> np.ndarray:

@@ -84,7 +84,14 @@ class SGD:
 
 
 class Momentum(SGD):
-    """v = momentum * v - learning_rate * gradient;  param += v."""
+    """v = momentum * v - learning_rate * gradient;  param += v.
+
+    >>> param, optimizer = np.array([1.0]), Momentum(0.25, momentum=0.5)
+    >>> for _ in range(2):
+    ...     optimizer.update([param], [np.array([1.0])])
+    >>> param.tolist()
+    [0.375]
+    """
 
     STATES = 1
 
@@ -98,7 +105,13 @@ class Momentum(SGD):
 
 class RMSProp(SGD):
     """cache = decay * cache + (1 - decay) g^2;
-    param -= learning_rate * g / (sqrt(cache) + eps)."""
+    param -= learning_rate * g / (sqrt(cache) + eps).
+
+    >>> param = np.array([1.0])
+    >>> RMSProp(0.5, decay=0.75, eps=0.0).update([param], [np.array([2.0])])
+    >>> param.tolist()
+    [0.0]
+    """
 
     STATES = 1
 
@@ -111,7 +124,13 @@ class RMSProp(SGD):
 
 
 class Adagrad(SGD):
-    """G += g^2;  param -= learning_rate * g / sqrt(G + eps)."""
+    """G += g^2;  param -= learning_rate * g / sqrt(G + eps).
+
+    >>> param = np.array([1.0])
+    >>> Adagrad(0.5, eps=0.0).update([param], [np.array([2.0])])
+    >>> param.tolist()
+    [0.5]
+    """
 
     STATES = 1
 
@@ -128,7 +147,13 @@ class Adagrad(SGD):
 
 class Adam(SGD):
     """Adam, with `t` for the correction of its averages. `t` starts at 1 and advances once per
-    `zero_step()`: a program that never calls it keeps t = 1, as it always did."""
+    `zero_step()`: a program that never calls it keeps t = 1, as it always did.
+
+    >>> param, optimizer = np.array([1.0]), Adam(0.5, eps=0.0)
+    >>> optimizer.update([param], [np.array([2.0])])
+    >>> param.round(3).tolist()
+    [0.5]
+    """
 
     STATES = 2
 

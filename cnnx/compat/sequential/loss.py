@@ -14,7 +14,11 @@ SMALLEST = 1e-7  # probabilities are clipped to SMALLEST and 1 - SMALLEST
 
 
 class Loss:
-    """`forward` gives the losses, `calculate` their mean, `backward` the gradient."""
+    """`forward` gives the losses, `calculate` their mean, `backward` the gradient.
+
+    >>> MSE().calculate([[3.0], [1.0]], [[1.0], [1.0]])
+    2.0
+    """
 
     def forward(self, y_pred: Any, y_true: Any) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} has no forward(y_pred, y_true)")

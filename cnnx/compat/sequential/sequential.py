@@ -16,6 +16,10 @@ class Sequential(Module):
 
     A training step: y_pred = model(x); model.zero_grad(); model.backward(y_pred, y);
     model.optimize()
+
+    >>> from cnnx.compat.sequential import MSE, Linear, Optimizer
+    >>> Sequential([Linear(2, 1)], MSE(), Optimizer(lr=0.1))([[1.0, 2.0]]).shape
+    (1, 1)
     """
 
     def __init__(self, layers: Iterable[Any], loss_func: Any, optimizer: Any) -> None:

@@ -40,6 +40,8 @@ def train_val(
 
     returns  train_losses, train_accuracies (means over the epoch's batches), val_losses,
              val_accuracies: lists of one number an epoch
+
+    Example: ``metrics = train_val(model, X_train, y_train, X_val, y_val, epochs=20)``
     """
     metrics: Metrics = ([], [], [], [])
     for epoch in range(epochs):
@@ -64,7 +66,10 @@ def train_val(
 
 
 def test(model: Any, X: Any, y: Any) -> tuple[float, float]:
-    """Loss and accuracy of all samples, without dropout; y class indices or one-hot rows."""
+    """Loss and accuracy of all samples, without dropout; y class indices or one-hot rows.
+
+    Example: ``loss, accuracy = test(model, X_test, y_test)``
+    """
     X, y = _samples("test", X, y)
     with _evaluating(model):
         parts = [model.forward(X[i : i + EVALUATED]) for i in range(0, len(X), EVALUATED)]
@@ -159,7 +164,10 @@ def plot_training_metrics(
     val_losses: Sequence[float],
     val_accuracies: Sequence[float],
 ) -> Any:
-    """Curves of loss and accuracy, in a window where there is a display; returns the figure."""
+    """Curves of loss and accuracy, in a window where there is a display; returns the figure.
+
+    Example: ``plot_training_metrics(*train_val(model, X, y, X_val, y_val))``
+    """
     figure, axes = _subplots(2)
     history = {
         "epoch": list(range(1, len(train_losses) + 1)),
@@ -174,7 +182,10 @@ def plot_training_metrics(
 
 def plot_spiral_data_decision_boundary(model: Any, title: str = "") -> Any:
     """What class the model gives every point of the plane, over a spiral of as many arms, in a
-    window where there is a display; returns the figure. Nothing is drawn from np.random."""
+    window where there is a display; returns the figure. Nothing is drawn from np.random.
+
+    Example: ``plot_spiral_data_decision_boundary(model, title="after 100 epochs")``
+    """
     side = np.linspace(-1.2, 1.2, 200)
     grid = np.stack(np.meshgrid(side, side), axis=-1)
     with _evaluating(model):
