@@ -150,17 +150,20 @@ typedef struct {
     /* Window j < ow covers rows 0 ... kh - 1 of x, which are w apart, and of the columns j*stride - left ... + kw - 1
        those from 0 to w - 1: at least one. code is what argmax says for the first row and the window's column 0.
        argmax goes to narrow, or, where that is NULL, to wide. dead < 0: the maximum. Else the maximum and 0, and dead
-       is the argmax of windows without a value above 0. */
+       is the argmax of windows without a value above 0. x_room and y_room elements from the row's start on are of its
+       plane: those after the row may be read and, as they are written later, be written. */
     void (*max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
-                         const REAL *x, int32_t code, int32_t dead, REAL *y, uint8_t *narrow, int32_t *wide);
+                         const REAL *x, int32_t code, int32_t dead, ptrdiff_t x_room, ptrdiff_t y_room, REAL *y,
+                         uint8_t *narrow, int32_t *wide);
     /* y[j] = share[j] * sum over the same window */
     void (*avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
                          const REAL *x, const REAL *share, REAL *y);
     /* One row of dx, w long: the sum of what reaches it from `rows` rows of windows. Window j of row k covers the
-       columns j*stride - left + v, v < kw, and gives dy[k*ow + j] where its argmax is code - k*code_step + v. */
+       columns j*stride - left + v, v < kw, and gives dy[k*ow + j] where its argmax is code - k*code_step + v.
+       dy_room and dx_room are as x_room and y_room. */
     void (*max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
                                   ptrdiff_t w, const REAL *dy, const uint8_t *narrow, const int32_t *wide,
-                                  int32_t code, int32_t code_step, REAL *dx);
+                                  int32_t code, int32_t code_step, ptrdiff_t dy_room, ptrdiff_t dx_room, REAL *dx);
     /* It gives every column dy[k*ow + j] * share[k*ow + j]. */
     void (*avg_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
                                   ptrdiff_t w, const REAL *dy, const REAL *share, REAL *dx);

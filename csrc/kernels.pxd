@@ -127,13 +127,15 @@ cdef extern from "kernels.h" nogil:
         double (*bce_with_logits)(Py_ssize_t n, const void *logits, const void *target,
             double scale, void *dlogits) noexcept nogil
         void (*max_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
-            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, int32_t dead, void *y,
+            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, int32_t dead,
+            Py_ssize_t x_room, Py_ssize_t y_room, void *y,
             uint8_t *narrow, int32_t *wide) noexcept nogil
         void (*avg_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
             Py_ssize_t left, Py_ssize_t w, const void *x, const void *share, void *y) noexcept nogil
         void (*max_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
             Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const uint8_t *narrow,
-            const int32_t *wide, int32_t code, int32_t code_step, void *dx) noexcept nogil
+            const int32_t *wide, int32_t code, int32_t code_step, Py_ssize_t dy_room,
+            Py_ssize_t dx_room, void *dx) noexcept nogil
         void (*avg_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
             Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const void *share,
             void *dx) noexcept nogil

@@ -75,7 +75,8 @@ cdef void max_pool_plane(
         row = i * sh - top
         first, last = max(0, -row), min(kh, h - row)
         kernels_for(x).max_pool_row(
-            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), dead, y + i * ow,
+            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), dead,
+            (h - row - first) * w, (oh - i) * ow, y + i * ow,
             narrow + i * ow if narrow != NULL else NULL, wide + i * ow if wide != NULL else NULL,
         )
 
@@ -136,7 +137,7 @@ cdef void max_pool_plane_backward(
         kernels_for(dx).max_pool_row_backward(
             last - i + 1, ow, kw, sw, left, w, dy + i * ow, narrow + i * ow if narrow != NULL else NULL,
             wide + i * ow if wide != NULL else NULL, <int32_t>((row + top - i * sh) * kw), <int32_t>(sh * kw),
-            dx + row * w,
+            (oh - i) * ow, (h - row) * w, dx + row * w,
         )
 
 

@@ -47,9 +47,10 @@ static inline ptrdiff_t NAME(side_by_side)(ptrdiff_t j, ptrdiff_t ow, ptrdiff_t 
 }
 
 static void NAME(max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
-                               const REAL *x, int32_t code, int32_t dead, REAL *y, uint8_t *narrow, int32_t *wide) {
+                               const REAL *x, int32_t code, int32_t dead, ptrdiff_t x_room, ptrdiff_t y_room, REAL *y,
+                               uint8_t *narrow, int32_t *wide) {
     if (kh == 2 && kw == 2 && stride == 2 && left == 0 && 2 * ow <= w && narrow) {
-        NAME(max_pool_pairs)(ow, w, x, dead, y, narrow);
+        NAME(max_pool_pairs)(ow, w, x, dead, x_room, y_room, y, narrow);
         return;
     }
     REAL most[CNNX_ACROSS];
@@ -156,9 +157,10 @@ static inline void NAME(pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff
 
 static void NAME(max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
                                         ptrdiff_t w, const REAL *dy, const uint8_t *narrow, const int32_t *wide,
-                                        int32_t code, int32_t code_step, REAL *dx) {
+                                        int32_t code, int32_t code_step, ptrdiff_t dy_room, ptrdiff_t dx_room,
+                                        REAL *dx) {
     if (rows == 1 && kw == 2 && stride == 2 && left == 0 && 2 * ow <= w && narrow)
-        NAME(max_pool_pairs_backward)(ow, w, dy, narrow, code, dx);
+        NAME(max_pool_pairs_backward)(ow, w, dy, narrow, code, dy_room, dx_room, dx);
     else if (narrow)
         NAME(pool_row_backward)(rows, ow, kw, stride, left, w, dy, NULL, narrow, NULL, code, code_step, dx);
     else
