@@ -68,8 +68,12 @@ cdef void lane_task(
     cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, staged = staged_elements(plan)
     cdef Py_ssize_t low, high, f, m, at
     cdef real *out = buffer + plan.inputs * staged
+    cdef Py_ssize_t ahead = TASKS_AHEAD * lanes * plan.inputs * size
     band_sources(plan, band, &low, &high)
-    stage_lanes(plan, images, planes, low, high, x + (image * plan.groups + first) * plan.inputs * size, buffer)
+    stage_lanes(
+        plan, images, planes, low, high, ahead if plan.bands == 1 and size < SMALL_STREAM else 0,
+        x + (image * plan.groups + first) * plan.inputs * size, buffer,
+    )
     for f in range(plan.outputs):
         lane_output(
             plan, images, block, band, f, low, buffer, weights, starts + (block * plan.outputs + f) * lanes, out
@@ -250,6 +254,7 @@ cdef void lane_dweight_task(
     cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
     cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, band_size = plan.band_rows * plan.ow
     cdef Py_ssize_t images, band, row, rows, low, high, f, m
+    cdef Py_ssize_t ahead = plan.images * plan.groups if plan.bands == 1 else 0
     cdef real *outputs = buffer + plan.inputs * staged_elements(plan)
     x += first * plan.inputs * size
     dy += first * plan.outputs * out_size
@@ -259,13 +264,17 @@ cdef void lane_dweight_task(
             row = band * plan.band_rows
             rows = min(plan.band_rows, plan.oh - row)
             band_sources(plan, band, &low, &high)
-            stage_lanes(plan, images, planes, low, high, x + image * plan.groups * plan.inputs * size, buffer)
+            stage_lanes(
+                plan, images, planes, low, high, ahead * plan.inputs * size,
+                x + image * plan.groups * plan.inputs * size, buffer,
+            )
             for f in range(plan.outputs):
                 for m in range(images):
                     kernels_for(dy).to_lanes(
                         planes, rows * plan.ow,
                         dy + ((image + m) * plan.groups * plan.outputs + f) * out_size + row * plan.ow,
-                        plan.outputs * out_size, rows * plan.ow, 0, outputs + (f * plan.images + m) * band_size * lanes,
+                        plan.outputs * out_size, rows * plan.ow, 0, ahead * plan.outputs * out_size,
+                        outputs + (f * plan.images + m) * band_size * lanes,
                     )
             lane_products(plan, images, rows, buffer, outputs, sums)
         image += images

@@ -172,9 +172,10 @@ typedef struct {
     ptrdiff_t lanes; /* REALs of a vector; at most CNNX_MAX_LANES */
 
     /* The first n pixels of planes 0 ... planes - 1, which lie step apart; 0 < planes <= lanes. After every run of
-       pixels come gap pixels of zeros, after the last one too. Lanes from planes on hold something. */
+       pixels come gap pixels of zeros, after the last one too. Lanes from planes on hold something. What lies ahead
+       elements further on is asked for meanwhile, if ahead is not 0. */
     void (*to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
-                     REAL *lanes);
+                     ptrdiff_t ahead, REAL *lanes);
     /* And back, without gaps. */
     void (*from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t step);
 

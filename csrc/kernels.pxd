@@ -141,7 +141,7 @@ cdef extern from "kernels.h" nogil:
             void *dx) noexcept nogil
         Py_ssize_t lanes
         void (*to_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *x, Py_ssize_t step,
-            Py_ssize_t run, Py_ssize_t gap, void *lanes) noexcept nogil
+            Py_ssize_t run, Py_ssize_t gap, Py_ssize_t ahead, void *lanes) noexcept nogil
         void (*from_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *lanes, void *y,
             Py_ssize_t step) noexcept nogil
         void (*depthwise)(const cnnx_lane_windows *windows, const void *x, const void *weight,

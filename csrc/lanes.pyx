@@ -6,10 +6,14 @@
 # Which inputs an output meets is a `Walk` along each axis. Backward-data with a stride has a class of outputs for each
 # position modulo the stride (see conv.pyx), so a plan has classes: each row walk with each column walk.
 # A band of output rows stays in the second-level cache with all that it reads.
+# Small planes are short streams from many places, which no hardware sees coming: while a block's are brought into lanes
+# those of the next are asked for.
 
 cdef enum:
     LANE_BAND_PIXELS = 1024     # in or out, whichever are more: 32 kB of 8 floats
     LANE_TASKS = 16             # at least, if there is enough to do
+    TASKS_AHEAD = 2             # the next is another thread's
+    SMALL_STREAM = 1024         # pixels: larger planes fill pages, and the hardware sees them coming
 
 cdef double LANE_NANOSECONDS = 0.15     # to bring one element into lanes, or back
 
@@ -138,6 +142,7 @@ cdef void stage_lanes(
     Py_ssize_t planes,
     Py_ssize_t low,             # the first row, maybe outside
     Py_ssize_t high,            # the one after the last
+    Py_ssize_t ahead,           # from a plane to that which this thread brings into lanes next, or 0
     const real *x,              # IN   (images, all groups, inputs, h, w), from the first group on
     real *staged,               # OUT  (inputs, staged_elements); of these (images, staged_rows, pitch) vectors
 ) noexcept nogil:
@@ -152,7 +157,7 @@ cdef void stage_lanes(
             memset(to, 0, before * plan.lanes * sizeof(real))
             kernels_for(x).to_lanes(
                 planes, rows * plan.w, x + (m * plan.groups * plan.inputs + c) * size + first * plan.w,
-                plan.inputs * size, plan.w, plan.pitch - plan.w, to + before * plan.lanes,
+                plan.inputs * size, plan.w, plan.pitch - plan.w, ahead, to + before * plan.lanes,
             )
             memset(to + (before + rows * plan.pitch) * plan.lanes, 0, after * plan.lanes * sizeof(real))
             to += plan.staged_rows * plan.pitch * plan.lanes

@@ -36,7 +36,7 @@ static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, 
 }
 
 static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
-                           REAL *lanes) {
+                           ptrdiff_t ahead, REAL *lanes) {
     const REAL *plane[VL];
     for (int l = 0; l < VL; l++) plane[l] = x + (l < planes ? l : planes - 1) * step;
     ptrdiff_t col = 0;
@@ -48,7 +48,10 @@ static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff
     for (ptrdiff_t p = 0; p < n && n >= VL; p += VL) {
         const ptrdiff_t first = p + VL <= n ? p : n - VL; /* the last square ends at the last pixel */
         VEC square[VL];
-        for (int l = 0; l < VL; l++) square[l] = NAME(load)(plane[l] + first);
+        for (int l = 0; l < VL; l++) {
+            if (ahead != 0) __builtin_prefetch(plane[l] + first + ahead);
+            square[l] = NAME(load)(plane[l] + first);
+        }
         NAME(transpose)(square);
         if (first == p && col + VL <= run) {
             for (int i = 0; i < VL; i++) NAME(store)(lanes + i * VL, square[i]);
