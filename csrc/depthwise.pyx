@@ -253,13 +253,13 @@ cdef void lane_dweight_task(
     """One block of groups, over some images."""
     cdef Py_ssize_t lanes = plan.lanes, first = block * lanes, planes = min(lanes, plan.groups - first)
     cdef Py_ssize_t size = plan.h * plan.w, out_size = plan.oh * plan.ow, band_size = plan.band_rows * plan.ow
-    cdef Py_ssize_t images, band, row, rows, low, high, f, m
-    cdef Py_ssize_t ahead = plan.images * plan.groups if plan.bands == 1 else 0
+    cdef Py_ssize_t images, band, row, rows, low, high, f, m, ahead
     cdef real *outputs = buffer + plan.inputs * staged_elements(plan)
     x += first * plan.inputs * size
     dy += first * plan.outputs * out_size
     while image < last_image:
         images = min(plan.images, last_image - image)
+        ahead = plan.images * plan.groups if plan.bands == 1 and image + images < last_image else 0
         for band in range(plan.bands):
             row = band * plan.band_rows
             rows = min(plan.band_rows, plan.oh - row)
