@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 # Outside the standard library: NumPy at the top of a file; these inside a function of these alone.
 INSIDE_FUNCTIONS = {
-    "viz": {"matplotlib"},
+    "viz": {"matplotlib", "plotly"},
     "training": {"tqdm"},
     "callbacks": {"tqdm"},
     "data": {"tqdm", "PIL"},

@@ -252,7 +252,7 @@ def test_training_does_without_the_packages_of_the_cli_extra(npz, capsys, monkey
     assert main(["train", "--data", npz, *SHORT]) == 0
     out = capsys.readouterr().out
     assert "epoch 1/1" in out
-    assert ("pip install 'cnnx[cli]'" in out) == (module == "matplotlib")
+    assert ("pip install 'cnnx[viz]'" in out) == (module == "matplotlib")
     assert Path("runs/sides-1/loss.png").exists() == (module == "tqdm")
 
 

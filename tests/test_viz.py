@@ -90,7 +90,7 @@ def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     for name in [*sys.modules, "matplotlib", "matplotlib.figure"]:
         if name.split(".")[0] == "matplotlib":
             monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"pip install 'cnnx\[cli\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'cnnx\[viz\]'"):
         viz.plot_history(History(ROWS))
 
 

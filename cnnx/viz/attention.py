@@ -1,0 +1,211 @@
+"""Where a network looks: Grad-CAM and saliency, by the model's own forward and backward."""
+
+# Design:
+# Gradients are taken on a frozen copy of the model in eval mode, so the user's gradients, modes
+# and saved values stay as they are. The score of a class is the output before a Softmax or
+# Sigmoid at the end, as both papers have it.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnnx import checks
+from cnnx.layers import Layer, Sigmoid, Softmax
+
+from . import figures, look
+from .images import Path, class_name
+
+__all__ = ["grad_cam", "grad_cam_map", "saliency", "saliency_map"]
+
+
+def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = None) -> np.ndarray:
+    """Where a convolution's maps speak for a class: (n, h, w), of the layer's size, 0 or more.
+
+    map = relu(sum over k of a_k * A_k),  a_k = mean over (i, j) of d score / d A_k[i, j]
+
+    A      the layer's output (n, k, h, w)
+    score  the target's output, before a Softmax or Sigmoid at the model's end
+    images (n, c, h, w), as the model takes them
+    target a class for all, or (n,) classes; None: the one with the largest output
+    layer  a layer of the model, its name or its number; None: the last convolution, with the norm
+           and activation right behind it
+
+    The model is left as it was. ValueError for a class or layer that is not there, a layer whose
+    output is no image, and a model whose outputs are not (n, classes).
+
+    R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
+    Localization", ICCV 2017.
+
+    Example: ``cnnx.viz.grad_cam_map(model, test.x[:4], target=3).shape`` is ``(4, 7, 7)``.
+    """
+    return _grad_cam("grad_cam_map", model, images, target, layer)[0]
+
+
+def saliency_map(model: Layer, images: Any, target: Any = None) -> np.ndarray:
+    """How much each pixel moves a class's score: (n, h, w), 0 or more.
+
+    map = max over channels of |d score / d x|
+
+    images (n, c, h, w) or (n, h, w), as the model takes them; the rest as in `grad_cam_map`
+
+    K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks: Visualising Image
+    Classification Models and Saliency Maps", ICLR workshop 2014.
+
+    Example: ``cnnx.viz.saliency_map(model, test.x[:4]).shape`` is ``(4, 28, 28)``.
+    """
+    return _saliency("saliency_map", model, images, target)[0]
+
+
+def grad_cam(
+    model: Layer,
+    images: Any,
+    target: Any = None,
+    layer: Any = None,
+    *,
+    classes: Any = None,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """Images, and over each the places that speak for a class, yellow most; see `grad_cam_map`.
+
+    images, target, layer  as in `grad_cam_map`    classes  names of the classes
+
+    returns  the matplotlib Figure, with two panels for each image: as it is, and with its map from
+    0 to the map's largest value
+
+    Example: ``cnnx.viz.grad_cam(model, test.x[:4], classes=test.classes)``
+    """
+    op = "grad_cam"
+    shown = look.pictures(op, look.samples(op, images))
+    maps, chosen = _grad_cam(op, model, images, target, layer)
+    return _draw(op, shown, maps, chosen, classes, path, ax, over=True)
+
+
+def saliency(
+    model: Layer,
+    images: Any,
+    target: Any = None,
+    *,
+    classes: Any = None,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """Images, and beside each how much its pixels move a class's score; see `saliency_map`.
+
+    images, target  as in `saliency_map`    classes  names of the classes
+
+    returns  the matplotlib Figure, with two panels for each image
+
+    Example: ``cnnx.viz.saliency(model, test.x[:4], classes=test.classes)``
+    """
+    op = "saliency"
+    shown = look.pictures(op, look.samples(op, images))
+    maps, chosen = _saliency(op, model, images, target)
+    return _draw(op, shown, maps, chosen, classes, path, ax, over=False)
+
+
+def _grad_cam(
+    op: str, model: Layer, images: Any, target: Any, layer: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The maps, and the class of each."""
+    x = look.samples(op, images)
+    layers = look.chain(op, model)
+    place = (
+        look.activated(layers, look.convolution(op, layers, last=True))
+        if layer is None
+        else look.position(op, layers, layer)
+    )
+    layers = _to_the_score(op, layers)
+    activations = np.asarray(look.part(layers, 0, place + 1)(x))
+    if activations.ndim != 4:
+        raise ValueError(
+            f"{op}: the output of {look.describe(layers, place)} has shape "
+            f"{activations.shape}, expected maps (n, channels, height, width)"
+        )
+    gradient, chosen = _gradient(op, look.part(layers, place + 1, len(layers)), activations, target)
+    weights = gradient.mean(axis=(2, 3), keepdims=True)
+    return np.maximum((weights * activations).sum(axis=1), 0), chosen
+
+
+def _saliency(op: str, model: Layer, images: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    x = look.samples(op, images)
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{op}: images have shape {x.shape}, expected (n, c, h, w) or (n, h, w)")
+    layers = _to_the_score(op, look.chain(op, model))
+    gradient, chosen = _gradient(op, look.part(layers, 0, len(layers)), x, target)
+    steepness = np.abs(gradient)
+    return (steepness.max(axis=1) if x.ndim == 4 else steepness), chosen
+
+
+def _to_the_score(op: str, layers: look.Chain) -> look.Chain:
+    """The chain of a frozen copy in eval mode, without a Softmax or Sigmoid at its end."""
+    if isinstance(layers[-1][1], (Softmax, Sigmoid)):
+        layers = layers[:-1]
+    if not layers:
+        raise ValueError(f"{op}: the model has no layer before its last activation")
+    # One copy of all, so that a layer that stands at two places is one layer in the copy too.
+    copied = look.part(layers, 0, len(layers)).copy().eval().freeze()
+    return [(name, layer) for (name, _), layer in zip(layers, copied)]
+
+
+def _gradient(op: str, model: Layer, x: np.ndarray, target: Any) -> tuple[np.ndarray, np.ndarray]:
+    """d score / d x of every sample, and the class whose score it is."""
+    outputs = np.asarray(model(x))
+    if outputs.ndim != 2:
+        raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
+    n, k = outputs.shape
+    chosen = outputs.argmax(axis=1) if target is None else np.asarray(target)
+    if chosen.shape not in ((), (n,)) or chosen.dtype.kind not in "iu":
+        raise ValueError(
+            f"{op}: target is {target!r}, expected a class from 0 to {k - 1}, or one for each of "
+            f"{n} images"
+        )
+    chosen = np.broadcast_to(chosen, (n,))
+    checks.labels(op, chosen, k)
+    one = np.zeros_like(outputs)
+    one[np.arange(n), chosen] = 1
+    return np.asarray(model.backward(one)), chosen
+
+
+def _draw(
+    op: str,
+    shown: np.ndarray,
+    maps: np.ndarray,
+    chosen: np.ndarray,
+    classes: Any,
+    path: Path,
+    ax: Any,
+    over: bool,
+) -> Any:
+    """Pairs of panels: the image, and its map, over the image or by itself."""
+    pairs = min(len(shown), 2 if len(shown) <= 4 else 3)
+    axes = figures.panels(op, ax, -(-len(shown) // pairs), 2 * pairs, (1.5, 1.7))
+    for axis in axes[2 * len(shown) :]:
+        axis.set_visible(False)
+    height, width = shown.shape[1:3]
+    for i, picture in enumerate(shown):
+        plain, mapped = axes[2 * i], axes[2 * i + 1]
+        figures.quiet(plain)
+        figures.quiet(mapped)
+        look.show(plain, picture)
+        top = float(maps[i].max()) or 1.0
+        if over:
+            grey = picture if picture.ndim == 2 else picture.mean(axis=2)
+            mapped.imshow(grey, cmap="gray", interpolation="nearest")
+            mapped.imshow(
+                maps[i],
+                cmap="inferno",
+                vmin=0,
+                vmax=top,
+                alpha=0.62,
+                interpolation="bilinear",
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+            )
+        else:
+            mapped.imshow(maps[i], cmap="inferno", vmin=0, vmax=top, interpolation="nearest")
+        name = class_name(classes, int(chosen[i]))
+        text = f"for {name}" if maps[i].any() else f"nothing for {name}"
+        mapped.set_title(text, fontsize=9, color=figures.INK, pad=3)
+    return figures.finish(op, axes[0], path)

@@ -1,0 +1,191 @@
+"""What a model says of every point of the plane."""
+
+# Design:
+# One grid of predictions is the base of all three pictures: regions of classes, the surface of a
+# single output, and both of them in a web page (surface.py draws the latter).
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx import checks
+from cnnx.data import Dataset
+from cnnx.inference import predict
+from cnnx.layers import Layer, Sigmoid, Softmax
+
+from . import figures, look
+from .images import Path, class_name
+
+__all__ = ["Plane", "colour_of", "groups", "plot_decision_boundary"]
+
+
+class Plane(NamedTuple):
+    """The grid (x across, y up), the outputs and labels on it, and the known points."""
+
+    across: np.ndarray
+    up: np.ndarray
+    outputs: np.ndarray
+    labels: np.ndarray
+    threshold: float
+    points: np.ndarray
+    right: np.ndarray | None
+    classes: Any
+
+
+def plot_decision_boundary(
+    model: Layer,
+    x: Any,
+    y: Any = None,
+    *,
+    kind: str | None = None,
+    threshold: float | None = None,
+    classes: Any = None,
+    steps: int = 200,
+    interactive: str | os.PathLike[str] | None = None,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """The plane in the colours of the classes that a model gives its points, with known points.
+
+    x          Dataset, or points (n, 2); the picture shows the square around them, and a margin
+    y          (n,) classes of the points, or (n, 1) of 0 and 1
+    kind       "regions", or "surface": the single output as a height over the plane, in 3-D.
+               None: a surface for a model with one output, if `ax` is None or 3-D; else regions
+    threshold  an output from which a single-output model says class 1; None: 0.5 where the model
+               ends in a Sigmoid, else 0
+    classes    names of the classes           steps  points of the grid on each side
+    interactive  an .html file to write, to be turned and zoomed in a browser without a network;
+               needs plotly (``pip install 'cnnx[plotly]'``); no `ax` and `path` then
+
+    returns  the matplotlib Figure, or plotly's with `interactive`; ValueError for points that are
+    not in a plane, labels of another number, and a surface of more than one output
+
+    Example: ``cnnx.viz.plot_decision_boundary(model, cnnx.data.make_spiral(seed=0))``
+    """
+    op = "plot_decision_boundary"
+    steps = checks.integer(op, "steps", steps, least=2)
+    if kind is not None:
+        checks.choice(op, "kind", kind, ("regions", "surface"))
+    if interactive is not None and (ax is not None or path is not None):
+        raise ValueError(f"{op}: interactive writes a page of its own: give no ax and no path")
+    plane = _plane(op, model, x, y, classes, steps, threshold)
+    single = plane.outputs.shape[2] == 1
+    flat_axes = ax is not None and getattr(ax, "name", "") != "3d"
+    if kind is None:
+        kind = "surface" if single and not flat_axes else "regions"
+    if kind == "surface" and not single:
+        raise ValueError(
+            f"{op}: the model has {plane.outputs.shape[2]} outputs, expected a single one for a "
+            "surface: kind='regions' shows them"
+        )
+    if kind == "surface" and flat_axes:
+        raise ValueError(f"{op}: a surface needs 3-D axes: add_subplot(projection='3d')")
+    if interactive is not None:
+        from .interactive import page
+
+        return page(plane, kind, interactive)
+    if kind == "surface":
+        from .surface import surface
+
+        axes = surface(plane, ax)
+    else:
+        axes = _regions(plane, ax)
+    return figures.finish(op, axes, path)
+
+
+def _plane(
+    op: str, model: Any, x: Any, y: Any, classes: Any, steps: int, threshold: float | None
+) -> Plane:
+    layers = look.chain(op, model)
+    if isinstance(x, Dataset):
+        y = x.y if y is None else y
+        classes = x.classes if classes is None else classes
+    points = look.samples(op, x).astype(np.float32, copy=False)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"{op}: x has shape {points.shape}, expected points in a plane (n, 2)")
+    if not np.isfinite(points).all():
+        raise ValueError(f"{op}: x holds inf or NaN")
+    right = None if y is None else np.asarray(y)
+    if right is not None and right.shape == (len(points), 1):
+        right = right[:, 0]
+    if right is not None and right.shape != (len(points),):
+        raise ValueError(f"{op}: y has shape {right.shape}, expected {len(points)} classes")
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.1 * np.where(high > low, high - low, 1)
+    across, up = (
+        np.linspace(low[i] - margin[i], high[i] + margin[i], steps, dtype=np.float32)
+        for i in (0, 1)
+    )
+    grid = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    outputs = predict(model, grid, batch_size=4096)
+    if outputs.ndim != 2 or outputs.shape[1] == 0:
+        raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
+    if threshold is None:
+        threshold = 0.5 if isinstance(layers[-1][1], (Sigmoid, Softmax)) else 0.0
+    if outputs.shape[1] == 1:
+        labels = (outputs[:, 0] >= threshold).astype(np.int64)
+    else:
+        labels = outputs.argmax(axis=1)
+    square = (steps, steps)
+    outputs, labels = outputs.reshape(*square, -1), labels.reshape(square)
+    return Plane(across, up, outputs, labels, threshold, points, right, classes)
+
+
+def colour_of(label: int) -> str:
+    """A class's colour: eight hues in turn."""
+    return figures.CLASSES[label % len(figures.CLASSES)]
+
+
+def groups(plane: Plane) -> list[tuple[str, str, np.ndarray]]:
+    """(name, colour, mask of the points) for every class of the points."""
+    if plane.right is None:
+        return [("points", figures.INK, np.ones(len(plane.points), bool))]
+    return [
+        (class_name(plane.classes, int(k)), colour_of(int(k)), plane.right == k)
+        for k in np.unique(plane.right)
+    ]
+
+
+def _regions(plane: Plane, ax: Any) -> Any:
+    from matplotlib.colors import ListedColormap
+
+    axes = figures.one_panel(ax, 5.4, 4.6)
+    count = int(plane.labels.max()) + 1
+    palette = ListedColormap([colour_of(k) for k in range(count)])
+    axes.pcolormesh(
+        *(plane.across, plane.up, plane.labels),
+        cmap=palette,
+        vmin=-0.5,
+        vmax=count - 0.5,
+        alpha=0.28,
+        shading="nearest",
+        rasterized=True,
+        linewidth=0,
+    )
+    for k in np.unique(plane.labels) if count > 1 else ():
+        lead = _lead(plane, int(k))
+        if lead.min() < 0 < lead.max():
+            axes.contour(
+                *(plane.across, plane.up, lead), [0.0], colors=[figures.SOFT], linewidths=0.8
+            )
+    for name, colour, mask in groups(plane):
+        axes.scatter(
+            *plane.points[mask].T, s=18, color=colour, edgecolor="white", linewidth=0.5, label=name
+        )
+    figures.label_axes(axes, "x", "y")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if plane.right is not None:
+        legend = axes.legend(title="class", fontsize=8, title_fontsize=8, loc="upper right")
+        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+    return axes
+
+
+def _lead(plane: Plane, k: int) -> np.ndarray:
+    """By how much class k is ahead of all others: 0 on its boundary."""
+    if plane.outputs.shape[2] == 1:
+        return plane.outputs[..., 0] - np.float32(plane.threshold)
+    return plane.outputs[..., k] - np.delete(plane.outputs, k, axis=2).max(axis=2)

@@ -1,0 +1,121 @@
+"""Paper and ink: colours, figures and panels that all pictures share."""
+
+# Design:
+# Figures are made from matplotlib.figure.Figure, not from pyplot: so no display is looked for, no
+# backend is chosen for the user's own pictures, and a figure is freed with its last reference.
+# Two hues that stay apart for colour-blind readers and in grey print, and another mark for each.
+# A picture asks for n panels and draws on them; whether they are a new figure's, a part of the
+# user's Axes, or Axes that the user made, is settled here alone.
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnx import io
+
+BLUE, ORANGE = "#2a6fbb", "#d9680f"
+INK, SOFT, GRID = "#26282b", "#6b7077", "#e4e6e9"
+# Okabe and Ito, "Color Universal Design", 2008: told apart by nearly all readers.
+CLASSES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e6b800", "#56b4e9", "#7f3f00", "#5b5f66")
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure, in inches."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures are drawn with matplotlib: pip install 'cnnx[viz]'") from error
+    figure: Any = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    return figure
+
+
+def one_panel(ax: Any, width: float, height: float) -> Any:
+    """The Axes given, or that of a new figure."""
+    return new_figure(width, height).subplots() if ax is None else ax
+
+
+def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float]) -> list[Any]:
+    """rows * columns Axes, row by row; `size` is the width and height of each in a new figure."""
+    if ax is None:
+        figure = new_figure(size[0] * columns + 0.3, size[1] * rows + 0.3)
+        return list(figure.subplots(rows, columns, squeeze=False).ravel())
+    if isinstance(ax, (Sequence, np.ndarray)):
+        axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(axes) < rows * columns:
+            raise ValueError(f"{op}: ax holds {len(axes)} Axes, expected {rows * columns}")
+        return axes
+    ax.set_axis_off()
+    gap = 0.12
+    width, height = 1 / (columns + gap * (columns - 1)), 1 / (rows + gap * (rows - 1))
+    return [
+        ax.inset_axes(
+            (
+                column * width * (1 + gap),
+                1 - height - row * height * (1 + gap),
+                width,
+                height,
+            )
+        )
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+def grid_shape(count: int, columns: int | None) -> tuple[int, int]:
+    """(rows, columns) for so many panels: a little wider than high, the last row full if it can."""
+    if columns is None:
+        wide = np.sqrt(count * 1.3)
+        near = range(int(np.ceil(np.sqrt(count))), int(2 * wide) + 1)
+        columns = min(near, key=lambda c: (-count % c > 0, abs(c - wide)))
+    columns = min(columns, count)
+    return -(-count // columns), columns
+
+
+def title(axes: Any, text: str, size: float = 12) -> None:
+    """What is to be seen, above it at the left."""
+    axes.set_title(text, loc="left", fontsize=size, fontweight="bold", color=INK)
+
+
+def quiet(axes: Any) -> None:
+    """No frame and no ticks: for images."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def label_axes(axes: Any, x: str, y: str) -> None:
+    """Words for the axes, and small soft numbers on them."""
+    axes.set_xlabel(x, fontsize=10, color=SOFT)
+    axes.set_ylabel(y, fontsize=10, color=SOFT)
+    axes.tick_params(colors=SOFT, labelsize=9, length=0)
+
+
+def colour_bar(drawn: Any, axes: list[Any], label: str) -> None:
+    """A scale for what was drawn, at the right of the panels of one figure."""
+    figure = axes[0].figure
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, aspect=30, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=SOFT, labelsize=8, length=0)
+    bar.set_label(label, fontsize=9, color=SOFT)
+
+
+def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
+    """The figure that the Axes belong to, written to `path` where one is given."""
+    figure = axes.get_figure(root=True)
+    if path is not None:
+        suffix = os.path.splitext(os.fspath(path))[1].removeprefix(".").lower()
+        known = figure.canvas.get_supported_filetypes()
+        if suffix not in known:
+            raise ValueError(
+                f"{op}: {os.fspath(path)!r} ends in none of the suffixes that can be written: "
+                f"{', '.join(sorted(known))}"
+            )
+        with io.atomic_write(path) as file:
+            figure.savefig(file, format=suffix)
+    return figure

@@ -1,0 +1,220 @@
+"""What goes in, what a network looks for, and what it finds: images, filters, feature maps."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from cnnx import checks
+from cnnx.data import Dataset
+from cnnx.inference import predict
+from cnnx.layers import Conv2D
+
+from . import figures, look
+
+__all__ = ["plot_feature_maps", "plot_filters", "plot_images"]
+
+Path = str | os.PathLike[str] | None
+
+
+def plot_images(
+    images: Any,
+    labels: Any = None,
+    predicted: Any = None,
+    *,
+    classes: Any = None,
+    count: int = 24,
+    columns: int | None = None,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """Images in a grid, with their classes above them; what was predicted wrong is orange.
+
+    images     Dataset (its labels and class names are used), or array (n, h, w), (n, 1, h, w) or
+               (n, 3, h, w) of any range
+    labels     (n,) class numbers, predicted likewise; classes  names of the classes
+    count      how many are shown, from the first    columns  of the grid; None: about square
+
+    returns  the matplotlib Figure; ValueError for shapes that are no images, for labels of another
+    length, and for 0 images
+
+    Example: ``cnnx.viz.plot_images(test, predicted=cnnx.predict_labels(model, test))``
+    """
+    op = "plot_images"
+    if isinstance(images, Dataset):
+        labels = images.y if labels is None else labels
+        classes = images.classes if classes is None else classes
+    count = checks.integer(op, "count", count, least=1)
+    columns = None if columns is None else checks.integer(op, "columns", columns, least=1)
+    array = look.pictures(op, look.samples(op, images))
+    right = class_numbers(op, "labels", labels, len(array))
+    said = class_numbers(op, "predicted", predicted, len(array))
+    count = min(count, len(array))
+    rows, columns = figures.grid_shape(count, columns)
+    axes = figures.panels(op, ax, rows, columns, (1.15, 1.35))
+    for i, axis in enumerate(axes):
+        figures.quiet(axis)
+        if i >= count:
+            axis.set_visible(False)
+            continue
+        look.show(axis, array[i])
+        wrong = right is not None and said is not None and right[i] != said[i]
+        text = _caption(right, said, i, classes)
+        axis.set_title(text, fontsize=9, color=figures.ORANGE if wrong else figures.INK, pad=3)
+    return figures.finish(op, axes[0], path)
+
+
+def class_name(classes: Any, label: int) -> str:
+    """The name of a class, or its number where it has none."""
+    return str(classes[label]) if classes and 0 <= label < len(classes) else str(label)
+
+
+def class_numbers(op: str, name: str, given: Any, n: int) -> np.ndarray | None:
+    if given is None:
+        return None
+    labels = np.asarray(given)
+    if labels.shape != (n,) or labels.dtype.kind not in "iub":
+        raise ValueError(
+            f"{op}: {name} has shape {labels.shape} and dtype {labels.dtype}, expected {n} class "
+            "numbers, one for each image"
+        )
+    return labels
+
+
+def _caption(right: np.ndarray | None, said: np.ndarray | None, i: int, classes: Any) -> str:
+    names = [class_name(classes, int(labels[i])) for labels in (said, right) if labels is not None]
+    if len(names) == 2 and names[0] != names[1]:
+        return f"{names[0]}, not {names[1]}"
+    return names[0] if names else ""
+
+
+def plot_filters(
+    model: Any,
+    layer: Any = None,
+    *,
+    count: int = 32,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """The filters of a convolution: what it looks for.
+
+    model  a model, or a Conv2D by itself
+    layer  the Conv2D, its name or its number in the model; None: the first of the model's chain
+    count  filters shown, from the first
+
+    Weights of one input channel are drawn on one scale around 0, the same for all filters: blue is
+    negative, red positive. Filters over three channels are drawn in their colours, grey being 0.
+    Of filters over more channels there is a row for each, of its first 16 channels.
+
+    returns  the matplotlib Figure; ValueError for a layer that is no Conv2D, or is not there
+
+    Example: ``cnnx.viz.plot_filters(model, "0")``
+    """
+    op = "plot_filters"
+    count = checks.integer(op, "count", count, least=1)
+    layers = look.chain(op, model)
+    place = _first_filters(op, layers) if layer is None else look.position(op, layers, layer)
+    conv = layers[place][1]
+    if not isinstance(conv, Conv2D):
+        raise ValueError(f"{op}: {look.describe(layers, place)} has no filters, expected a Conv2D")
+    weight = conv.weight.data
+    shown = weight[: min(count, len(weight))]
+    limit = float(np.abs(shown).max()) or 1.0
+    channels = weight.shape[1]
+    coloured = channels == 3
+    if channels in (1, 3):
+        tiles = [shown[i] for i in range(len(shown))]
+        rows, columns = figures.grid_shape(len(tiles), None)
+    else:
+        rows, columns = len(shown), min(channels, 16)
+        tiles = [shown[i, j : j + 1] for i in range(rows) for j in range(columns)]
+    axes = figures.panels(op, ax, rows, columns, (0.8, 0.8))
+    drawn = None
+    for i, axis in enumerate(axes):
+        figures.quiet(axis)
+        if i >= len(tiles):
+            axis.set_visible(False)
+        elif coloured:
+            axis.imshow(0.5 + tiles[i].transpose(1, 2, 0) / (2 * limit), interpolation="nearest")
+        else:
+            drawn = axis.imshow(
+                tiles[i][0], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest"
+            )
+    if drawn is not None and ax is None:
+        figures.colour_bar(drawn, axes, "weight")
+    _heading(axes, ax, look.heading(layers, place, len(shown), len(weight), "filters"))
+    return figures.finish(op, axes[0], path)
+
+
+def _first_filters(op: str, layers: look.Chain) -> int:
+    for place, (_, layer) in enumerate(layers):
+        if isinstance(layer, Conv2D):
+            return place
+    raise ValueError(f"{op}: the model has no Conv2D in its chain of layers")
+
+
+def _heading(axes: list[Any], ax: Any, text: str) -> None:
+    """The title of a picture of many panels: over a new figure, or over the user's Axes."""
+    if ax is None:
+        axes[0].figure.suptitle(text, fontsize=11, fontweight="bold", color=figures.INK)
+    elif hasattr(ax, "set_title"):
+        figures.title(ax, text, 11)
+
+
+def plot_feature_maps(
+    model: Any,
+    image: Any,
+    layer: Any = None,
+    *,
+    count: int = 32,
+    path: Path = None,
+    ax: Any = None,
+) -> Any:
+    """What a layer makes of one image: its channels, all on one scale.
+
+    image  (c, h, w), as the model takes it, or a batch (1, c, h, w) of one
+    layer  a layer of the model, its name or its number; None: the first convolution, with the norm
+           and activation right behind it
+    count  channels shown, from the first
+
+    The model runs in eval mode, and is left as it was. returns the matplotlib Figure; ValueError
+    for more than one image, a layer that is not there, and one whose output is no image
+
+    Example: ``cnnx.viz.plot_feature_maps(model, test.x[0])``
+    """
+    op = "plot_feature_maps"
+    count = checks.integer(op, "count", count, least=1)
+    layers = look.chain(op, model)
+    place = (
+        look.activated(layers, look.convolution(op, layers))
+        if layer is None
+        else look.position(op, layers, layer)
+    )
+    batch = np.asarray(image)
+    batch = batch[None] if batch.ndim == 3 else batch
+    if batch.ndim != 4 or len(batch) != 1:
+        raise ValueError(
+            f"{op}: image has shape {np.shape(image)}, expected one image (channels, height, width)"
+        )
+    maps = predict(look.part(layers, 0, place + 1), batch)
+    if maps.ndim != 4 or 0 in maps.shape:
+        raise ValueError(
+            f"{op}: the output of {look.describe(layers, place)} has shape "
+            f"{maps.shape}, expected maps (1, channels, height, width)"
+        )
+    shown = maps[0, : min(count, maps.shape[1])]
+    rows, columns = figures.grid_shape(len(shown), None)
+    axes = figures.panels(op, ax, rows, columns, (1.05, 1.05))
+    low, high = float(shown.min()), float(shown.max())
+    for i, axis in enumerate(axes):
+        figures.quiet(axis)
+        if i >= len(shown):
+            axis.set_visible(False)
+            continue
+        drawn = axis.imshow(shown[i], cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+    if ax is None:
+        figures.colour_bar(drawn, axes, "activation")
+    _heading(axes, ax, look.heading(layers, place, len(shown), maps.shape[1], "maps"))
+    return figures.finish(op, axes[0], path)
