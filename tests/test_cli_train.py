@@ -15,19 +15,21 @@ from cli_helpers import SHORT, cnnx_process, failure, settings_of, sides, usage_
 
 import cnnx
 from cnnx.cli import data as cli_data
-from cnnx.cli import main, runs
+from cnnx.cli import main, pictures, runs
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
 
-def test_training_on_the_digits_prints_its_progress_and_writes_four_files(capsys):
+def test_training_on_the_digits_prints_its_progress_and_writes_its_files(capsys):
     assert main(["train", *SHORT]) == 0
     out = capsys.readouterr().out
     assert "1,437 train, 360 test" in out and "epoch 1/1" in out and "test accuracy" in out
     assert sorted(os.listdir("runs/digits-1")) == [
-        *("history.csv", "loss.png", "model.npz", "run.json"),
+        *("confusion.png", "feature_maps.png", "filters.png", "history.csv", "loss.png"),
+        *("model.npz", "probabilities.png", "run.json"),
     ]
-    assert Path("runs/digits-1/loss.png").read_bytes().startswith(b"\x89PNG")
+    for picture in Path("runs/digits-1").glob("*.png"):
+        assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in out
     with open("runs/digits-1/history.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"} <= set(row)
@@ -253,7 +255,15 @@ def test_training_does_without_the_packages_of_the_cli_extra(npz, capsys, monkey
     out = capsys.readouterr().out
     assert "epoch 1/1" in out
     assert ("pip install 'cnnx[viz]'" in out) == (module == "matplotlib")
-    assert Path("runs/sides-1/loss.png").exists() == (module == "tqdm")
+    drawn = len(list(Path("runs/sides-1").glob("*.png")))
+    assert drawn == (5 if module == "tqdm" else 0)
+
+
+def test_the_pictures_show_wrong_samples_first():
+    right = np.arange(9)
+    said = np.array([0, 1, 2, 3, 0, 5, 0, 7, 8])
+    assert pictures._worth_a_look(said, right).tolist() == [4, 6, 0, 1, 2, 3]
+    assert pictures._worth_a_look(np.zeros(9), right + 1).tolist() == [0, 1, 2]
 
 
 def test_a_terminal_sees_a_bar_within_the_epoch(npz, capsys, monkeypatch):

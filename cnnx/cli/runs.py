@@ -1,4 +1,4 @@
-"""A run's directory: model.npz, history.csv, loss.png and run.json."""
+"""A run's directory: model.npz, history.csv, run.json, and pictures."""
 
 # Design:
 # The directory is made when data and model are there and before the first step, so a path that
@@ -16,13 +16,15 @@ from contextlib import suppress
 from typing import Any
 
 from cnnx import io
+from cnnx.cli import pictures
+from cnnx.cli.data import Parts
 from cnnx.history import History, Row
 from cnnx.inference import keep_modes
 from cnnx.layers import Layer
 
 __all__ = ["Run", "check_out", "find_model", "read_settings"]
 
-MODEL, HISTORY, PICTURE, SETTINGS = "model.npz", "history.csv", "loss.png", "run.json"
+MODEL, HISTORY, SETTINGS = "model.npz", "history.csv", "run.json"
 
 
 def check_out(path: str) -> None:
@@ -68,13 +70,17 @@ class Run:
         self.history.append(logs)  # after the model: the picture shows no epoch whose model is lost
         self.history.to_csv(self.path(HISTORY))
 
-    def finish(self, result: dict[str, Any]) -> str | None:
-        """Write run.json with the result, and the picture; None or why there is no picture."""
+    def finish(self, result: dict[str, Any], parts: Parts | None = None) -> str | None:
+        """Write run.json with the result, and pictures; None or why there are none.
+
+        Without the data only the curves are drawn.
+        """
         self._write_settings(result)
         try:
-            from cnnx import viz
-
-            viz.plot_history(self.history, self.path(PICTURE))
+            if parts is None:
+                pictures.draw(self.history, self.path)
+            else:
+                pictures.draw(self.history, self.path, self.model, parts.test, parts.classes)
         except ImportError as error:
             return str(error)
         return None
@@ -92,7 +98,7 @@ class Run:
     def discard(self) -> None:
         """Remove what this run wrote, and the directory if this run made it."""
         with suppress(OSError):
-            for name in (MODEL, HISTORY, PICTURE, SETTINGS):
+            for name in (MODEL, HISTORY, *pictures.PICTURES, SETTINGS):
                 with suppress(FileNotFoundError):
                     os.unlink(self.path(name))
             if not self._keep_directory:

@@ -1,8 +1,9 @@
-"""``cnnx train``: train a model on a data set, and keep model, history and picture."""
+"""``cnnx train``: train a model on a data set, and keep model, history and pictures."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from cnnx import config, models, random
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer, positive
+from cnnx.cli.pictures import PICTURES
 from cnnx.cli.recipes import LOWERED, OPTIMIZERS, OWN_DATA, RECIPES, LowerRate
 from cnnx.cli.runs import Run, check_out
 from cnnx.inference import Scores, evaluate
@@ -81,7 +83,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="where model.npz, history.csv, loss.png and run.json go; a directory that does not "
+        help="where model.npz, history.csv, run.json and pictures go; a directory that does not "
         "exist or is empty (default: runs/<data>-<n>, counting up)",
     )
     add_machine(parser)
@@ -125,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         seconds = time.perf_counter() - start
         scores = evaluate(model, parts.test)
         no_picture = place.finish(
-            {"finished": True, "epochs": args.epochs, "seconds": seconds, **_test(scores)}
+            {"finished": True, "epochs": args.epochs, "seconds": seconds, **_test(scores)}, parts
         )
     except BaseException:
         args.kept = place.interrupted()
@@ -190,10 +192,11 @@ def _print_result(
         f"test accuracy {100 * scores.accuracy:.2f} % of {len(parts.test):,} images, "
         f"loss {scores.loss:.4f}, after {seconds:.1f} s"
     )
-    files = ["model.npz", "history.csv", *(["loss.png"] if no_picture is None else []), "run.json"]
+    files = ["model.npz", "history.csv", "run.json"]
+    files += [name for name in PICTURES if os.path.exists(place.path(name))]
     print(f"{', '.join(files)} are in {place.directory}")
     if no_picture is not None:
-        print(f"no picture of the curves: {no_picture}")
+        print(f"no pictures: {no_picture}")
     print(f"go on with: cnnx evaluate {place.directory}")
 
 
