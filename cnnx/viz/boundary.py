@@ -171,16 +171,29 @@ def _regions(plane: Plane, ax: Any) -> Any:
             axes.contour(
                 *(plane.across, plane.up, lead), [0.0], colors=[figures.SOFT], linewidths=0.8
             )
+    size = 18 if len(plane.points) > 50 else 48
     for name, colour, mask in groups(plane):
         axes.scatter(
-            *plane.points[mask].T, s=18, color=colour, edgecolor="white", linewidth=0.5, label=name
+            *plane.points[mask].T,
+            s=size,
+            color=colour,
+            edgecolor="white",
+            linewidth=0.5,
+            label=name,
         )
     figures.label_axes(axes, "x", "y")
     for spine in axes.spines.values():
         spine.set_visible(False)
     if plane.right is not None:
-        legend = axes.legend(title="class", fontsize=8, title_fontsize=8, loc="upper right")
-        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.85)
+        # Beside the plane: on it, it would hide points.
+        axes.legend(
+            title="class",
+            fontsize=8,
+            title_fontsize=8,
+            loc="upper left",
+            bbox_to_anchor=(1, 1),
+            frameon=False,
+        )
     return axes
 
 
