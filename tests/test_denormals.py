@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import time
 from pathlib import Path
 
 import cases
@@ -89,5 +90,7 @@ def test_a_layer_fed_with_denormal_numbers_takes_no_longer_than_twice_as_long(op
     names = {"faint": denormal, "plain": denormal.removesuffix(" denormal")}
     tasks = {key: rows[name].prepare(np.random.default_rng(0)) for key, name in names.items()}
     assert 0 < np.abs(tasks["faint"].arguments["x"]).max() < np.finfo(np.float32).tiny
-    timing = compare({key: task.run for key, task in tasks.items()}, 0.5)
+    cnnx.set_num_threads(1)  # and the processor's own clock: what else runs does not count
+    calls = {key: task.run for key, task in tasks.items()}
+    timing = compare(calls, 0.5, clock=time.process_time)
     assert timing.ratio("faint", "plain").low < 2
