@@ -14,7 +14,7 @@ cdef enum:
     POINTS = 36                     # of a 6x6 tile
     FILTERS_AT_A_TIME = 24          # a multiple of every mr
     SKEW = 16                       # elements between points, beyond their own: or all would meet in one cache set
-    TILE_BLOCK_ELEMENTS = 80_000    # of V: 320 kB of floats, of a second-level cache of 512
+    TILE_BLOCK_ELEMENTS = 110_000   # of V and M: 440 kB of floats, of a second-level cache of 512
     MOST_TILE_PANELS = 8
     WEIGHT_BLOCK_ELEMENTS = 60_000  # of U, where a task owns filters
 
@@ -55,8 +55,9 @@ cdef int winograd(Winograd *job, const real *x, const real *weight, const real *
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, panels = ceil_div(job.tiles, nr), panel, task
     job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, FILTERS_AT_A_TIME * nr
     cdef Py_ssize_t u_panel = POINTS * job.u_step, v_panel = POINTS * job.v_step
-    cdef Py_ssize_t block = max(1, min(<Py_ssize_t>MOST_TILE_PANELS, TILE_BLOCK_ELEMENTS // v_panel, panels // 16))
-    cdef Py_ssize_t per_thread = block * (v_panel + POINTS * job.m_step) + POINTS * nr
+    cdef Py_ssize_t own_panel = v_panel + POINTS * job.m_step
+    cdef Py_ssize_t block = max(1, min(<Py_ssize_t>MOST_TILE_PANELS, TILE_BLOCK_ELEMENTS // own_panel, panels // 16))
+    cdef Py_ssize_t per_thread = block * own_panel + POINTS * nr
     cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * panels * nr * job.filters * job.channels)
     cdef Block u_block = take(ceil_div(job.filters, mr) * u_panel * sizeof(real))
     cdef Block scratch = take(threads * per_thread * sizeof(real))
