@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from layer_helpers import Double64, Scale, check_gradients, images
 
+import cnnx
 from cnnx import init, random
 from cnnx.layers import (
     Activation,
@@ -290,3 +291,16 @@ def test_normal_initialisation_has_its_deviation():
     assert init.ones((2,), dtype=np.float64).dtype == np.float64
     with pytest.raises(ValueError, match=r"\(3,\)"):
         init.kaiming_normal((3,))
+
+
+@pytest.mark.parametrize("shape", [(64, 3, 4, 4), (5, 2, 40, 41), (300, 7)], ids=str)
+def test_the_variance_of_a_channel_far_from_zero_keeps_its_digits(shape):
+    """Squares about zero, or about the first value, an outlier here, would lose them in float32."""
+    x = 1000 + np.random.default_rng(0).standard_normal(shape)
+    x.reshape(-1)[0] = 0.0
+    x = x.astype(np.float32)
+    with cnnx.use_backend("compiled"):
+        _, mean, inv_std = cnnx.ops.batch_norm(x, eps=0.0)
+    axes = (0, *range(2, x.ndim))
+    np.testing.assert_allclose(mean, np.mean(x, axes, np.float64), rtol=1e-6)
+    np.testing.assert_allclose(inv_std, 1 / np.std(x, axes, np.float64), rtol=1e-4)

@@ -36,7 +36,8 @@ class _Points:
         return self.P, self.L
 
     def _draw(self) -> Points:
-        raise NotImplementedError
+        """The points of one kind: every subclass has its own."""
+        raise NotImplementedError(f"{type(self).__name__} draws no points")
 
 
 class Spiral(_Points):
