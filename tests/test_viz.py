@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def test_loss_and_accuracy_stand_side_by_side_with_training_and_validation():
     assert accuracy.get_ylabel() == "Accuracy (%)"
     words = [text.get_text() for text in accuracy.get_legend().get_texts()]
     assert words == ["training 75.0 %", "validation 87.5 %"]
+
+
+def test_a_notebook_is_shown_the_figure_that_a_cell_ends_with():
+    shown = viz.plot_history(History(ROWS))._repr_png_()
+    width, height = struct.unpack(">II", shown[16:24])
+    assert shown.startswith(b"\x89PNG") and (width, height) == (960, 380)
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".SVG", b"<?xml")])

@@ -11,9 +11,11 @@ from cnnx.layers import (
     Conv2D,
     Dropout,
     Flatten,
+    Layer,
     Linear,
     MaxPool2D,
     ReLU,
+    Residual,
     Sequential,
     Softmax,
 )
@@ -68,6 +70,67 @@ def test_grad_cam_weighs_maps_by_their_mean_numeric_gradient(model, images, laye
     expected = np.maximum(np.einsum("nk,nkhw->nhw", weights, activations), 0)
     assert expected.max() > 1e-3
     np.testing.assert_allclose(grad_cam_map(model, images, 1, layer), expected, atol=1e-8)
+
+
+class Plus(Layer):
+    """y = x + term: a path of a Residual, seen from the other one."""
+
+    def __init__(self, term):
+        self.term = term
+
+    def forward(self, x):
+        return x + self.term
+
+
+@pytest.fixture
+def residual():
+    cnnx.manual_seed(8)
+    body = Sequential(Conv2D(2, 3, 3, padding=1), Tanh(), Conv2D(3, 4, 3, padding=1))
+    block = Residual(body, Conv2D(2, 4, 1))
+    layers = [Conv2D(2, 2, 1), block, Tanh(), Flatten(), Linear(64, 3)]
+    return Sequential(*layers).astype(np.float64)
+
+
+@pytest.mark.parametrize("name", ["1.body.0", "1.body.1", "1.body.2", "1.shortcut"])
+def test_grad_cam_of_a_layer_inside_a_residual(residual, name):
+    x = np.random.default_rng(9).standard_normal((2, 2, 4, 4))
+    block, before = residual[1], residual[0](x)
+    path, other = block.body, block.shortcut
+    if name == "1.shortcut":
+        path, other, end = Sequential(other), path, 1
+    else:
+        end = int(name[-1]) + 1
+    activations = path[:end](before)
+    layers = [*path[end:], Plus(other(before)), *residual[2:]]
+    weights = numeric(layers, activations, 2).mean(axis=(2, 3))
+    expected = np.maximum(np.einsum("nk,nkhw->nhw", weights, activations), 0)
+    assert expected.max() > 1e-3
+    np.testing.assert_allclose(grad_cam_map(residual, x, 2, name), expected, atol=1e-8)
+    layer = path[end - 1]
+    np.testing.assert_allclose(grad_cam_map(residual, x, 2, layer), expected, atol=1e-8)
+
+
+def test_grad_cam_inside_a_block_that_stands_twice_is_of_its_first_place():
+    """x, x + x, 4 x: the score is 4 x, of which the first body's output has the slope 2."""
+    conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
+    conv.weight.data[...] = 1
+    head.weight.data[...] = [[1] * 4, [-1] * 4]
+    block = Residual(conv)
+    x = np.array([[[[1, 2], [3, 4]]]], np.float32)
+    maps = grad_cam_map(Sequential(block, block, Flatten(), head), x, 0, "0.body")
+    assert maps.tolist() == [[[2, 4], [6, 8]]]
+
+
+def test_a_flattening_head_may_speak_for_no_map_at_all():
+    """The class predicted, yet the mean of the head's weights is negative: nothing to see."""
+    conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
+    conv.weight.data[...] = 1
+    head.weight.data[...] = [[2, -1, -1, -1], [0, 0, 0, 0]]
+    model, x = Sequential(conv, Flatten(), head), np.array([[[[5, 1], [1, 1]]]], np.float32)
+    assert cnnx.predict_labels(model, x).tolist() == [0]
+    assert not grad_cam_map(model, x).any() and saliency_map(model, x).any()
+    pytest.importorskip("matplotlib")
+    assert cnnx.viz.grad_cam(model, x).axes[1].get_title() == "nothing for 0"
 
 
 def test_grad_cam_by_hand():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+
 import numpy as np
 import pytest
 
 import cnnx
-from cnnx.layers import Conv2D, Flatten, Linear, ReLU, Residual, Sequential, Sigmoid
+from cnnx.layers import Conv2D, Flatten, Linear, ReLU, Residual, Sequential, Sigmoid, Softmax
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
@@ -89,6 +91,33 @@ def test_feature_maps_are_what_the_layer_gives(model, images):
     expected = model[:2](images[:1])[0, :5]
     assert all(np.array_equal(shown(a), e) for a, e in zip(deeper, expected, strict=True))
     assert model.training
+
+
+def test_what_is_inside_a_residual_has_the_names_of_its_weights(images):
+    cnnx.manual_seed(4)
+    body = Sequential(Conv2D(2, 4, 3, padding=1), Sequential(ReLU(), Conv2D(4, 2, 3, padding=1)))
+    model = Sequential(Conv2D(1, 2, 1), Residual(body), Flatten(), Linear(72, 2))
+    assert "1.body.1.1.weight" in model.state_dict()
+    before = model[0](images[:1])
+    for layer, expected in (
+        ("1.body.0", body[0](before)),
+        (body[1][0], np.maximum(body[0](before), 0)),
+        ("1.body.1.1", body(before)),
+        ("1", body(before) + before),
+    ):
+        *axes, _ = visible(viz.plot_feature_maps(model, images[0], layer))
+        maps = np.stack([shown(a) for a in axes])
+        np.testing.assert_allclose(maps, expected[0], rtol=1e-5, atol=1e-6)
+    *axes, _ = visible(viz.plot_filters(model, "1.body.1.1"))
+    assert np.array_equal(shown(axes[0]), body[1][1].weight.data[0, 0])
+    for layer, words in (
+        ("body", "expected one of 0, 1, 2, 3, or inside a Residual, as 1.body.0"),
+        ("1.body.2", "expected one of 1.body.0, 1.body.1.0, 1.body.1.1$"),
+        ("1.body.1.2", "expected one of 1.body.1.0, 1.body.1.1$"),
+        (ReLU(), "ReLU is not one of the model's: 0, 1, 2, 3, or inside"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            viz.plot_feature_maps(model, images[0], layer)
 
 
 def test_probabilities_are_bars_from_the_likeliest_down(images):
@@ -254,6 +283,7 @@ def test_what_can_not_be_drawn_is_refused_in_words(model, images):
         (lambda: viz.grad_cam_map(model, images, 3), "3"),
         (lambda: viz.grad_cam_map(model, images, [0, 1]), "5 images"),
         (lambda: viz.grad_cam_map(model, images, layer="4"), "expected maps"),
+        (lambda: viz.grad_cam_map(Sequential(*model, Softmax()), images, layer=-1), "score"),
         (lambda: viz.saliency_map(model[:2], images), r"expected \(n, classes\)"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -270,3 +300,25 @@ def test_without_plotly_the_error_says_what_to_install(monkeypatch):
             monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'cnnx\[plotly\]'"):
         viz.plot_decision_boundary(half_plane(2), POINTS, interactive="out.html")
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The names that the examples speak of: digits, a model for them, its history."""
+    train, test = cnnx.data.load_digits()
+    cnnx.manual_seed(0)
+    model = cnnx.models.digits_cnn()
+    history = cnnx.fit(
+        *(model, train[:64]), epochs=1, optimizer=cnnx.Adam(model.parameters()), verbose=False
+    )
+    return {"cnnx": cnnx, "test": test, "model": model, "history": history}
+
+
+@pytest.mark.parametrize("name", ["", *viz.__all__])
+def test_the_example_in_the_docstring_draws_what_it_says(name, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
+    document = getattr(viz, name) if name else viz
+    (example,) = doctest.DocTestFinder(recurse=False).find(document, f"viz.{name}", globs=trained)
+    assert example.examples, f"cnnx.viz.{name} shows no example"
+    said: list[str] = []
+    assert not doctest.DocTestRunner().run(example, out=said.append).failed, "".join(said)

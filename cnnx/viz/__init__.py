@@ -6,9 +6,14 @@ whole or not at all, whose suffix decides the kind: .png, .svg, .pdf. No window 
 
 Needs matplotlib (``pip install 'cnnx[viz]'``), imported when a picture is asked for; ImportError,
 with advice, where it is not installed. Interactive pictures need plotly: ``'cnnx[plotly]'``.
+A notebook shows the figure that a cell ends with.
 
+In the examples, `model` was trained on the digits, `history` tells how, and `test` is a Dataset:
+
+>>> train, test = cnnx.data.load_digits()
+>>> model = cnnx.models.digits_cnn()
+>>> history = cnnx.fit(model, train, epochs=1, verbose=False)
 >>> figure = cnnx.viz.plot_history(history, "loss.png")
->>> figure = cnnx.viz.plot_filters(model)
 """
 
 from __future__ import annotations

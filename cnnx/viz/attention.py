@@ -2,8 +2,9 @@
 
 # Design:
 # Gradients are taken on a frozen copy of the model in eval mode, so the user's gradients, modes
-# and saved values stay as they are. The score of a class is the output before a Softmax or
-# Sigmoid at the end, as both papers have it.
+# and saved values stay as they are. A tap (tap.py) behind a layer sees its output and the gradient
+# by it; in front of all layers, the gradient by the images. The score of a class is the output
+# before a Softmax or Sigmoid at the end, as both papers have it.
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks
-from cnnx.layers import Layer, Sigmoid, Softmax
+from cnnx.layers import Layer, Sequential, Sigmoid, Softmax
 
 from . import figures, look
 from .images import Path, class_name
+from .tap import Tap, tapped
 
 __all__ = ["grad_cam", "grad_cam_map", "saliency", "saliency_map"]
 
@@ -30,7 +32,13 @@ def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = Non
     images (n, c, h, w), as the model takes them
     target a class for all, or (n,) classes; None: the one with the largest output
     layer  a layer of the model, its name or its number; None: the last convolution, with the norm
-           and activation right behind it
+           and activation right behind it; inside a Residual names are as in `state_dict`:
+           "3.body.1"
+
+    Made for models that end in global average pooling and one Linear, where it says which places
+    the score is made of. A head that flattens weighs every place by its own number, whose mean may
+    be negative for all maps, even of the class predicted: then the map is 0 everywhere. An earlier
+    layer, or `saliency_map`, may show more.
 
     The model is left as it was. ValueError for a class or layer that is not there, a layer whose
     output is no image, and a model whose outputs are not (n, classes).
@@ -38,7 +46,8 @@ def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = Non
     R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
     Localization", ICCV 2017.
 
-    Example: ``cnnx.viz.grad_cam_map(model, test.x[:4], target=3).shape`` is ``(4, 7, 7)``.
+    >>> cnnx.viz.grad_cam_map(model, test.x[:4], target=3).shape
+    (4, 4, 4)
     """
     return _grad_cam("grad_cam_map", model, images, target, layer)[0]
 
@@ -53,7 +62,8 @@ def saliency_map(model: Layer, images: Any, target: Any = None) -> np.ndarray:
     K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks: Visualising Image
     Classification Models and Saliency Maps", ICLR workshop 2014.
 
-    Example: ``cnnx.viz.saliency_map(model, test.x[:4]).shape`` is ``(4, 28, 28)``.
+    >>> cnnx.viz.saliency_map(model, test.x[:4]).shape
+    (4, 8, 8)
     """
     return _saliency("saliency_map", model, images, target)[0]
 
@@ -73,9 +83,9 @@ def grad_cam(
     images, target, layer  as in `grad_cam_map`    classes  names of the classes
 
     returns  the matplotlib Figure, with two panels for each image: as it is, and with its map from
-    0 to the map's largest value
+    0 to the map's largest value; "nothing for ..." stands above a map that is 0 everywhere
 
-    Example: ``cnnx.viz.grad_cam(model, test.x[:4], classes=test.classes)``
+    >>> figure = cnnx.viz.grad_cam(model, test.x[:4], classes=test.classes)
     """
     op = "grad_cam"
     shown = look.pictures(op, look.samples(op, images))
@@ -98,7 +108,7 @@ def saliency(
 
     returns  the matplotlib Figure, with two panels for each image
 
-    Example: ``cnnx.viz.saliency(model, test.x[:4], classes=test.classes)``
+    >>> figure = cnnx.viz.saliency(model, test.x[:4], classes=test.classes)
     """
     op = "saliency"
     shown = look.pictures(op, look.samples(op, images))
@@ -113,45 +123,46 @@ def _grad_cam(
     x = look.samples(op, images)
     layers = look.chain(op, model)
     place = (
-        look.activated(layers, look.convolution(op, layers, last=True))
-        if layer is None
-        else look.position(op, layers, layer)
+        look.convolution(op, layers, last=True) if layer is None else look.find(op, layers, layer)
     )
-    layers = _to_the_score(op, layers)
-    activations = np.asarray(look.part(layers, 0, place + 1)(x))
-    if activations.ndim != 4:
+    scored, tap = tapped(_to_the_score(op, layers, place), place)
+    chosen = _back_from_score(op, scored, x, target)
+    maps = np.asarray(tap.seen)
+    if maps.ndim != 4:
         raise ValueError(
-            f"{op}: the output of {look.describe(layers, place)} has shape "
-            f"{activations.shape}, expected maps (n, channels, height, width)"
+            f"{op}: the output of {look.describe(place)} has shape {maps.shape}, expected maps "
+            "(n, channels, height, width)"
         )
-    gradient, chosen = _gradient(op, look.part(layers, place + 1, len(layers)), activations, target)
-    weights = gradient.mean(axis=(2, 3), keepdims=True)
-    return np.maximum((weights * activations).sum(axis=1), 0), chosen
+    weights = tap.gradient.mean(axis=(2, 3), keepdims=True)
+    return np.maximum((weights * maps).sum(axis=1), 0), chosen
 
 
 def _saliency(op: str, model: Layer, images: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     x = look.samples(op, images)
     if x.ndim not in (3, 4):
         raise ValueError(f"{op}: images have shape {x.shape}, expected (n, c, h, w) or (n, h, w)")
+    tap = Tap()
     layers = _to_the_score(op, look.chain(op, model))
-    gradient, chosen = _gradient(op, look.part(layers, 0, len(layers)), x, target)
-    steepness = np.abs(gradient)
+    chosen = _back_from_score(op, Sequential(tap, look.part(layers)), x, target)
+    steepness = np.abs(tap.gradient)
     return (steepness.max(axis=1) if x.ndim == 4 else steepness), chosen
 
 
-def _to_the_score(op: str, layers: look.Chain) -> look.Chain:
+def _to_the_score(op: str, layers: look.Chain, place: look.Place | None = None) -> look.Chain:
     """The chain of a frozen copy in eval mode, without a Softmax or Sigmoid at its end."""
     if isinstance(layers[-1][1], (Softmax, Sigmoid)):
         layers = layers[:-1]
     if not layers:
         raise ValueError(f"{op}: the model has no layer before its last activation")
+    if place is not None and place.number == len(layers):
+        raise ValueError(f"{op}: {look.describe(place)} comes after the score of a class")
     # One copy of all, so that a layer that stands at two places is one layer in the copy too.
-    copied = look.part(layers, 0, len(layers)).copy().eval().freeze()
+    copied = look.part(layers).copy().eval().freeze()
     return [(name, layer) for (name, _), layer in zip(layers, copied)]
 
 
-def _gradient(op: str, model: Layer, x: np.ndarray, target: Any) -> tuple[np.ndarray, np.ndarray]:
-    """d score / d x of every sample, and the class whose score it is."""
+def _back_from_score(op: str, model: Sequential, x: np.ndarray, target: Any) -> np.ndarray:
+    """Forward, and backward from the score of one class for every sample: the classes chosen."""
     outputs = np.asarray(model(x))
     if outputs.ndim != 2:
         raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
@@ -166,7 +177,8 @@ def _gradient(op: str, model: Layer, x: np.ndarray, target: Any) -> tuple[np.nda
     checks.labels(op, chosen, k)
     one = np.zeros_like(outputs)
     one[np.arange(n), chosen] = 1
-    return np.asarray(model.backward(one)), chosen
+    model.backward(one, need_dx=False)  # goes as far as the tap
+    return chosen
 
 
 def _draw(

@@ -63,7 +63,8 @@ def plot_decision_boundary(
     returns  the matplotlib Figure, or plotly's with `interactive`; ValueError for points that are
     not in a plane, labels of another number, and a surface of more than one output
 
-    Example: ``cnnx.viz.plot_decision_boundary(model, cnnx.data.make_spiral(seed=0))``
+    >>> model = cnnx.Sequential(cnnx.Linear(2, 16), cnnx.Tanh(), cnnx.Linear(16, 3))
+    >>> figure = cnnx.viz.plot_decision_boundary(model, cnnx.data.make_spiral(seed=0))
     """
     op = "plot_decision_boundary"
     steps = checks.integer(op, "steps", steps, least=2)

@@ -38,7 +38,7 @@ def plot_model(model: Layer, input_shape: Any, *, path: Path = None, ax: Any = N
     Nested Sequentials are opened; a Residual or a user's layer is one box. returns the matplotlib
     Figure; ValueError for a shape that the model does not take
 
-    Example: ``cnnx.viz.plot_model(cnnx.models.lenet5(), (1, 28, 28), path="lenet5.png")``
+    >>> figure = cnnx.viz.plot_model(cnnx.models.lenet5(), (1, 28, 28), path="lenet5.png")
     """
     op = "plot_model"
     layers = look.chain(op, model)

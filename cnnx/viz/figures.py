@@ -3,6 +3,7 @@
 # Design:
 # Figures are made from matplotlib.figure.Figure, not from pyplot: so no display is looked for, no
 # backend is chosen for the user's own pictures, and a figure is freed with its last reference.
+# Notebooks learn to show figures when pyplot is imported, so ours say by themselves how they look.
 # Two hues that stay apart for colour-blind readers and in grey print, and another mark for each.
 # A picture asks for n panels and draws on them; whether they are a new figure's, a part of the
 # user's Axes, or Axes that the user made, is settled here alone.
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,15 @@ def new_figure(width: float, height: float) -> Any:
         raise ImportError("pictures are drawn with matplotlib: pip install 'cnnx[viz]'") from error
     figure: Any = Figure(figsize=(width, height), dpi=150, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure._repr_png_ = partial(_png, figure)  # what IPython asks of any object
     return figure
+
+
+def _png(figure: Any) -> bytes:
+    """The figure for a screen, where the 150 dots per inch of files would be too many."""
+    file = BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
 
 
 def one_panel(ax: Any, width: float, height: float) -> Any:

@@ -31,7 +31,7 @@ def plot_history(
     ValueError for a history without epochs or without a loss, and for a suffix that matplotlib does
     not write; ImportError, with advice, where matplotlib is not installed.
 
-    Example: ``cnnx.viz.plot_history(history, "loss.png")``
+    >>> figure = cnnx.viz.plot_history(history, "loss.png")
     """
     columns = {name: [float(v) for v in history[name]] for name in history.keys()}  # noqa: SIM118
     if not columns.get("loss"):

@@ -13,6 +13,7 @@ from cnnx.inference import predict
 from cnnx.layers import Conv2D
 
 from . import figures, look
+from .tap import tapped
 
 __all__ = ["plot_feature_maps", "plot_filters", "plot_images"]
 
@@ -40,7 +41,7 @@ def plot_images(
     returns  the matplotlib Figure; ValueError for shapes that are no images, for labels of another
     length, and for 0 images
 
-    Example: ``cnnx.viz.plot_images(test, predicted=cnnx.predict_labels(model, test))``
+    >>> figure = cnnx.viz.plot_images(test, predicted=cnnx.predict_labels(model, test))
     """
     op = "plot_images"
     if isinstance(images, Dataset):
@@ -101,7 +102,8 @@ def plot_filters(
     """The filters of a convolution: what it looks for.
 
     model  a model, or a Conv2D by itself
-    layer  the Conv2D, its name or its number in the model; None: the first of the model's chain
+    layer  the Conv2D, its name or its number in the model; None: the first that is not inside a
+           Residual; those inside have names as in `state_dict`: "3.body.0"
     count  filters shown, from the first
 
     Weights of one input channel are drawn on one scale around 0, the same for all filters: blue is
@@ -110,15 +112,15 @@ def plot_filters(
 
     returns  the matplotlib Figure; ValueError for a layer that is no Conv2D, or is not there
 
-    Example: ``cnnx.viz.plot_filters(model, "0")``
+    >>> figure = cnnx.viz.plot_filters(model, "0")
     """
     op = "plot_filters"
     count = checks.integer(op, "count", count, least=1)
     layers = look.chain(op, model)
-    place = _first_filters(op, layers) if layer is None else look.position(op, layers, layer)
-    conv = layers[place][1]
+    place = look.first_filters(op, layers) if layer is None else look.find(op, layers, layer)
+    conv = place.layer
     if not isinstance(conv, Conv2D):
-        raise ValueError(f"{op}: {look.describe(layers, place)} has no filters, expected a Conv2D")
+        raise ValueError(f"{op}: {look.describe(place)} has no filters, expected a Conv2D")
     weight = conv.weight.data
     shown = weight[: min(count, len(weight))]
     limit = float(np.abs(shown).max()) or 1.0
@@ -144,15 +146,8 @@ def plot_filters(
             )
     if drawn is not None and ax is None:
         figures.colour_bar(drawn, axes, "weight")
-    _heading(axes, ax, look.heading(layers, place, len(shown), len(weight), "filters"))
+    _heading(axes, ax, look.heading(place, len(shown), len(weight), "filters"))
     return figures.finish(op, axes[0], path)
-
-
-def _first_filters(op: str, layers: look.Chain) -> int:
-    for place, (_, layer) in enumerate(layers):
-        if isinstance(layer, Conv2D):
-            return place
-    raise ValueError(f"{op}: the model has no Conv2D in its chain of layers")
 
 
 def _heading(axes: list[Any], ax: Any, text: str) -> None:
@@ -176,32 +171,31 @@ def plot_feature_maps(
 
     image  (c, h, w), as the model takes it, or a batch (1, c, h, w) of one
     layer  a layer of the model, its name or its number; None: the first convolution, with the norm
-           and activation right behind it
+           and activation right behind it; inside a Residual names are as in `state_dict`:
+           "3.body.1"
     count  channels shown, from the first
 
     The model runs in eval mode, and is left as it was. returns the matplotlib Figure; ValueError
     for more than one image, a layer that is not there, and one whose output is no image
 
-    Example: ``cnnx.viz.plot_feature_maps(model, test.x[0])``
+    >>> figure = cnnx.viz.plot_feature_maps(model, test.x[0])
     """
     op = "plot_feature_maps"
     count = checks.integer(op, "count", count, least=1)
     layers = look.chain(op, model)
-    place = (
-        look.activated(layers, look.convolution(op, layers))
-        if layer is None
-        else look.position(op, layers, layer)
-    )
+    place = look.convolution(op, layers) if layer is None else look.find(op, layers, layer)
     batch = np.asarray(image)
     batch = batch[None] if batch.ndim == 3 else batch
     if batch.ndim != 4 or len(batch) != 1:
         raise ValueError(
             f"{op}: image has shape {np.shape(image)}, expected one image (channels, height, width)"
         )
-    maps = predict(look.part(layers, 0, place + 1), batch)
+    model, tap = tapped(layers[: place.number + 1], place)
+    predict(model, batch)
+    maps = np.asarray(tap.seen)
     if maps.ndim != 4 or 0 in maps.shape:
         raise ValueError(
-            f"{op}: the output of {look.describe(layers, place)} has shape "
+            f"{op}: the output of {look.describe(place)} has shape "
             f"{maps.shape}, expected maps (1, channels, height, width)"
         )
     shown = maps[0, : min(count, maps.shape[1])]
@@ -216,5 +210,5 @@ def plot_feature_maps(
         drawn = axis.imshow(shown[i], cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
     if ax is None:
         figures.colour_bar(drawn, axes, "activation")
-    _heading(axes, ax, look.heading(layers, place, len(shown), maps.shape[1], "maps"))
+    _heading(axes, ax, look.heading(place, len(shown), maps.shape[1], "maps"))
     return figures.finish(op, axes[0], path)

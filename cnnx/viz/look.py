@@ -3,93 +3,137 @@
 # Design:
 # Pictures run the model's own layers and never a second implementation of them. A chain is the
 # layers of a model one after another, nested Sequentials opened; a Sequential of a part of the
-# chain is again a model of the same layers, so what comes out of a layer in the middle is what
-# the part before it returns. Layers inside a Residual or a user's layer are not in the chain.
+# chain is again a model of the same layers. A Residual is one layer of the chain, and has places
+# inside it, which are named as in `state_dict`; what is inside a user's layer has no place.
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnx.data import Dataset
-from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, ReLU6, Sequential
+from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, ReLU6, Residual, Sequential
 from cnnx.layers.activation import LeakyReLU, Sigmoid, Tanh
 
 Chain = list[tuple[str, Layer]]
 _FOLLOWERS = (BatchNorm2D, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh)
 
 
+class Place(NamedTuple):
+    """Where a layer of a model stands: ("3.body.1", the layer, 3, ("body", "1"))."""
+
+    name: str
+    layer: Layer
+    number: int  # of the layer in the chain: itself, or the Residual that it is inside
+    inside: tuple[str, ...]  # the way to it from there
+
+
 def chain(op: str, model: Any) -> Chain:
     """(name, layer) of the layers one after another; names are dotted, as in `summary`."""
     if not isinstance(model, Layer):
         raise TypeError(f"{op}: model is a {type(model).__name__}, expected a Layer")
-    layers = list(_opened(model, ""))
+    layers = [(".".join(way), layer) for way, layer in _opened(model, ())]
     if not layers:
         raise ValueError(f"{op}: the model has no layers")
     return layers
 
 
-def _opened(layer: Layer, name: str) -> Iterator[tuple[str, Layer]]:
-    if type(layer) is Sequential:
-        for child_name, child in layer.children():
-            yield from _opened(child, f"{name}.{child_name}" if name else child_name)
-    else:
-        yield name, layer
-
-
-def position(op: str, layers: Chain, layer: Any) -> int:
-    """Where a layer stands in the chain: given itself, by its name, or by its number."""
-    names = [name for name, _ in layers]
+def find(op: str, layers: Chain, layer: Any) -> Place:
+    """The place of a layer: given itself, by its name, or by its number in the chain."""
+    places = [place for number in range(len(layers)) for place in _places(layers, number)]
     if isinstance(layer, Layer):
-        found = [i for i, (_, other) in enumerate(layers) if other is layer]
+        found = [place for place in places if place.layer is layer]
         if found:
             return found[0]
         raise ValueError(
-            f"{op}: the layer {type(layer).__name__} is not one of the model's layers one after "
-            f"another: {', '.join(names)}"
+            f"{op}: the layer {type(layer).__name__} is not one of the model's: {_names(places)}"
         )
     if isinstance(layer, str):
-        if layer in names:
-            return names.index(layer)
-        raise ValueError(f"{op}: no layer is called {layer!r}, expected one of {', '.join(names)}")
+        found = [place for place in places if place.name == layer]
+        if found:
+            return found[0]
+        raise ValueError(
+            f"{op}: no layer is called {layer!r}, expected one of {_names(places, layer)}"
+        )
     if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
         if -len(layers) <= layer < len(layers):
-            return int(layer) % len(layers)
+            return _at(layers, int(layer) % len(layers))
         raise ValueError(f"{op}: layer is {layer}, but the model has {len(layers)} layers")
     raise TypeError(f"{op}: layer is {layer!r}, expected a layer, its name or its number")
 
 
-def convolution(op: str, layers: Chain, last: bool = False) -> int:
-    """The first (or last) place with a convolution in it."""
-    found = [i for i, (_, layer) in enumerate(layers) if _convolves(layer)]
+def first_filters(op: str, layers: Chain) -> Place:
+    """The first Conv2D of the chain."""
+    for number, (_, layer) in enumerate(layers):
+        if isinstance(layer, Conv2D):
+            return _at(layers, number)
+    raise ValueError(f"{op}: the model has no Conv2D in its chain of layers")
+
+
+def convolution(op: str, layers: Chain, last: bool = False) -> Place:
+    """The first (or last) of the chain with a Conv2D in it, or the norm and activation behind."""
+    found = [number for number, (_, layer) in enumerate(layers) if _convolves(layer)]
     if not found:
         raise ValueError(f"{op}: the model has no Conv2D: say which layer")
-    return found[-1 if last else 0]
+    number = found[-1 if last else 0]
+    while number + 1 < len(layers) and isinstance(layers[number + 1][1], _FOLLOWERS):
+        number += 1
+    return _at(layers, number)
 
 
-def activated(layers: Chain, place: int) -> int:
-    """The place of the norm or activation right behind a layer, or of the layer itself."""
-    while place + 1 < len(layers) and isinstance(layers[place + 1][1], _FOLLOWERS):
-        place += 1
-    return place
+def _opened(
+    layer: Layer, way: tuple[str, ...], *also: type[Layer]
+) -> Iterator[tuple[tuple[str, ...], Layer]]:
+    """(way, layer) of what is inside Sequentials, and of `also` and what is inside these."""
+    if type(layer) is not Sequential:
+        yield way, layer
+    if type(layer) in (Sequential, *also):
+        for name, child in layer.children():
+            yield from _opened(child, (*way, name), *also)
 
 
-def part(layers: Chain, start: int, end: int) -> Sequential:
-    """Some of the chain as a model of the same layers."""
-    return Sequential(*(layer for _, layer in layers[start:end]))
+def _places(layers: Chain, number: int) -> list[Place]:
+    """A layer of the chain and, where it is a Residual, the layers inside."""
+    name, layer = layers[number]
+    before = (name,) if name else ()
+    return [
+        Place(".".join(before + inside), part, number, inside)
+        for inside, part in _opened(layer, (), Residual)
+    ]
 
 
-def describe(layers: Chain, place: int) -> str:
+def _at(layers: Chain, number: int) -> Place:
+    return _places(layers, number)[0]
+
+
+def _names(places: list[Place], wrong: str = "") -> str:
+    """The chain's names; or those in a Residual, where a wrong name begins as they do."""
+    while wrong:
+        wrong = wrong.rpartition(".")[0]
+        near = [place.name for place in places if wrong and place.name.startswith(f"{wrong}.")]
+        if near:
+            return ", ".join(near)
+    inside = [place.name for place in places if place.inside]
+    hint = f", or inside a Residual, as {inside[0]}" if inside else ""
+    return ", ".join(place.name for place in places if not place.inside) + hint
+
+
+def part(layers: Chain) -> Sequential:
+    """A chain, or some of one, as a model of the same layers."""
+    return Sequential(*(layer for _, layer in layers))
+
+
+def describe(place: Place) -> str:
     """A layer in words: ``layer 0 (Conv2D)``."""
-    name, layer = layers[place]
-    return f"layer {name} ({type(layer).__name__})" if name else type(layer).__name__
+    kind = type(place.layer).__name__
+    return f"layer {place.name} ({kind})" if place.name else kind
 
 
-def heading(layers: Chain, place: int, shown: int, of: int, what: str) -> str:
+def heading(place: Place, shown: int, of: int, what: str) -> str:
     """A title: ``Layer 0 (Conv2D): 6 of 32 filters``."""
-    where = describe(layers, place)
+    where = describe(place)
     return f"{where[0].upper()}{where[1:]}: {shown}{f' of {of}' if of > shown else ''} {what}"
 
 

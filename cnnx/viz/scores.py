@@ -38,7 +38,7 @@ def plot_probabilities(
     returns  the matplotlib Figure; ValueError for 0 images, labels of another length, and a model
     with fewer than two outputs
 
-    Example: ``cnnx.viz.plot_probabilities(model, test[:6])``
+    >>> figure = cnnx.viz.plot_probabilities(model, test[:6])
     """
     op = "plot_probabilities"
     if isinstance(images, Dataset):
@@ -108,7 +108,7 @@ def plot_confusion_matrix(
 
     returns  the matplotlib Figure; ValueError as in `cnnx.metrics.confusion_matrix`
 
-    Example: ``cnnx.viz.plot_confusion_matrix(cnnx.predict(model, test.x), test.y)``
+    >>> figure = cnnx.viz.plot_confusion_matrix(cnnx.predict(model, test.x), test.y)
     """
     op = "plot_confusion_matrix"
     names = list(classes) if classes is not None else []

@@ -11,6 +11,7 @@ import numpy as np
 
 from ... import viz
 from ...data import synthetic
+from ...layers import Layer
 
 __all__ = [
     "batch_generator",
@@ -186,19 +187,23 @@ def plot_spiral_data_decision_boundary(model: Any, title: str = "") -> Any:
 
     Example: ``plot_spiral_data_decision_boundary(model, title="after 100 epochs")``
     """
-    side = np.linspace(-1.2, 1.2, 200)
-    grid = np.stack(np.meshgrid(side, side), axis=-1)
     with _evaluating(model):
-        scores = model.forward(grid.reshape(-1, 2))
-    classes = scores.shape[1]
-    X, y = synthetic.spiral_points(100, classes, 0.2, np.random.RandomState(0))
-    figure, (axes,) = _subplots(1)
-    levels = np.arange(classes + 1) - 0.5
-    regions = scores.argmax(axis=1).reshape(grid.shape[:2])
-    axes.contourf(side, side, regions, levels=levels, cmap="viridis", alpha=0.35)
-    axes.scatter(*X.T, c=y, s=14, cmap="viridis", edgecolors="black", linewidths=0.4)
-    axes.set(title=title, xlabel="x0", ylabel="x1", aspect="equal")
+        classes = model.forward(np.zeros((1, 2))).shape[1]
+        X, y = synthetic.spiral_points(100, classes, 0.2, np.random.RandomState(0))
+        figure, (axes,) = _subplots(1)
+        viz.plot_decision_boundary(_Scores(model), X, y, ax=axes)
+    axes.set(title=title, aspect="equal")
     return _shown(figure)
+
+
+class _Scores(Layer):
+    """A model of the dialect, to be looked at as a layer."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def forward(self, x: Any) -> Any:
+        return self.model.forward(x)
 
 
 def _subplots(count: int) -> tuple[Any, list[Any]]:
