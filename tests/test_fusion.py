@@ -16,6 +16,7 @@ from cnnx import (
     Conv2D,
     Dropout,
     Flatten,
+    Layer,
     Linear,
     MaxPool2D,
     ReLU,
@@ -225,6 +226,48 @@ def test_what_a_step_kept_is_freed_when_backward_is_past_it():
     assert len(watched) >= 3
     model.backward(np.ones((2, 64)))
     assert freed == [[True] * len(watched)]
+
+
+def test_the_gradient_that_came_in_is_freed_when_the_activation_has_gone_back():
+    """At the end of a residual block memory is at its peak: nothing waits there for nobody."""
+    freed = []
+
+    class Watch(Scale):
+        def backward(self, dy):
+            freed.append([alive() is None for alive in incoming])
+            return super().backward(dy)
+
+    class Source(Layer):
+        def forward(self, x):
+            return x
+
+        def backward(self, dy):
+            dx = 2 * dy
+            incoming.append(weakref.ref(dx))
+            return dx
+
+    incoming = []
+    model = Sequential(Residual(Watch()), ReLU(), Source())
+    dx = model.backward(np.ones_like(model(images(2, 3))))
+    assert freed == [[True]] and dx.max() == 2 * (3 + 1)
+
+
+def test_inference_keeps_no_result_of_a_step():
+    seen, freed = [], []
+
+    class Watch(Layer):
+        def forward(self, x):
+            freed.append([alive() is None for alive in seen])
+            seen.append(weakref.ref(x))
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    model = Sequential(Conv2D(1, 2, 3), ReLU(), Watch(), Conv2D(2, 2, 3), ReLU(), Watch())
+    with cnnx.no_grad():
+        model(images(2, 1, 6, 6, dtype=np.float32))
+    assert freed == [[], [True]]
 
 
 def test_a_second_backward_needs_a_second_forward():

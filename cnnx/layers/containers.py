@@ -61,11 +61,13 @@ class Sequential(Layer):
         self._kept = None  # frees what the last forward saved before this one saves as much again
         places = []
         steps = self._steps()
-        for number, (layer, arguments) in enumerate(steps, start=1):
+        for number, (layer, arguments, behind) in enumerate(steps, start=1):
             if number == len(steps):
                 arguments = arguments | ending
             x, kept = forward_here(layer, x, **arguments)
             places.append((layer, kept))
+            if behind is not None and kept is not None:
+                places.append((behind, (x,)))
         self._save(places)
         return x
 

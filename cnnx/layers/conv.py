@@ -73,17 +73,13 @@ class Conv2D(Layer):
         bias = None if self.bias is None else self.bias.data
         ending: dict[str, Any] = {"activation": activation, "add": self._added(add, x)}
         y = ops.conv2d(x, self.weight.data, bias, **self._geometry(), **ending)
-        activation = activation if add is None else None
-        self._save(x, activation, y if activation else None)
+        self._save(x)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        x, activation, y = self._saved()
-        dy = self._float(dy, x.dtype)
-        if activation is not None:
-            dy = getattr(ops, f"{activation}_backward")(dy, y)
+        (x,) = self._saved()
         dx, dweight, dbias = ops.conv2d_backward(
-            dy, x, self.weight.data, **self._geometry(), need_dx=need_dx
+            self._float(dy, x.dtype), x, self.weight.data, **self._geometry(), need_dx=need_dx
         )
         self.weight.accumulate(dweight)
         if self.bias is not None:

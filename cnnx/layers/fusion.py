@@ -2,10 +2,13 @@
 
 # Design:
 # A pattern is a run of layer types. Its step calls one of these layers, with arguments of its
-# forward by which it does the work of the others too; what that layer saves tells its backward what
-# was done, so backward needs no pattern. Types are exact: a user's subclass, or a layer with a
-# forward or backward of its own, runs as itself. The plan follows from the layers alone; weights,
-# strides and modes are read at each call. Results are those of the layers one by one, to the bit.
+# forward by which it does the work of the others too. Its backward does so as well where that saves
+# something (pooling, batch norm: what they keep tells them). Elsewhere the activation goes back by
+# itself, which takes nothing but y: the container has two places then, and the gradient that came
+# in is freed before the layer makes the next one.
+# Types are exact: a user's subclass, or a layer with a forward or backward of its own, runs as
+# itself. The plan follows from the layers alone; weights, strides and modes are read at each call.
+# Results are those of the layers one by one, to the bit.
 # Patterns are looked for from the end on: a ReLU goes to the pooling behind it, where it costs
 # nothing and its result is not kept, rather than to the layer before it.
 #
@@ -29,32 +32,36 @@ __all__ = ["PATTERNS", "Pattern", "Step", "plan"]
 
 
 class Pattern(NamedTuple):
-    """Types of neighbours, which of them runs, and the arguments by which it does all."""
+    """Types of neighbours, which of them runs, the arguments by which its forward does all, and
+    which of them goes back by itself."""
 
     layers: tuple[type[Layer], ...]
     runs: int
     arguments: dict[str, Any]
+    back: int | None = None
 
 
 class Step(NamedTuple):
-    """A layer, and the arguments of its forward besides x."""
+    """A layer, the arguments of its forward besides x, and the activation that goes back from y
+    before it."""
 
     layer: Layer
     arguments: dict[str, Any]
+    behind: Layer | None = None
 
 
 PATTERNS = (
     Pattern((ReLU, MaxPool2D), 1, {"after_relu": True}),
-    Pattern((Conv2D, ReLU), 0, {"activation": "relu"}),
-    Pattern((Conv2D, ReLU6), 0, {"activation": "relu6"}),
-    Pattern((Linear, ReLU), 0, {"activation": "relu"}),
-    Pattern((Linear, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((Conv2D, ReLU), 0, {"activation": "relu"}, back=1),
+    Pattern((Conv2D, ReLU6), 0, {"activation": "relu6"}, back=1),
+    Pattern((Linear, ReLU), 0, {"activation": "relu"}, back=1),
+    Pattern((Linear, ReLU6), 0, {"activation": "relu6"}, back=1),
     Pattern((BatchNorm1D, ReLU), 0, {"activation": "relu"}),
     Pattern((BatchNorm1D, ReLU6), 0, {"activation": "relu6"}),
     Pattern((BatchNorm2D, ReLU), 0, {"activation": "relu"}),
     Pattern((BatchNorm2D, ReLU6), 0, {"activation": "relu6"}),
-    Pattern((Residual, ReLU), 0, {"activation": "relu"}),
-    Pattern((Residual, ReLU6), 0, {"activation": "relu6"}),
+    Pattern((Residual, ReLU), 0, {"activation": "relu"}, back=1),
+    Pattern((Residual, ReLU6), 0, {"activation": "relu6"}, back=1),
 )
 
 
@@ -69,7 +76,8 @@ def plan(layers: Sequence[Layer]) -> list[Step]:
             steps.append(Step(layers[end], {}))
         else:
             end -= len(pattern.layers)
-            steps.append(Step(layers[end + pattern.runs], pattern.arguments))
+            behind = None if pattern.back is None else layers[end + pattern.back]
+            steps.append(Step(layers[end + pattern.runs], pattern.arguments, behind))
     return steps[::-1]
 
 

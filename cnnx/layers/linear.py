@@ -42,14 +42,12 @@ class Linear(Layer):
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
         y = ops.linear(x, self.weight.data, bias, activation)
-        self._save(x, activation, y if activation else None)
+        self._save(x)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        x, activation, y = self._saved()
+        (x,) = self._saved()
         dy = self._float(dy, x.dtype)
-        if activation is not None:
-            dy = getattr(ops, f"{activation}_backward")(dy, y)
         dx, dweight, dbias = ops.linear_backward(dy, x, self.weight.data, need_dx=need_dx)
         self.weight.accumulate(dweight)
         if self.bias is not None:

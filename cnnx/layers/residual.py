@@ -52,16 +52,13 @@ class Residual(Layer):
             y = ops.add(y, self._float(other, y.dtype))
             y = y if activation is None else getattr(ops, activation)(y)
         places = (self.body, kept_body), (self.shortcut, kept_shortcut)
-        self._save(*places, y.dtype, activation, [y] if activation else [])
+        self._save(*places, y.dtype)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        body, shortcut, dtype, activation, outputs = self._saved()
+        body, shortcut, dtype = self._saved()
         self._kept = None  # as in Sequential: backward goes once
         dy = self._float(dy, dtype)
-        if activation is not None:
-            # Out of the list: y is not needed while the paths go back, when memory is at its peak.
-            dy = getattr(ops, f"{activation}_backward")(dy, outputs.pop())
         other = _backward(shortcut, dy, need_dx)
         dx = _backward(body, dy, need_dx)
         return ops.add(self._float(dx), self._float(other, dx.dtype)) if need_dx else None
