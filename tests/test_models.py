@@ -15,6 +15,7 @@ from cnnx.layers import Conv2D
     [
         (models.lenet5, (1, 28, 28), 156 + 2416 + 48120 + 10164 + 850),
         (models.mnist_cnn, (1, 28, 28), 160 + 4640 + 200832 + 1290),
+        (models.mlp, (1, 28, 28), 785 * 128 + 129 * 64 + 65 * 10),
         (models.digits_cnn, (1, 8, 8), 144 + 32 + 4608 + 64 + 18432 + 128 + 10250),
         (models.vgg, (3, 32, 32), 9 * (192 + 8192 + 32768 + 65536 + 131072) + 2 * 1216 + 5130),
         # 0.27 million in table 6 of the paper: 269,722 there, and here two projections more
@@ -135,10 +136,41 @@ def test_networks_for_small_images_take_any_size(name, shape):
     assert model(np.zeros((2, *shape), np.float32)).shape == (2, 3)
 
 
+@pytest.mark.parametrize("shape", [(2,), (7, 3), (1, 4, 4)])
+def test_an_mlp_takes_samples_of_any_shape(shape):
+    model = models.build("mlp", shape, 3)
+    assert [type(layer).__name__ for layer in model] == [
+        "Flatten",
+        *2 * ["Linear", "ReLU"],
+        "Linear",
+    ]
+    assert model(np.zeros((5, *shape), np.float32)).shape == (5, 3)
+
+
+def test_an_mlp_is_its_matrix_products():
+    model = models.mlp(2, (4, 3), 2).astype(np.float64)
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    expected = x
+    for i in (1, 3, 5):
+        weight, bias = model[i].weight.data, model[i].bias.data
+        expected = expected @ weight.T + bias
+        expected = np.maximum(expected, 0) if i < 5 else expected
+    np.testing.assert_allclose(model(x), expected, rtol=1e-12)
+
+
+def test_an_mlp_without_hidden_layers_is_linear_and_sizes_are_checked():
+    assert [type(layer).__name__ for layer in models.mlp(3, (), 1)] == ["Flatten", "Linear"]
+    for sizes in ((0, (4,), 2), (2, (4, 0), 2), (2, (4,), 0)):
+        with pytest.raises(ValueError, match="0"):
+            models.mlp(*sizes)
+    with pytest.raises(TypeError, match=r"hidden=64.*\(128, 64\)"):
+        models.mlp(2, 64)
+
+
 def test_unknown_names_and_samples_that_are_no_images_are_named():
     with pytest.raises(ValueError, match=r"lenet6.*lenet5"):
         models.build("lenet6", (1, 28, 28), 10)
-    with pytest.raises(ValueError, match=r"\(784,\)"):
+    with pytest.raises(ValueError, match=r"\(784,\).*mlp"):
         models.build("lenet5", (784,), 10)
     with pytest.raises(ValueError, match="conv2d"):
         models.build("lenet5", (1, 4, 4), 10)

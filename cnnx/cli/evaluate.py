@@ -1,4 +1,7 @@
-"""``cnnx evaluate``: loss and accuracy of a trained model, in total and class by class."""
+"""``cnnx evaluate``: loss and accuracy of a trained model, in total and class by class.
+
+Of a regression: its loss, the mean squared error.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from cnnx.cli.arguments import add_command, add_machine, integer
 from cnnx.cli.runs import find_model, read_settings
 from cnnx.inference import predict
 from cnnx.layers import Layer, load
-from cnnx.losses import CrossEntropyLoss
+from cnnx.losses import CrossEntropyLoss, MSELoss
 
 __all__ = ["add", "add_source", "choose_test", "run"]
 
@@ -36,14 +39,14 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         "--data",
         type=data.parse,
         metavar="DATA",
-        help=f"whose test set: {', '.join(data.NAMES)}, an .npz file or a folder of class folders "
-        f"({default})",
+        help=f"whose test set: {data.SOURCES} ({default})",
     )
     parser.add_argument(
         "--seed",
         type=integer(0),
         metavar="N",
-        help="splits data without a test set, as in training (default: the seed of the run, or 0)",
+        help="splits data without a test set, and draws points by formula, as in training "
+        "(default: the seed of the run, or 0)",
     )
     parser.add_argument(
         "--batch-size",
@@ -76,6 +79,11 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(path)
     model = load(path)
     source, parts = choose_test(args, settings)
+    if parts.regression:
+        loss = _squared_error(model, parts, args.batch_size)
+        print(f"data      {data.describe(source, parts)}")
+        print(f"loss {loss:.4f} (mean squared error of {len(parts.test):,} points)")
+        return 0
     loss, labels = _scores(model, parts, args.batch_size)
     right = labels == parts.test.y
     print(f"data      {data.describe(source, parts)}")
@@ -98,6 +106,17 @@ def _scores(model: Layer, parts: data.Parts, batch_size: int) -> tuple[float, np
             f"(n, {len(parts.classes)}) is expected"
         )
     return float(CrossEntropyLoss()(outputs, parts.test.y)), outputs.argmax(axis=1)
+
+
+def _squared_error(model: Layer, parts: data.Parts, batch_size: int) -> float:
+    """The loss over the test set of a regression."""
+    outputs = predict(model, parts.test, batch_size)
+    if outputs.shape != parts.test.y.shape:
+        raise ValueError(
+            f"the model's outputs have shape {outputs.shape}, but the numbers to predict "
+            f"{parts.test.y.shape}"
+        )
+    return float(MSELoss()(outputs, parts.test.y))
 
 
 def _print_table(rows: list[tuple[str, int, int]]) -> None:

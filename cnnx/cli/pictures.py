@@ -7,42 +7,84 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.data import Dataset
+from cnnx.cli.data import Parts
 from cnnx.history import History
-from cnnx.inference import predict_labels
-from cnnx.layers import Layer
+from cnnx.inference import predict, predict_labels
+from cnnx.layers import Conv2D, Layer
 
 __all__ = ["CURVES", "PICTURES", "draw"]
 
 CURVES = "loss.png"
-PICTURES = (CURVES, "filters.png", "feature_maps.png", "probabilities.png", "confusion.png")
+PICTURES = (
+    CURVES,
+    *("filters.png", "feature_maps.png", "probabilities.png", "confusion.png"),
+    *("boundary.png", "fit.png"),
+)
+_POINTS = 1000  # shown at most: more would hide what lies behind them
 
 
 def draw(
     history: History,
     path: Callable[[str], str],
     model: Layer | None = None,
-    test: Dataset | None = None,
-    classes: tuple[str, ...] = (),
+    parts: Parts | None = None,
 ) -> None:
-    """Write the curves and, where there is a model with its test set, the other pictures.
+    """Write the curves and, where there is a model with its data, the pictures that they allow.
 
     path  the place of a file by its name. ImportError, with advice, without matplotlib.
     """
     from cnnx import viz
 
     viz.plot_history(history, path(CURVES))
-    if model is None or test is None:
+    if model is None or parts is None:
         return
+    if any(isinstance(layer, Conv2D) for layer in model.modules()):
+        viz.plot_filters(model, path=path("filters.png"))
+        viz.plot_feature_maps(model, parts.test.x[0], path=path("feature_maps.png"))
+    if parts.regression:
+        if parts.sample_shape == (1,) and parts.outputs == 1:
+            _plot_fit(model, parts, path("fit.png"))
+    else:
+        _draw_classes(model, parts, path)
+
+
+def _draw_classes(model: Layer, parts: Parts, path: Callable[[str], str]) -> None:
+    """What the model takes for what."""
+    from cnnx import viz
+
+    test, classes = parts.test, parts.classes
     labels = predict_labels(model, test)
-    viz.plot_filters(model, path=path("filters.png"))
-    viz.plot_feature_maps(model, test.x[0], path=path("feature_maps.png"))
     viz.plot_confusion_matrix(labels, test.y, classes=classes, path=path("confusion.png"))
-    if test.x.shape[1] in (1, 3):  # others can not be shown as images
+    if parts.sample_shape == (2,):
+        shown = parts.train[:_POINTS]
+        viz.plot_decision_boundary(model, shown, classes=classes, path=path("boundary.png"))
+    if len(parts.sample_shape) == 3 and parts.sample_shape[0] in (1, 3):  # else no image to show
         chosen = test[_worth_a_look(labels, test.y)]
         viz.plot_probabilities(
             model, chosen.x, chosen.y, classes=classes, path=path("probabilities.png")
         )
+
+
+def _plot_fit(model: Layer, parts: Parts, path: str) -> None:
+    """The curve of a model of one number over the points that it was fitted to, and the others."""
+    from cnnx.viz import figures
+
+    axes = figures.one_panel(None, 5.4, 4.0)
+    sides = (("training", parts.train, figures.BLUE), ("test", parts.test, figures.ORANGE))
+    for name, points, colour in sides:
+        shown = points[:_POINTS]
+        axes.scatter(shown.x[:, 0], shown.y[:, 0], s=12, color=colour, alpha=0.7, label=name)
+    x = np.concatenate([parts.train.x, parts.test.x])
+    grid = np.linspace(x.min(), x.max(), 400, dtype=np.float32)
+    y = predict(model, grid[:, None])[:, 0]
+    axes.plot(grid, y, color=figures.INK, linewidth=1.8, label="model")
+    figures.label_axes(axes, "x0", "y0")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("bottom", "left"):
+        axes.spines[side].set_color(figures.GRID)
+    axes.legend(fontsize=9, frameon=False)
+    figures.finish("plot_fit", axes, path)
 
 
 def _worth_a_look(labels: np.ndarray, right: np.ndarray, count: int = 6) -> Any:

@@ -1,4 +1,7 @@
-"""``cnnx predict``: what a model sees in images, arrays, or a data set's test part."""
+"""``cnnx predict``: what a model sees in images, arrays, or a data set's test part.
+
+A model of classes gives labels with their probabilities, that of a regression its numbers.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,16 @@ import csv
 import errno
 import io as text_io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnx import io
+from cnnx import inference, io
 from cnnx.cli import data, images
 from cnnx.cli.arguments import add_command, add_machine, integer
 from cnnx.cli.evaluate import add_source, choose_test
 from cnnx.cli.runs import find_model, read_settings
-from cnnx.inference import predict_proba
 from cnnx.layers import Layer, load
 
 __all__ = ["add", "run"]
@@ -26,6 +28,7 @@ _EXAMPLE = """\
   cnnx predict runs/digits-1 seven.png three.png
   cnnx predict runs/photos-1 --resize --top 3 holiday/*.jpg
   cnnx predict model.npz --data mnist --csv mnist.csv
+  cnnx predict runs/spiral-1 points.npy         rows of two numbers
 
 Pixels of 8 bits become numbers from 0 to 1, as in training. An .npy or .npz file (its array x, or
 the only one it has) holds one sample or many."""
@@ -34,16 +37,18 @@ Samples = Iterator[tuple[str, np.ndarray]]
 
 
 class Guess(NamedTuple):
-    """A sample's name, and its most probable labels with their probabilities."""
+    """A sample's name, and its most probable classes with their probabilities.
+
+    Of a regression y0, y1 ... with their values.
+    """
 
     name: str
-    labels: list[int]
-    probabilities: list[float]
+    said: list[tuple[str, float]]
 
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    what = "say what is on images, with probabilities"
+    what = "say what is on images, or of which class points are, with probabilities"
     parser = add_command(commands, "predict", run, what, _EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
     parser.add_argument(
@@ -51,7 +56,7 @@ def add(commands: Any) -> None:
     )
     add_source(parser, "instead of files")
     parser.add_argument(
-        "--top", type=integer(1), default=1, metavar="K", help="the K most probable (default: 1)"
+        "--top", type=integer(1), metavar="K", help="the K most probable classes (default: 1)"
     )
     parser.add_argument("--csv", metavar="FILE", help="write a table instead of printing lines")
     parser.add_argument(
@@ -71,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(path)
     model = load(path)
     samples: Samples
+    write: Callable[[str, list[Guess]], None]
     if args.data is not None:
         source, parts = choose_test(args, settings)
         classes = parts.classes
@@ -79,17 +85,31 @@ def run(args: argparse.Namespace) -> int:
         classes = tuple(settings["data"]["classes"]) if settings else ()
         expected = images.expected_shape(model, settings)
         samples = (s for file in args.files for s in images.read(file, expected, args.resize))
-    guesses = _guesses(model, samples, args.batch_size, args.top)
-    if args.csv is not None:
-        _write(args.csv, guesses, classes, args.top)
+    if settings and not settings["data"]["classes"]:  # the run was a regression
+        if args.top is not None:
+            raise ValueError(f"--top {args.top}: the model predicts numbers, not classes")
+        guesses, write = _numbers(model, samples, args.batch_size), _write_numbers
     else:
-        _print(guesses, classes, max((len(file) for file in args.files), default=0))
+        guesses = _guesses(model, samples, args.batch_size, args.top or 1, classes)
+        write = _write_classes
+    if args.csv is not None:
+        write(args.csv, list(guesses))
+    else:
+        _print(guesses, max((len(file) for file in args.files), default=0))
     return 0
 
 
-def _guesses(model: Layer, samples: Samples, batch_size: int, top: int) -> Iterator[Guess]:
+def _numbers(model: Layer, samples: Samples, batch_size: int) -> Iterator[Guess]:
     for names, x in _batches(samples, batch_size):
-        rows = predict_proba(model, x, batch_size)
+        for name, row in zip(names, inference.predict(model, x, batch_size), strict=True):
+            yield Guess(name, [(f"y{k}", value) for k, value in enumerate(row.tolist())])
+
+
+def _guesses(
+    model: Layer, samples: Samples, batch_size: int, top: int, classes: tuple[str, ...]
+) -> Iterator[Guess]:
+    for names, x in _batches(samples, batch_size):
+        rows = inference.predict_proba(model, x, batch_size)
         if rows.ndim != 2:
             raise ValueError(
                 f"the model's outputs have shape {rows.shape}, expected a score for each class"
@@ -100,7 +120,7 @@ def _guesses(model: Layer, samples: Samples, batch_size: int, top: int) -> Itera
             raise ValueError(f"--top {top}: the model has {rows.shape[1]} classes")
         order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
         for name, row, best in zip(names, rows, order, strict=True):
-            yield Guess(name, best.tolist(), row[best].tolist())
+            yield Guess(name, [(data.label_name(classes, k), float(row[k])) for k in best.tolist()])
 
 
 def _batches(samples: Samples, batch_size: int) -> Iterator[tuple[list[str], np.ndarray]]:
@@ -119,28 +139,31 @@ def _batches(samples: Samples, batch_size: int) -> Iterator[tuple[list[str], np.
         yield names, np.stack(rows)
 
 
-def _print(guesses: Iterator[Guess], classes: tuple[str, ...], width: int) -> None:
-    for name, labels, probabilities in guesses:
-        pairs = [
-            f"{data.label_name(classes, label)} {probability:.4f}"
-            for label, probability in zip(labels, probabilities, strict=True)
-        ]
-        print(f"{name:<{width}}  {'  '.join(pairs)}")
+def _print(guesses: Iterator[Guess], width: int) -> None:
+    for name, said in guesses:
+        pairs = "  ".join(f"{what} {value:.4f}" for what, value in said)
+        print(f"{name:<{width}}  {pairs}")
 
 
-def _write(path: str, guesses: Iterator[Guess], classes: tuple[str, ...], top: int) -> None:
-    text = text_io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+def _write_classes(path: str, guesses: list[Guess]) -> None:
     header = ["name", "label", "probability"]
-    for rank in range(2, top + 1):
+    for rank in range(2, max((len(guess.said) for guess in guesses), default=1) + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
-    writer.writerow(header)
-    count = 0
-    for name, labels, probabilities in guesses:
-        cells: list[Any] = [name]
-        for label, probability in zip(labels, probabilities, strict=True):
-            cells += [data.label_name(classes, label), f"{probability:.6f}"]
-        writer.writerow(cells)
-        count += 1
+    rows = [
+        [name, *(cell for what, value in said for cell in (what, f"{value:.6f}"))]
+        for name, said in guesses
+    ]
+    _write(path, header, rows)
+
+
+def _write_numbers(path: str, guesses: list[Guess]) -> None:
+    names = [what for what, _ in guesses[0].said] if guesses else []
+    rows = [[name, *(repr(value) for _, value in said)] for name, said in guesses]
+    _write(path, ["name", *names], rows)
+
+
+def _write(path: str, header: list[str], rows: list[list[str]]) -> None:
+    text = text_io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
     io.write_text_atomic(path, text.getvalue())
-    print(f"{count:,} predictions are in {path}")
+    print(f"{len(rows):,} predictions are in {path}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cnnx.optim import SGD, Adagrad, Adam, Optimizer, RMSProp
 
-__all__ = ["LOWERED", "OPTIMIZERS", "OWN_DATA", "RECIPES", "LowerRate", "Recipe"]
+__all__ = ["LOWERED", "OPTIMIZERS", "LowerRate", "Recipe", "defaults", "recipe"]
 
 
 class Recipe(NamedTuple):
@@ -18,7 +18,7 @@ class Recipe(NamedTuple):
     batch_size: int
 
 
-RECIPES: dict[str, Recipe] = {
+_KNOWN: dict[str, Recipe] = {
     # In seconds 98.9, 99.7 and 99.2 % with seeds 0, 1 and 2. Few samples: many small steps.
     "digits": Recipe("digits_cnn", 15, 32),
     # The classic, pixels / 255 as they are: 98.5, 98.9, 98.8 and 98.8 % with seeds 0 to 3.
@@ -28,9 +28,29 @@ RECIPES: dict[str, Recipe] = {
     "fashion-mnist": Recipe("mnist_cnn", 10, 64),
     # On 8,000 samples 5 epochs give 55 % on held-out training data; mnist_cnn 50 %, lenet5 45 %.
     "cifar10": Recipe("digits_cnn", 15, 64),
+    # Targets up to 120 and weights that start small: 4,000 steps bring the squared error to 34, 23
+    # and 24 with seeds 0, 1 and 2, and the noise has 25. A quarter as many leave 68 with seed 0.
+    "polynomial": Recipe("mlp", 100, 4),
 }
 # Batch norm behind the first convolution takes away the scale of pixels nobody has seen before.
-OWN_DATA = Recipe("digits_cnn", 15, 32)
+_IMAGES = Recipe("digits_cnn", 15, 32)
+# With seeds 0, 1 and 2, of 60 points: spiral 95, 93, 100 %, circle 97, 98, 95 %, zone 95, 97, 95 %,
+# zone-3d 100 %, and line, whose classes overlap, 95, 87, 83 %.
+_POINTS = Recipe("mlp", 100, 16)
+
+
+def recipe(source: str, sample_shape: tuple[int, ...]) -> Recipe:
+    """A known data set's, or else that of images or of points."""
+    return _KNOWN.get(source, _IMAGES if len(sample_shape) == 3 else _POINTS)
+
+
+def defaults(name: str) -> str:
+    """A column of the table, as help says it: the usual value, then the others."""
+    usual = getattr(_IMAGES, name)
+    values = {known: getattr(recipe, name) for known, recipe in _KNOWN.items()}
+    values["points"] = getattr(_POINTS, name)
+    others = [f"{known}: {value}" for known, value in values.items() if value != usual]
+    return f"{usual}; {', '.join(others)}"
 
 
 class Method(NamedTuple):

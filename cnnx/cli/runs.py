@@ -80,7 +80,7 @@ class Run:
             if parts is None:
                 pictures.draw(self.history, self.path)
             else:
-                pictures.draw(self.history, self.path, self.model, parts.test, parts.classes)
+                pictures.draw(self.history, self.path, self.model, parts)
         except ImportError as error:
             return str(error)
         return None

@@ -13,10 +13,11 @@ from cnnx import config, models, random
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer, positive
 from cnnx.cli.pictures import PICTURES
-from cnnx.cli.recipes import LOWERED, OPTIMIZERS, OWN_DATA, RECIPES, LowerRate
+from cnnx.cli.recipes import LOWERED, OPTIMIZERS, LowerRate, defaults, recipe
 from cnnx.cli.runs import Run, check_out
 from cnnx.inference import Scores, evaluate
 from cnnx.layers import Sequential
+from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.training import fit
 
 __all__ = ["add", "run"]
@@ -24,12 +25,15 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx train                                    the bundled digits, in seconds
   cnnx train --data mnist --model lenet5 --epochs 5
+  cnnx train --data spiral                      points: an MLP, and a picture of its boundary
   cnnx train --data photos/ --epochs 30 --out runs/photos
 
 Data sets are looked for in the directory CNNX_DATA, then in the cache, and else downloaded.
-A folder (photos/cat/1.png ...) or an .npz file (arrays x and y) without x_test and y_test is
-split: a fifth of every class, chosen by --seed, is held out. The held-out samples decide nothing:
-they are scored after each epoch, for the curve, and at the end."""
+Points by formula are drawn by --seed; cnnx.data.make_spiral and its like draw others, and save_csv
+makes a .csv file of them. A polynomial, or a .csv file with y0, is a regression: its loss is the
+mean squared error. A folder (photos/cat/1.png ...), points, and an .npz file (arrays x and y)
+without x_test and y_test are split: a fifth of every class, chosen by --seed, is held out. The
+held-out samples decide nothing: they are scored after each epoch, for the curve, and at the end."""
 
 
 def add(commands: Any) -> None:
@@ -40,20 +44,19 @@ def add(commands: Any) -> None:
         type=data.parse,
         default="digits",
         metavar="DATA",
-        help=f"{', '.join(data.NAMES)}, an .npz file, or a folder with a folder of images for "
-        "each class (default: digits)",
+        help=f"{data.SOURCES} (default: digits)",
     )
     parser.add_argument(
         "--model",
         choices=models.names(),
         metavar="NAME",
-        help=f"{', '.join(models.names())} (default: {_defaults('model')})",
+        help=f"{', '.join(models.names())} (default: {defaults('model')}); points need mlp",
     )
     parser.add_argument(
-        "--epochs", type=integer(1), metavar="N", help=f"default: {_defaults('epochs')}"
+        "--epochs", type=integer(1), metavar="N", help=f"default: {defaults('epochs')}"
     )
     parser.add_argument(
-        "--batch-size", type=integer(1), metavar="N", help=f"default: {_defaults('batch_size')}"
+        "--batch-size", type=integer(1), metavar="N", help=f"default: {defaults('batch_size')}"
     )
     rates = ", ".join(f"{name} {method.lr:g}" for name, method in OPTIMIZERS.items())
     parser.add_argument(
@@ -75,7 +78,8 @@ def add(commands: Any) -> None:
         type=integer(0),
         default=0,
         metavar="N",
-        help="fixes weights, order, dropout and split: the same seed, the same bits (default: 0)",
+        help="fixes weights, order, dropout, split and the points by formula: the same seed, the "
+        "same bits (default: 0)",
     )
     parser.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
@@ -96,18 +100,18 @@ def run(args: argparse.Namespace) -> int:
             check_out(args.out)
         except OSError as error:
             args.parser.error(f"argument --out: {error.filename} {error.strerror}")
-    recipe = RECIPES.get(args.data, OWN_DATA)
-    for name, default in recipe._asdict().items():
-        if getattr(args, name) is None:
-            setattr(args, name, default)
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
 
     parts = data.load(args.data, args.seed)
+    for name, default in recipe(args.data, parts.sample_shape)._asdict().items():
+        if getattr(args, name) is None:
+            setattr(args, name, default)
     random.manual_seed(args.seed)
-    model = models.build(args.model, parts.sample_shape, len(parts.classes))
+    model = models.build(args.model, parts.sample_shape, parts.outputs)
     model.astype(np.dtype(args.dtype))
     optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
+    loss = MSELoss() if parts.regression else CrossEntropyLoss()
     settings = _settings(args, parts, model)
     _print_header(args, parts, settings)
     place = Run(model, settings, data.short_name(args.data), args.out)
@@ -121,11 +125,12 @@ def run(args: argparse.Namespace) -> int:
             epochs=args.epochs,
             batch_size=args.batch_size,
             optimizer=optimizer,
+            loss=loss,
             seed=args.seed,
             callbacks=[*schedule, place],
         )
         seconds = time.perf_counter() - start
-        scores = evaluate(model, parts.test)
+        scores = evaluate(model, parts.test, loss=loss)
         no_picture = place.finish(
             {"finished": True, "epochs": args.epochs, "seconds": seconds, **_test(scores)}, parts
         )
@@ -149,6 +154,7 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) ->
             "classes": list(parts.classes),
         },
         "model": args.model,
+        "loss": "mean squared error" if parts.regression else "cross-entropy",
         "parameters": sum(parameter.size for parameter in model.parameters()),
         "dtype": args.dtype,
         "epochs": args.epochs,
@@ -188,21 +194,15 @@ def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[st
 def _print_result(
     place: Run, parts: data.Parts, scores: Scores, seconds: float, no_picture: str | None
 ) -> None:
-    print(
-        f"test accuracy {100 * scores.accuracy:.2f} % of {len(parts.test):,} images, "
-        f"loss {scores.loss:.4f}, after {seconds:.1f} s"
-    )
+    of = f"{len(parts.test):,} {'images' if len(parts.sample_shape) == 3 else 'points'}"
+    if parts.regression:
+        result = f"test loss {scores.loss:.4f} (mean squared error of {of})"
+    else:
+        result = f"test accuracy {100 * scores.accuracy:.2f} % of {of}, loss {scores.loss:.4f}"
+    print(f"{result}, after {seconds:.1f} s")
     files = ["model.npz", "history.csv", "run.json"]
     files += [name for name in PICTURES if os.path.exists(place.path(name))]
     print(f"{', '.join(files)} are in {place.directory}")
     if no_picture is not None:
         print(f"no pictures: {no_picture}")
     print(f"go on with: cnnx evaluate {place.directory}")
-
-
-def _defaults(name: str) -> str:
-    """A column of the table of recipes, as help says it: the usual value, then the others."""
-    usual = getattr(OWN_DATA, name)
-    values = {known: getattr(recipe, name) for known, recipe in RECIPES.items()}
-    others = [f"{known}: {value}" for known, value in values.items() if value != usual]
-    return f"{usual}; {', '.join(others)}"

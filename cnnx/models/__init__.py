@@ -3,16 +3,20 @@
 >>> model = cnnx.models.resnet20()
 >>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape
 (n, 10)
+>>> cnnx.models.build("mlp", (2,), 3)(points).shape
+(n, 3)
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from cnnx.layers import Sequential
 
+from .dense import mlp
 from .mobilenet import mobilenet_v2
 from .resnet import resnet18, resnet20
 from .small import digits_cnn, lenet5, mnist_cnn
@@ -22,6 +26,7 @@ __all__ = [
     "build",
     "digits_cnn",
     "lenet5",
+    "mlp",
     "mnist_cnn",
     "mobilenet_v2",
     "names",
@@ -32,7 +37,7 @@ __all__ = [
 
 _MODELS: dict[str, Callable[..., Sequential]] = {
     model.__name__: model
-    for model in (digits_cnn, lenet5, mnist_cnn, vgg, resnet20, resnet18, mobilenet_v2)
+    for model in (digits_cnn, lenet5, mnist_cnn, mlp, vgg, resnet20, resnet18, mobilenet_v2)
 }
 
 
@@ -45,22 +50,25 @@ def build(name: str, input_shape: tuple[int, ...], classes: int) -> Sequential:
     """A fresh model by name.
 
     name         one of `names()`
-    input_shape  of one sample, (channels, height, width)
+    input_shape  of one sample, (channels, height, width); any for "mlp"
     classes      number of outputs
 
-    ValueError for an unknown name, samples that are no images, and images too small for the model.
+    ValueError for an unknown name, samples that are no images where the model has convolutions, and
+    images too small for them.
 
     Example: ``cnnx.models.build("lenet5", (3, 32, 32), 10)``
     """
     if name not in _MODELS:
         raise ValueError(f"models: {name!r} is not known, expected one of {', '.join(_MODELS)}")
+    make = _MODELS[name]
+    if make is mlp:
+        return mlp(math.prod(input_shape), classes=classes)
     if len(input_shape) != 3:
         raise ValueError(
             f"models: {name} takes images (channels, height, width), got samples of shape "
-            f"{tuple(input_shape)}"
+            f"{tuple(input_shape)}: mlp takes any"
         )
     channels, *image_size = input_shape
-    make = _MODELS[name]
     options: dict[str, Any] = {}
     if "image_size" in inspect.signature(make).parameters:  # others take images of any size
         options["image_size"] = tuple(image_size)
