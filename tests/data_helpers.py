@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+import gzip
+
 import numpy as np
 
 from cnnx.data import Dataset
+
+IDX_NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 
 
 def numbered(n=10, classes=2):
     """Samples that hold their own numbers."""
     return Dataset(np.arange(n * 4, dtype=np.float32).reshape(n, 1, 2, 2), np.arange(n) % classes)
+
+
+def idx(array, code=8):
+    header = bytes((0, 0, code, array.ndim))
+    return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+
+
+def idx_arrays(train=5, test=3):
+    rng = np.random.default_rng(0)
+    return [
+        part
+        for n in (train, test)
+        for part in (rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n, np.uint8))
+    ]
+
+
+def write_idx(folder, suffix=".gz", arrays=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = arrays or idx_arrays()
+    for name, array in zip(IDX_NAMES, arrays, strict=True):
+        content = idx(array)
+        (folder / (name + suffix)).write_bytes(gzip.compress(content) if suffix else content)
+    return arrays

@@ -61,6 +61,7 @@ INSIDE_FUNCTIONS = {
     "bench": {"torch"},
     "compat": {"matplotlib"},
     "cli": {"tqdm", "matplotlib", "PIL"},
+    "examples": {"torch"},  # the twin beside which one of them trains
     "sklearn": {"sklearn"},
     "testing": {"pytest"},
 }

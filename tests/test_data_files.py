@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_helpers import IDX_NAMES, idx, idx_arrays, write_idx
 
 from cnnx.data import (
     channel_stats,
@@ -19,13 +20,6 @@ from cnnx.data import (
     load_cifar10,
     load_fashion_mnist,
     load_mnist,
-)
-
-IDX_NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
 )
 
 
@@ -46,29 +40,6 @@ def real(folder):
 
 
 # MNIST and Fashion-MNIST
-
-
-def idx(array, code=8):
-    header = bytes((0, 0, code, array.ndim))
-    return header + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
-
-
-def idx_arrays(train=5, test=3):
-    rng = np.random.default_rng(0)
-    return [
-        part
-        for n in (train, test)
-        for part in (rng.integers(0, 256, (n, 28, 28), np.uint8), rng.integers(0, 10, n, np.uint8))
-    ]
-
-
-def write_idx(folder, suffix=".gz", arrays=None):
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = arrays or idx_arrays()
-    for name, array in zip(IDX_NAMES, arrays, strict=True):
-        content = idx(array)
-        (folder / (name + suffix)).write_bytes(gzip.compress(content) if suffix else content)
-    return arrays
 
 
 @pytest.mark.parametrize("load", [load_mnist, load_fashion_mnist])

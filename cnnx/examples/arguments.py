@@ -1,0 +1,73 @@
+"""The command line that the examples share: --data and --epochs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from cnnx.cli.arguments import integer
+from cnnx.data import Dataset, load_csv
+
+__all__ = ["images", "points"]
+
+
+def images(program: str, text: str | None, epochs: int) -> argparse.ArgumentParser:
+    """The arguments of a program on published images; `text` is its docstring."""
+    parser = _parser(program, text, epochs)
+    parser.add_argument(
+        "--data",
+        type=_directory,
+        metavar="DIR",
+        help="directory that holds mnist/ or fashion-mnist/, or their files (default: CNNX_DATA, "
+        "then the cache, else they are downloaded)",
+    )
+    return parser
+
+
+def points(program: str, text: str | None, epochs: int, default: str) -> argparse.ArgumentParser:
+    """The arguments of a program on points in a plane; args.data is None or a Dataset."""
+    parser = _parser(program, text, epochs)
+    parser.add_argument(
+        "--data",
+        type=_points,
+        metavar="FILE",
+        help="table of points written by cnnx.data.save_csv, columns x0,x1,label (default: "
+        f"{default})",
+    )
+    return parser
+
+
+def _parser(program: str, text: str | None, epochs: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m cnnx.examples.{program}",
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--epochs",
+        type=integer(1),
+        default=epochs,
+        metavar="N",
+        help=f"passes over the training data (default: {epochs})",
+    )
+    return parser
+
+
+def _directory(text: str) -> str:
+    path = os.path.expanduser(text)
+    if not os.path.isdir(path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
+    return path
+
+
+def _points(text: str) -> Dataset:
+    try:
+        data = load_csv(os.path.expanduser(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if len(data) == 0 or data.x.shape[1] != 2 or data.y.ndim != 1 or data.y.min() < 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} holds x {data.x.shape} and y {data.y.shape}, expected points (n, 2) with "
+            "labels from 0 (n,)"
+        )
+    return data

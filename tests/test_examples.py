@@ -1,0 +1,166 @@
+"""The examples on small data: what they print, return and refuse; importing one runs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_helpers import ROOT
+from data_helpers import write_idx
+
+import cnnx
+from cnnx.data import make_zone, save_csv
+from cnnx.examples import fashion_mnist, mnist_conv, mnist_mlp, spiral, xor
+
+NAMES = ("fashion_mnist", "mnist_conv", "mnist_mlp", "spiral", "xor")
+REAL = os.environ.get("CNNX_DATA", "")
+
+
+@pytest.fixture(autouse=True)
+def own(own_directory):
+    """A directory for what they write, and no data but that of the test."""
+    cnnx.set_num_threads(1)
+
+
+def bands(n, seed):
+    """(images, labels): noise, with three bright rows where the label says; like MNIST, bytes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 10, n).astype(np.uint8)
+    images = rng.integers(0, 80, (n, 28, 28), np.uint8)
+    for image, label in zip(images, labels):
+        image[2 * label + 2 : 2 * label + 5] += 150
+    return images, labels
+
+
+@pytest.fixture
+def mnist(tmp_path):
+    """A directory with small files in MNIST's format, as both data sets."""
+    for name in ("mnist", "fashion-mnist"):
+        write_idx(tmp_path / "sets" / name, arrays=[*bands(600, 0), *bands(200, 1)])
+    return str(tmp_path / "sets")
+
+
+@pytest.mark.parametrize(
+    ("program", "epochs", "least"),
+    [(mnist_mlp, 4, 0.9), (mnist_conv, 6, 0.9), (fashion_mnist, 3, 0.9)],
+)
+def test_an_example_on_images_learns_from_a_directory(program, epochs, least, mnist, capsys):
+    accuracy = program.main(["--data", mnist, "--epochs", str(epochs)])
+    out = capsys.readouterr().out
+    assert least < accuracy <= 1
+    assert f"test accuracy {100 * accuracy:.2f} %" in out
+    assert out.count("\nepoch") == epochs
+
+
+def test_the_data_are_looked_for_in_cnnx_data(mnist, monkeypatch, capsys):
+    monkeypatch.setenv("CNNX_DATA", mnist)
+    mnist_conv.main(["--epochs", "1"])
+    labels = bands(200, 1)[1]
+    assert f"{(labels < 2).sum()} to test on" in capsys.readouterr().out
+
+
+def test_a_confused_class_is_named(mnist, capsys, monkeypatch):
+    """All is taken for class 3, so that is what the others are taken for, and itself for none."""
+    monkeypatch.setattr(cnnx, "predict_labels", lambda model, test: np.full(len(test), 3))
+    fashion_mnist.main(["--data", mnist, "--epochs", "1"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "taken for" in line]
+    assert len(lines) == 10
+    assert lines[3].split() == ["Dress", "100.0", "%", "most", "often", "taken", "for:", "none"]
+    others = lines[:3] + lines[4:]
+    assert all("  0.0 %" in line and line.endswith("taken for: Dress") for line in others)
+
+
+def test_zeros_and_ones_of_mnist_are_told_apart_beyond_99_percent():
+    if not os.path.isdir(os.path.join(REAL, "mnist")):
+        pytest.skip("needs the real mnist files in CNNX_DATA")
+    assert mnist_conv.main(["--data", REAL, "--epochs", "1"]) > 0.99
+
+
+def test_xor_needs_its_hidden_units(capsys):
+    assert xor.main([]) == 1.0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("0 hidden units: loss 0.69")
+    assert [line.split()[:3] for line in lines[-4:]] == [
+        ["0.00", "0.00", "0"],
+        ["0.00", "1.00", "1"],
+        ["1.00", "0.00", "1"],
+        ["1.00", "1.00", "0"],
+    ]
+    said = [float(line.split()[3]) > 0.5 for line in lines[-4:]]
+    assert said == [False, True, True, False]
+
+
+def test_the_spiral_draws_its_boundary_and_learns(capsys, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert spiral.main(["--epochs", "40", "--picture", "arms.png"]) > 0.85
+    out = capsys.readouterr().out
+    assert "240 points of 3 classes to learn from, 60 to test on" in out
+    assert "cnnx trains alone" in out and "torch " not in out
+    assert Path("arms.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_spiral_and_its_torch_twin_show_the_same_losses(torch, capsys):
+    spiral.main(["--epochs", "20"])
+    out = capsys.readouterr().out
+    rows = [line.split() for line in out.splitlines() if line[:5].strip().isdigit()]
+    assert len([row for row in rows if len(row) == 3]) == 10
+    for _, ours, theirs in (row for row in rows if len(row) == 3):
+        assert float(ours) == pytest.approx(float(theirs), rel=1e-4)
+    assert "the losses are never more than" in out
+
+
+def test_points_come_from_a_table(capsys):
+    save_csv("two.csv", make_zone(points=25, classes=2, seed=0))
+    assert spiral.main(["--data", "two.csv", "--epochs", "20"]) > 0.7
+    assert "40 points of 2 classes" in capsys.readouterr().out
+    assert xor.main(["--data", "two.csv", "--epochs", "100"]) > 0.7
+
+
+def test_wrong_words_are_usage_errors(capsys):
+    save_csv("three.csv", make_zone(points=2, classes=3, seed=0))
+    save_csv("space.csv", (np.ones((4, 3)), np.array([0, 1, 0, 1])))
+    save_csv("numbers.csv", (np.ones((4, 2)), np.ones(4)))
+    for program, words, expected in (
+        (mnist_mlp, ["--data", "nowhere"], "'nowhere' is not a directory"),
+        (mnist_conv, ["--epochs", "0"], "'0' is not an integer of 1 or more"),
+        (fashion_mnist, ["--speed", "2"], "--speed"),
+        (xor, ["--data", "three.csv"], "labels up to 2"),
+        (xor, ["--data", "space.csv"], "x (4, 3)"),
+        (spiral, ["--data", "numbers.csv"], "y (4, 1)"),
+        (spiral, ["--data", "gone.csv"], "gone.csv"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            program.main(words)
+        assert left.value.code == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_importing_an_example_runs_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["program", "--no-such-option"])
+    for name in NAMES:
+        importlib.reload(importlib.import_module(f"cnnx.examples.{name}"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_every_file_of_the_package_is_an_example_that_is_tested_here_and_listed():
+    files = {path.stem for path in Path(cnnx.examples.__file__).parent.glob("*.py")}
+    assert files - {"__init__", "arguments"} == set(NAMES)
+    for name in NAMES:
+        assert f"python -m cnnx.examples.{name}``" in cnnx.examples.__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_says_what_the_example_shows(name):
+    command = [sys.executable, "-W", "error", "-m", f"cnnx.examples.{name}", "--help"]
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == ""
+    text = importlib.import_module(f"cnnx.examples.{name}").__doc__
+    assert text.splitlines()[0] in done.stdout
+    assert "--data" in done.stdout and "--epochs" in done.stdout
