@@ -101,26 +101,40 @@ typedef struct {
     double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
     double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);
 
-    /* --- batch normalisation of the planes of some channels of an image: norm.inc.c --- */
-    /* Plane j < channels is the n > 0 elements from j*n on; a parameter has one value per channel. Partial sums are two
-       vectors per channel, partial[2*j*lanes ...]; fold adds those in double to first[j], second[j], and clears them.
-       What lies `ahead` elements on, if that is not 0, is asked for in advance. */
+    /* --- batch normalisation of a plane: norm.inc.c --- */
+    /* n > 0. Partial sums are two vectors; fold adds them in double to first and second, and clears them. What lies
+       `ahead` elements on, if that is not 0, is asked for in advance. */
     /* Adds x - center to the first, its square to the second. */
-    void (*plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, ptrdiff_t ahead,
-                          REAL *partial);
+    void (*plane_moments)(ptrdiff_t n, const REAL *x, REAL center, ptrdiff_t ahead, REAL *partial);
     /* Adds g to the first, g * (x - mean) to the second: g is dy where the activation of (x - mean) * scale + shift
        gives it on, else 0. */
-    void (*plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                            const REAL *scale, const REAL *shift, cnnx_ending activation, ptrdiff_t ahead,
-                            REAL *partial);
-    void (*fold)(ptrdiff_t channels, REAL *partial, double *first, double *second);
+    void (*plane_comoments)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
+                            cnnx_ending activation, ptrdiff_t ahead, REAL *partial);
+    void (*fold)(REAL *partial, double *first, double *second);
     /* y = activation((x - mean) * scale + shift + add), without add where it is NULL; y is not x, not add. */
-    void (*normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
-                      const REAL *shift, const REAL *add, cnnx_ending activation, ptrdiff_t ahead, REAL *y);
+    void (*normalise)(ptrdiff_t n, const REAL *x, REAL mean, REAL scale, REAL shift, const REAL *add,
+                      cnnx_ending activation, ptrdiff_t ahead, REAL *y);
     /* dx = g * scale + (x - mean) * slope + offset; not training, g * scale. dx is not x, not dy. */
-    void (*normalise_backward)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                               const REAL *scale, const REAL *shift, cnnx_ending activation, int training,
-                               const REAL *slope, const REAL *offset, ptrdiff_t ahead, REAL *dx);
+    void (*normalise_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
+                               cnnx_ending activation, int training, REAL slope, REAL offset, ptrdiff_t ahead,
+                               REAL *dx);
+
+    /* --- the same of columns, with a sum and parameters each: norm_columns.inc.c --- */
+    /* Element j < n of row i < rows is i*step + j. What has one value per column has room for whole vectors. */
+    /* A value per channel to one for each of its columns, j*pixels + p, and back: columns are added to the sum of their
+       channel, and cleared. */
+    void (*widen)(ptrdiff_t channels, ptrdiff_t pixels, const REAL *values, REAL *columns);
+    void (*fold_columns)(ptrdiff_t channels, ptrdiff_t pixels, REAL *columns, double *sums);
+    void (*column_moments)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *x, const REAL *center, REAL *sums,
+                           REAL *squares);
+    void (*column_comoments)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *x,
+                             const REAL *mean, const REAL *scale, const REAL *shift, cnnx_ending activation,
+                             REAL *sums, REAL *products);
+    void (*normalise_columns)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *x, const REAL *mean,
+                              const REAL *scale, const REAL *shift, const REAL *add, cnnx_ending activation, REAL *y);
+    void (*normalise_columns_backward)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *x,
+                                       const REAL *mean, const REAL *scale, const REAL *shift, cnnx_ending activation,
+                                       int training, const REAL *slope, const REAL *offset, REAL *dx);
 
     /* --- exponentials, one row: exponential.inc.c; the output may be an input --- */
     void (*sigmoid)(ptrdiff_t n, const REAL *x, REAL *y);

@@ -87,20 +87,33 @@ cdef extern from "kernels.h" nogil:
         double (*sum)(Py_ssize_t n, const void *x) noexcept nogil
         double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
-        void (*plane_moments)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *center,
-            Py_ssize_t ahead, void *partial) noexcept nogil
-        void (*plane_comoments)(Py_ssize_t channels, Py_ssize_t n, const void *dy, const void *x,
-            const void *mean, const void *scale, const void *shift, Ending activation,
-            Py_ssize_t ahead, void *partial) noexcept nogil
-        void (*fold)(Py_ssize_t channels, void *partial, double *first,
-            double *second) noexcept nogil
-        void (*normalise)(Py_ssize_t channels, Py_ssize_t n, const void *x, const void *mean,
-            const void *scale, const void *shift, const void *add, Ending activation,
-            Py_ssize_t ahead, void *y) noexcept nogil
-        void (*normalise_backward)(Py_ssize_t channels, Py_ssize_t n, const void *dy,
+        void (*plane_moments)(Py_ssize_t n, const void *x, double center, Py_ssize_t ahead,
+            void *partial) noexcept nogil
+        void (*plane_comoments)(Py_ssize_t n, const void *dy, const void *x, double mean,
+            double scale, double shift, Ending activation, Py_ssize_t ahead,
+            void *partial) noexcept nogil
+        void (*fold)(void *partial, double *first, double *second) noexcept nogil
+        void (*normalise)(Py_ssize_t n, const void *x, double mean, double scale, double shift,
+            const void *add, Ending activation, Py_ssize_t ahead, void *y) noexcept nogil
+        void (*normalise_backward)(Py_ssize_t n, const void *dy, const void *x, double mean,
+            double scale, double shift, Ending activation, bint training, double slope,
+            double offset, Py_ssize_t ahead, void *dx) noexcept nogil
+        void (*widen)(Py_ssize_t channels, Py_ssize_t pixels, const void *values,
+            void *columns) noexcept nogil
+        void (*fold_columns)(Py_ssize_t channels, Py_ssize_t pixels, void *columns,
+            double *sums) noexcept nogil
+        void (*column_moments)(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step, const void *x,
+            const void *center, void *sums, void *squares) noexcept nogil
+        void (*column_comoments)(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step, const void *dy,
             const void *x, const void *mean, const void *scale, const void *shift,
+            Ending activation, void *sums, void *products) noexcept nogil
+        void (*normalise_columns)(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step, const void *x,
+            const void *mean, const void *scale, const void *shift, const void *add,
+            Ending activation, void *y) noexcept nogil
+        void (*normalise_columns_backward)(Py_ssize_t rows, Py_ssize_t n, Py_ssize_t step,
+            const void *dy, const void *x, const void *mean, const void *scale, const void *shift,
             Ending activation, bint training, const void *slope, const void *offset,
-            Py_ssize_t ahead, void *dx) noexcept nogil
+            void *dx) noexcept nogil
         void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         double (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil

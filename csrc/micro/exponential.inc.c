@@ -81,11 +81,6 @@ static inline VEC NAME(vec_tanh)(VEC x) {
     return NAME(select)(x < 0, y, 0 - y); /* not -y: tanh of 0 is not -0 */
 }
 
-static inline void NAME(store_some)(REAL *p, VEC v, ptrdiff_t n) {
-    if (n >= VL) NAME(store)(p, v);
-    else NAME(store_part)(p, v, n);
-}
-
 static void NAME(sigmoid)(ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i += VL)
         NAME(store_some)(y + i, NAME(vec_sigmoid)(NAME(load_some)(x + i, n - i, 0)), n - i);

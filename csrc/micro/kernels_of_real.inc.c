@@ -9,6 +9,7 @@
 #include "rows.inc.c"
 #include "sums.inc.c"
 #include "norm.inc.c"
+#include "norm_columns.inc.c"
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
 #include "loss.inc.c"
@@ -57,6 +58,12 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .fold = NAME(fold),
     .normalise = NAME(normalise),
     .normalise_backward = NAME(normalise_backward),
+    .widen = NAME(widen),
+    .fold_columns = NAME(fold_columns),
+    .column_moments = NAME(column_moments),
+    .column_comoments = NAME(column_comoments),
+    .normalise_columns = NAME(normalise_columns),
+    .normalise_columns_backward = NAME(normalise_columns_backward),
     .sigmoid = NAME(sigmoid),
     .tanh = NAME(tanh),
     .softmax = NAME(softmax),

@@ -1,4 +1,4 @@
-/* Batch normalisation of the planes of some neighbouring channels of one image: plane j is x[j*n + i], i < n. */
+/* Batch normalisation of one plane: x[i], i < n. */
 
 static inline VEC NAME(activate)(cnnx_ending activation, VEC y) {
     if (activation != CNNX_NO_ACTIVATION) y = NAME(select)(y <= 0, NAME(splat)(0), y); /* this way NaN stays NaN */
@@ -42,159 +42,141 @@ static inline void NAME(prefetch)(const REAL *row, ptrdiff_t ahead, int to_write
     }
 }
 
-/* Partial sums of plane j: two vectors, partial[2*j*VL ...], to which the rows of PARTS vectors are added in the end.
-   */
-static void NAME(plane_moments)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *center, ptrdiff_t ahead,
-                                REAL *partial) {
+/* Adds the sums of PARTS vectors each to the partial sums, two vectors. */
+static inline void NAME(add_partial)(const VEC *first, const VEC *second, REAL *partial) {
+    NAME(store)(partial, NAME(load)(partial) + ((first[0] + first[1]) + (first[2] + first[3])));
+    NAME(store)(partial + VL, NAME(load)(partial + VL) + ((second[0] + second[1]) + (second[2] + second[3])));
+}
+
+static void NAME(plane_moments)(ptrdiff_t n, const REAL *x, REAL center, ptrdiff_t ahead, REAL *partial) {
     const ptrdiff_t whole = n / VL * VL;
-    const IVEC left = NAME(lanes_left)(n);
-    for (ptrdiff_t j = 0; j < channels; j++, x += n, partial += 2 * VL) {
-        VEC sums[NAME(PARTS)] = {0}, squares[NAME(PARTS)] = {0};
-        ptrdiff_t i = 0;
-        for (; i + STEP <= n; i += STEP) {
-            NAME(prefetch)(x + i, ahead, 0);
-            for (int s = 0; s < NAME(PARTS); s++) {
-                VEC d = NAME(load)(x + i + s * VL) - center[j];
-                sums[s] += d;
-                squares[s] += d * d;
-            }
+    VEC sums[NAME(PARTS)] = {0}, squares[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP) {
+        NAME(prefetch)(x + i, ahead, 0);
+        for (int s = 0; s < NAME(PARTS); s++) {
+            VEC d = NAME(load)(x + i + s * VL) - center;
+            sums[s] += d;
+            squares[s] += d * d;
         }
-        for (; i < whole; i += VL) {
-            VEC d = NAME(load)(x + i) - center[j];
-            sums[0] += d;
-            squares[0] += d * d;
-        }
-        if (i < n) {
-            VEC d = (VEC)(left & (IVEC)(NAME(load_last)(x, n) - center[j]));
-            sums[1] += d;
-            squares[1] += d * d;
-        }
-        NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
-        NAME(store)(partial + VL, NAME(load)(partial + VL) + ((squares[0] + squares[1]) + (squares[2] + squares[3])));
     }
+    for (; i < whole; i += VL) {
+        VEC d = NAME(load)(x + i) - center;
+        sums[0] += d;
+        squares[0] += d * d;
+    }
+    if (i < n) {
+        VEC d = (VEC)(NAME(lanes_left)(n) & (IVEC)(NAME(load_last)(x, n) - center));
+        sums[1] += d;
+        squares[1] += d * d;
+    }
+    NAME(add_partial)(sums, squares, partial);
 }
 
 /* One vector of dy: what goes on of it, and the product of that with x - mean. */
 #define ADD_COMOMENTS(part, x_values, dy_values, lanes)                                                                \
     do {                                                                                                               \
-        VEC d = (VEC)((lanes) & (IVEC)((x_values) - mean[j]));                                                         \
-        VEC g = NAME(let_through)(activation, d * scale[j] + shift[j], (VEC)((lanes) & (IVEC)(dy_values)));            \
+        VEC d = (VEC)((lanes) & (IVEC)((x_values) - mean));                                                            \
+        VEC g = NAME(let_through)(activation, d * scale + shift, (VEC)((lanes) & (IVEC)(dy_values)));                  \
         sums[part] += g;                                                                                               \
         products[part] += g * d;                                                                                       \
     } while (0)
 
-static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *dy,
-                                            const REAL *x, const REAL *mean, const REAL *scale, const REAL *shift,
-                                            ptrdiff_t ahead, REAL *partial) {
+static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t n, const REAL *dy, const REAL *x,
+                                            REAL mean, REAL scale, REAL shift, ptrdiff_t ahead, REAL *partial) {
     const ptrdiff_t whole = n / VL * VL;
-    const IVEC all = ~(IVEC){0}, left = NAME(lanes_left)(n);
-    for (ptrdiff_t j = 0; j < channels; j++, x += n, dy += n, partial += 2 * VL) {
-        VEC sums[NAME(PARTS)] = {0}, products[NAME(PARTS)] = {0};
-        ptrdiff_t i = 0;
-        for (; i + STEP <= n; i += STEP) {
-            NAME(prefetch)(x + i, ahead, 0);
-            NAME(prefetch)(dy + i, ahead, 0);
-            for (int s = 0; s < NAME(PARTS); s++)
-                ADD_COMOMENTS(s, NAME(load)(x + i + s * VL), NAME(load)(dy + i + s * VL), all);
-        }
-        for (; i < whole; i += VL) ADD_COMOMENTS(0, NAME(load)(x + i), NAME(load)(dy + i), all);
-        if (i < n) ADD_COMOMENTS(1, NAME(load_last)(x, n), NAME(load_last)(dy, n), left);
-        NAME(store)(partial, NAME(load)(partial) + ((sums[0] + sums[1]) + (sums[2] + sums[3])));
-        NAME(store)(partial + VL,
-                    NAME(load)(partial + VL) + ((products[0] + products[1]) + (products[2] + products[3])));
+    const IVEC all = ~(IVEC){0};
+    VEC sums[NAME(PARTS)] = {0}, products[NAME(PARTS)] = {0};
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP) {
+        NAME(prefetch)(x + i, ahead, 0);
+        NAME(prefetch)(dy + i, ahead, 0);
+        for (int s = 0; s < NAME(PARTS); s++)
+            ADD_COMOMENTS(s, NAME(load)(x + i + s * VL), NAME(load)(dy + i + s * VL), all);
     }
+    for (; i < whole; i += VL) ADD_COMOMENTS(0, NAME(load)(x + i), NAME(load)(dy + i), all);
+    if (i < n) ADD_COMOMENTS(1, NAME(load_last)(x, n), NAME(load_last)(dy, n), NAME(lanes_left)(n));
+    NAME(add_partial)(sums, products, partial);
 }
 
-static void NAME(plane_comoments)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                                  const REAL *scale, const REAL *shift, cnnx_ending activation, ptrdiff_t ahead,
-                                  REAL *partial) {
+static void NAME(plane_comoments)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
+                                  cnnx_ending activation, ptrdiff_t ahead, REAL *partial) {
     if (activation == CNNX_NO_ACTIVATION)
-        NAME(plane_comoments_of)(CNNX_NO_ACTIVATION, channels, n, dy, x, mean, scale, shift, ahead, partial);
+        NAME(plane_comoments_of)(CNNX_NO_ACTIVATION, n, dy, x, mean, scale, shift, ahead, partial);
     else if (activation == CNNX_END_IN_RELU)
-        NAME(plane_comoments_of)(CNNX_END_IN_RELU, channels, n, dy, x, mean, scale, shift, ahead, partial);
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU, n, dy, x, mean, scale, shift, ahead, partial);
     else
-        NAME(plane_comoments_of)(CNNX_END_IN_RELU6, channels, n, dy, x, mean, scale, shift, ahead, partial);
+        NAME(plane_comoments_of)(CNNX_END_IN_RELU6, n, dy, x, mean, scale, shift, ahead, partial);
 }
 
-static void NAME(fold)(ptrdiff_t channels, REAL *partial, double *first, double *second) {
-    for (ptrdiff_t j = 0; j < channels; j++, partial += 2 * VL) {
-        first[j] += NAME(sum_of_lanes)(NAME(load)(partial));
-        second[j] += NAME(sum_of_lanes)(NAME(load)(partial + VL));
-        NAME(store)(partial, (VEC){0});
-        NAME(store)(partial + VL, (VEC){0});
-    }
+static void NAME(fold)(REAL *partial, double *first, double *second) {
+    *first += NAME(sum_of_lanes)(NAME(load)(partial));
+    *second += NAME(sum_of_lanes)(NAME(load)(partial + VL));
+    NAME(store)(partial, (VEC){0});
+    NAME(store)(partial + VL, (VEC){0});
 }
 
 /* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are not y or dx. */
-static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t channels, ptrdiff_t n, const REAL *x,
-                                      const REAL *mean, const REAL *scale, const REAL *shift, const REAL *add,
-                                      ptrdiff_t ahead, REAL *y) {
+static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t n, const REAL *x, REAL mean, REAL scale,
+                                      REAL shift, const REAL *add, ptrdiff_t ahead, REAL *y) {
     const ptrdiff_t whole = n / VL * VL;
-    for (ptrdiff_t j = 0; j < channels; j++, x += n, y += n) {
-        const REAL *more = add == NULL ? NULL : add + j * n;
-        const REAL at = mean[j], factor = scale[j], offset = shift[j];
-        for (ptrdiff_t i = 0; i < whole; i += VL) {
-            if (i % STEP == 0 && i + STEP <= n) {
-                NAME(prefetch)(x + i, ahead, 0);
-                NAME(prefetch)(y + i, ahead, 1);
-            }
-            VEC v = (NAME(load)(x + i) - at) * factor + offset;
-            if (more != NULL) v += NAME(load)(more + i);
-            NAME(store)(y + i, NAME(activate)(activation, v));
+    for (ptrdiff_t i = 0; i < whole; i += VL) {
+        if (i % STEP == 0 && i + STEP <= n) {
+            NAME(prefetch)(x + i, ahead, 0);
+            NAME(prefetch)(y + i, ahead, 1);
         }
-        if (whole < n) {
-            VEC v = (NAME(load_last)(x, n) - at) * factor + offset;
-            if (more != NULL) v += NAME(load_last)(more, n);
-            NAME(store_last)(y, n, NAME(activate)(activation, v));
-        }
+        VEC v = (NAME(load)(x + i) - mean) * scale + shift;
+        if (add != NULL) v += NAME(load)(add + i);
+        NAME(store)(y + i, NAME(activate)(activation, v));
+    }
+    if (whole < n) {
+        VEC v = (NAME(load_last)(x, n) - mean) * scale + shift;
+        if (add != NULL) v += NAME(load_last)(add, n);
+        NAME(store_last)(y, n, NAME(activate)(activation, v));
     }
 }
 
-static void NAME(normalise)(ptrdiff_t channels, ptrdiff_t n, const REAL *x, const REAL *mean, const REAL *scale,
-                            const REAL *shift, const REAL *add, cnnx_ending activation, ptrdiff_t ahead, REAL *y) {
+static void NAME(normalise)(ptrdiff_t n, const REAL *x, REAL mean, REAL scale, REAL shift, const REAL *add,
+                            cnnx_ending activation, ptrdiff_t ahead, REAL *y) {
     if (activation == CNNX_NO_ACTIVATION)
-        NAME(normalise_of)(CNNX_NO_ACTIVATION, channels, n, x, mean, scale, shift, add, ahead, y);
+        NAME(normalise_of)(CNNX_NO_ACTIVATION, n, x, mean, scale, shift, add, ahead, y);
     else if (activation == CNNX_END_IN_RELU)
-        NAME(normalise_of)(CNNX_END_IN_RELU, channels, n, x, mean, scale, shift, add, ahead, y);
+        NAME(normalise_of)(CNNX_END_IN_RELU, n, x, mean, scale, shift, add, ahead, y);
     else
-        NAME(normalise_of)(CNNX_END_IN_RELU6, channels, n, x, mean, scale, shift, add, ahead, y);
+        NAME(normalise_of)(CNNX_END_IN_RELU6, n, x, mean, scale, shift, add, ahead, y);
 }
 
-static inline VEC NAME(normal_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, REAL mean, REAL scale,
-                                        REAL shift, REAL slope, REAL offset) {
+static inline VEC NAME(normal_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, VEC mean, VEC scale,
+                                        VEC shift, VEC slope, VEC offset) {
     VEC d = x - mean, g = NAME(let_through)(activation, d * scale + shift, dy) * scale;
     if (training) g += d * slope + offset;
     return g;
 }
 
-static inline void NAME(normalise_backward_of)(cnnx_ending activation, int training, ptrdiff_t channels, ptrdiff_t n,
-                                               const REAL *dy, const REAL *x, const REAL *mean, const REAL *scale,
-                                               const REAL *shift, const REAL *slope, const REAL *offset,
-                                               ptrdiff_t ahead, REAL *dx) {
-    const ptrdiff_t whole = n / VL * VL;
-    for (ptrdiff_t j = 0; j < channels; j++, x += n, dy += n, dx += n) {
-        const REAL at = mean[j], factor = scale[j], shifted = shift[j], by_x = training ? slope[j] : 0;
-        const REAL constant = training ? offset[j] : 0;
+static inline void NAME(normalise_backward_of)(cnnx_ending activation, int training, ptrdiff_t n, const REAL *dy,
+                                               const REAL *x, REAL mean, REAL scale, REAL shift, REAL slope,
+                                               REAL offset, ptrdiff_t ahead, REAL *dx) {
 #define GRADIENT(dy_values, x_values)                                                                                  \
-    NAME(normal_gradient)(activation, training, dy_values, x_values, at, factor, shifted, by_x, constant)
-        for (ptrdiff_t i = 0; i < whole; i += VL) {
-            if (i % STEP == 0 && i + STEP <= n) {
-                NAME(prefetch)(x + i, ahead, 0);
-                NAME(prefetch)(dy + i, ahead, 0);
-                NAME(prefetch)(dx + i, ahead, 1);
-            }
-            NAME(store)(dx + i, GRADIENT(NAME(load)(dy + i), NAME(load)(x + i)));
+    NAME(normal_gradient)(activation, training, dy_values, x_values, NAME(splat)(mean), NAME(splat)(scale),            \
+                          NAME(splat)(shift), NAME(splat)(slope), NAME(splat)(offset))
+    const ptrdiff_t whole = n / VL * VL;
+    for (ptrdiff_t i = 0; i < whole; i += VL) {
+        if (i % STEP == 0 && i + STEP <= n) {
+            NAME(prefetch)(x + i, ahead, 0);
+            NAME(prefetch)(dy + i, ahead, 0);
+            NAME(prefetch)(dx + i, ahead, 1);
         }
-        if (whole < n) NAME(store_last)(dx, n, GRADIENT(NAME(load_last)(dy, n), NAME(load_last)(x, n)));
-#undef GRADIENT
+        NAME(store)(dx + i, GRADIENT(NAME(load)(dy + i), NAME(load)(x + i)));
     }
+    if (whole < n) NAME(store_last)(dx, n, GRADIENT(NAME(load_last)(dy, n), NAME(load_last)(x, n)));
+#undef GRADIENT
 }
 
-static void NAME(normalise_backward)(ptrdiff_t channels, ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *mean,
-                                     const REAL *scale, const REAL *shift, cnnx_ending activation, int training,
-                                     const REAL *slope, const REAL *offset, ptrdiff_t ahead, REAL *dx) {
+static void NAME(normalise_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
+                                     cnnx_ending activation, int training, REAL slope, REAL offset, ptrdiff_t ahead,
+                                     REAL *dx) {
 #define WITH(activation, training)                                                                                     \
-    NAME(normalise_backward_of)(activation, training, channels, n, dy, x, mean, scale, shift, slope, offset, ahead, dx)
+    NAME(normalise_backward_of)(activation, training, n, dy, x, mean, scale, shift, slope, offset, ahead, dx)
     if (!training) WITH(activation, 0);
     else if (activation == CNNX_NO_ACTIVATION) WITH(CNNX_NO_ACTIVATION, 1);
     else if (activation == CNNX_END_IN_RELU) WITH(CNNX_END_IN_RELU, 1);

@@ -3,11 +3,6 @@
 enum { NAME(PARTS) = 4 };
 #define STEP (NAME(PARTS) * VL)
 
-/* The n elements from p on as a vector; where fewer than VL are left, `rest` fills it up. */
-static inline VEC NAME(load_some)(const REAL *p, ptrdiff_t n, REAL rest) {
-    return n >= VL ? NAME(load)(p) : NAME(load_part)(p, n, rest);
-}
-
 static inline double NAME(sum_of_parts)(const VEC *parts) {
     return NAME(sum_of_lanes)((parts[0] + parts[1]) + (parts[2] + parts[3]));
 }

@@ -20,6 +20,15 @@ static inline VEC NAME(load_part)(const REAL *p, ptrdiff_t n, REAL rest) {
 }
 static inline void NAME(store_part)(REAL *p, VEC v, ptrdiff_t n) { memcpy(p, &v, n * sizeof(REAL)); }
 
+/* A vector of a row of which n elements are left, n > 0. */
+static inline VEC NAME(load_some)(const REAL *p, ptrdiff_t n, REAL rest) {
+    return n >= VL ? NAME(load)(p) : NAME(load_part)(p, n, rest);
+}
+static inline void NAME(store_some)(REAL *p, VEC v, ptrdiff_t n) {
+    if (n >= VL) NAME(store)(p, v);
+    else NAME(store_part)(p, v, n);
+}
+
 /* mask ? a : b, lane by lane; C has no ?: for vectors. A comparison of vectors gives the mask: -1 or 0. */
 static inline VEC NAME(select)(IVEC mask, VEC a, VEC b) { return (VEC)((mask & (IVEC)a) | (~mask & (IVEC)b)); }
 
