@@ -41,8 +41,8 @@ cdef struct Band:               # how a task works through its rows
     Py_ssize_t pitch            # elements of a staged row
     Py_ssize_t plane            # elements of a staged channel
     Py_ssize_t channels         # staged at a time
-    Py_ssize_t line             # pixels that are cut into tiles together: an output row, or, packed, the whole band
-    Py_ssize_t tile             # pixels of a tile: at most nr
+    Py_ssize_t tiles            # that an output row is cut into
+    Py_ssize_t tile             # pixels of one: at most nr
     const Py_ssize_t *offsets   # (channels, taps) of a window's elements in the staged block
 
 
@@ -65,7 +65,7 @@ cdef Taps window_taps(h, w, stride, first, Py_ssize_t[:, ::1] table):
 
 
 cdef Band make_band(
-    const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t nr, Py_ssize_t most_channels, bint packed
+    const Taps *taps, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t nr, Py_ssize_t most_channels
 ):
     cdef Band band
     band.rows = min(oh, ceil_div(BAND_PIXELS, ow))
@@ -74,8 +74,8 @@ cdef Band make_band(
     band.pitch = band.phase * taps.sw
     band.plane = ((band.rows - 1) * taps.sh + taps.rows) * band.pitch
     band.channels = min(most_channels, max(1, min(TAP_BLOCK // taps.count, STAGED_ELEMENTS // band.plane)))
-    band.line = band.rows * ow if packed else ow
-    band.tile = nr if packed else ceil_div(ow, ceil_div(ow, nr))
+    band.tile = ceil_div(ow, ceil_div(ow, nr))
+    band.tiles = ceil_div(ow, band.tile)
     band.offsets = NULL
     return band
 
@@ -105,32 +105,29 @@ cdef void stage(
     real *staged,               # OUT  (channels, rows, taps.sw, band.phase)
 ) noexcept nogil:
     """The rows that the band's windows meet, and zeros where they leave the image."""
-    cdef Py_ssize_t c, row, position, from_row = out_row * taps.sh + taps.first_row
-    for c in range(channels):
-        for row in range(from_row, from_row + band.plane // band.pitch):
-            if 0 <= row < taps.h:
-                for position in range(taps.sw):
-                    stage_columns(
-                        band.phase, taps.sw, taps.first_col + position, taps.w, x + (c * taps.h + row) * taps.w,
-                        staged + position * band.phase,
-                    )
-            else:
-                memset(staged, 0, band.pitch * sizeof(real))
-            staged += band.pitch
-
-
-cdef void stage_columns(
-    Py_ssize_t count, Py_ssize_t step, Py_ssize_t first, Py_ssize_t w, const real *row, real *staged
-) noexcept nogil:
-    """staged[m] = row[first + m*step], or zero outside of it."""
-    cdef Py_ssize_t begin = min(count, ceil_div(max(<Py_ssize_t>0, -first), step))
-    cdef Py_ssize_t end = max(begin, min(count, ceil_div(max(<Py_ssize_t>0, w - first), step)))
-    memset(staged, 0, begin * sizeof(real))
-    if step == 1:
-        memcpy(staged + begin, row + first + begin, (end - begin) * sizeof(real))
-    else:
-        kernels_for(row).copy_apart(end - begin, row + first + begin * step, step, staged + begin)
-    memset(staged + end, 0, (count - end) * sizeof(real))
+    cdef Py_ssize_t rows = band.plane // band.pitch, from_row = out_row * taps.sh + taps.first_row
+    cdef Py_ssize_t position, first, begin, end, c, row
+    cdef const real *source
+    cdef real *to
+    for position in range(taps.sw):
+        # Staged column m is column first + m*sw of the image: from begin to end it lies inside.
+        first = taps.first_col + position
+        begin = min(band.phase, ceil_div(max(<Py_ssize_t>0, -first), taps.sw))
+        end = max(begin, min(band.phase, ceil_div(max(<Py_ssize_t>0, taps.w - first), taps.sw)))
+        to = staged + position * band.phase
+        for c in range(channels):
+            for row in range(from_row, from_row + rows):
+                if 0 <= row < taps.h and begin < end:
+                    source = x + (c * taps.h + row) * taps.w + first + begin * taps.sw
+                    memset(to, 0, begin * sizeof(real))
+                    if taps.sw == 1:
+                        memcpy(to + begin, source, (end - begin) * sizeof(real))
+                    else:
+                        kernels_for(x).copy_apart(end - begin, source, taps.sw, to + begin)
+                    memset(to + end, 0, (band.phase - end) * sizeof(real))
+                else:
+                    memset(to, 0, band.phase * sizeof(real))
+                to += band.pitch
 
 
 cdef void pack_filters(
@@ -165,7 +162,7 @@ cdef int convolve(
     real *y,                    # OUT  (n, groups * filters, plane)
 ) except -1:
     cdef Py_ssize_t nr = kernels_for(x).nr, task
-    cdef Band band = make_band(taps, plane.h, plane.w, nr, channels, packed)
+    cdef Band band = make_band(taps, plane.h, plane.w, nr, channels)
     cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
     cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr * packed
     cdef Py_ssize_t staged_size = band.channels * band.plane + nr
@@ -204,14 +201,14 @@ cdef void convolve_band(
     Py_ssize_t out_row,         # the band's first
     real *staged,               # scratch: one block of the image, and, packed, the windows of a tile
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(x).mr, k = channels * taps.count, block, channel, count
-    cdef Py_ssize_t pixels = min(band.rows, plane.h - out_row) * plane.w
-    cdef Py_ssize_t line = min(band.line, pixels), tiles = pixels // line * ceil_div(line, band.tile), tile, panel
-    cdef real *copied = staged + band.channels * band.plane + kernels_for(x).nr
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, k = channels * taps.count, block, channel, count
+    cdef Py_ssize_t panels = ceil_div(filters, mr), panel, rows = min(band.rows, plane.h - out_row), row, tile
+    cdef Py_ssize_t pixels = rows * plane.w
+    cdef real *copied = staged + band.channels * band.plane + nr
     x += image_group * channels * taps.h * taps.w
     cdef Py_ssize_t first = image_group * filters * plane.size + plane.start + out_row * plane.row_step
     y += first
-    weights += group * ceil_div(filters, mr) * mr * k
+    weights += group * panels * mr * k
     if bias != NULL:
         bias += group * filters
     for block in range(ceil_div(channels, band.channels)):
@@ -219,65 +216,37 @@ cdef void convolve_band(
         count = min(band.channels, channels - channel)
         stage(taps, band, count, out_row, x + channel * taps.h * taps.w, staged)
         if packed:
-            for tile in range(tiles):
-                copy_windows(taps, band, count, line, tile, plane.w, staged, copied)
-                for panel in range(ceil_div(filters, mr)):
+            for tile in range(ceil_div(pixels, nr)):
+                kernels_for(x).pack_windows(
+                    count * taps.count, band.offsets, plane.w, taps.sh * band.pitch, tile * nr,
+                    min(nr, pixels - tile * nr), staged, copied,
+                )
+                for panel in range(panels):
                     multiply_tile(
-                        band, plane, line, tile, panel * mr, min(mr, filters - panel * mr), count * taps.count,
-                        weights + panel * mr * k + channel * taps.count * mr, copied, NULL, bias, block > 0, y,
+                        plane, tile * nr, min(nr, pixels - tile * nr), panel * mr, min(mr, filters - panel * mr),
+                        count * taps.count, weights + panel * mr * k + channel * taps.count * mr, copied, NULL, bias,
+                        block > 0, y,
                     )
         else:
             # Tiles innermost: a panel of weights stays in the first-level cache, and y is written row after row.
-            for panel in range(ceil_div(filters, mr)):
-                for tile in range(tiles):
-                    multiply_tile(
-                        band, plane, line, tile, panel * mr, min(mr, filters - panel * mr), count * taps.count,
-                        weights + panel * mr * k + channel * taps.count * mr,
-                        staged + tile_start(taps, band, line, tile, plane.w), band.offsets, bias, block > 0, y,
-                    )
+            # Few channels make a tile as short as a division takes: here is none.
+            for panel in range(panels):
+                for row in range(rows):
+                    for tile in range(band.tiles):
+                        multiply_tile(
+                            plane, row * plane.w + tile * band.tile, min(band.tile, plane.w - tile * band.tile),
+                            panel * mr, min(mr, filters - panel * mr), count * taps.count,
+                            weights + panel * mr * k + channel * taps.count * mr,
+                            staged + row * taps.sh * band.pitch + tile * band.tile, band.offsets, bias, block > 0, y,
+                        )
     if is_dense(plane):
         finish_rows(filters, plane.size, pixels, add + first if add != NULL else NULL, activation, y)
 
 
-cdef inline Py_ssize_t tile_pixel(const Band *band, Py_ssize_t line, Py_ssize_t tile) noexcept nogil:
-    """The first pixel of a tile, counted from the band's first."""
-    cdef Py_ssize_t tiles = ceil_div(line, band.tile)
-    return tile // tiles * line + tile % tiles * band.tile
-
-
-cdef inline Py_ssize_t tile_width(const Band *band, Py_ssize_t line, Py_ssize_t tile) noexcept nogil:
-    return min(band.tile, line - tile % ceil_div(line, band.tile) * band.tile)
-
-
-cdef inline Py_ssize_t tile_start(
-    const Taps *taps, const Band *band, Py_ssize_t line, Py_ssize_t tile, Py_ssize_t ow
-) noexcept nogil:
-    """Where the windows of a tile begin in the staged rows."""
-    cdef Py_ssize_t pixel = tile_pixel(band, line, tile)
-    return pixel // ow * taps.sh * band.pitch + pixel % ow
-
-
-cdef void copy_windows(
-    const Taps *taps,
-    const Band *band,
-    Py_ssize_t channels,
-    Py_ssize_t line,
-    Py_ssize_t tile,
-    Py_ssize_t ow,
-    const real *staged,
-    real *copied,               # OUT  (channels * taps, nr)
-) noexcept nogil:
-    kernels_for(staged).pack_windows(
-        channels * taps.count, band.offsets, ow, taps.sh * band.pitch, tile_pixel(band, line, tile),
-        tile_width(band, line, tile), staged, copied,
-    )
-
-
-cdef void multiply_tile(
-    const Band *band,
+cdef inline void multiply_tile(
     const Plane *plane,
-    Py_ssize_t line,
-    Py_ssize_t tile,
+    Py_ssize_t pixel,           # the first, counted from the band's first
+    Py_ssize_t pixels,          # at most nr, side by side
     Py_ssize_t first,           # filter
     Py_ssize_t filters,         # of this panel
     Py_ssize_t k,               # (channel, tap) of this block
@@ -288,18 +257,40 @@ cdef void multiply_tile(
     bint more,                  # add to y
     real *y,                    # OUT
 ) noexcept nogil:
-    cdef Py_ssize_t pixel = tile_pixel(band, line, tile), count = tile_width(band, line, tile), i, j, p
-    cdef Py_ssize_t nr = kernels_for(y).nr
-    cdef const real *shift = NULL
+    cdef Py_ssize_t nr = kernels_for(y).nr, row, col, run, done, i, j
+    cdef const real *start = NULL
+    cdef real *to
     cdef real sums[CNNX_MAX_TILE]
-    if bias != NULL:
-        shift = bias + first
     y += first * plane.size
-    if is_dense(plane):
-        kernels_for(y).direct(filters, count, k, weights, windows, offsets, shift, more, y + pixel, plane.size)
+    if is_dense(plane) and more:
+        multiply_windows(filters, pixels, k, weights, windows, offsets, y + pixel, plane.size, 1, y + pixel, plane.size)
         return
-    kernels_for(y).direct(filters, count, k, weights, windows, offsets, shift, False, sums, nr)
-    for j in range(count):
-        p = (pixel + j) // plane.w * plane.row_step + (pixel + j) % plane.w * plane.col_step
+    if bias != NULL:
+        start = bias + first
+    if is_dense(plane):
+        multiply_windows(filters, pixels, k, weights, windows, offsets, start, 1, 0, y + pixel, plane.size)
+        return
+    multiply_windows(filters, pixels, k, weights, windows, offsets, start, 1, 0, sums, nr)
+    row, col, done = pixel // plane.w, pixel % plane.w, 0
+    while done < pixels:
+        run = min(pixels - done, plane.w - col)
         for i in range(filters):
-            y[i * plane.size + p] = sums[i * nr + j] + (y[i * plane.size + p] if more else 0)
+            to = y + i * plane.size + row * plane.row_step + col * plane.col_step
+            for j in range(run):
+                to[j * plane.col_step] = sums[i * nr + done + j] + (to[j * plane.col_step] if more else 0)
+        row, col, done = row + 1, 0, done + run
+
+
+cdef inline void multiply_windows(
+    Py_ssize_t filters, Py_ssize_t pixels, Py_ssize_t k, const real *weights, const real *windows,
+    const Py_ssize_t *offsets, const real *start, Py_ssize_t start_row, Py_ssize_t start_col, real *y, Py_ssize_t y_row,
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(y).mr, nr = kernels_for(y).nr
+    if offsets != NULL:
+        kernels_for(y).product_at(
+            filters, pixels, k, weights, windows, offsets, start, start_row, start_col, y, y_row
+        )
+    else:
+        kernels_for(y).product(
+            filters, pixels, k, weights, 1, mr, windows, nr, start, start_row, start_col, y, y_row
+        )

@@ -43,7 +43,7 @@ def _conv2d_dweight(
     cdef Py_ssize_t sums = job.panels * mr * job.width
     job.image_groups = max(1, min(x.shape[0], MOST_IMAGE_GROUPS, IMAGE_GROUPS_ELEMENTS // (groups * sums)))
     job.runs = min(job.panels, max(1, MOST_IMAGE_GROUPS // (job.image_groups * groups)))
-    cdef Band band = make_band(&taps, dy.shape[2], dy.shape[3], nr, job.channels, False)
+    cdef Band band = make_band(&taps, dy.shape[2], dy.shape[3], nr, job.channels)
     band.channels = job.channels
     cdef Block offsets = window_offsets(&taps, &band, job.panels * mr)
     job.offsets = band.offsets

@@ -23,6 +23,11 @@ typedef struct {
                     const REAL *b, ptrdiff_t b_row, const REAL *start, ptrdiff_t start_row, ptrdiff_t start_col,
                     REAL *c, ptrdiff_t c_row);
 
+    /* The same with a panel, a[p*mr + i], and rows of b that lie anywhere: b[offsets[p] + j]. */
+    void (*product_at)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t k, const REAL *a, const REAL *b,
+                       const ptrdiff_t *offsets, const REAL *start, ptrdiff_t start_row, ptrdiff_t start_col, REAL *c,
+                       ptrdiff_t c_row);
+
     /* A panel from any matrix: panel[p*width + i] = a[i*row_stride + p*col_stride], i < rows, p < k; 0 for i from
        rows to width. */
     void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
@@ -41,12 +46,7 @@ typedef struct {
     /* y[i] = x[i*step] */
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
 
-    /* --- convolution from an image whose windows lie at offsets: direct.inc.c --- */
-    /* y[i*y_row + j] = start + sum over p < k of weight[p*mr + i] * x[offsets[p] + j], i < rows <= mr,
-       j < pixels <= nr; start is y itself if `more`, else bias[i], or 0 where bias is NULL. offsets NULL: rows of nr,
-       one after another. Reads up to a vector of pixels. */
-    void (*direct)(ptrdiff_t rows, ptrdiff_t pixels, ptrdiff_t k, const REAL *weight, const REAL *x,
-                   const ptrdiff_t *offsets, const REAL *bias, int more, REAL *y, ptrdiff_t y_row);
+    /* --- weight gradient of a convolution from an image whose windows lie at offsets: direct.inc.c --- */
     /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr
        + j], i < mr, j < filters <= nr; beyond filters something, up to a vector. */
     void (*direct_dweight)(ptrdiff_t filters, ptrdiff_t lines, ptrdiff_t pixels, const REAL *x, ptrdiff_t x_line,

@@ -37,6 +37,9 @@ cdef extern from "kernels.h" nogil:
         void (*product)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,
             Py_ssize_t a_row, Py_ssize_t a_col, const void *b, Py_ssize_t b_row, const void *start,
             Py_ssize_t start_row, Py_ssize_t start_col, void *c, Py_ssize_t c_row) noexcept nogil
+        void (*product_at)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,
+            const void *b, const Py_ssize_t *offsets, const void *start, Py_ssize_t start_row,
+            Py_ssize_t start_col, void *c, Py_ssize_t c_row) noexcept nogil
         void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
             Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
         void (*pack_windows)(Py_ssize_t rows, const Py_ssize_t *offsets, Py_ssize_t ow,
@@ -45,9 +48,6 @@ cdef extern from "kernels.h" nogil:
         void (*copy_rows)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t x_step,
             void *y, Py_ssize_t y_step, Py_ssize_t ahead) noexcept nogil
         void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
-        void (*direct)(Py_ssize_t rows, Py_ssize_t pixels, Py_ssize_t k, const void *weight,
-            const void *x, const Py_ssize_t *offsets, const void *bias, int more, void *y,
-            Py_ssize_t y_row) noexcept nogil
         void (*direct_dweight)(Py_ssize_t filters, Py_ssize_t lines, Py_ssize_t pixels,
             const void *x, Py_ssize_t x_line, const Py_ssize_t *offsets, const void *dy,
             void *sums, Py_ssize_t sums_row) noexcept nogil

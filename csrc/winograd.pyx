@@ -244,16 +244,18 @@ cdef void multiply_points(
     real *m,                    # OUT  (panels, POINTS, FILTERS_AT_A_TIME, nr)
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(u).mr, nr = kernels_for(u).nr, point, panel, filter_panel, start
+    cdef real *sums
     for point in range(POINTS):
         for panel in range(panels):
             start = 0
             while start < job.channels:
                 for filter_panel in range(ceil_div(filters, mr)):
-                    kernels_for(u).direct(
+                    sums = m + (panel * POINTS + point) * job.m_step + filter_panel * mr * nr
+                    kernels_for(u).product(
                         min(mr, filters - filter_panel * mr), nr, min(<Py_ssize_t>K_BLOCK, job.channels - start),
-                        u + (filter_panel * POINTS + point) * job.u_step + start * mr,
-                        v + (panel * POINTS + point) * job.v_step + start * nr,
-                        NULL, NULL, start > 0, m + (panel * POINTS + point) * job.m_step + filter_panel * mr * nr, nr,
+                        u + (filter_panel * POINTS + point) * job.u_step + start * mr, 1, mr,
+                        v + (panel * POINTS + point) * job.v_step + start * nr, nr,
+                        sums if start > 0 else NULL, nr, 1, sums, nr,
                     )
                 start += K_BLOCK
 

@@ -172,28 +172,31 @@ static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitc
             for (int j = 0; j < 6; j++) columns[(6 * i + j) * step + t] = x[places[t] + i * pitch + j];
 }
 
-static inline int NAME(is_whole)(const cnnx_tile *tile) { return tile->rows == 4 && tile->cols == 4; }
+/* Line i of a tile, as far as it lies in the image. */
+static inline void NAME(put_line)(const cnnx_tile *tile, int i, QUAD line, REAL *y, ptrdiff_t pitch) {
+    if (i >= tile->rows) return;
+    if (tile->cols == 4) *(QUAD *)(y + tile->place + i * pitch) = line;
+    else
+        for (ptrdiff_t j = 0; j < tile->cols; j++) y[tile->place + i * pitch + j] = line[j];
+}
 
 static void NAME(winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift,
                                    const cnnx_tile *tiles, REAL *y, ptrdiff_t pitch, ptrdiff_t ahead) {
-    for (ptrdiff_t t = 0; t < count;) {
-        if (t + 4 <= count && NAME(is_whole)(tiles + t) && NAME(is_whole)(tiles + t + 1) &&
-            NAME(is_whole)(tiles + t + 2) && NAME(is_whole)(tiles + t + 3)) {
-            for (int i = 0; i < 4; i++) {
-                QUAD q[4];
-                if (ahead != 0) __builtin_prefetch(y + tiles[t].place + i * pitch + ahead, 1);
-                for (int j = 0; j < 4; j++) q[j] = *(const QUAD *)(columns + (4 * i + j) * step + t) + shift;
-                NAME(transpose_quads)(q);
-                for (int s = 0; s < 4; s++) *(QUAD *)(y + tiles[t + s].place + i * pitch) = q[s];
-            }
-            t += 4;
-        } else {
-            for (ptrdiff_t i = 0; i < tiles[t].rows; i++)
-                for (ptrdiff_t j = 0; j < tiles[t].cols; j++)
-                    y[tiles[t].place + i * pitch + j] = columns[(4 * i + j) * step + t] + shift;
-            t++;
+    ptrdiff_t t = 0;
+    for (; t + 4 <= count; t += 4)
+        for (int i = 0; i < 4; i++) {
+            QUAD q[4];
+            if (ahead != 0) __builtin_prefetch(y + tiles[t].place + i * pitch + ahead, 1);
+            for (int j = 0; j < 4; j++) q[j] = *(const QUAD *)(columns + (4 * i + j) * step + t) + shift;
+            NAME(transpose_quads)(q);
+            for (int s = 0; s < 4; s++) NAME(put_line)(tiles + t + s, i, q[s], y, pitch);
         }
-    }
+    for (; t < count; t++)
+        for (int i = 0; i < 4; i++) {
+            QUAD line;
+            for (int j = 0; j < 4; j++) line[j] = columns[(4 * i + j) * step + t] + shift;
+            NAME(put_line)(tiles + t, i, line, y, pitch);
+        }
 }
 
 #undef QUAD
