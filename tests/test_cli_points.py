@@ -87,6 +87,15 @@ def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
     assert "--top 1: the model predicts numbers" in error
 
 
+def test_a_model_without_its_run_predicts_numbers_where_the_data_are_numbers(capsys):
+    cnnx.manual_seed(0)
+    model = cnnx.models.mlp(1, (4,), 1)
+    model.save("alone.npz")
+    assert main(["predict", "alone.npz", "--data", "polynomial"]) == 0
+    y = float(model(cli_data.load("polynomial", 0).test.x[:1])[0, 0])
+    assert capsys.readouterr().out.splitlines()[0] == f"polynomial[0]  y0 {y:.4f}"
+
+
 def test_points_of_the_users_own_come_from_a_table(capsys):
     save_csv("mine.csv", cnnx.data.make_zone(points=10, classes=2, seed=0))
     assert main(["train", "--data", "mine.csv", *SHORT]) == 0
@@ -97,8 +106,10 @@ def test_points_of_the_users_own_come_from_a_table(capsys):
     assert "3 features, 2 numbers to predict" in capsys.readouterr().out
     assert set(os.listdir("runs/two-1")) == ALWAYS
     assert main(["evaluate", "runs/two-1"]) == 0
-    error = failure(capsys, "evaluate", "runs/mine-1", "--data", "polynomial")
-    assert "2" in error
+    error = failure(capsys, "evaluate", "runs/mine-1", "--data", "two.csv")
+    assert "two.csv holds numbers to predict, but the model was trained on classes" in error
+    error = failure(capsys, "evaluate", "runs/two-1", "--data", "mine.csv")
+    assert "mine.csv holds classes to predict, but the model was trained on numbers" in error
 
 
 def test_vectors_of_an_npz_file_train_an_mlp():

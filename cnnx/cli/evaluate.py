@@ -79,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(path)
     model = load(path)
     source, parts = choose_test(args, settings)
+    if settings and parts.regression == bool(settings["data"]["classes"]):
+        has, wants = ("numbers", "classes") if parts.regression else ("classes", "numbers")
+        raise ValueError(f"{source} holds {has} to predict, but the model was trained on {wants}")
     if parts.regression:
         loss = _squared_error(model, parts, args.batch_size)
         print(f"data      {data.describe(source, parts)}")

@@ -76,16 +76,18 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(path)
     model = load(path)
     samples: Samples
+    regression = bool(settings) and not settings["data"]["classes"]
     write: Callable[[str, list[Guess]], None]
     if args.data is not None:
         source, parts = choose_test(args, settings)
         classes = parts.classes
+        regression = regression or (not settings and parts.regression)
         samples = ((f"{source}[{i}]", x) for i, x in enumerate(parts.test.x))
     else:
         classes = tuple(settings["data"]["classes"]) if settings else ()
         expected = images.expected_shape(model, settings)
         samples = (s for file in args.files for s in images.read(file, expected, args.resize))
-    if settings and not settings["data"]["classes"]:  # the run was a regression
+    if regression:
         if args.top is not None:
             raise ValueError(f"--top {args.top}: the model predicts numbers, not classes")
         guesses, write = _numbers(model, samples, args.batch_size), _write_numbers
