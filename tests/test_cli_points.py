@@ -61,6 +61,13 @@ def test_the_arms_of_a_spiral_are_learnt_and_evaluated_on_the_same_held_out_poin
         assert words[k] == [f"points.npy[{k}]", *pairs]
 
 
+def test_the_seed_draws_the_points_and_splits_them():
+    parts = cli_data.load("spiral", 3)
+    found = np.concatenate([np.column_stack([*part]) for part in (parts.train, parts.test)])
+    expected = np.column_stack([*cnnx.data.make_spiral(seed=3)])
+    assert sorted(found.tolist()) == sorted(expected.tolist())
+
+
 def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
     assert main(["train", "--data", "polynomial", *SHORT]) == 0
     out = capsys.readouterr().out

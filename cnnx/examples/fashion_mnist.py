@@ -1,8 +1,8 @@
 """Pictures of clothes: a whole CNN, `cnnx.models.mnist_cnn`, on Fashion-MNIST.
 
-Two convolutions with pooling, a Linear layer with dropout, Adam(1e-3), batches of 64: 89.5 % in five
-epochs, and each further one adds a little. The table at the end says what is hard: a shirt is a
-T-shirt, a pullover, a coat and a dress.
+Two convolutions with pooling, a Linear layer with dropout, Adam(1e-3), batches of 64: 89.5 % after
+five epochs, and each further one adds a little. The table at the end says what is hard: a shirt is
+a T-shirt, a pullover, a coat and a dress.
 """
 
 from __future__ import annotations
