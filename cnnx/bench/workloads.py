@@ -366,6 +366,7 @@ MODELS: dict[str, list[Workload]] = {
     "lenet5": _model("lenet5", (1, 28, 28), 64, 32),
     "mnist_cnn": _model("mnist_cnn", (1, 28, 28), 64, 32),
     "digits_cnn": _model("digits_cnn", (1, 8, 8), 32),
+    "mlp": _model("mlp", (1, 28, 28), 64),
     "vgg": _model("vgg", CIFAR, 64),
     "resnet20": _model("resnet20", CIFAR, 64),
     "resnet18": _model("resnet18", CIFAR, 32),
