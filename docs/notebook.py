@@ -3,20 +3,24 @@
     python docs/notebook.py                  writes tour.ipynb beside tour.py
     python docs/notebook.py other.ipynb      writes there
 
-Edit the script, never the notebook. Needs the extra `dev`. Cells are numbered and times left out,
-so two notebooks differ where their results do.
+Edit the script, never the notebook. Needs the extra `dev`. Cells are numbered, times left out, and
+everything runs on one thread, so two notebooks differ where their results do.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def executed(script: Path) -> nbformat.NotebookNode:
@@ -25,7 +29,11 @@ def executed(script: Path) -> nbformat.NotebookNode:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
         cell.metadata.clear()
-    NotebookClient(notebook, timeout=120, kernel_name="python3", record_timing=False).execute()
+    # With no folders to look for kernels in, there is the one of this Python alone.
+    kernels = KernelSpecManager(kernel_dirs=[])
+    manager = AsyncKernelManager(kernel_spec_manager=kernels)
+    client = NotebookClient(notebook, km=manager, timeout=120, record_timing=False)
+    client.execute(env=os.environ | ONE_THREAD)
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return notebook

@@ -36,8 +36,9 @@ def run(*command, **variables):
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """The notebook, made and executed now."""
-    path = tmp_path_factory.mktemp("tour") / "tour.ipynb"
-    run(DOCS / "notebook.py", path)
+    folder = tmp_path_factory.mktemp("tour")
+    path = folder / "tour.ipynb"
+    run(DOCS / "notebook.py", path, IPYTHONDIR=str(folder), JUPYTER_RUNTIME_DIR=str(folder))
     return json.loads(path.read_text(encoding="utf-8"))
 
 
