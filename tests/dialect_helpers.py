@@ -29,6 +29,9 @@ def run(program):
     """The names that a program leaves behind."""
     names = {"__name__": "__main__"}
     exec(compile(program, "page", "exec"), names)
+    for value in names.values():
+        if isinstance(value, np.lib.npyio.NpzFile):
+            value.close()  # as the program's end would, and not in the middle of another test
     return names
 
 
