@@ -1,14 +1,16 @@
 /* Panels for the register tile: from a matrix, or straight from the windows of an image (implicit GEMM). */
 
-/* A matrix with contiguous rows, as far as squares of VL x VL go. */
+/* Whole squares of a matrix with contiguous rows of at least VL elements. The last of a row ends where it does, and so
+   does some of the one before again. */
 static void NAME(pack_squares)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t width,
                                REAL *panel) {
     for (ptrdiff_t i = 0; i + VL <= rows; i += VL)
-        for (ptrdiff_t p = 0; p + VL <= k; p += VL) {
+        for (ptrdiff_t p = 0; p < k; p += VL) {
+            const ptrdiff_t first = p + VL <= k ? p : k - VL;
             VEC square[VL];
-            for (int l = 0; l < VL; l++) square[l] = NAME(load)(a + (i + l) * row_stride + p);
+            for (int l = 0; l < VL; l++) square[l] = NAME(load)(a + (i + l) * row_stride + first);
             NAME(transpose)(square);
-            for (int l = 0; l < VL; l++) NAME(store)(panel + (p + l) * width + i, square[l]);
+            for (int l = 0; l < VL; l++) NAME(store)(panel + (first + l) * width + i, square[l]);
         }
 }
 
@@ -21,11 +23,10 @@ static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row
     else if (row_stride == 1)
         for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * col_stride, rows * sizeof(REAL));
     else {
-        const ptrdiff_t deep = col_stride == 1 ? k / VL * VL : 0, high = deep ? rows / VL * VL : 0;
-        NAME(pack_squares)(high, deep, a, row_stride, width, panel);
-        for (ptrdiff_t i = 0; i < rows; i++)
-            for (ptrdiff_t p = i < high ? deep : 0; p < k; p++)
-                panel[p * width + i] = a[i * row_stride + p * col_stride];
+        const ptrdiff_t high = col_stride == 1 && k >= VL ? rows / VL * VL : 0;
+        NAME(pack_squares)(high, k, a, row_stride, width, panel);
+        for (ptrdiff_t i = high; i < rows; i++)
+            for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * row_stride + p * col_stride];
     }
     if (rows < width)
         for (ptrdiff_t p = 0; p < k; p++) memset(panel + p * width + rows, 0, (width - rows) * sizeof(REAL));
