@@ -160,29 +160,8 @@ typedef struct {
     double (*bce)(ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred);
     double (*bce_with_logits)(ptrdiff_t n, const REAL *logits, const REAL *target, REAL scale, REAL *dlogits);
 
-    /* --- one output row of a pool: pool.inc.c --- */
-    /* Window j < ow covers rows 0 ... kh - 1 of x, which are w apart, and of the columns j*stride - left ... + kw - 1
-       those from 0 to w - 1: at least one. code is what argmax says for the first row and the window's column 0.
-       argmax goes to narrow, or, where that is NULL, to wide. dead < 0: the maximum. Else the maximum and 0, and dead
-       is the argmax of windows without a value above 0. x_room and y_room elements from the row's start on are of its
-       plane: those after the row may be read and, as they are written later, be written. */
-    void (*max_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
-                         const REAL *x, int32_t code, int32_t dead, ptrdiff_t x_room, ptrdiff_t y_room, REAL *y,
-                         uint8_t *narrow, int32_t *wide);
-    /* y[j] = share[j] * sum over the same window */
-    void (*avg_pool_row)(ptrdiff_t ow, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left, ptrdiff_t w,
-                         const REAL *x, const REAL *share, REAL *y);
-    /* One row of dx, w long: the sum of what reaches it from `rows` rows of windows. Window j of row k covers the
-       columns j*stride - left + v, v < kw, and gives dy[k*ow + j] where its argmax is code - k*code_step + v.
-       dy_room and dx_room are as x_room and y_room. */
-    void (*max_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
-                                  ptrdiff_t w, const REAL *dy, const uint8_t *narrow, const int32_t *wide,
-                                  int32_t code, int32_t code_step, ptrdiff_t dy_room, ptrdiff_t dx_room, REAL *dx);
-    /* It gives every column dy[k*ow + j] * share[k*ow + j]. */
-    void (*avg_pool_row_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t kw, ptrdiff_t stride, ptrdiff_t left,
-                                  ptrdiff_t w, const REAL *dy, const REAL *share, REAL *dx);
-
-    /* --- planes in lanes: pixel p of plane l < lanes is element p*lanes + l; lanes.inc.c, depthwise.inc.c --- */
+    /* --- planes in lanes: pixel p of plane l < lanes is element p*lanes + l; lanes.inc.c, pool.inc.c,
+       depthwise.inc.c --- */
     ptrdiff_t lanes; /* REALs of a vector; at most CNNX_MAX_LANES */
 
     /* The first n pixels of planes 0 ... planes - 1, which lie step apart; 0 < planes <= lanes. After every run of
@@ -192,6 +171,29 @@ typedef struct {
                      ptrdiff_t ahead, REAL *lanes);
     /* And back, without gaps. */
     void (*from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t step);
+
+    /* The same of codes, bytes or, where narrow is NULL, those in wide; in lanes they are as wide as REAL. */
+    void (*codes_to_lanes)(ptrdiff_t planes, ptrdiff_t n, const uint8_t *narrow, const int32_t *wide, ptrdiff_t step,
+                           void *lanes);
+    void (*codes_from_lanes)(ptrdiff_t planes, ptrdiff_t n, const void *lanes, uint8_t *narrow, int32_t *wide,
+                             ptrdiff_t step);
+
+    /* A row of windows within lanes. argmax is code + u*kw + v for the cell (u, v) of the largest. dead < 0: the
+       maximum. Else the maximum and 0, and dead is the argmax of windows without a value above 0. */
+    void (*max_pool_row)(const cnnx_window_row *row, const REAL *x, int32_t code, int32_t dead, REAL *y, void *argmax);
+    /* y[j] = share[j] * sum over the window */
+    void (*avg_pool_row)(const cnnx_window_row *row, const REAL *x, const REAL *share, REAL *y);
+    /* Adds dy[j] to the pixel of dx that argmax[j] names; dy[j] * share[j] to every pixel. */
+    void (*max_pool_row_backward)(const cnnx_window_row *row, const REAL *dy, const void *argmax, int32_t code,
+                                  REAL *dx);
+    void (*avg_pool_row_backward)(const cnnx_window_row *row, const REAL *dy, const REAL *share, REAL *dx);
+
+    /* A row of 2x2 windows side by side in one plane, without lanes: pool_pairs.inc.c; lanes <= ow <= w / 2. x is the
+       row above, w before the one below; dead is as above. Backward gives the row of dx, w long, with the windows'
+       cells code and code + 1. */
+    void (*max_pool_pairs)(ptrdiff_t ow, ptrdiff_t w, const REAL *x, int32_t dead, REAL *y, uint8_t *argmax);
+    void (*max_pool_pairs_backward)(ptrdiff_t ow, ptrdiff_t w, const REAL *dy, const uint8_t *argmax, int32_t code,
+                                    REAL *dx);
 
     /* y[output] = start + sum over the taps t = u*kw + v, in order, of weight[t] * x[tap t of the output], every pixel,
        weight and start a vector of lanes; where start is NULL, it is y itself. */

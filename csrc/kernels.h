@@ -30,6 +30,12 @@ typedef struct {
     ptrdiff_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col, kh, kw, tap_row, tap_col;
 } cnnx_lane_windows;
 
+/* A row of the windows of a pool: `rows` > 0 rows of w pixels; window j < count covers the columns j*stride - left to
+   j*stride - left + kw - 1, and of these the ones from 0 to w - 1: at least one. */
+typedef struct {
+    ptrdiff_t count, rows, kw, stride, left, w;
+} cnnx_window_row;
+
 /* A tile of a plane: where its first pixel is, and how much of it lies within. */
 typedef struct {
     ptrdiff_t place, rows, cols;

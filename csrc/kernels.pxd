@@ -25,6 +25,9 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
 
+    ctypedef struct cnnx_window_row:
+        Py_ssize_t count, rows, kw, stride, left, w
+
     ctypedef struct cnnx_tile:
         Py_ssize_t place, rows, cols
 
@@ -139,24 +142,27 @@ cdef extern from "kernels.h" nogil:
             void *dpred) noexcept nogil
         double (*bce_with_logits)(Py_ssize_t n, const void *logits, const void *target,
             double scale, void *dlogits) noexcept nogil
-        void (*max_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
-            Py_ssize_t left, Py_ssize_t w, const void *x, int32_t code, int32_t dead,
-            Py_ssize_t x_room, Py_ssize_t y_room, void *y,
-            uint8_t *narrow, int32_t *wide) noexcept nogil
-        void (*avg_pool_row)(Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t stride,
-            Py_ssize_t left, Py_ssize_t w, const void *x, const void *share, void *y) noexcept nogil
-        void (*max_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
-            Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const uint8_t *narrow,
-            const int32_t *wide, int32_t code, int32_t code_step, Py_ssize_t dy_room,
-            Py_ssize_t dx_room, void *dx) noexcept nogil
-        void (*avg_pool_row_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t kw,
-            Py_ssize_t stride, Py_ssize_t left, Py_ssize_t w, const void *dy, const void *share,
-            void *dx) noexcept nogil
         Py_ssize_t lanes
         void (*to_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *x, Py_ssize_t step,
             Py_ssize_t run, Py_ssize_t gap, Py_ssize_t ahead, void *lanes) noexcept nogil
         void (*from_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *lanes, void *y,
             Py_ssize_t step) noexcept nogil
+        void (*codes_to_lanes)(Py_ssize_t planes, Py_ssize_t n, const uint8_t *narrow,
+            const int32_t *wide, Py_ssize_t step, void *lanes) noexcept nogil
+        void (*codes_from_lanes)(Py_ssize_t planes, Py_ssize_t n, const void *lanes,
+            uint8_t *narrow, int32_t *wide, Py_ssize_t step) noexcept nogil
+        void (*max_pool_row)(const cnnx_window_row *row, const void *x, int32_t code, int32_t dead,
+            void *y, void *argmax) noexcept nogil
+        void (*avg_pool_row)(const cnnx_window_row *row, const void *x, const void *share,
+            void *y) noexcept nogil
+        void (*max_pool_row_backward)(const cnnx_window_row *row, const void *dy,
+            const void *argmax, int32_t code, void *dx) noexcept nogil
+        void (*avg_pool_row_backward)(const cnnx_window_row *row, const void *dy,
+            const void *share, void *dx) noexcept nogil
+        void (*max_pool_pairs)(Py_ssize_t ow, Py_ssize_t w, const void *x, int32_t dead, void *y,
+            uint8_t *argmax) noexcept nogil
+        void (*max_pool_pairs_backward)(Py_ssize_t ow, Py_ssize_t w, const void *dy,
+            const uint8_t *argmax, int32_t code, void *dx) noexcept nogil
         void (*depthwise)(const cnnx_lane_windows *windows, const void *x, const void *weight,
             const void *start, void *y) noexcept nogil
         void (*depthwise_dweight)(const cnnx_lane_windows *windows, const void *x, const void *dy,

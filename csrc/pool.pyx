@@ -1,10 +1,34 @@
 # Pooling.
 #
 # Design:
-# A task is one plane (image, channel): planes are independent, so nothing depends on the number of threads. Windows are
-# clipped to the image instead of padding it. argmax is uint8 while it fits: a quarter of int32's traffic. ReLU before
-# pooling costs one more code, that of a window without a value above 0, and needs nothing else for backward. Backward
-# goes by rows of dx, each of which gathers from the rows of windows that cover it.
+# A task is a band of rows of as many planes (image, channel) as a vector has lanes. They are brought into lanes, where
+# a window of any size and stride is a few operations on whole vectors (micro/pool.inc.c). 2x2 windows side by side, in
+# rows of a vector or more of them, do without, plane by plane (micro/pool_pairs.inc.c). Windows are clipped to the
+# image instead of padding it. argmax is uint8 while it fits: a quarter of int32's traffic. ReLU before pooling costs
+# one more code, that of a window without a value above 0, and needs nothing else for backward. A band of dx receives,
+# window after window, what of them lies in it: the order of a sum depends on nothing else.
+
+cdef enum:
+    POOL_BAND_PIXELS = 2048     # of x or dx: 64 kB of 8 floats
+
+cdef double POOL_NANOSECONDS = 0.3      # for a pixel of x brought into lanes or back, or for four taps
+
+
+cdef struct Pool:               # windows over all planes
+    Py_ssize_t planes, h, w, oh, ow, kh, kw, sh, sw, top, left
+    bint side_by_side           # 2x2 windows that fill the planes
+
+
+cdef Pool pool_of(x_shape, kernel, stride, padding):
+    cdef Pool p
+    p.planes, p.h, p.w = x_shape[0] * x_shape[1], x_shape[2], x_shape[3]
+    p.kh, p.kw = kernel
+    p.sh, p.sw = stride
+    (p.top, bottom), (p.left, right) = padding
+    p.oh = (p.h + p.top + bottom - p.kh) // p.sh + 1
+    p.ow = (p.w + p.left + right - p.kw) // p.sw + 1
+    p.side_by_side = kernel == stride == (2, 2) and p.top == p.left == bottom == right == 0
+    return p
 
 
 def max_pool2d(x, kernel, stride, padding):
@@ -16,226 +40,235 @@ def relu_max_pool2d(x, kernel, stride, padding):
     return most_of_windows(x, kernel, stride, padding, cells <= 255, cells)
 
 
-def most_of_windows(x, kernel, stride, padding, narrow, dead):
+cdef object most_of_windows(x, kernel, stride, padding, narrow, int32_t dead):
     """y and argmax, which is uint8 if narrow. dead: the argmax of windows without a value above 0; -1: no ReLU."""
-    oh, ow = _pooled(x.shape, kernel, stride, padding)
-    y = empty((x.shape[0], x.shape[1], oh, ow), x)
+    cdef Pool p = pool_of(x.shape, kernel, stride, padding)
+    y = empty((x.shape[0], x.shape[1], p.oh, p.ow), x)
     argmax = new_array(y.shape, np.dtype(np.uint8 if narrow else np.int32))
-    if y.size:
-        flat = argmax.reshape(-1)
-        _max_pool2d(
-            x, kernel, stride, (padding[0][0], padding[1][0]), dead, y, flat if narrow else None,
-            None if narrow else flat,
-        )
+    pool(&p, x, None, dead, y, argmax if narrow else None, None if narrow else argmax)
     return y, argmax
 
 
-def _pooled(x_shape, kernel, stride, padding):
-    """Rows and columns of the result."""
-    return tuple(
-        (x_shape[2 + axis] + sum(padding[axis]) - kernel[axis]) // stride[axis] + 1 for axis in range(2)
-    )
-
-
-def _max_pool2d(
-    const real[:, :, :, ::1] x,     # IN   (n, c, h, w)
-    kernel,
-    stride,
-    padding,                        # (top, left)
-    int32_t dead,
-    real[:, :, :, ::1] y,           # OUT  (n, c, oh, ow)
-    uint8_t[::1] narrow,            # OUT  as y, or None
-    int32_t[::1] wide,              # OUT  the other one
-):
-    cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], plane
-    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef const real *x0 = &x[0, 0, 0, 0]
-    cdef real *y0 = &y[0, 0, 0, 0]
-    cdef uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
-    cdef int32_t *wide0 = &wide[0] if wide is not None else NULL
-    cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
-    with nogil, parallel(num_threads=threads):
-        flush_denormals()
-        for plane in prange(x.shape[0] * x.shape[1], schedule="static"):
-            max_pool_plane(
-                h, w, oh, ow, kh, kw, sh, sw, top, left, dead, x0 + plane * h * w, y0 + plane * oh * ow,
-                narrow0 + plane * oh * ow if narrow0 != NULL else NULL,
-                wide0 + plane * oh * ow if wide0 != NULL else NULL,
-            )
-        restore_denormals()
-
-
-cdef void max_pool_plane(
-    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
-    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left, int32_t dead,
-    const real *x, real *y, uint8_t *narrow, int32_t *wide,
-) noexcept nogil:
-    cdef Py_ssize_t i, row, first, last
-    for i in range(oh):
-        row = i * sh - top
-        first, last = max(0, -row), min(kh, h - row)
-        kernels_for(x).max_pool_row(
-            ow, last - first, kw, sw, left, w, x + (row + first) * w, <int32_t>(first * kw), dead,
-            (h - row - first) * w, (oh - i) * ow, y + i * ow,
-            narrow + i * ow if narrow != NULL else NULL, wide + i * ow if wide != NULL else NULL,
-        )
+def avg_pool2d(x, kernel, stride, padding, counted):
+    cdef Pool p = pool_of(x.shape, kernel, stride, padding)
+    y = empty((x.shape[0], x.shape[1], p.oh, p.ow), x)
+    pool(&p, x, shares_of(&p, kernel, stride, padding, counted, x.dtype), -1, y, None, None)
+    return y
 
 
 def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
-    if not dy.size:
-        return zeros(x_shape, dy)
-    dx, flat, narrow = empty(x_shape, dy), argmax.reshape(-1), argmax.dtype == np.uint8
-    _max_pool2d_backward(
-        dy, flat if narrow else None, None if narrow else flat, kernel, stride, (padding[0][0], padding[1][0]), dx
-    )
-    return dx
+    cdef Pool p = pool_of(x_shape, kernel, stride, padding)
+    narrow = argmax.dtype == np.uint8
+    return pool_backward(&p, x_shape, dy, None, argmax if narrow else None, None if narrow else argmax)
 
 
 def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
     return max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
 
 
-cdef inline Py_ssize_t first_window(Py_ssize_t p, Py_ssize_t kernel, Py_ssize_t stride) noexcept nogil:
-    """The first window that covers pixel p, counted from where window 0 begins; the last is p // stride."""
-    return ceil_div(max(<Py_ssize_t>0, p - kernel + 1), stride)
+def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
+    cdef Pool p = pool_of(x_shape, kernel, stride, padding)
+    return pool_backward(&p, x_shape, dy, shares_of(&p, kernel, stride, padding, counted, dy.dtype), None, None)
 
 
-def _max_pool2d_backward(
-    const real[:, :, :, ::1] dy,    # IN   (n, c, oh, ow)
-    const uint8_t[::1] narrow,      # IN   as dy, or None
-    const int32_t[::1] wide,        # IN   the other one
-    kernel,
-    stride,
-    padding,                        # (top, left)
-    real[:, :, :, ::1] dx,          # OUT  (n, c, h, w)
-):
-    cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
-    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef const uint8_t *narrow0 = &narrow[0] if narrow is not None else NULL
-    cdef const int32_t *wide0 = &wide[0] if wide is not None else NULL
-    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
-    with nogil, parallel(num_threads=threads):
-        flush_denormals()
-        for plane in prange(dx.shape[0] * dx.shape[1], schedule="static"):
-            max_pool_plane_backward(
-                h, w, oh, ow, kh, kw, sh, sw, top, left, &dy[0, 0, 0, 0] + plane * oh * ow,
-                narrow0 + plane * oh * ow if narrow0 != NULL else NULL,
-                wide0 + plane * oh * ow if wide0 != NULL else NULL,
-                &dx[0, 0, 0, 0] + plane * h * w,
-            )
-        restore_denormals()
-
-
-cdef void max_pool_plane_backward(
-    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
-    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
-    const real *dy, const uint8_t *narrow, const int32_t *wide, real *dx,
-) noexcept nogil:
-    cdef Py_ssize_t row, i, last
-    for row in range(h):
-        i, last = first_window(row + top, kh, sh), min(oh - 1, (row + top) // sh)
-        kernels_for(dx).max_pool_row_backward(
-            last - i + 1, ow, kw, sw, left, w, dy + i * ow, narrow + i * ow if narrow != NULL else NULL,
-            wide + i * ow if wide != NULL else NULL, <int32_t>((row + top - i * sh) * kw), <int32_t>(sh * kw),
-            (oh - i) * ow, (h - row) * w, dx + row * w,
-        )
-
-
-def avg_pool2d(x, kernel, stride, padding, counted):
-    oh, ow = _pooled(x.shape, kernel, stride, padding)
-    y = empty((x.shape[0], x.shape[1], oh, ow), x)
-    if y.size:
-        shares = _shares(x.shape, kernel, stride, padding, counted, oh, ow).astype(x.dtype)
-        _avg_pool2d(x, kernel, stride, (padding[0][0], padding[1][0]), shares, y)
-    return y
-
-
-def _shares(x_shape, kernel, stride, padding, counted, oh, ow):
+cdef object shares_of(const Pool *p, kernel, stride, padding, counted, dtype):
     """1/m for every window: m cells of it count (see the reference)."""
     counts = []
-    for axis, size in enumerate((oh, ow)):
-        first = np.arange(size) * stride[axis] - padding[axis][0]
-        inside = np.minimum(first + kernel[axis], x_shape[2 + axis] + counted[axis][1])
+    for axis, (size, windows) in enumerate(((p.h, p.oh), (p.w, p.ow))):
+        first = np.arange(windows) * stride[axis] - padding[axis][0]
+        inside = np.minimum(first + kernel[axis], size + counted[axis][1])
         counts.append(inside - np.maximum(first, -counted[axis][0]))
-    return 1.0 / np.multiply.outer(*counts)
+    return (1.0 / np.multiply.outer(*counts)).astype(dtype)
 
 
-def _avg_pool2d(
-    const real[:, :, :, ::1] x,     # IN   (n, c, h, w)
-    kernel,
-    stride,
-    padding,                        # (top, left)
-    const real[:, ::1] shares,      # IN   (oh, ow)
-    real[:, :, :, ::1] y,           # OUT  (n, c, oh, ow)
-):
-    cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], plane
-    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef int threads = threads_for(0.5 * x.shape[0] * x.shape[1] * oh * ow * kh * kw)
-    with nogil, parallel(num_threads=threads):
-        flush_denormals()
-        for plane in prange(x.shape[0] * x.shape[1], schedule="static"):
-            avg_pool_plane(
-                h, w, oh, ow, kh, kw, sh, sw, top, left,
-                &x[0, 0, 0, 0] + plane * h * w, &shares[0, 0], &y[0, 0, 0, 0] + plane * oh * ow,
-            )
-        restore_denormals()
-
-
-cdef void avg_pool_plane(
-    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
-    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
-    const real *x, const real *shares, real *y,
-) noexcept nogil:
-    cdef Py_ssize_t i, row, first, last
-    for i in range(oh):
-        row = i * sh - top
-        first, last = max(0, -row), min(kh, h - row)
-        kernels_for(x).avg_pool_row(
-            ow, last - first, kw, sw, left, w, x + (row + first) * w, shares + i * ow, y + i * ow
+cdef object pool(const Pool *p, x, shares, int32_t dead, y, narrow, wide):
+    if not y.size:
+        return
+    if is_single(x):
+        _pool(
+            p, <const float *>data_of(x), <const float *>data_of(shares), dead, <float *>data_of(y),
+            <uint8_t *>data_of(narrow), <int32_t *>data_of(wide),
+        )
+    else:
+        _pool(
+            p, <const double *>data_of(x), <const double *>data_of(shares), dead, <double *>data_of(y),
+            <uint8_t *>data_of(narrow), <int32_t *>data_of(wide),
         )
 
 
-def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
+cdef object pool_backward(const Pool *p, x_shape, dy, shares, narrow, wide):
     if not dy.size:
         return zeros(x_shape, dy)
     dx = empty(x_shape, dy)
-    shares = _shares(x_shape, kernel, stride, padding, counted, dy.shape[2], dy.shape[3]).astype(dy.dtype)
-    _avg_pool2d_backward(dy, kernel, stride, (padding[0][0], padding[1][0]), shares, dx)
+    if is_single(dy):
+        _pool_backward(
+            p, <const float *>data_of(dy), <const float *>data_of(shares), <const uint8_t *>data_of(narrow),
+            <const int32_t *>data_of(wide), <float *>data_of(dx),
+        )
+    else:
+        _pool_backward(
+            p, <const double *>data_of(dy), <const double *>data_of(shares), <const uint8_t *>data_of(narrow),
+            <const int32_t *>data_of(wide), <double *>data_of(dx),
+        )
     return dx
 
 
-def _avg_pool2d_backward(
-    const real[:, :, :, ::1] dy,    # IN   (n, c, oh, ow)
-    kernel,
-    stride,
-    padding,                        # (top, left)
-    const real[:, ::1] shares,      # IN   (oh, ow)
-    real[:, :, :, ::1] dx,          # OUT  (n, c, h, w)
-):
-    cdef Py_ssize_t h = dx.shape[2], w = dx.shape[3], oh = dy.shape[2], ow = dy.shape[3], plane
-    cdef Py_ssize_t kh = kernel[0], kw = kernel[1], sh = stride[0], sw = stride[1], top = padding[0], left = padding[1]
-    cdef int threads = threads_for(0.5 * dx.shape[0] * dx.shape[1] * h * w)
+cdef double pool_nanoseconds(const Pool *p) noexcept nogil:
+    return POOL_NANOSECONDS * p.planes * (p.h * p.w + 0.25 * p.oh * p.ow * p.kh * p.kw)
+
+
+cdef int _pool(
+    const Pool *p,
+    const real *x,              # IN   (planes, h, w)
+    const real *shares,         # IN   (oh, ow); NULL: the maximum, not the mean
+    int32_t dead,
+    real *y,                    # OUT  (planes, oh, ow)
+    uint8_t *narrow,            # OUT  as y: argmax, or NULL
+    int32_t *wide,              # OUT  the other one; NULL too for a mean
+) except -1:
+    cdef Py_ssize_t lanes = kernels_for(x).lanes, blocks = ceil_div(p.planes, lanes), task, i
+    cdef Py_ssize_t rows = min(p.oh, max(<Py_ssize_t>1, POOL_BAND_PIXELS // (p.w * p.sh))), bands = ceil_div(p.oh, rows)
+    cdef Py_ssize_t per_thread = (min(p.h, (rows - 1) * p.sh + p.kh) * p.w + 2 * rows * p.ow) * lanes
+    cdef bint pairs = p.side_by_side and narrow != NULL and p.ow >= lanes
+    cdef int threads = threads_for(pool_nanoseconds(p))
+    cdef Block scratch = take(0 if pairs else threads * per_thread * sizeof(real))
+    cdef real *buffers = <real *>scratch.data
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for plane in prange(dx.shape[0] * dx.shape[1], schedule="static"):
-            avg_pool_plane_backward(
-                h, w, oh, ow, kh, kw, sh, sw, top, left,
-                &dy[0, 0, 0, 0] + plane * oh * ow, &shares[0, 0], &dx[0, 0, 0, 0] + plane * h * w,
-            )
+        for task in prange(p.planes if pairs else blocks * bands, schedule="static"):
+            if pairs:
+                for i in range(p.oh):
+                    kernels_for(x).max_pool_pairs(
+                        p.ow, p.w, x + (task * p.h + 2 * i) * p.w, dead, y + (task * p.oh + i) * p.ow,
+                        narrow + (task * p.oh + i) * p.ow,
+                    )
+            else:
+                pool_band(
+                    p, task // bands * lanes, task % bands * rows, rows, x, shares, dead, y, narrow, wide,
+                    buffers + omp_get_thread_num() * per_thread,
+                )
         restore_denormals()
+    return 0
 
 
-cdef void avg_pool_plane_backward(
-    Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, Py_ssize_t kh, Py_ssize_t kw,
-    Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t top, Py_ssize_t left,
-    const real *dy, const real *shares, real *dx,
+cdef cnnx_window_row window_row(const Pool *p) noexcept nogil:
+    cdef cnnx_window_row row
+    row.count, row.rows, row.kw, row.stride, row.left, row.w = p.ow, p.kh, p.kw, p.sw, p.left, p.w
+    return row
+
+
+cdef void pool_band(
+    const Pool *p, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t most, const real *x, const real *shares,
+    int32_t dead, real *y, uint8_t *narrow, int32_t *wide, real *buffer,
 ) noexcept nogil:
-    cdef Py_ssize_t row, i, last
-    for row in range(h):
-        i, last = first_window(row + top, kh, sh), min(oh - 1, (row + top) // sh)
-        kernels_for(dx).avg_pool_row_backward(
-            last - i + 1, ow, kw, sw, left, w, dy + i * ow, shares + i * ow, dx + row * w
+    """Rows of y from `begin` on, at most so many, of the planes from `first` on, as many as there are lanes."""
+    cdef Py_ssize_t lanes = kernels_for(x).lanes, planes = min(lanes, p.planes - first), end = min(p.oh, begin + most)
+    cdef Py_ssize_t low = max(<Py_ssize_t>0, begin * p.sh - p.top), high = min(p.h, (end - 1) * p.sh - p.top + p.kh)
+    cdef Py_ssize_t i, top, start, pixels = (end - begin) * p.ow, place = (first * p.oh + begin) * p.ow
+    cdef real *staged = buffer
+    cdef real *out = staged + (high - low) * p.w * lanes
+    cdef real *codes = out + pixels * lanes
+    cdef cnnx_window_row row = window_row(p)
+    kernels_for(x).to_lanes(
+        planes, (high - low) * p.w, x + (first * p.h + low) * p.w, p.h * p.w, (high - low) * p.w, 0, 0, staged
+    )
+    for i in range(begin, end):
+        top = i * p.sh - p.top
+        start = max(<Py_ssize_t>0, top)
+        row.rows = min(top + p.kh, p.h) - start
+        if shares != NULL:
+            kernels_for(x).avg_pool_row(
+                &row, staged + (start - low) * p.w * lanes, shares + i * p.ow, out + (i - begin) * p.ow * lanes
+            )
+        else:
+            kernels_for(x).max_pool_row(
+                &row, staged + (start - low) * p.w * lanes, <int32_t>((start - top) * p.kw), dead,
+                out + (i - begin) * p.ow * lanes, codes + (i - begin) * p.ow * lanes,
+            )
+    kernels_for(x).from_lanes(planes, pixels, out, y + place, p.oh * p.ow)
+    if shares == NULL:
+        kernels_for(x).codes_from_lanes(
+            planes, pixels, codes, narrow + place if narrow != NULL else NULL, wide + place if wide != NULL else NULL,
+            p.oh * p.ow,
         )
+
+
+cdef int _pool_backward(
+    const Pool *p,
+    const real *dy,             # IN   (planes, oh, ow)
+    const real *shares,         # IN   (oh, ow); NULL: the maximum, not the mean
+    const uint8_t *narrow,      # IN   as dy: argmax, or NULL
+    const int32_t *wide,        # IN   the other one; NULL too for a mean
+    real *dx,                   # OUT  (planes, h, w)
+) except -1:
+    cdef Py_ssize_t lanes = kernels_for(dy).lanes, blocks = ceil_div(p.planes, lanes), task
+    cdef Py_ssize_t rows = min(p.h, max(<Py_ssize_t>1, POOL_BAND_PIXELS // p.w)), bands = ceil_div(p.h, rows)
+    cdef Py_ssize_t windows = min(p.oh, (rows + p.kh - 2) // p.sh + 1)      # rows of them that meet a band
+    cdef Py_ssize_t per_thread = (rows * p.w + 2 * windows * p.ow) * lanes
+    cdef bint pairs = p.side_by_side and narrow != NULL and p.ow >= lanes
+    cdef int threads = threads_for(pool_nanoseconds(p))
+    cdef Block scratch = take(0 if pairs else threads * per_thread * sizeof(real))
+    cdef real *buffers = <real *>scratch.data
+    with nogil, parallel(num_threads=threads):
+        flush_denormals()
+        for task in prange(p.planes if pairs else blocks * bands, schedule="static"):
+            if pairs:
+                pairs_plane_backward(
+                    p, dy + task * p.oh * p.ow, narrow + task * p.oh * p.ow, dx + task * p.h * p.w
+                )
+            else:
+                pool_band_backward(
+                    p, task // bands * lanes, task % bands * rows, rows, dy, shares, narrow, wide, dx,
+                    buffers + omp_get_thread_num() * per_thread,
+                )
+        restore_denormals()
+    return 0
+
+
+cdef void pairs_plane_backward(const Pool *p, const real *dy, const uint8_t *argmax, real *dx) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(2 * p.oh):
+        kernels_for(dy).max_pool_pairs_backward(
+            p.ow, p.w, dy + i // 2 * p.ow, argmax + i // 2 * p.ow, i % 2 * 2, dx + i * p.w
+        )
+    memset(dx + 2 * p.oh * p.w, 0, (p.h - 2 * p.oh) * p.w * sizeof(real))
+
+
+cdef void pool_band_backward(
+    const Pool *p, Py_ssize_t first, Py_ssize_t begin, Py_ssize_t most, const real *dy, const real *shares,
+    const uint8_t *narrow, const int32_t *wide, real *dx, real *buffer,
+) noexcept nogil:
+    """Rows of dx from `begin` on, at most so many, of the planes from `first` on, as many as there are lanes."""
+    cdef Py_ssize_t lanes = kernels_for(dy).lanes, planes = min(lanes, p.planes - first), end = min(p.h, begin + most)
+    # The rows of windows that meet the band; none, where it lies between two of them or below the last.
+    cdef Py_ssize_t low = ceil_div(max(<Py_ssize_t>0, begin + p.top - p.kh + 1), p.sh)
+    cdef Py_ssize_t high = max(low, min(p.oh, (end - 1 + p.top) // p.sh + 1))
+    cdef Py_ssize_t i, top, start, pixels = (high - low) * p.ow, place = (first * p.oh + low) * p.ow
+    cdef real *sums = buffer
+    cdef real *gradients = sums + (end - begin) * p.w * lanes
+    cdef real *codes = gradients + pixels * lanes
+    cdef cnnx_window_row row = window_row(p)
+    kernels_for(dy).to_lanes(planes, pixels, dy + place, p.oh * p.ow, pixels, 0, 0, gradients)
+    if shares == NULL:
+        kernels_for(dy).codes_to_lanes(
+            planes, pixels, narrow + place if narrow != NULL else NULL, wide + place if wide != NULL else NULL,
+            p.oh * p.ow, codes,
+        )
+    memset(sums, 0, (end - begin) * p.w * lanes * sizeof(real))
+    for i in range(low, high):
+        top = i * p.sh - p.top
+        start = max(begin, top)
+        row.rows = min(top + p.kh, end) - start
+        if shares != NULL:
+            kernels_for(dy).avg_pool_row_backward(
+                &row, gradients + (i - low) * p.ow * lanes, shares + i * p.ow, sums + (start - begin) * p.w * lanes
+            )
+        else:
+            kernels_for(dy).max_pool_row_backward(
+                &row, gradients + (i - low) * p.ow * lanes, codes + (i - low) * p.ow * lanes,
+                <int32_t>((start - top) * p.kw), sums + (start - begin) * p.w * lanes,
+            )
+    kernels_for(dy).from_lanes(planes, (end - begin) * p.w, sums, dx + (first * p.h + begin) * p.w, p.h * p.w)
 
 
 def global_avg_pool2d(x):

@@ -429,6 +429,8 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "wide-rows-left-over": ((2, 1, 5, 39), 2, {}),
     "wide-rows-overlapping": ((1, 1, 5, 67), 3, {"stride": 2, "padding": 1}),
     "many-planes": ((5, 7, 3, 4), 2, {"stride": 1}),
+    "large-planes": ((1, 2, 70, 45), 3, {"stride": 2, "padding": 1}),
+    "large-planes-apart": ((1, 1, 103, 41), 2, {"stride": 5}),
     "kernel-of-256": ((1, 1, 17, 18), 16, {"stride": 1}),
     "kernel-of-272": ((1, 1, 18, 19), (17, 16), {"stride": 1}),
     "empty-batch": ((0, 3, 6, 6), 2, {}),

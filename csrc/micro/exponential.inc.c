@@ -154,24 +154,36 @@ static void NAME(log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *
 
 /* Vectors side by side: what is a number for one vector is a row of numbers here. */
 
-static inline void NAME(turn_n)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict x, REAL *restrict y) {
-    for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) y[i * CNNX_ACROSS + j] = x[j * k + i];
-}
-
-static inline void NAME(turn_back_n)(ptrdiff_t k, ptrdiff_t n, const REAL *restrict x, REAL *restrict y) {
-    for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) y[j * k + i] = x[i * CNNX_ACROSS + j];
-}
-
+/* Squares of VL rows: the last of a row ends with it. Where a row is shorter than a vector, what follows it goes along,
+   and when it is written back, the next row overwrites that. */
 static void NAME(turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
-    if (n == CNNX_ACROSS) NAME(turn_n)(k, CNNX_ACROSS, x, y); /* a known length is unrolled */
-    else NAME(turn_n)(k, n, x, y);
+    for (ptrdiff_t j = 0; j < n; j += VL)
+        for (ptrdiff_t p = 0; p < k; p += VL) {
+            const ptrdiff_t first = p + VL <= k || k < VL ? p : k - VL;
+            VEC square[VL];
+            for (ptrdiff_t l = 0; l < VL; l++) {
+                const ptrdiff_t at = (j + l < n ? j + l : n - 1) * k + first;
+                square[l] = NAME(load_some)(x + at, n * k - at, 0);
+            }
+            NAME(transpose)(square);
+            for (ptrdiff_t i = 0; i < VL && first + i < k; i++)
+                NAME(store)(y + (first + i) * CNNX_ACROSS + j, square[i]);
+        }
 }
 
 static void NAME(turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
-    if (n == CNNX_ACROSS) NAME(turn_back_n)(k, CNNX_ACROSS, x, y);
-    else NAME(turn_back_n)(k, n, x, y);
+    for (ptrdiff_t j = 0; j < n; j += VL)
+        for (ptrdiff_t p = 0; p < k; p += VL) {
+            const ptrdiff_t first = p + VL <= k || k < VL ? p : k - VL;
+            VEC square[VL];
+            for (ptrdiff_t i = 0; i < VL; i++)
+                square[i] = NAME(load)(x + (first + i < k ? first + i : k - 1) * CNNX_ACROSS + j);
+            NAME(transpose)(square);
+            for (ptrdiff_t l = 0; l < VL && j + l < n; l++) {
+                const ptrdiff_t at = (j + l) * k + first;
+                NAME(store_some)(y + at, square[l], n * k - at);
+            }
+        }
 }
 
 static inline void NAME(largest_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *most) {

@@ -79,6 +79,44 @@ static void NAME(from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, R
     }
 }
 
+/* Codes to lanes as wide as REAL, and back. Bytes go in fours, a word of each plane: the first in its lowest bits. */
+enum { NAME(FOUR) = 4 };
+
+static void NAME(codes_to_lanes)(ptrdiff_t planes, ptrdiff_t n, const uint8_t *narrow, const int32_t *wide,
+                                 ptrdiff_t step, void *lanes) {
+    INT *to = lanes;
+    ptrdiff_t plane[VL];
+    for (int l = 0; l < VL; l++) plane[l] = (l < planes ? l : planes - 1) * step;
+    ptrdiff_t p = 0;
+    for (; narrow && p + NAME(FOUR) <= n; p += NAME(FOUR)) {
+        IVEC codes;
+        for (int l = 0; l < VL; l++) {
+            const uint8_t *from = narrow + plane[l] + p;
+            codes[l] = from[0] | from[1] << 8 | from[2] << 16 | (INT)((uint32_t)from[3] << 24);
+        }
+        for (int i = 0; i < NAME(FOUR); i++) *(IVEC *)(to + (p + i) * VL) = codes >> 8 * i & 255;
+    }
+    for (; p < n; p++)
+        for (int l = 0; l < VL; l++) to[p * VL + l] = narrow ? narrow[plane[l] + p] : wide[plane[l] + p];
+}
+
+static void NAME(codes_from_lanes)(ptrdiff_t planes, ptrdiff_t n, const void *lanes, uint8_t *narrow, int32_t *wide,
+                                   ptrdiff_t step) {
+    const INT *from = lanes;
+    ptrdiff_t p = 0;
+    for (; narrow && p + NAME(FOUR) <= n; p += NAME(FOUR)) {
+        IVEC codes = {0};
+        for (int i = 0; i < NAME(FOUR); i++) codes |= *(const IVEC *)(from + (p + i) * VL) << 8 * i;
+        for (int l = 0; l < VL; l++)
+            for (int i = 0; i < NAME(FOUR) && l < planes; i++) narrow[l * step + p + i] = (uint8_t)(codes[l] >> 8 * i);
+    }
+    for (; p < n; p++)
+        for (ptrdiff_t l = 0; l < planes; l++) {
+            if (narrow) narrow[l * step + p] = (uint8_t)from[p * VL + l];
+            else wide[l * step + p] = (int32_t)from[p * VL + l];
+        }
+}
+
 #undef UPPER
 #undef LOWER
 #undef UPPER_1

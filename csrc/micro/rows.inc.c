@@ -51,8 +51,11 @@ static void NAME(scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, R
     for (ptrdiff_t i = 0; i < n; i++) z[i] = (x[i] - y[i]) * scale;
 }
 
-/* MurmurHash3's finaliser (A. Appleby). */
-static inline uint32_t NAME(fmix32)(uint32_t h) {
+/* MurmurHash3's finaliser (A. Appleby), of as many words as a vector has lanes. */
+typedef uint32_t NAME(hashes) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL) * 4)));
+typedef int32_t NAME(hash_mask) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL) * 4)));
+
+static inline NAME(hashes) NAME(fmix32)(NAME(hashes) h) {
     h = (h ^ h >> 16) * 0x85EBCA6Bu;
     h = (h ^ h >> 13) * 0xC2B2AE35u;
     return h ^ h >> 16;
@@ -60,8 +63,12 @@ static inline uint32_t NAME(fmix32)(uint32_t h) {
 
 static void NAME(dropout)(ptrdiff_t n, uint32_t first, uint32_t low, uint32_t high, uint32_t threshold, REAL scale,
                           const REAL *x, REAL *y) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        uint32_t hash = NAME(fmix32)(NAME(fmix32)((first + (uint32_t)i) ^ low) + high);
-        y[i] = hash >= threshold ? x[i] * scale : 0;
+    NAME(hashes) place;
+    for (ptrdiff_t l = 0; l < VL; l++) place[l] = first + (uint32_t)l;
+    for (ptrdiff_t i = 0; i < n; i += VL, place += (uint32_t)VL) {
+        const NAME(hashes) hash = NAME(fmix32)(NAME(fmix32)(place ^ low) + high);
+        const IVEC kept = __builtin_convertvector((NAME(hash_mask))(hash >= threshold), IVEC);
+        const VEC scaled = NAME(load_some)(x + i, n - i, 0) * scale;
+        NAME(store_some)(y + i, (VEC)(kept & (IVEC)scaled), n - i);
     }
 }
