@@ -11,9 +11,9 @@
 from libc.math cimport isfinite, sqrt
 
 cdef enum:
-    SHORT_PLANE = 256               # pixels: shorter ones are taken as columns
-    CENTER_PIXELS = SHORT_PLANE     # of a longer one, for its center
-    CENTER_SHARE = 16               # of short ones, one image in so many
+    SHORT_PLANE = 128           # pixels: shorter ones are taken as columns
+    CENTER_PIXELS = 256         # of a longer one, for its center
+    CENTER_SHARE = 16           # of short ones, one image in so many
 
 
 def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, activation, add):

@@ -582,7 +582,7 @@ NORMS: dict[str, tuple[tuple[int, ...], tuple[str, ...], dict[str, Any]]] = {
     "many-images": ((70, 2, 9, 7), _ALL, {}),
     "many-rows": ((300, 3), _ALL, {}),
     "many-columns": ((2, 90, 7, 7), _ALL, {}),
-    "longest-short-planes": ((2, 3, 15, 17), _ALL, {}),
+    "longest-short-planes": ((2, 3, 127), _ALL, {}),
     "large-planes": ((2, 2, 67, 71), _ALL, {}),
     "relu": ((3, 18, 4, 5), _ALL, RELU),
     "relu6": ((2, 3, 5, 37), _ALL, {"activation": "relu6"}),

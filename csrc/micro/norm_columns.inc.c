@@ -1,9 +1,10 @@
 /* Batch normalisation of columns: row i is the n elements from x[i*step] on, and column j has its own sums and
-   parameters. A few rows are taken at once: what belongs to a column is loaded once for all of them.
+   parameters. Two rows are taken at once: what belongs to a column is loaded once for both. With more, their streams,
+   which often lie a power of two apart, would drive each other out of the cache.
 
    Arrays of one value per column have room for whole vectors: only rows end where they end.
 */
-enum { NAME(ROWS) = 4 };
+enum { NAME(ROWS) = 2 };
 
 /* What a vector writes beyond its channel is overwritten by the next. */
 static void NAME(widen)(ptrdiff_t channels, ptrdiff_t pixels, const REAL *values, REAL *columns) {
