@@ -18,6 +18,7 @@ import platform
 import shlex
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
 
@@ -113,7 +114,9 @@ class BuildLibraries(build_clib):
         reason = works(self.compiler, "int main(void) { return 0; }")
         if reason:
             raise SystemExit(NO_COMPILER.format(reason=reason))
-        super().build_libraries(libraries)
+        build = super().build_libraries
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a compiler each: they share nothing
+            list(pool.map(lambda library: build([library]), libraries))
 
 
 class BuildExtension(build_ext):
