@@ -27,7 +27,7 @@ from cnnx import layers, ops
 
 from .task import Arguments
 
-__all__ = ["TWINS", "Twin", "arrays_of"]
+__all__ = ["TWINS", "Twin", "arrays_of", "module"]
 
 
 @dataclass(frozen=True)
@@ -274,8 +274,8 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _module(torch: Any, model: layers.Layer, x: Any) -> Any:
-    """The same network with the same weights in torch.nn, in the memory format of the images x.
+def module(torch: Any, model: layers.Layer, channels_last: bool = False) -> Any:
+    """The same network with the same weights in torch.nn, in one of its two memory formats.
 
     None if it has a layer without a twin.
     """
@@ -285,7 +285,7 @@ def _module(torch: Any, model: layers.Layer, x: Any) -> Any:
         return None
     state = {name: torch.tensor(value) for name, value in model.state_dict().items()}
     net.to(getattr(torch, next(iter(model.parameters())).dtype.name)).load_state_dict(state)
-    if x.stride(1) == 1:
+    if channels_last:
         net.to(memory_format=torch.channels_last)
     return net.train(model.training)
 
@@ -314,7 +314,7 @@ def _residual(torch: Any, body: Any, shortcut: Any = None) -> Any:
 
 
 def _train(torch: Any, a: Arguments, zero_grad: bool = True) -> Twin | None:
-    net = _module(torch, a["model"], a["x"])
+    net = module(torch, a["model"], a["x"].stride(1) == 1)
     if net is None:
         return None
     optimizer = torch.optim.Adam(net.parameters(), lr=a["optimizer"].lr)
@@ -335,7 +335,7 @@ def _train(torch: Any, a: Arguments, zero_grad: bool = True) -> Twin | None:
 
 
 def _predict(torch: Any, a: Arguments) -> Callable[[], Any] | None:
-    net = _module(torch, a["model"], a["x"])
+    net = module(torch, a["model"], a["x"].stride(1) == 1)
 
     def run() -> Any:
         with torch.inference_mode():
