@@ -29,8 +29,10 @@ import numpy as np
 
 import cnnx
 from cnnx import BatchNorm2D, Conv2D, Dropout, Flatten, GlobalAvgPool2D, Linear, MaxPool2D, ReLU
+from cnnx.bench import peers
 from cnnx.bench.table import environment
 from cnnx.bench.twins import module
+from cnnx.cli.arguments import integer
 from cnnx.data import Dataset
 
 Images = np.ndarray
@@ -215,12 +217,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument("--libraries", choices=LIBRARIES, nargs="+", default=[*LIBRARIES])
-    parser.add_argument("--epochs", type=int, help="default: the recipe's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--samples", type=int, help="of train and of test; default: all")
+    parser.add_argument("--epochs", type=integer(1), help="default: the recipe's")
+    parser.add_argument("--seeds", type=integer(0), nargs="+", default=[0, 1, 2])
+    parser.add_argument("--batch-size", type=integer(1), default=64)
+    parser.add_argument("--samples", type=integer(1), help="of train and of test; default: all")
     parser.add_argument("--json", type=Path, help="write the figures here, after each run")
     given = parser.parse_args(arguments)
+    if "torch" in given.libraries and not peers.available():
+        parser.error("torch is not installed: pip install 'cnnx[peers]', or --libraries cnnx")
     recipe = RECIPES[given.recipe]
     epochs = recipe.epochs if given.epochs is None else given.epochs
     parts = (data[: given.samples] for data in cnnx.data.load_fashion_mnist())

@@ -77,11 +77,20 @@ WINDOWS = [
     ("a kernel that is None", {"kernel_size": None}, TypeError, ["kernel_size", "None"]),
     ("a large kernel", {"kernel_size": (9, 2)}, ValueError, ["9"]),
 ]
+AROUND = {"kernel_size": 2, "stride": 1, "padding": 1}
 POOLING = [
     *GEOMETRY,
     *WINDOWS,
     ("padding over half a kernel", {"padding": 2}, ValueError, ["padding", "2"]),
     ("a huge kernel", {"kernel_size": 2**40}, ValueError, [str(2**40)]),
+]
+NO_PIXELS = [
+    # Padding alone would make windows of them.
+    (f"an image without {what}", {"x": _zeros(*shape), **AROUND}, ValueError, [str(shape)])
+    for what, shape in (("rows", (2, 3, 0, 8)), ("columns", (2, 3, 6, 0)))
+]
+NO_PIXELS_BACK = [
+    ("a gradient of no pixels", {"x_shape": (2, 3, 6, 0), **AROUND}, ValueError, ["(2, 3, 6, 0)"]),
 ]
 NOT_AN_IMAGE = ("an image without batch", {"x": _zeros(3, 6, 7)}, ValueError, ["(3, 6, 7)"])
 X_SHAPE = [
@@ -172,8 +181,9 @@ TABLE = {
         ("columns for another image", {"cols": _zeros(24, 26)}, ValueError, ["(24, 26)", "27"]),
         ("cols of three axes", {"cols": _zeros(2, 12, 27)}, ValueError, ["(2, 12, 27)"]),
     ],
-    "max_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "max_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
     "max_pool2d_backward": [
+        *NO_PIXELS_BACK,
         *POOLING,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
@@ -197,8 +207,9 @@ TABLE = {
             ["argmax", "4"],
         ),
     ],
-    "relu_max_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "relu_max_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
     "relu_max_pool2d_backward": [
+        *NO_PIXELS_BACK,
         *POOLING,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
@@ -209,8 +220,9 @@ TABLE = {
             ["argmax", "5", "4"],
         ),
     ],
-    "avg_pool2d": [*POOLING, NOT_AN_IMAGE],
+    "avg_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
     "avg_pool2d_backward": [
+        *NO_PIXELS_BACK,
         *POOLING,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),

@@ -36,7 +36,7 @@ def images():
 # Why "direct" in float32: where a unit's sum is nearly 0, rounding decides whether its ReLU passes
 # it, and from that step on two trainings differ by 1e-5 to 1e-3, whatever their libraries.
 # PyTorch's own two memory formats do so on some seeds. Winograd's larger rounding meets such a sum
-# sooner: docs/fashion_mnist.md has the figures.
+# sooner (docs/fashion_mnist.md).
 @pytest.mark.parametrize(
     ("dtype", "steps", "bound", "seed"),
     [
@@ -126,6 +126,20 @@ def test_runs_of_both_libraries_are_printed_and_written(bars, tmp_path, capsys):
     printed = capsys.readouterr().out
     for run in runs:
         assert f"{run['library']}: mean {run['accuracy']:.2f} %" in printed
+
+
+def test_without_torch_it_is_said_before_any_training(monkeypatch, capsys):
+    monkeypatch.setattr(bench_fashion.peers, "available", lambda: ())
+    with pytest.raises(SystemExit):
+        bench_fashion.main(["plain"])
+    assert "torch is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--samples"])
+def test_a_number_below_one_is_an_error(option, capsys):
+    with pytest.raises(SystemExit):
+        bench_fashion.main(["best", "--libraries", "cnnx", option, "0"])
+    assert "'0' is not an integer of 1 or more" in capsys.readouterr().err
 
 
 def test_the_best_recipe_trains(bars, capsys):

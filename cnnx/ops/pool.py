@@ -232,6 +232,7 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
             f"{op}: padding={(rows, columns)} is more than half of kernel_size={kernel}: "
             "a window could lie outside the image"
         )
+    _not_empty_image(op, "x", x_shape)
     given = ((rows, rows), (columns, columns))
     size, grown = checks.output_size(op, (h, w), kernel, stride, given), given
     if ceil_mode:
@@ -279,5 +280,5 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
 def _not_empty_image(op: str, name: str, shape: tuple) -> None:
     if shape[2] * shape[3] == 0:
         raise ValueError(
-            f"{op}: {name} is {shape}: the mean of an image without pixels is not defined"
+            f"{op}: {name} is {shape}: an image without pixels has no mean and no maximum"
         )
