@@ -17,6 +17,7 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_INT64 = np.dtype(np.int64)
 _LARGEST_ARRAY = 2**63 - 1
 
 
@@ -72,8 +73,9 @@ def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
     dtype = None
     for x in arrays.values():
         if x is not None:
-            dtype = dtype or x.dtype
-            if x.dtype is not dtype and x.dtype != dtype:
+            if dtype is None:
+                dtype = x.dtype
+            elif x.dtype is not dtype and x.dtype != dtype:
                 break
     else:
         return
@@ -304,7 +306,9 @@ def activation(op: str, value: Any) -> str | None:
 
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     """Integer labels within 0 ... classes - 1, as contiguous and aligned int64."""
-    numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
+    numbers = target
+    if not plain(target, _INT64):
+        numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
     if numbers.size and numbers.view(np.uint64).max() >= classes:  # without sign, -1 is huge
         where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
         position = where[0] if len(where) == 1 else where

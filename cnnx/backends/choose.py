@@ -16,6 +16,8 @@ from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 __all__ = ["ALGORITHMS", "RULES", "Convolution", "Rule", "choose", "use_algorithm"]
 
 ALGORITHMS = ("auto", "direct", "winograd")
@@ -37,7 +39,7 @@ class Convolution(NamedTuple):
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
-    dtype: str
+    dtype: np.dtype[Any]
 
     @classmethod
     def of(
@@ -58,9 +60,8 @@ class Convolution(NamedTuple):
         filters = oc // groups
         if direction == "backward_data":
             channels, filters = filters, channels
-        return cls(
-            direction, channels, filters, groups, n, pixels, (kh, kw), stride, dilation, str(dtype)
-        )
+        taps, dtype = (kh, kw), np.dtype(dtype)
+        return cls(direction, channels, filters, groups, n, pixels, taps, stride, dilation, dtype)
 
     @property
     def tiles(self) -> int:

@@ -71,28 +71,24 @@ class Conv2D(Layer):
     def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        ending: dict[str, Any] = {"activation": activation, "add": self._added(add, x)}
-        y = ops.conv2d(x, self.weight.data, bias, **self._geometry(), **ending)
+        ending = activation, self._added(add, x)
+        y = ops.conv2d(x, self.weight.data, bias, *self._geometry(), *ending)
         self._save(x)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         (x,) = self._saved()
+        dy = self._float(dy, x.dtype)
         dx, dweight, dbias = ops.conv2d_backward(
-            self._float(dy, x.dtype), x, self.weight.data, **self._geometry(), need_dx=need_dx
+            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
         )
         self.weight.accumulate(dweight)
         if self.bias is not None:
             self.bias.accumulate(dbias)
         return dx
 
-    def _geometry(self) -> dict[str, Any]:
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-        }
+    def _geometry(self) -> tuple[Any, Any, Any, int]:
+        return self.stride, self.padding, self.dilation, self.groups
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "bias": self.bias is not None}
@@ -168,7 +164,7 @@ class ConvTranspose2D(Layer):
     def forward(self, x: Any) -> Any:
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        y = ops.conv_transpose2d(x, self.weight.data, bias, **self._geometry())
+        y = ops.conv_transpose2d(x, self.weight.data, bias, *self._geometry())
         self._save(x)
         return y
 
@@ -176,21 +172,15 @@ class ConvTranspose2D(Layer):
         (x,) = self._saved()
         dy = self._float(dy, x.dtype)
         dx, dweight, dbias = ops.conv_transpose2d_backward(
-            dy, x, self.weight.data, **self._geometry(), need_dx=need_dx
+            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
         )
         self.weight.accumulate(dweight)
         if self.bias is not None:
             self.bias.accumulate(dbias)
         return dx
 
-    def _geometry(self) -> dict[str, Any]:
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "output_padding": self.output_padding,
-            "groups": self.groups,
-            "dilation": self.dilation,
-        }
+    def _geometry(self) -> tuple[Any, Any, Any, int, Any]:
+        return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "bias": self.bias is not None}

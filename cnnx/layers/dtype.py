@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnx import checks
+
 __all__ = ["as_float"]
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -18,6 +20,8 @@ def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarr
     float64 stay, booleans, integers and float16 become float32. Complex numbers, objects and text
     are a TypeError that names the `owner`.
     """
+    if checks.plain(x, dtype):
+        return x  # nearly always
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(

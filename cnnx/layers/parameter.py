@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnx import checks
+
 __all__ = ["Parameter"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -106,6 +108,8 @@ class Parameter:
 
 
 def _as_parameter_array(name: str, value: Any, default: np.dtype[Any]) -> np.ndarray:
+    if checks.plain(value):
+        return value  # nearly always: every gradient of every step comes by
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(

@@ -55,7 +55,7 @@ def forward_here(layer: Layer, x: Any, **arguments: Any) -> tuple[Any, Any]:
 def backward_here(layer: Layer, kept: Any, dy: Any, need_dx: bool = True) -> Any:
     """The layer's backward with what its forward saved at this place."""
     if _is_builtin(layer):
-        layer._kept = kept
+        vars(layer)["_kept"] = kept
         try:
             return call_backward(layer, dy, need_dx)
         finally:

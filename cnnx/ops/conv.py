@@ -103,7 +103,7 @@ def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: An
     groups = checks.integer(op, "groups", groups, 1)
     n, c, h, w = x.shape
     oc, group_channels, kh, kw = weight.shape
-    if min(weight.shape) < 1:
+    if 0 in weight.shape:
         raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
     if c != group_channels * groups:
         raise ValueError(
@@ -232,7 +232,7 @@ def _check_transpose(
     groups = checks.integer(op, "groups", groups, 1)
     n, c, h, w = x.shape
     channels, group_filters, kh, kw = weight.shape
-    if min(weight.shape) < 1:
+    if 0 in weight.shape:
         raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
     if c != channels:
         raise ValueError(f"{op}: x has {c} channels, but weight {weight.shape} expects {channels}")

@@ -80,4 +80,4 @@ def _check(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
-    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -164,4 +164,5 @@ def _running(op: str, name: str, value: Any, c: int, *why: Any) -> np.ndarray | 
 
 
 def _flat(x: np.ndarray) -> np.ndarray:
-    return x.reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]))
+    n, c, *positions = x.shape
+    return x.reshape(n, c, math.prod(positions))

@@ -164,13 +164,14 @@ def _arrays(
     if len(params) != len(grads):
         raise ValueError(f"{op}: {len(params)} params, but {len(grads)} grads")
     first = checks.in_place(op, "params[0]", params[0]) if params else np.empty(0)
+    dtype = first.dtype
     size = 0
     for i, (param, grad) in enumerate(zip(params, grads)):
-        if not checks.plain(param, first.dtype):
+        if not checks.plain(param, dtype):
             checks.in_place(op, f"params[{i}]", param)
             checks.same_dtype(op, **{"params[0]": first, f"params[{i}]": param})
         size += param.size
-        if grad is None or (checks.plain(grad, first.dtype) and grad.shape == param.shape):
+        if grad is None or (checks.plain(grad, dtype) and grad.shape == param.shape):
             continue  # nearly always: a small network has a step in 20 microseconds
         grads[i] = grad = checks.array(op, f"grads[{i}]", grad)
         checks.same_shape(op, f"grads[{i}]", grad, param.shape, f"the shape of params[{i}]")
