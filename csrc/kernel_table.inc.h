@@ -188,12 +188,15 @@ typedef struct {
                                   REAL *dx);
     void (*avg_pool_row_backward)(const cnnx_window_row *row, const REAL *dy, const REAL *share, REAL *dx);
 
-    /* A row of 2x2 windows side by side in one plane, without lanes: pool_pairs.inc.c; lanes <= ow <= w / 2. x is the
-       row above, w before the one below; dead is as above. Backward gives the row of dx, w long, with the windows'
-       cells code and code + 1. */
-    void (*max_pool_pairs)(ptrdiff_t ow, ptrdiff_t w, const REAL *x, int32_t dead, REAL *y, uint8_t *argmax);
-    void (*max_pool_pairs_backward)(ptrdiff_t ow, ptrdiff_t w, const REAL *dy, const uint8_t *argmax, int32_t code,
+    /* Rows of ow windows of 2x2, side by side, of one plane without lanes: pool_pairs.inc.c; rows > 0 and
+       lanes <= 2*ow <= w. Those of row i < rows cover the rows 2*i and 2*i + 1 of x, which are w long; dead is as
+       above. Backward gives both of dx, w long. */
+    void (*max_pool_pairs)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t w, const REAL *x, int32_t dead, REAL *y,
+                           uint8_t *argmax);
+    void (*avg_pool_pairs)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t w, const REAL *x, REAL *y);
+    void (*max_pool_pairs_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t w, const REAL *dy, const uint8_t *argmax,
                                     REAL *dx);
+    void (*avg_pool_pairs_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t w, const REAL *dy, REAL *dx);
 
     /* y[output] = start + sum over the taps t = u*kw + v, in order, of weight[t] * x[tap t of the output], every pixel,
        weight and start a vector of lanes; where start is NULL, it is y itself. */

@@ -159,10 +159,14 @@ cdef extern from "kernels.h" nogil:
             const void *argmax, int32_t code, void *dx) noexcept nogil
         void (*avg_pool_row_backward)(const cnnx_window_row *row, const void *dy,
             const void *share, void *dx) noexcept nogil
-        void (*max_pool_pairs)(Py_ssize_t ow, Py_ssize_t w, const void *x, int32_t dead, void *y,
-            uint8_t *argmax) noexcept nogil
-        void (*max_pool_pairs_backward)(Py_ssize_t ow, Py_ssize_t w, const void *dy,
-            const uint8_t *argmax, int32_t code, void *dx) noexcept nogil
+        void (*max_pool_pairs)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t w, const void *x,
+            int32_t dead, void *y, uint8_t *argmax) noexcept nogil
+        void (*avg_pool_pairs)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t w, const void *x,
+            void *y) noexcept nogil
+        void (*max_pool_pairs_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t w,
+            const void *dy, const uint8_t *argmax, void *dx) noexcept nogil
+        void (*avg_pool_pairs_backward)(Py_ssize_t rows, Py_ssize_t ow, Py_ssize_t w,
+            const void *dy, void *dx) noexcept nogil
         void (*depthwise)(const cnnx_lane_windows *windows, const void *x, const void *weight,
             const void *start, void *y) noexcept nogil
         void (*depthwise_dweight)(const cnnx_lane_windows *windows, const void *x, const void *dy,

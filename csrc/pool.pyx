@@ -3,10 +3,10 @@
 # Design:
 # A task is a band of rows of as many planes (image, channel) as a vector has lanes. They are brought into lanes, where
 # a window of any size and stride is a few operations on whole vectors (micro/pool.inc.c). 2x2 windows side by side, in
-# rows of a vector or more of them, do without, plane by plane (micro/pool_pairs.inc.c). Windows are clipped to the
-# image instead of padding it. argmax is uint8 while it fits: a quarter of int32's traffic. ReLU before pooling costs
-# one more code, that of a window without a value above 0, and needs nothing else for backward. A band of dx receives,
-# window after window, what of them lies in it: the order of a sum depends on nothing else.
+# rows of half a vector or more of them, do without (pool_pairs.pyx). Windows are clipped to the image instead of
+# padding it. argmax is uint8 while it fits: a quarter of int32's traffic. ReLU before pooling costs one more code, that
+# of a window without a value above 0, and needs nothing else for backward. A band of dx receives, window after window,
+# what of them lies in it: the order of a sum depends on nothing else.
 
 cdef enum:
     POOL_BAND_PIXELS = 2048     # of x or dx: 64 kB of 8 floats
@@ -16,18 +16,20 @@ cdef double POOL_NANOSECONDS = 0.3      # for a pixel of x brought into lanes or
 
 cdef struct Pool:               # windows over all planes
     Py_ssize_t planes, h, w, oh, ow, kh, kw, sh, sw, top, left
-    bint side_by_side           # 2x2 windows that fill the planes
+    bint pairs                  # for pool_pairs.pyx
 
 
-cdef Pool pool_of(x_shape, kernel, stride, padding):
+cdef Pool pool_of(values, x_shape, kernel, stride, padding):
+    """values: x or dy"""
     cdef Pool p
+    cdef Py_ssize_t lanes = kernels_for(<float *>NULL).lanes if is_single(values) else kernels_for(<double *>NULL).lanes
     p.planes, p.h, p.w = x_shape[0] * x_shape[1], x_shape[2], x_shape[3]
     p.kh, p.kw = kernel
     p.sh, p.sw = stride
     (p.top, bottom), (p.left, right) = padding
     p.oh = (p.h + p.top + bottom - p.kh) // p.sh + 1
     p.ow = (p.w + p.left + right - p.kw) // p.sw + 1
-    p.side_by_side = kernel == stride == (2, 2) and p.top == p.left == bottom == right == 0
+    p.pairs = kernel == stride == (2, 2) and p.top == p.left == bottom == right == 0 and lanes <= 2 * p.ow
     return p
 
 
@@ -42,7 +44,7 @@ def relu_max_pool2d(x, kernel, stride, padding):
 
 cdef object most_of_windows(x, kernel, stride, padding, narrow, int32_t dead):
     """y and argmax, which is uint8 if narrow. dead: the argmax of windows without a value above 0; -1: no ReLU."""
-    cdef Pool p = pool_of(x.shape, kernel, stride, padding)
+    cdef Pool p = pool_of(x, x.shape, kernel, stride, padding)
     y = empty((x.shape[0], x.shape[1], p.oh, p.ow), x)
     argmax = new_array(y.shape, np.dtype(np.uint8 if narrow else np.int32))
     pool(&p, x, None, dead, y, argmax if narrow else None, None if narrow else argmax)
@@ -50,14 +52,14 @@ cdef object most_of_windows(x, kernel, stride, padding, narrow, int32_t dead):
 
 
 def avg_pool2d(x, kernel, stride, padding, counted):
-    cdef Pool p = pool_of(x.shape, kernel, stride, padding)
+    cdef Pool p = pool_of(x, x.shape, kernel, stride, padding)
     y = empty((x.shape[0], x.shape[1], p.oh, p.ow), x)
     pool(&p, x, shares_of(&p, kernel, stride, padding, counted, x.dtype), -1, y, None, None)
     return y
 
 
 def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
-    cdef Pool p = pool_of(x_shape, kernel, stride, padding)
+    cdef Pool p = pool_of(dy, x_shape, kernel, stride, padding)
     narrow = argmax.dtype == np.uint8
     return pool_backward(&p, x_shape, dy, None, argmax if narrow else None, None if narrow else argmax)
 
@@ -67,12 +69,14 @@ def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
 
 
 def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
-    cdef Pool p = pool_of(x_shape, kernel, stride, padding)
+    cdef Pool p = pool_of(dy, x_shape, kernel, stride, padding)
     return pool_backward(&p, x_shape, dy, shares_of(&p, kernel, stride, padding, counted, dy.dtype), None, None)
 
 
 cdef object shares_of(const Pool *p, kernel, stride, padding, counted, dtype):
-    """1/m for every window: m cells of it count (see the reference)."""
+    """1/m for every window: m cells of it count (see the reference). None where all have four."""
+    if p.pairs:
+        return None
     counts = []
     for axis, (size, windows) in enumerate(((p.h, p.oh), (p.w, p.ow))):
         first = np.arange(windows) * stride[axis] - padding[axis][0]
@@ -84,7 +88,11 @@ cdef object shares_of(const Pool *p, kernel, stride, padding, counted, dtype):
 cdef object pool(const Pool *p, x, shares, int32_t dead, y, narrow, wide):
     if not y.size:
         return
-    if is_single(x):
+    if p.pairs and is_single(x):
+        _pool_pairs(p, <const float *>data_of(x), dead, <float *>data_of(y), <uint8_t *>data_of(narrow))
+    elif p.pairs:
+        _pool_pairs(p, <const double *>data_of(x), dead, <double *>data_of(y), <uint8_t *>data_of(narrow))
+    elif is_single(x):
         _pool(
             p, <const float *>data_of(x), <const float *>data_of(shares), dead, <float *>data_of(y),
             <uint8_t *>data_of(narrow), <int32_t *>data_of(wide),
@@ -100,7 +108,15 @@ cdef object pool_backward(const Pool *p, x_shape, dy, shares, narrow, wide):
     if not dy.size:
         return zeros(x_shape, dy)
     dx = empty(x_shape, dy)
-    if is_single(dy):
+    if p.pairs and is_single(dy):
+        _pool_pairs_backward(
+            p, <const float *>data_of(dy), <const uint8_t *>data_of(narrow), <float *>data_of(dx)
+        )
+    elif p.pairs:
+        _pool_pairs_backward(
+            p, <const double *>data_of(dy), <const uint8_t *>data_of(narrow), <double *>data_of(dx)
+        )
+    elif is_single(dy):
         _pool_backward(
             p, <const float *>data_of(dy), <const float *>data_of(shares), <const uint8_t *>data_of(narrow),
             <const int32_t *>data_of(wide), <float *>data_of(dx),
@@ -126,27 +142,19 @@ cdef int _pool(
     uint8_t *narrow,            # OUT  as y: argmax, or NULL
     int32_t *wide,              # OUT  the other one; NULL too for a mean
 ) except -1:
-    cdef Py_ssize_t lanes = kernels_for(x).lanes, blocks = ceil_div(p.planes, lanes), task, i
+    cdef Py_ssize_t lanes = kernels_for(x).lanes, blocks = ceil_div(p.planes, lanes), task
     cdef Py_ssize_t rows = min(p.oh, max(<Py_ssize_t>1, POOL_BAND_PIXELS // (p.w * p.sh))), bands = ceil_div(p.oh, rows)
     cdef Py_ssize_t per_thread = (min(p.h, (rows - 1) * p.sh + p.kh) * p.w + 2 * rows * p.ow) * lanes
-    cdef bint pairs = p.side_by_side and narrow != NULL and p.ow >= lanes
     cdef int threads = threads_for(pool_nanoseconds(p))
-    cdef Block scratch = take(0 if pairs else threads * per_thread * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *buffers = <real *>scratch.data
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for task in prange(p.planes if pairs else blocks * bands, schedule="static"):
-            if pairs:
-                for i in range(p.oh):
-                    kernels_for(x).max_pool_pairs(
-                        p.ow, p.w, x + (task * p.h + 2 * i) * p.w, dead, y + (task * p.oh + i) * p.ow,
-                        narrow + (task * p.oh + i) * p.ow,
-                    )
-            else:
-                pool_band(
-                    p, task // bands * lanes, task % bands * rows, rows, x, shares, dead, y, narrow, wide,
-                    buffers + omp_get_thread_num() * per_thread,
-                )
+        for task in prange(blocks * bands, schedule="static"):
+            pool_band(
+                p, task // bands * lanes, task % bands * rows, rows, x, shares, dead, y, narrow, wide,
+                buffers + omp_get_thread_num() * per_thread,
+            )
         restore_denormals()
     return 0
 
@@ -205,33 +213,18 @@ cdef int _pool_backward(
     cdef Py_ssize_t rows = min(p.h, max(<Py_ssize_t>1, POOL_BAND_PIXELS // p.w)), bands = ceil_div(p.h, rows)
     cdef Py_ssize_t windows = min(p.oh, (rows + p.kh - 2) // p.sh + 1)      # rows of them that meet a band
     cdef Py_ssize_t per_thread = (rows * p.w + 2 * windows * p.ow) * lanes
-    cdef bint pairs = p.side_by_side and narrow != NULL and p.ow >= lanes
     cdef int threads = threads_for(pool_nanoseconds(p))
-    cdef Block scratch = take(0 if pairs else threads * per_thread * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *buffers = <real *>scratch.data
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for task in prange(p.planes if pairs else blocks * bands, schedule="static"):
-            if pairs:
-                pairs_plane_backward(
-                    p, dy + task * p.oh * p.ow, narrow + task * p.oh * p.ow, dx + task * p.h * p.w
-                )
-            else:
-                pool_band_backward(
-                    p, task // bands * lanes, task % bands * rows, rows, dy, shares, narrow, wide, dx,
-                    buffers + omp_get_thread_num() * per_thread,
-                )
+        for task in prange(blocks * bands, schedule="static"):
+            pool_band_backward(
+                p, task // bands * lanes, task % bands * rows, rows, dy, shares, narrow, wide, dx,
+                buffers + omp_get_thread_num() * per_thread,
+            )
         restore_denormals()
     return 0
-
-
-cdef void pairs_plane_backward(const Pool *p, const real *dy, const uint8_t *argmax, real *dx) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(2 * p.oh):
-        kernels_for(dy).max_pool_pairs_backward(
-            p.ow, p.w, dy + i // 2 * p.ow, argmax + i // 2 * p.ow, i % 2 * 2, dx + i * p.w
-        )
-    memset(dx + 2 * p.oh * p.w, 0, (p.h - 2 * p.oh) * p.w * sizeof(real))
 
 
 cdef void pool_band_backward(

@@ -427,6 +427,8 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "ceil-mode-drops-a-window": ((1, 2, 4, 4), 2, {"stride": 3, "padding": 1, "ceil_mode": True}),
     "wide-rows": ((1, 2, 4, 70), 2, {}),
     "wide-rows-left-over": ((2, 1, 5, 39), 2, {}),
+    "short-rows": ((3, 14, 10, 14), 2, {}),
+    "short-rows-left-over": ((2, 1, 293, 15), 2, {}),
     "wide-rows-overlapping": ((1, 1, 5, 67), 3, {"stride": 2, "padding": 1}),
     "many-planes": ((5, 7, 3, 4), 2, {"stride": 1}),
     "large-planes": ((1, 2, 70, 45), 3, {"stride": 2, "padding": 1}),
@@ -436,7 +438,7 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "empty-batch": ((0, 3, 6, 6), 2, {}),
 }
 # Values of one decimal repeat within a window.
-TIES = ("plain", "wide-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
+TIES = ("plain", "wide-rows", "short-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
 
 
 def _pools():

@@ -88,7 +88,9 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .max_pool_row_backward = NAME(max_pool_row_backward),
     .avg_pool_row_backward = NAME(avg_pool_row_backward),
     .max_pool_pairs = NAME(max_pool_pairs),
+    .avg_pool_pairs = NAME(avg_pool_pairs),
     .max_pool_pairs_backward = NAME(max_pool_pairs_backward),
+    .avg_pool_pairs_backward = NAME(avg_pool_pairs_backward),
     .depthwise = NAME(depthwise),
     .depthwise_dweight = NAME(depthwise_dweight),
     .sgd = NAME(sgd),
@@ -100,4 +102,5 @@ static const NAME(cnnx_kernels) NAME(table) = {
 #undef VEC
 #undef IVEC
 #undef VL
+#undef LANES
 #undef SHUFFLE

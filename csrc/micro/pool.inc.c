@@ -39,8 +39,7 @@ INLINE void NAME(max_windows)(WINDOWS, const REAL *x, int32_t code, int32_t dead
             for (int i = 0; i < count; i++) {
                 const VEC value = NAME(load)(from + i * step);
                 IVEC larger = ~(IVEC){0};
-                if (u > 0 || v > first) /* or NaN; one that is there already stays */
-                    larger = (IVEC)(~(value <= most[i]) & (most[i] == most[i]));
+                if (u > 0 || v > first) larger = NAME(beats)(value, most[i]);
                 most[i] = NAME(select)(larger, value, most[i]);
                 where[i] = (larger & cell) | (~larger & where[i]);
             }

@@ -44,11 +44,12 @@ static inline double NAME(sum_of_lanes)(VEC v) {
 #define LANES_8(RULE) LANES_4(RULE), RULE(4), RULE(5), RULE(6), RULE(7)
 #define LANES_16(RULE) LANES_8(RULE), RULE(8), RULE(9), RULE(10), RULE(11), RULE(12), RULE(13), RULE(14), RULE(15)
 #if VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 2
-#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_2(RULE))
+#define LANES LANES_2
 #elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 4
-#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_4(RULE))
+#define LANES LANES_4
 #elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 8
-#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_8(RULE))
+#define LANES LANES_8
 #else
-#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES_16(RULE))
+#define LANES LANES_16
 #endif
+#define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES(RULE))
