@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import doctest
+import re
 
 import numpy as np
 import pytest
 
 import cnnx
-from cnnx.layers import Conv2D, Flatten, Linear, ReLU, Residual, Sequential, Sigmoid, Softmax
+from cnnx.layers import (
+    BatchNorm2D,
+    Conv2D,
+    Flatten,
+    Linear,
+    ReLU,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Softmax,
+)
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
@@ -79,6 +90,19 @@ def test_filters_over_many_channels_have_a_row_each_and_colours_are_mixed(model)
     conv.weight.data[0, 1, 0, 0] = -2
     picture = shown(viz.plot_filters(conv).axes[0])
     assert picture[0, 0].tolist() == [0.5, 0.0, 0.5] and (picture[1:] == 0.5).all()
+
+
+def test_only_filters_that_look_at_the_colours_of_an_image_are_drawn_in_colours():
+    first, deep = Conv2D(3, 3, 3), Conv2D(3, 2, 3)
+    model = Sequential(Sequential(BatchNorm2D(3), first), ReLU(), Residual(Conv2D(3, 3, 1)), deep)
+    assert [shown(a).shape for a in viz.plot_filters(model).axes] == [(3, 3, 3)] * 3
+    for layer, weight in (("3", deep.weight), ("2.body", model[2].body.weight)):
+        *axes, bar = viz.plot_filters(model, layer).axes
+        expected = weight.data.reshape(-1, *weight.shape[2:])
+        assert all(np.array_equal(shown(a), e) for a, e in zip(axes, expected, strict=True))
+        assert bar.get_ylabel() == "weight"
+    grouped = Conv2D(6, 2, 3, groups=2)  # three channels a group, which are no colours
+    assert len(viz.plot_filters(grouped).axes) == 2 * 3 + 1
 
 
 def test_feature_maps_are_what_the_layer_gives(model, images):
@@ -210,10 +234,34 @@ def test_an_interactive_page_is_whole(tmp_path):
     figure = viz.plot_decision_boundary(half_plane(1), POINTS, steps=5, interactive=page)
     assert figure.data[0].type == "surface" and figure.data[0].z.shape == (5, 5)
     assert figure.data[0].z[0, 4] == pytest.approx(1.2)
+    assert not figure.layout.showlegend
     text = page.read_text(encoding="utf-8")
-    assert "Plotly.newPlot" in text and "https://cdn" not in text[:2000]
-    flat = viz.plot_decision_boundary(half_plane(2), POINTS, [0, 1, 0, 1], interactive=page)
-    assert [trace.type for trace in flat.data] == ["heatmap", "scatter", "scatter"]
+    assert text.startswith("<!doctype html>") and "<title>Decision boundary</title>" in text
+    assert "Plotly.newPlot" in text and not re.search(r"<(script|link)[^>]*(src|href)", text)
+    assert '"showSendToCloud": false' in text  # a button that uploads the picture
+
+
+def test_an_interactive_plane_is_a_square_with_lines_where_the_class_changes(tmp_path):
+    pytest.importorskip("plotly")
+    page, named = (
+        tmp_path / "out.html",
+        {"classes": ["no", "yes"], "interactive": tmp_path / "a.html"},
+    )
+    flat = viz.plot_decision_boundary(half_plane(2), POINTS, [0, 1, 0, 1], steps=6, **named)
+    assert [trace.type for trace in flat.data] == ["heatmap", "contour", "scatter", "scatter"]
+    regions, line, *points = flat.data
+    assert [trace.name for trace in points] == ["no", "yes"] and flat.layout.showlegend
+    assert (
+        np.array_equal(regions.text == "yes", regions.z == 1) and "%{text}" in regions.hovertemplate
+    )
+    assert np.array_equal(line.z > 0, regions.z == 1)
+    margin = flat.layout.margin
+    square = flat.layout.width - margin.l - margin.r
+    assert square == flat.layout.height - margin.t - margin.b
+    one_region = viz.plot_decision_boundary(
+        half_plane(2), POINTS + [9, 0], steps=6, interactive=page
+    )
+    assert [trace.type for trace in one_region.data] == ["heatmap", "scatter"]
 
 
 def test_the_diagram_names_layers_shapes_and_parameters(model, tmp_path):

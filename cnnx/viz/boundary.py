@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from cnnx.layers import Layer, Sigmoid, Softmax
 from . import figures, look
 from .images import Path, class_name
 
-__all__ = ["Plane", "colour_of", "groups", "plot_decision_boundary"]
+__all__ = ["Plane", "boundaries", "colour_of", "groups", "plot_decision_boundary"]
 
 
 class Plane(NamedTuple):
@@ -166,12 +167,8 @@ def _regions(plane: Plane, ax: Any) -> Any:
         rasterized=True,
         linewidth=0,
     )
-    for k in np.unique(plane.labels) if count > 1 else ():
-        lead = _lead(plane, int(k))
-        if lead.min() < 0 < lead.max():
-            axes.contour(
-                *(plane.across, plane.up, lead), [0.0], colors=[figures.SOFT], linewidths=0.8
-            )
+    for lead in boundaries(plane):
+        axes.contour(*(plane.across, plane.up, lead), [0.0], colors=[figures.SOFT], linewidths=0.8)
     size = 18 if len(plane.points) > 50 else 48
     for name, colour, mask in groups(plane):
         axes.scatter(
@@ -196,6 +193,15 @@ def _regions(plane: Plane, ax: Any) -> Any:
             frameon=False,
         )
     return axes
+
+
+def boundaries(plane: Plane) -> Iterator[np.ndarray]:
+    """By how much a class leads, whose boundary is at 0, for all classes but the first: that one
+    meets none but these."""
+    for k in np.unique(plane.labels)[1:]:
+        lead = _lead(plane, int(k))
+        if lead.min() < 0 < lead.max():
+            yield lead
 
 
 def _lead(plane: Plane, k: int) -> np.ndarray:

@@ -107,8 +107,9 @@ def plot_filters(
     count  filters shown, from the first
 
     Weights of one input channel are drawn on one scale around 0, the same for all filters: blue is
-    negative, red positive. Filters over three channels are drawn in their colours, grey being 0.
-    Of filters over more channels there is a row for each, of its first 16 channels.
+    negative, red positive. Of filters over more channels there is a row for each, of its first 16
+    channels. Those that look at the three colours of an image, the first weights of a model, are
+    drawn in these colours, grey being 0; so is a Conv2D(3, ...) by itself.
 
     returns  the matplotlib Figure; ValueError for a layer that is no Conv2D, or is not there
 
@@ -125,8 +126,8 @@ def plot_filters(
     shown = weight[: min(count, len(weight))]
     limit = float(np.abs(shown).max()) or 1.0
     channels = weight.shape[1]
-    coloured = channels == 3
-    if channels in (1, 3):
+    coloured = conv.in_channels == channels == 3 and look.first_weights(layers) is conv
+    if coloured or channels == 1:
         tiles = [shown[i] for i in range(len(shown))]
         rows, columns = figures.grid_shape(len(tiles), None)
     else:

@@ -1,17 +1,43 @@
 """The decision boundary as a web page to turn and zoom, by plotly."""
 
+# Design:
+# The page holds plotly's script, and nothing in it asks the network: neither for parts of itself,
+# nor to share the picture, for which plotly has a button that is left out here.
+
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from cnnx import io
 
 from . import figures
-from .boundary import Plane, colour_of, groups
+from .boundary import Plane, boundaries, colour_of, groups
+from .images import class_name
 from .surface import heights
 
 __all__ = ["page"]
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Decision boundary</title>
+{}
+</html>
+"""
+LAYOUT: dict[str, Any] = {
+    "template": "plotly_white",
+    "font": {"color": figures.INK},
+    # The plane is a square, and a legend stands beside it.
+    "width": 780,
+    "height": 680,
+    "margin": {"l": 70, "r": 130, "t": 40, "b": 60},
+}
+CONFIG = {"displaylogo": False, "showSendToCloud": False}
+WHERE = "x %{x:.3f}<br>y %{y:.3f}<br>"
 
 
 def page(plane: Plane, kind: str, path: str | os.PathLike[str]) -> Any:
@@ -26,41 +52,75 @@ def page(plane: Plane, kind: str, path: str | os.PathLike[str]) -> Any:
         raise ImportError(
             "interactive pictures are drawn with plotly: pip install 'cnnx[plotly]'"
         ) from error
-    figure = go.Figure(layout={"template": "plotly_white", "width": 820, "height": 640})
-    grid = {"x": plane.across, "y": plane.up}
-    if kind == "surface":
-        figure.add_trace(go.Surface(**grid, z=plane.outputs[..., 0], colorscale="Viridis"))
-        figure.update_layout(
-            scene={"zaxis_title": "output"}, legend={"x": 0, "y": 1, "title": "class"}
+    figure = go.Figure(layout={**LAYOUT, "showlegend": plane.right is not None})
+    (_surface if kind == "surface" else _regions)(go, figure, plane)
+    text = figure.to_html(full_html=False, include_plotlyjs=True, config=CONFIG)
+    io.write_text_atomic(path, PAGE.format(text))
+    return figure
+
+
+def _surface(go: Any, figure: Any, plane: Plane) -> None:
+    figure.add_trace(
+        go.Surface(
+            **_grid(plane),
+            z=plane.outputs[..., 0],
+            colorscale="Viridis",
+            opacity=0.85,  # or it hides points that lie on it
+            colorbar={"title": "output"},
+            hovertemplate=WHERE + "output %{z:.3f}<extra></extra>",
         )
-    else:
-        count = int(plane.labels.max()) + 1
-        steps = [(edge / count, colour_of(k)) for k in range(count) for edge in (k, k + 1)]
+    )
+    for mask, marks in _points(plane, 7):
+        figure.add_trace(go.Scatter3d(**marks, z=heights(plane, mask), hovertemplate=WHERE))
+    figure.update_layout(
+        # As matplotlib's picture is seen.
+        scene={"zaxis_title": "output", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 1.1}}},
+        legend={"x": 0, "y": 1, "title": "class", "itemsizing": "constant"},
+    )
+
+
+def _regions(go: Any, figure: Any, plane: Plane) -> None:
+    count = int(plane.labels.max()) + 1
+    names = np.array([class_name(plane.classes, k) for k in range(count)])
+    figure.add_trace(
+        go.Heatmap(
+            **_grid(plane),
+            z=plane.labels,
+            text=names[plane.labels],
+            colorscale=[(edge / count, colour_of(k)) for k in range(count) for edge in (k, k + 1)],
+            zmin=-0.5,
+            zmax=count - 0.5,
+            opacity=0.3,
+            showscale=False,
+            hovertemplate=WHERE + "the model says %{text}<extra></extra>",
+        )
+    )
+    for lead in boundaries(plane):
         figure.add_trace(
-            go.Heatmap(
-                **grid,
-                z=plane.labels,
-                colorscale=steps,
-                zmin=-0.5,
-                zmax=count - 0.5,
-                opacity=0.3,
-                showscale=False,
+            go.Contour(
+                **_grid(plane),
+                z=lead,
+                contours={"start": 0, "end": 0, "coloring": "none"},
+                line={"color": figures.SOFT, "width": 1},
+                showlegend=False,
+                hoverinfo="skip",
             )
         )
-        figure.update_layout(xaxis_title="x", yaxis_title="y", legend={"title": "class"})
+    for _, marks in _points(plane, 7 if len(plane.points) > 50 else 10):
+        figure.add_trace(go.Scatter(**marks, hovertemplate=WHERE))
+    bare = {"showgrid": False, "zeroline": False}
+    figure.update_layout(
+        xaxis={"title": "x", **bare}, yaxis={"title": "y", **bare}, legend={"title": "class"}
+    )
+
+
+def _grid(plane: Plane) -> dict[str, Any]:
+    return {"x": plane.across, "y": plane.up}
+
+
+def _points(plane: Plane, size: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """(mask, what a scatter needs) of the points of each class."""
     for name, colour, mask in groups(plane):
         x, y = plane.points[mask].T
-        marks: dict[str, Any] = {
-            "x": x,
-            "y": y,
-            "mode": "markers",
-            "name": name,
-            "marker": {"color": colour, "line": {"color": "white", "width": 1}},
-        }
-        if kind == "surface":
-            figure.add_trace(go.Scatter3d(**marks, z=heights(plane, mask)))
-        else:
-            figure.add_trace(go.Scatter(**marks))
-    figure.update_layout(font={"color": figures.INK})
-    io.write_text_atomic(path, figure.to_html(include_plotlyjs=True))
-    return figure
+        marker = {"color": colour, "size": size, "line": {"color": "white", "width": 1}}
+        yield mask, {"x": x, "y": y, "mode": "markers", "name": name, "marker": marker}

@@ -14,10 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnx.data import Dataset
-from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, ReLU6, Residual, Sequential
+from cnnx.layers import (
+    BatchNorm2D,
+    Conv2D,
+    ConvTranspose2D,
+    Layer,
+    Linear,
+    ReLU,
+    ReLU6,
+    Residual,
+    Sequential,
+)
 from cnnx.layers.activation import LeakyReLU, Sigmoid, Tanh
 
 Chain = list[tuple[str, Layer]]
+_MIXERS = (Conv2D, ConvTranspose2D, Linear)
 _FOLLOWERS = (BatchNorm2D, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh)
 
 
@@ -70,6 +81,12 @@ def first_filters(op: str, layers: Chain) -> Place:
         if isinstance(layer, Conv2D):
             return _at(layers, number)
     raise ValueError(f"{op}: the model has no Conv2D in its chain of layers")
+
+
+def first_weights(layers: Chain) -> Layer | None:
+    """The first layer that mixes channels: those it is given are the channels of the images."""
+    inside = (part for _, layer in layers for part in layer.modules())
+    return next((part for part in inside if isinstance(part, _MIXERS)), None)
 
 
 def convolution(op: str, layers: Chain, last: bool = False) -> Place:
