@@ -1,4 +1,5 @@
-# The window matrix: im2col and its adjoint col2im. For users; convolution does not build it (see convolve.pyx).
+# The window matrix: im2col and its adjoint col2im. For users, and for convolutions with few windows
+# (conv_by_columns.pyx); the others do not build it (see convolve.pyx).
 #
 # Design:
 # im2col: a task is the windows of one output row. col2im: a task is one plane of x, so that each pixel has one owner.

@@ -26,6 +26,8 @@ def correlate(x, weight, bias, y_shape, stride, padding, dilation, groups, activ
         _winograd(x, weight, bias, padding, False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":
         _depthwise(x, weight, bias, stride, padding, dilation, groups, activation, add, y)
+    elif algorithm == "columns":
+        conv2d_by_columns(x, weight, bias, stride, padding, dilation, activation, add, y)
     elif algorithm == "pointwise":
         _pointwise(x, weight, False, bias, stride, padding, activation, add, y)
     else:
@@ -120,12 +122,14 @@ def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):
     elif algorithm == "depthwise":
         _depthwise_dx(dy, weight, bias, stride, padding, dilation, groups, dx)
     else:
-        if stride != (1, 1):
+        if stride != (1, 1) or algorithm == "columns":
             dx[...] = 0 if bias is None else bias[:, None, None]
-        if algorithm == "pointwise":
+        if algorithm == "columns":
+            conv2d_dx_by_columns(dy, weight, stride, padding, dilation, dx)
+        elif algorithm == "pointwise":
             _pointwise(dy, weight, True, bias, stride, padding, None, None, dx)
-            return dx
-        _conv2d_dx(dy, weight, bias, stride, padding, dilation, groups, algorithm == "implicit_gemm", dx)
+        else:
+            _conv2d_dx(dy, weight, bias, stride, padding, dilation, groups, algorithm == "implicit_gemm", dx)
     return dx
 
 
@@ -137,6 +141,8 @@ def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups):
         dbias[...] = dy.sum(axis=(0, 2, 3))
     elif algorithm == "depthwise":
         _depthwise_dweight(dy, x, stride, padding, dilation, groups, dweight, dbias)
+    elif algorithm == "columns":
+        conv2d_dweight_by_columns(dy, x, stride, padding, dilation, dweight, dbias)
     elif algorithm == "pointwise":
         _pointwise_dweight(dy, x, stride, padding, dweight, dbias)
     elif is_winograd(algorithm):

@@ -69,37 +69,42 @@ def linear_backward(dy, x, weight, need_dx):
     dweight = empty_like(weight) if multiplies else zeros(weight.shape, x)
     dbias = zeros((weight.shape[0],), x)
     if dy.size:
-        _linear_backward(dy, x, weight, dx, dweight, dbias)
+        _linear_dweight(dy, x, dweight, dbias)
+    if multiplies and need_dx:
+        _linear_dx(dy, weight, dx)
     return dx, dweight, dbias
 
 
-def _linear_backward(
+def _linear_dweight(
     const real[:, ::1] dy,          # IN   (n, out)
     const real[:, ::1] x,           # IN   (n, in)
-    const real[:, ::1] weight,      # IN   (out, in)
-    real[:, ::1] dx,                # OUT  (n, in), or None
     real[:, ::1] dweight,           # OUT  (out, in)
     real[::1] dbias,                # OUT  (out,)
 ):
-    cdef Py_ssize_t n = x.shape[0], inputs = x.shape[1], outputs = weight.shape[0], task
-    cdef Steps by_rows = Steps(inputs, 1)
+    cdef Py_ssize_t n = x.shape[0], inputs = x.shape[1], outputs = dy.shape[1], task
     cdef int threads = threads_for(0.1 * n * outputs)
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(ceil_div(outputs, COLUMNS_PER_TASK), schedule="static"):
             column_sums(dy, task * COLUMNS_PER_TASK, min(outputs, (task + 1) * COLUMNS_PER_TASK), dbias)
         restore_denormals()
-    if not inputs:
-        return
-    gemm(
-        outputs, inputs, n, &dy[0, 0], Steps(1, outputs), &x[0, 0], by_rows, <const real *>NULL, NO_ACTIVATION,
-        &dweight[0, 0],
-    )
-    if dx is not None:
+    if inputs:
         gemm(
-            n, inputs, outputs, &dy[0, 0], Steps(outputs, 1), &weight[0, 0], by_rows, <const real *>NULL, NO_ACTIVATION,
-            &dx[0, 0],
+            outputs, inputs, n, &dy[0, 0], Steps(1, outputs), &x[0, 0], Steps(inputs, 1), <const real *>NULL,
+            NO_ACTIVATION, &dweight[0, 0],
         )
+
+
+def _linear_dx(
+    const real[:, ::1] dy,          # IN   (n, out)
+    const real[:, ::1] weight,      # IN   (out, in), in > 0
+    real[:, ::1] dx,                # OUT  (n, in)
+):
+    cdef Py_ssize_t n = dy.shape[0], inputs = weight.shape[1], outputs = weight.shape[0]
+    gemm(
+        n, inputs, outputs, &dy[0, 0], Steps(outputs, 1), &weight[0, 0], Steps(inputs, 1), <const real *>NULL,
+        NO_ACTIVATION, &dx[0, 0],
+    )
 
 
 cdef void column_sums(const real[:, ::1] x, Py_ssize_t first, Py_ssize_t end, real[::1] sums) noexcept nogil:

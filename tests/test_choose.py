@@ -29,6 +29,14 @@ TABLE = [
     (("forward", 64, 128, 16, 128), "winograd"),
     (("forward", 64, 512, 4, 512), "winograd_by_filters"),
     (("forward", 8, 512, 7, 512), "winograd_by_filters"),
+    (("forward", 1, 512, 7, 512), "columns"),  # one image: hardly more than the weights
+    (("backward_data", 1, 512, 7, 512), "columns"),
+    (("backward_weight", 4, 512, 4, 512), "columns"),
+    (("forward", 1, 256, 14, 512, 3, 2), "columns"),
+    (("forward", 1, 128, 4, 64, 5, 1, 1, 1, "float64"), "columns"),
+    (("forward", 2, 512, 7, 512), "winograd_by_filters"),  # more windows
+    (("forward", 1, 64, 7, 64), "winograd"),  # fewer weights
+    (("forward", 1, 512, 7, 512, 1), "pointwise"),
     (("backward_data", 64, 64, 32, 64), "winograd"),
     (("backward_data", 64, 512, 4, 512), "winograd_by_filters"),
     (("backward_data", 64, 3, 32, 64), "direct"),

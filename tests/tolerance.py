@@ -167,6 +167,8 @@ def magnitudes(function: Any, case: Any, arguments: dict[str, Any]) -> dict[str,
             if isinstance(value, np.ndarray) and value.dtype.kind == "f"
         }
         arguments |= floats
+        if "activation" in arguments:
+            arguments["activation"] = None  # it would hide the terms: ReLU6 ends at 6
     results = cases.call(function, case.op, arguments)
     sizes = {name: _largest(np.abs(value)) for name, value in results.items() if value is not None}
     return {name: max(size, _largest(terms.get(name, 0.0))) for name, size in sizes.items()}

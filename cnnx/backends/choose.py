@@ -100,6 +100,16 @@ class Rule(NamedTuple):
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "columns",
+        lambda c: (
+            c.groups == 1
+            and c.kernel != (1, 1)
+            and c.images * c.pixels[0] * c.pixels[1] <= 64
+            and c.channels * c.filters * c.kernel[0] * c.kernel[1] >= 65536
+        ),
+        "so few windows that weights are most of what is read: a linear layer over the windows",
+    ),
+    Rule(
         "winograd_by_filters",
         lambda c: (
             pays_by_winograd(c)
