@@ -1,9 +1,4 @@
 # conv2d and its gradients, on the driver of convolve.pyx.
-#
-# Design:
-# Backward-data with a stride: the pixels of dx fall into sh * sw classes by their position modulo the stride; each
-# class meets its own taps only, and is a convolution of stride 1 over dy whose pixels are every sh-th row and sw-th
-# column.
 
 from cnnx.backends.choose import Convolution, choose, is_winograd
 
@@ -77,7 +72,6 @@ def _conv2d(
         [u * dilation[0] for u in range(weight.shape[2])], [v * dilation[1] for v in range(weight.shape[3])]
     )
     cdef Taps taps = window_taps(x.shape[2], x.shape[3], stride, (-padding[0], -padding[1]), table)
-    cdef Plane plane = Plane(y.shape[2], y.shape[3], 0, y.shape[3], 1, y.shape[2] * y.shape[3])
     cdef Block weights = take(groups * panels * sizeof(real))
     for g in range(groups):
         pack_filters(
@@ -86,7 +80,7 @@ def _conv2d(
         )
     convolve(
         &taps, packed, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data,
-        &bias[0] if bias is not None else NULL, &plane, &add[0, 0, 0, 0] if add is not None else NULL,
+        &bias[0] if bias is not None else NULL, y.shape[2], y.shape[3], &add[0, 0, 0, 0] if add is not None else NULL,
         ending(activation), &y[0, 0, 0, 0],
     )
 
@@ -121,15 +115,18 @@ def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):
         _winograd(dy, weight, bias, top_left, True, algorithm == "winograd_by_filters", None, None, dx)
     elif algorithm == "depthwise":
         _depthwise_dx(dy, weight, bias, stride, padding, dilation, groups, dx)
-    else:
-        if stride != (1, 1) or algorithm == "columns":
+    elif algorithm == "columns":
+        conv2d_dx_by_columns(dy, weight, bias, stride, padding, dilation, dx)
+    elif algorithm == "pointwise":
+        if stride != (1, 1):
             dx[...] = 0 if bias is None else bias[:, None, None]
-        if algorithm == "columns":
-            conv2d_dx_by_columns(dy, weight, stride, padding, dilation, dx)
-        elif algorithm == "pointwise":
-            _pointwise(dy, weight, True, bias, stride, padding, None, None, dx)
+        _pointwise(dy, weight, True, bias, stride, padding, None, None, dx)
+    else:
+        packed = algorithm == "implicit_gemm"
+        if stride == (1, 1):
+            _conv2d_dx(dy, weight, bias, padding, dilation, groups, packed, dx)
         else:
-            _conv2d_dx(dy, weight, bias, stride, padding, dilation, groups, algorithm == "implicit_gemm", dx)
+            _conv2d_dx_strided(dy, weight, bias, stride, padding, dilation, groups, packed, dx)
     return dx
 
 
@@ -155,73 +152,45 @@ def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups):
 def _conv2d_dx(
     const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
     const real[:, :, :, ::1] weight,    # IN   (oc, c / groups, kh, kw)
-    const real[::1] bias,               # IN   (c,), or None; where the stride is not 1, it is in dx before
-    stride,
+    const real[::1] bias,               # IN   (c,), or None
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
     bint packed,
-    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w); where the stride is not 1, +=
+    real[:, :, :, ::1] dx,              # OUT  (n, c, h, w)
 ):
-    cdef Py_ssize_t row_class, col_class, h = dx.shape[2], w = dx.shape[3]
-    cdef Py_ssize_t channels = dy.shape[1] // groups, filters = weight.shape[1]
-    cdef Py_ssize_t[:, ::1] table, cells
-    cdef Taps taps
-    cdef Plane plane
-    cdef Block weights
-    for row_class in range(stride[0]):
-        rows = lattice(h, weight.shape[2], stride[0], padding[0], dilation[0], row_class)
-        for col_class in range(stride[1]):
-            cols = lattice(w, weight.shape[3], stride[1], padding[1], dilation[1], col_class)
-            if not (rows.count and cols.count and rows.taps and cols.taps):
-                continue
-            top, left = min(rows.offsets), min(cols.offsets)
-            table = tap_table([u - top for u in rows.offsets], [v - left for v in cols.offsets])
-            cells = tap_table(rows.taps, cols.taps)
-            taps = window_taps(dy.shape[2], dy.shape[3], (1, 1), (top, left), table)
-            plane = Plane(rows.count, cols.count, rows.first * w + cols.first, stride[0] * w, stride[1], h * w)
-            weights = pack_transposed_filters(weight, cells, groups)
-            convolve(
-                &taps, packed, dy.shape[0], groups, channels, filters, &dy[0, 0, 0, 0], <real *>weights.data,
-                &bias[0] if bias is not None else <const real *>NULL, &plane,
-                <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
-            )
+    """With stride 1: a convolution of dy, by the weights turned round."""
+    cdef Py_ssize_t kh = weight.shape[2], kw = weight.shape[3], dh = dilation[0], dw = dilation[1]
+    cdef Py_ssize_t[:, ::1] table = tap_table([u * dh for u in range(kh)], [v * dw for v in range(kw)])
+    cdef Py_ssize_t[:, ::1] cells = tap_table(range(kh - 1, -1, -1), range(kw - 1, -1, -1))
+    cdef Taps taps = window_taps(
+        dy.shape[2], dy.shape[3], (1, 1), (padding[0] - dh * (kh - 1), padding[1] - dw * (kw - 1)), table
+    )
+    cdef Py_ssize_t mr = kernels_for(&dx[0, 0, 0, 0]).mr, filters = ceil_div(weight.shape[1], mr) * mr
+    cdef Block weights = take(dy.shape[1] * filters * kh * kw * sizeof(real))
+    pack_transposed_filters(weight, cells, groups, <real *>weights.data)
+    convolve(
+        &taps, packed, dy.shape[0], groups, dy.shape[1] // groups, weight.shape[1], &dy[0, 0, 0, 0],
+        <real *>weights.data, &bias[0] if bias is not None else <const real *>NULL, dx.shape[2], dx.shape[3],
+        <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
+    )
 
 
-class Lattice:
-    """The pixels of dx, along one axis, at one position modulo the stride, and the taps that reach them."""
-
-    def __init__(self, first, count, taps, offsets):
-        self.first = first          # the first pixel
-        self.count = count          # how many there are, a stride apart
-        self.taps = taps            # which kernel positions reach them
-        self.offsets = offsets      # and from which dy, counted from the first pixel's
-
-
-def lattice(size, kernel, stride, padding, dilation, position):
-    """Pixel p has p + padding = stride*a + position; tap u comes from dy at a + (position - u*dilation) / stride."""
-    first_a = max(0, -((position - padding) // stride))
-    first = stride * first_a + position - padding
-    count = max(0, -((first - size) // stride))
-    taps = [u for u in range(kernel) if (position - u * dilation) % stride == 0]
-    return Lattice(first, count, taps, [first_a + (position - u * dilation) // stride for u in taps])
-
-
-cdef Block pack_transposed_filters(const real[:, :, :, ::1] weight, Py_ssize_t[:, ::1] cells, Py_ssize_t groups):
-    """Weights at some kernel cells as backward-data reads them: rows are channels of x, columns (filter, cell)."""
+cdef void pack_transposed_filters(
+    const real[:, :, :, ::1] weight,
+    Py_ssize_t[:, ::1] cells,   # (2, taps) of the kernel
+    Py_ssize_t groups,
+    real *panels,               # OUT  (groups, panels, (filter, tap), mr)
+) noexcept:
+    """Weights at some kernel cells as backward-data reads them: rows are channels of x, columns (filter, tap)."""
     cdef Py_ssize_t filters = weight.shape[0] // groups, channels = weight.shape[1], taps = cells.shape[1]
-    cdef Py_ssize_t mr = kernels_for(&weight[0, 0, 0, 0]).mr, padded = ceil_div(channels, mr) * mr, k = filters * taps
-    cdef Py_ssize_t kernel = weight.shape[2] * weight.shape[3], g, panel, f, t
-    cdef Block packed = take(groups * padded * k * sizeof(real))
-    cdef real *panels = <real *>packed.data
-    with nogil:
-        for g in range(groups):
-            for panel in range(padded // mr):
-                for f in range(filters):
-                    for t in range(taps):
-                        kernels_for(panels).pack(
-                            min(mr, channels - panel * mr), 1,
-                            &weight[g * filters + f, panel * mr, cells[0, t], cells[1, t]], kernel, 0, mr,
-                            panels + (g * padded + panel * mr) * k + (f * taps + t) * mr,
-                        )
-    return packed
+    cdef Py_ssize_t mr = kernels_for(panels).mr, kernel = weight.shape[2] * weight.shape[3], g, first, f, t
+    for g in range(groups):
+        for first in range(0, channels, mr):
+            for f in range(filters):
+                for t in range(taps):
+                    kernels_for(panels).pack(
+                        min(mr, channels - first), 1, &weight[g * filters + f, first, cells[0, t], cells[1, t]], kernel,
+                        0, mr, panels,
+                    )
+                    panels += mr

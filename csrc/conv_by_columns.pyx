@@ -29,11 +29,11 @@ def conv2d_by_columns(x, weight, bias, stride, padding, dilation, activation, ad
     _finish(y.reshape(-1), None if add is None else add.reshape(-1), activation)
 
 
-def conv2d_dx_by_columns(dy, weight, stride, padding, dilation, dx):
-    """dx +="""
+def conv2d_dx_by_columns(dy, weight, bias, stride, padding, dilation, dx):
     rows = channels_last(dy)
     cols = empty((rows.shape[0], weight[0].size), dy)
     _linear_dx(rows, weight.reshape(weight.shape[0], -1), cols)
+    dx[...] = 0 if bias is None else bias[:, None, None]
     _col2im(cols, weight.shape[2:], stride, padding, dilation, dy.shape[2], dy.shape[3], dx)
 
 

@@ -8,7 +8,6 @@
 # there: columns that are sw apart are staged side by side. So a tile of pixels of one output row is, for each tap, a
 # load of whole vectors, and nothing knows of borders or strides. Where rows are too short for that (`packed`), a tile
 # takes pixels of several rows, and its windows are copied together first: implicit GEMM.
-# The pixels that are written may lie apart (`Plane`), for backward-data with a stride.
 
 
 cdef enum:
@@ -27,13 +26,6 @@ cdef struct Taps:               # which pixels of a h x w plane the windows of a
     const Py_ssize_t *tap_cols
 
 
-cdef struct Plane:              # where the pixels that a convolution writes lie
-    Py_ssize_t h, w             # rows and columns of them
-    Py_ssize_t start            # element of the first
-    Py_ssize_t row_step, col_step       # elements from one to the next
-    Py_ssize_t size             # elements of the whole plane
-
-
 cdef struct Band:               # how a task works through its rows
     Py_ssize_t rows             # output rows of a band
     Py_ssize_t count            # bands of an image
@@ -44,11 +36,6 @@ cdef struct Band:               # how a task works through its rows
     Py_ssize_t tiles            # that an output row is cut into
     Py_ssize_t tile             # pixels of one: at most nr
     const Py_ssize_t *offsets   # (channels, taps) of a window's elements in the staged block
-
-
-cdef inline bint is_dense(const Plane *plane) noexcept nogil:
-    """Whether the pixels lie side by side."""
-    return plane.col_step == 1 and plane.row_step == plane.w
 
 
 cdef object tap_table(rows, cols):
@@ -106,28 +93,25 @@ cdef void stage(
 ) noexcept nogil:
     """The rows that the band's windows meet, and zeros where they leave the image."""
     cdef Py_ssize_t rows = band.plane // band.pitch, from_row = out_row * taps.sh + taps.first_row
+    cdef Py_ssize_t low = min(rows, max(<Py_ssize_t>0, -from_row)), high = max(low, min(rows, taps.h - from_row))
     cdef Py_ssize_t position, first, begin, end, c, row
     cdef const real *source
     cdef real *to
+    if from_row < 0 or from_row + rows > taps.h or taps.first_col < 0 or taps.first_col + band.pitch > taps.w:
+        memset(staged, 0, channels * band.plane * sizeof(real))
     for position in range(taps.sw):
         # Staged column m is column first + m*sw of the image: from begin to end it lies inside.
         first = taps.first_col + position
         begin = min(band.phase, ceil_div(max(<Py_ssize_t>0, -first), taps.sw))
         end = max(begin, min(band.phase, ceil_div(max(<Py_ssize_t>0, taps.w - first), taps.sw)))
-        to = staged + position * band.phase
         for c in range(channels):
-            for row in range(from_row, from_row + rows):
-                if 0 <= row < taps.h and begin < end:
-                    source = x + (c * taps.h + row) * taps.w + first + begin * taps.sw
-                    memset(to, 0, begin * sizeof(real))
-                    if taps.sw == 1:
-                        memcpy(to + begin, source, (end - begin) * sizeof(real))
-                    else:
-                        kernels_for(x).copy_apart(end - begin, source, taps.sw, to + begin)
-                    memset(to + end, 0, (band.phase - end) * sizeof(real))
-                else:
-                    memset(to, 0, band.phase * sizeof(real))
-                to += band.pitch
+            source = x + (c * taps.h + from_row + low) * taps.w + first + begin * taps.sw
+            to = staged + c * band.plane + low * band.pitch + position * band.phase + begin
+            if taps.sw == 1:
+                kernels_for(x).copy_rows(high - low, end - begin, source, taps.w, to, band.pitch, 0)
+                continue
+            for row in range(high - low):
+                kernels_for(x).copy_apart(end - begin, source + row * taps.w, taps.sw, to + row * band.pitch)
 
 
 cdef void pack_filters(
@@ -156,18 +140,19 @@ cdef int convolve(
     const real *x,              # IN   (n, groups * channels, taps.h, taps.w)
     const real *weights,        # IN   (groups, panels, channels * taps, mr)
     const real *bias,           # IN   (groups * filters), or NULL
-    const Plane *plane,
-    const real *add,            # IN   as y, or NULL; both of these where pixels lie side by side only
+    Py_ssize_t oh,
+    Py_ssize_t ow,
+    const real *add,            # IN   as y, or NULL
     Ending activation,
-    real *y,                    # OUT  (n, groups * filters, plane)
+    real *y,                    # OUT  (n, groups * filters, oh, ow)
 ) except -1:
     cdef Py_ssize_t nr = kernels_for(x).nr, task
-    cdef Band band = make_band(taps, plane.h, plane.w, nr, channels)
+    cdef Band band = make_band(taps, oh, ow, nr, channels)
     cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
     cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr * packed
     cdef Py_ssize_t staged_size = band.channels * band.plane + nr
     cdef int threads = threads_for(
-        GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * ceil_div(plane.h * plane.w, nr) * nr
+        GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * ceil_div(oh * ow, nr) * nr
     )
     cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
     cdef real *own = <real *>scratch.data
@@ -175,7 +160,7 @@ cdef int convolve(
         flush_denormals()
         for task in prange(n * groups * band.count, schedule="dynamic"):
             convolve_band(
-                taps, &band, packed, channels, filters, x, weights, bias, plane, add, activation, y,
+                taps, &band, packed, channels, filters, x, weights, bias, oh, ow, add, activation, y,
                 task // band.count, task // band.count % groups, task % band.count * band.rows,
                 own + omp_get_thread_num() * (panel_size + staged_size),
             )
@@ -192,7 +177,8 @@ cdef void convolve_band(
     const real *x,
     const real *weights,
     const real *bias,
-    const Plane *plane,
+    Py_ssize_t oh,
+    Py_ssize_t ow,
     const real *add,
     Ending activation,
     real *y,
@@ -202,11 +188,10 @@ cdef void convolve_band(
     real *staged,               # scratch: one block of the image, and, packed, the windows of a tile
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, k = channels * taps.count, block, channel, count
-    cdef Py_ssize_t panels = ceil_div(filters, mr), panel, rows = min(band.rows, plane.h - out_row), row, tile
-    cdef Py_ssize_t pixels = rows * plane.w
+    cdef Py_ssize_t panels = ceil_div(filters, mr), panel, rows = min(band.rows, oh - out_row), row, tile
+    cdef Py_ssize_t pixels = rows * ow, plane = oh * ow, first = image_group * filters * plane + out_row * ow
     cdef real *copied = staged + band.channels * band.plane + nr
     x += image_group * channels * taps.h * taps.w
-    cdef Py_ssize_t first = image_group * filters * plane.size + plane.start + out_row * plane.row_step
     y += first
     weights += group * panels * mr * k
     if bias != NULL:
@@ -218,7 +203,7 @@ cdef void convolve_band(
         if packed:
             for tile in range(ceil_div(pixels, nr)):
                 kernels_for(x).pack_windows(
-                    count * taps.count, band.offsets, plane.w, taps.sh * band.pitch, tile * nr,
+                    count * taps.count, band.offsets, ow, taps.sh * band.pitch, tile * nr,
                     min(nr, pixels - tile * nr), staged, copied,
                 )
                 for panel in range(panels):
@@ -234,18 +219,17 @@ cdef void convolve_band(
                 for row in range(rows):
                     for tile in range(band.tiles):
                         multiply_tile(
-                            plane, row * plane.w + tile * band.tile, min(band.tile, plane.w - tile * band.tile),
+                            plane, row * ow + tile * band.tile, min(band.tile, ow - tile * band.tile),
                             panel * mr, min(mr, filters - panel * mr), count * taps.count,
                             weights + panel * mr * k + channel * taps.count * mr,
                             staged + row * taps.sh * band.pitch + tile * band.tile, band.offsets, bias, block > 0, y,
                         )
-    if is_dense(plane):
-        finish_rows(filters, plane.size, pixels, add + first if add != NULL else NULL, activation, y)
+    finish_rows(filters, plane, pixels, add + first if add != NULL else NULL, activation, y)
 
 
 cdef inline void multiply_tile(
-    const Plane *plane,
-    Py_ssize_t pixel,           # the first, counted from the band's first
+    Py_ssize_t plane,           # pixels of a filter's plane, or of the part of it that lies in y
+    Py_ssize_t pixel,           # the first
     Py_ssize_t pixels,          # at most nr, side by side
     Py_ssize_t first,           # filter
     Py_ssize_t filters,         # of this panel
@@ -255,42 +239,18 @@ cdef inline void multiply_tile(
     const Py_ssize_t *offsets,  # or NULL: one row after another
     const real *bias,
     bint more,                  # add to y
-    real *y,                    # OUT
+    real *y,                    # OUT  (filters, plane)
 ) noexcept nogil:
-    cdef Py_ssize_t nr = kernels_for(y).nr, row, col, run, done, i, j
+    cdef Py_ssize_t mr = kernels_for(y).mr, nr = kernels_for(y).nr, start_row = plane if more else 1
     cdef const real *start = NULL
-    cdef real *to
-    cdef real sums[CNNX_MAX_TILE]
-    y += first * plane.size
-    if is_dense(plane) and more:
-        multiply_windows(filters, pixels, k, weights, windows, offsets, y + pixel, plane.size, 1, y + pixel, plane.size)
-        return
-    if bias != NULL:
+    y += first * plane + pixel
+    if more:
+        start = y
+    elif bias != NULL:
         start = bias + first
-    if is_dense(plane):
-        multiply_windows(filters, pixels, k, weights, windows, offsets, start, 1, 0, y + pixel, plane.size)
-        return
-    multiply_windows(filters, pixels, k, weights, windows, offsets, start, 1, 0, sums, nr)
-    row, col, done = pixel // plane.w, pixel % plane.w, 0
-    while done < pixels:
-        run = min(pixels - done, plane.w - col)
-        for i in range(filters):
-            to = y + i * plane.size + row * plane.row_step + col * plane.col_step
-            for j in range(run):
-                to[j * plane.col_step] = sums[i * nr + done + j] + (to[j * plane.col_step] if more else 0)
-        row, col, done = row + 1, 0, done + run
-
-
-cdef inline void multiply_windows(
-    Py_ssize_t filters, Py_ssize_t pixels, Py_ssize_t k, const real *weights, const real *windows,
-    const Py_ssize_t *offsets, const real *start, Py_ssize_t start_row, Py_ssize_t start_col, real *y, Py_ssize_t y_row,
-) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(y).mr, nr = kernels_for(y).nr
     if offsets != NULL:
-        kernels_for(y).product_at(
-            filters, pixels, k, weights, windows, offsets, start, start_row, start_col, y, y_row
-        )
+        kernels_for(y).product_at(filters, pixels, k, weights, windows, offsets, start, start_row, more, y, plane)
     else:
         kernels_for(y).product(
-            filters, pixels, k, weights, 1, mr, windows, nr, start, start_row, start_col, y, y_row
+            filters, pixels, k, weights, 1, mr, windows, nr, start, start_row, more, y, plane
         )

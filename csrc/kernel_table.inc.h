@@ -46,6 +46,9 @@ typedef struct {
     /* y[i] = x[i*step] */
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
 
+    /* y[i*parts + p] = x[p*x_step + i], for all of y's n elements */
+    void (*interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *x, ptrdiff_t x_step, REAL *y);
+
     /* --- weight gradient of a convolution from an image whose windows lie at offsets: direct.inc.c --- */
     /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr
        + j], i < mr, j < filters <= nr; beyond filters something, up to a vector. */

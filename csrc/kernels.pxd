@@ -51,6 +51,8 @@ cdef extern from "kernels.h" nogil:
         void (*copy_rows)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t x_step,
             void *y, Py_ssize_t y_step, Py_ssize_t ahead) noexcept nogil
         void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
+        void (*interleave)(Py_ssize_t n, Py_ssize_t parts, const void *x, Py_ssize_t x_step,
+            void *y) noexcept nogil
         void (*direct_dweight)(Py_ssize_t filters, Py_ssize_t lines, Py_ssize_t pixels,
             const void *x, Py_ssize_t x_line, const Py_ssize_t *offsets, const void *dy,
             void *sums, Py_ssize_t sums_row) noexcept nogil

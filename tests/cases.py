@@ -165,6 +165,13 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]]
     "stride-2": ((2, 3, 8, 8), (8, 3, 3, 3), {"stride": 2, "padding": 1}),
     "stride-2-odd": ((2, 3, 7, 9), (8, 3, 3, 3), {"stride": 2, "padding": 1}),
     "stride-over-kernel": ((2, 3, 9, 10), (4, 3, 2, 2), {"stride": 3}),
+    "stride-over-image": ((2, 3, 4, 5), (4, 3, 2, 3), {"stride": (7, 1000)}),
+    "stride-over-image-padded": ((1, 2, 3, 4), (3, 2, 3, 3), {"stride": (2, 5), "padding": 4}),
+    "stride-from-padding-to-padding": (
+        (1, 2, 2, 3),
+        (2, 1, 1, 1),
+        {"stride": 7, "padding": 4, "groups": 2},
+    ),
     "rows-left-over": ((1, 2, 8, 8), (3, 2, 3, 3), {"stride": 3}),
     "same": ((2, 3, 5, 6), (4, 3, 3, 3), {"padding": "same"}),
     "same-even-kernel": ((2, 3, 5, 6), (4, 3, 2, 4), {"padding": "same"}),

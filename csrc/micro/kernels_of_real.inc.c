@@ -29,6 +29,7 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .pack_windows = NAME(pack_windows),
     .copy_rows = NAME(copy_rows),
     .copy_apart = NAME(copy_apart),
+    .interleave = NAME(interleave),
     .direct_dweight = NAME(direct_dweight),
     .winograd_x = NAME(winograd_x),
     .winograd_weight = NAME(winograd_weight),

@@ -57,6 +57,19 @@ static void NAME(copy_apart)(ptrdiff_t n, const REAL *restrict x, ptrdiff_t step
         for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i * step];
 }
 
+static void NAME(interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *restrict x, ptrdiff_t x_step,
+                             REAL *restrict y) {
+    if (parts == 2) { /* as above */
+        for (ptrdiff_t i = 0; i < n / 2; i++) {
+            y[2 * i] = x[i];
+            y[2 * i + 1] = x[x_step + i];
+        }
+        if (n % 2) y[n - 1] = x[n / 2];
+    } else
+        for (ptrdiff_t p = 0; p < parts; p++)
+            for (ptrdiff_t i = 0; i * parts + p < n; i++) y[i * parts + p] = x[p * x_step + i];
+}
+
 static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step,
                             ptrdiff_t ahead) {
     for (ptrdiff_t i = 0; i < rows; i++, x += x_step, y += y_step) {
