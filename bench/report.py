@@ -79,7 +79,13 @@ def means(rows: list[Figures]) -> str:
 
 def memory_table(rows: list[Figures]) -> str:
     """The most memory that activations and scratch take in a training step."""
-    titles = ["most memory in a step (MB)", "cnnx", "PyTorch NCHW", "channels_last", "of the least"]
+    titles = [
+        "most memory in a step (MB)",
+        "cnnx",
+        "PyTorch NCHW",
+        "channels_last",
+        "of PyTorch's least",
+    ]
     lines = []
     for row in rows:
         megabytes = {name: bytes_ / 1e6 for name, bytes_ in row["bytes"].items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import cases
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import cnnx
 from cnnx.backends import OP_NAMES
 from cnnx.bench import (
+    LAYERS,
     MODELS,
     OPS,
     peers,
@@ -24,6 +26,19 @@ SMALL = {workload.name: workload.reduced() for workload in all_workloads()}
 
 
 # --------------------------------------------------------------------------------- the workloads
+
+
+def test_the_documents_count_what_is_measured():
+    root = Path(__file__).resolve().parents[1]
+    readme, changelog, convolutions = (
+        " ".join((root / name).read_text(encoding="utf-8").split())
+        for name in ("README.md", "CHANGELOG.md", "docs/convolutions.md")
+    )
+    sizes, layers = sum(map(len, OPS.values())), len(LAYERS["forward"])
+    assert f"each of the {len(OPS)} ops" in readme and f"all {sizes} sizes" in readme
+    assert f"{len(OP_NAMES)} ops in float32 and float64" in changelog
+    assert f"{layers} convolutions one by one" in readme
+    assert convolutions.count("| conv2d ") == layers and f"{layers} convolutions" in convolutions
 
 
 def prepared(name, dtype=np.float64):
