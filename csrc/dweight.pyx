@@ -110,15 +110,28 @@ cdef void dweight_task(
             for f in range(job.filters if run == 0 else 0):
                 bias_sums[f] += row_sum(lines * dy.shape[3], &dy[image, group * job.filters + f, row, 0])
             for f in range(job.width // nr):
-                kernels_for(turned).pack(
+                turn(
                     min(nr, job.filters - f * nr), lines * dy.shape[3],
-                    &dy[image, group * job.filters + f * nr, row, 0], size, 1, nr, turned,
+                    &dy[image, group * job.filters + f * nr, row, 0], size, turned,
                 )
                 for panel in range(first_panel, last_panel):
                     kernels_for(turned).direct_dweight(
                         min(nr, job.filters - f * nr), lines, dy.shape[3], staged, taps.sh * band.pitch,
                         job.offsets + panel * mr, turned, group_sums + panel * mr * job.width + f * nr, job.width,
                     )
+
+
+cdef inline void turn(
+    Py_ssize_t filters,         # at most nr
+    Py_ssize_t pixels,
+    const real *dy,
+    Py_ssize_t step,            # from one filter's plane to the next
+    real *turned,               # OUT  (pixels, nr), or (pixels, lanes) if all filters fit into a vector
+) noexcept nogil:
+    if filters <= kernels_for(dy).lanes:
+        kernels_for(dy).to_lanes(filters, pixels, dy, step, pixels, 0, 0, turned)
+    else:
+        kernels_for(dy).pack(filters, pixels, dy, step, 1, kernels_for(dy).nr, turned)
 
 
 cdef void write_dweight_panel(

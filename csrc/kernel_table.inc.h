@@ -50,8 +50,9 @@ typedef struct {
     void (*interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *x, ptrdiff_t x_step, REAL *y);
 
     /* --- weight gradient of a convolution from an image whose windows lie at offsets: direct.inc.c --- */
-    /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*nr
-       + j], i < mr, j < filters <= nr; beyond filters something, up to a vector. */
+    /* sums[i*sums_row + j] += sum over l < lines, p < pixels of x[l*x_line + offsets[i] + p] * dy[(l*pixels + p)*width
+       + j], i < mr, j < filters <= nr; beyond filters something, up to a vector. width is nr, or the lanes of a vector
+       where so many filters, or fewer, are all. */
     void (*direct_dweight)(ptrdiff_t filters, ptrdiff_t lines, ptrdiff_t pixels, const REAL *x, ptrdiff_t x_line,
                            const ptrdiff_t *offsets, const REAL *dy, REAL *sums, ptrdiff_t sums_row);
 

@@ -17,7 +17,7 @@ INLINE void NAME(dweight_tile)(const int vectors, ptrdiff_t lines, ptrdiff_t pix
     VEC sum[TILE_ROWS][TILE_VECTORS];
     EACH_VECTOR sum[i][j] = (VEC){0};
     for (; lines > 0; lines--, x += x_line)
-        for (ptrdiff_t p = 0; p < pixels; p++, dy += TILE_VECTORS * VL) {
+        for (ptrdiff_t p = 0; p < pixels; p++, dy += (vectors > 1 ? TILE_VECTORS : 1) * VL) {
             VEC filters[TILE_VECTORS];
             for (int j = 0; j < vectors; j++) filters[j] = NAME(load)(dy + j * VL);
             for (int i = 0; i < TILE_ROWS; i++)
@@ -33,6 +33,8 @@ static void NAME(direct_dweight)(ptrdiff_t filters, ptrdiff_t lines, ptrdiff_t p
                                  const ptrdiff_t *offsets, const REAL *dy, REAL *sums, ptrdiff_t sums_row) {
     if (filters <= VL)
         NAME(dweight_tile)(1, lines, pixels, x, x_line, offsets, dy, sums, sums_row);
+    else if (TILE_VECTORS == 2 || filters <= 2 * VL)
+        NAME(dweight_tile)(2, lines, pixels, x, x_line, offsets, dy, sums, sums_row);
     else
         NAME(dweight_tile)(TILE_VECTORS, lines, pixels, x, x_line, offsets, dy, sums, sums_row);
 }
