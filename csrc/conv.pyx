@@ -26,8 +26,7 @@ def correlate(x, weight, bias, y_shape, stride, padding, dilation, groups, activ
     elif algorithm == "pointwise":
         _pointwise(x, weight, False, bias, stride, padding, activation, add, y)
     else:
-        packed = algorithm == "implicit_gemm"
-        _conv2d(x, weight, bias, stride, padding, dilation, groups, packed, activation, add, y)
+        _conv2d(x, weight, bias, stride, padding, dilation, groups, algorithm, activation, add, y)
     return y
 
 
@@ -60,14 +59,16 @@ def _conv2d(
     padding,                            # (top, left)
     dilation,
     Py_ssize_t groups,
-    bint packed,
+    algorithm,
     activation,
     const real[:, :, :, ::1] add,       # IN   as y, or None
     real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow)
 ):
     cdef Py_ssize_t channels = weight.shape[1], kernel = weight.shape[2] * weight.shape[3]
-    cdef Py_ssize_t filters = weight.shape[0] // groups, mr = kernels_for(&x[0, 0, 0, 0]).mr, g
-    cdef Py_ssize_t panels = ceil_div(filters, mr) * mr * channels * kernel
+    cdef Py_ssize_t filters = weight.shape[0] // groups, g
+    cdef bint in_lanes = algorithm == "filter_lanes", packed = algorithm == "implicit_gemm"
+    cdef Py_ssize_t width = kernels_for(&x[0, 0, 0, 0]).nr if in_lanes else kernels_for(&x[0, 0, 0, 0]).mr
+    cdef Py_ssize_t panels = ceil_div(filters, width) * width * channels * kernel
     cdef Py_ssize_t[:, ::1] table = tap_table(
         [u * dilation[0] for u in range(weight.shape[2])], [v * dilation[1] for v in range(weight.shape[3])]
     )
@@ -75,14 +76,21 @@ def _conv2d(
     cdef Block weights = take(groups * panels * sizeof(real))
     for g in range(groups):
         pack_filters(
-            filters, channels * kernel, &weight[g * filters, 0, 0, 0], channels * kernel, 1,
+            filters, channels * kernel, &weight[g * filters, 0, 0, 0], channels * kernel, 1, width,
             <real *>weights.data + g * panels,
         )
-    convolve(
-        &taps, packed, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data,
-        &bias[0] if bias is not None else NULL, y.shape[2], y.shape[3], &add[0, 0, 0, 0] if add is not None else NULL,
-        ending(activation), &y[0, 0, 0, 0],
-    )
+    cdef const real *shift = &bias[0] if bias is not None else NULL
+    cdef const real *more = &add[0, 0, 0, 0] if add is not None else NULL
+    if in_lanes:
+        convolve_filter_lanes(
+            &taps, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data, shift, y.shape[2],
+            y.shape[3], more, ending(activation), &y[0, 0, 0, 0],
+        )
+    else:
+        convolve(
+            &taps, packed, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data, shift,
+            y.shape[2], y.shape[3], more, ending(activation), &y[0, 0, 0, 0],
+        )
 
 
 def _winograd_dweight(

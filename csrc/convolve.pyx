@@ -120,13 +120,15 @@ cdef void pack_filters(
     const real *weight,         # IN   weight[i*row_stride + p*col_stride], i < filters, p < k
     Py_ssize_t row_stride,
     Py_ssize_t col_stride,
-    real *packed,               # OUT  (panels, k, mr)
+    Py_ssize_t width,           # of a panel: mr, or nr
+    real *packed,               # OUT  (panels, k, width)
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(weight).mr, panel, first
-    for panel in range(ceil_div(filters, mr)):
-        first = panel * mr
+    cdef Py_ssize_t panel, first
+    for panel in range(ceil_div(filters, width)):
+        first = panel * width
         kernels_for(weight).pack(
-            min(mr, filters - first), k, weight + first * row_stride, row_stride, col_stride, mr, packed + first * k
+            min(width, filters - first), k, weight + first * row_stride, row_stride, col_stride, width,
+            packed + first * k,
         )
 
 

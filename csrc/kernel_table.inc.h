@@ -28,6 +28,13 @@ typedef struct {
                        const ptrdiff_t *offsets, const REAL *start, ptrdiff_t start_row, ptrdiff_t start_col, REAL *c,
                        ptrdiff_t c_row);
 
+    /* The same with columns of a that lie anywhere, a[offsets[p] + i], a panel b[p*nr + j], and start_col 1. */
+    void (*product_from)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t k, const REAL *a, const ptrdiff_t *offsets,
+                         const REAL *b, const REAL *start, ptrdiff_t start_row, REAL *c, ptrdiff_t c_row);
+
+    /* y[p*y_row + i] = x[i*x_row + p], i < rows, p < cols */
+    void (*transpose)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, REAL *y, ptrdiff_t y_row);
+
     /* A panel from any matrix: panel[p*width + i] = a[i*row_stride + p*col_stride], i < rows, p < k; 0 for i from
        rows to width. */
     void (*pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,

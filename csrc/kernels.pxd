@@ -43,6 +43,11 @@ cdef extern from "kernels.h" nogil:
         void (*product_at)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,
             const void *b, const Py_ssize_t *offsets, const void *start, Py_ssize_t start_row,
             Py_ssize_t start_col, void *c, Py_ssize_t c_row) noexcept nogil
+        void (*product_from)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,
+            const Py_ssize_t *offsets, const void *b, const void *start, Py_ssize_t start_row,
+            void *c, Py_ssize_t c_row) noexcept nogil
+        void (*transpose)(Py_ssize_t rows, Py_ssize_t cols, const void *x, Py_ssize_t x_row,
+            void *y, Py_ssize_t y_row) noexcept nogil
         void (*pack)(Py_ssize_t rows, Py_ssize_t k, const void *a, Py_ssize_t row_stride,
             Py_ssize_t col_stride, Py_ssize_t width, void *panel) noexcept nogil
         void (*pack_windows)(Py_ssize_t rows, const Py_ssize_t *offsets, Py_ssize_t ow,

@@ -24,6 +24,9 @@ def _layer(direction, n, c, size, oc, kernel=3, stride=1, dilation=1, groups=1, 
 # Layers of known networks, and what each becomes: (n, c, size, oc, more) -> forward
 TABLE = [
     (("forward", 64, 1, 28, 6, 5), "direct"),  # LeNet-5
+    (("forward", 64, 6, 10, 16, 5), "filter_lanes"),  # its second convolution
+    (("forward", 64, 6, 8, 16, 5), "direct"),  # rows that are whole vectors
+    (("forward", 64, 6, 10, 64, 5), "implicit_gemm"),  # copied windows pay for many filters
     (("forward", 64, 3, 32, 64), "direct"),  # the first of a CIFAR network
     (("forward", 64, 64, 32, 64), "winograd"),
     (("forward", 64, 128, 16, 128), "winograd"),

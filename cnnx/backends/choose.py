@@ -135,6 +135,13 @@ RULES: tuple[Rule, ...] = (
         "a product of two matrices as they lie in memory",
     ),
     Rule(
+        "filter_lanes",
+        lambda c: (
+            c.direction == "forward" and c.filters in (16, 32) and c.row < 12 and c.row % 8 != 0
+        ),
+        "rows too short to fill vectors, and just the filters to fill them without a copy",
+    ),
+    Rule(
         "implicit_gemm",
         lambda c: c.direction != "backward_weight" and c.row < 12 and c.filters > 16,
         "rows too short to fill vectors, and filters enough to pay for copying windows together",

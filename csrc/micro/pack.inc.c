@@ -1,17 +1,23 @@
 /* Panels for the register tile: from a matrix, or straight from the windows of an image (implicit GEMM). */
 
-/* Whole squares of a matrix with contiguous rows of at least VL elements. The last of a row ends where it does, and so
-   does some of the one before again. */
-static void NAME(pack_squares)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t width,
-                               REAL *panel) {
-    for (ptrdiff_t i = 0; i + VL <= rows; i += VL)
-        for (ptrdiff_t p = 0; p < k; p += VL) {
-            const ptrdiff_t first = p + VL <= k ? p : k - VL;
+/* By squares, of which the last of a row or column ends where it does, and gives some of the one before again. */
+static void NAME(transpose_matrix)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, REAL *y,
+                                   ptrdiff_t y_row) {
+    if (rows < VL || cols < VL) {
+        for (ptrdiff_t i = 0; i < rows; i++)
+            for (ptrdiff_t p = 0; p < cols; p++) y[p * y_row + i] = x[i * x_row + p];
+        return;
+    }
+    for (ptrdiff_t next = 0; next < rows; next += VL) {
+        const ptrdiff_t i = next + VL <= rows ? next : rows - VL;
+        for (ptrdiff_t p = 0; p < cols; p += VL) {
+            const ptrdiff_t first = p + VL <= cols ? p : cols - VL;
             VEC square[VL];
-            for (int l = 0; l < VL; l++) square[l] = NAME(load)(a + (i + l) * row_stride + first);
+            for (int l = 0; l < VL; l++) square[l] = NAME(load)(x + (i + l) * x_row + first);
             NAME(transpose)(square);
-            for (int l = 0; l < VL; l++) NAME(store)(panel + (first + l) * width + i, square[l]);
+            for (int l = 0; l < VL; l++) NAME(store)(y + (first + l) * y_row + i, square[l]);
         }
+    }
 }
 
 static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
@@ -22,12 +28,11 @@ static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row
             for (int v = 0; v < NR; v += VL) NAME(store)(panel + p * width + v, NAME(load)(a + p * col_stride + v));
     else if (row_stride == 1)
         for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * col_stride, rows * sizeof(REAL));
-    else {
-        const ptrdiff_t high = col_stride == 1 && k >= VL ? rows / VL * VL : 0;
-        NAME(pack_squares)(high, k, a, row_stride, width, panel);
-        for (ptrdiff_t i = high; i < rows; i++)
+    else if (col_stride == 1)
+        NAME(transpose_matrix)(rows, k, a, row_stride, panel, width);
+    else
+        for (ptrdiff_t i = 0; i < rows; i++)
             for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * row_stride + p * col_stride];
-    }
     if (rows < width)
         for (ptrdiff_t p = 0; p < k; p++) memset(panel + p * width + rows, 0, (width - rows) * sizeof(REAL));
 }
