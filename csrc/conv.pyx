@@ -169,6 +169,7 @@ def _conv2d_dx(
 ):
     """With stride 1: a convolution of dy, by the weights turned round."""
     cdef Py_ssize_t kh = weight.shape[2], kw = weight.shape[3], dh = dilation[0], dw = dilation[1]
+    cdef Py_ssize_t channels = dy.shape[1] // groups, nr = kernels_for(&dx[0, 0, 0, 0]).nr
     cdef Py_ssize_t[:, ::1] table = tap_table([u * dh for u in range(kh)], [v * dw for v in range(kw)])
     cdef Py_ssize_t[:, ::1] cells = tap_table(range(kh - 1, -1, -1), range(kw - 1, -1, -1))
     cdef Taps taps = window_taps(
@@ -176,9 +177,11 @@ def _conv2d_dx(
     )
     cdef Py_ssize_t mr = kernels_for(&dx[0, 0, 0, 0]).mr, filters = ceil_div(weight.shape[1], mr) * mr
     cdef Block weights = take(dy.shape[1] * filters * kh * kw * sizeof(real))
-    pack_transposed_filters(weight, cells, groups, <real *>weights.data)
+    if not packed and make_band(&taps, dx.shape[2], dx.shape[3], nr, channels).channels == channels:
+        taps.per = kw
+    pack_transposed_filters(weight, cells, groups, taps.per, <real *>weights.data)
     convolve(
-        &taps, packed, dy.shape[0], groups, dy.shape[1] // groups, weight.shape[1], &dy[0, 0, 0, 0],
+        &taps, packed, dy.shape[0], groups, channels, weight.shape[1], &dy[0, 0, 0, 0],
         <real *>weights.data, &bias[0] if bias is not None else <const real *>NULL, dx.shape[2], dx.shape[3],
         <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
     )
@@ -188,17 +191,19 @@ cdef void pack_transposed_filters(
     const real[:, :, :, ::1] weight,
     Py_ssize_t[:, ::1] cells,   # (2, taps) of the kernel
     Py_ssize_t groups,
+    Py_ssize_t per,             # taps of a filter that follow each other (see Taps)
     real *panels,               # OUT  (groups, panels, (filter, tap), mr)
 ) noexcept:
     """Weights at some kernel cells as backward-data reads them: rows are channels of x, columns (filter, tap)."""
     cdef Py_ssize_t filters = weight.shape[0] // groups, channels = weight.shape[1], taps = cells.shape[1]
-    cdef Py_ssize_t mr = kernels_for(panels).mr, kernel = weight.shape[2] * weight.shape[3], g, first, f, t
+    cdef Py_ssize_t mr = kernels_for(panels).mr, kernel = weight.shape[2] * weight.shape[3], g, first, part, f, t
     for g in range(groups):
         for first in range(0, channels, mr):
-            for f in range(filters):
-                for t in range(taps):
-                    kernels_for(panels).pack(
-                        min(mr, channels - first), 1, &weight[g * filters + f, first, cells[0, t], cells[1, t]], kernel,
-                        0, mr, panels,
-                    )
-                    panels += mr
+            for part in range(0, taps, per):
+                for f in range(filters):
+                    for t in range(part, part + per):
+                        kernels_for(panels).pack(
+                            min(mr, channels - first), 1, &weight[g * filters + f, first, cells[0, t], cells[1, t]],
+                            kernel, 0, mr, panels,
+                        )
+                        panels += mr

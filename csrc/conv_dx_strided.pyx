@@ -135,7 +135,7 @@ cdef void prepare_classes(
         if not count:
             continue
         cells = tap_table(rows.taps, cols.taps)
-        pack_transposed_filters(weight, cells, job.groups, weights + begin)
+        pack_transposed_filters(weight, cells, job.groups, count, weights + begin)
         places = np.array(
             [from_rows.index(i) * len(from_cols) + from_cols.index(j) for i in rows.offsets for j in cols.offsets],
             np.intp,
