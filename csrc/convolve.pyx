@@ -42,15 +42,24 @@ cdef struct Band:               # how a task works through its rows
     const Py_ssize_t *offsets   # (channels, taps) of a window's elements in the staged block
 
 
-cdef object tap_table(rows, cols):
+cdef Py_ssize_t[:, ::1] tap_table(rows, cols):
     """Every row with every column, as a table (2, taps)."""
-    return np.array([(row, col) for row in rows for col in cols], np.intp).T.copy()
+    cdef Py_ssize_t[:, ::1] table = np.empty((2, len(rows) * len(cols)), np.intp)
+    cdef Py_ssize_t tap = 0, row, col
+    for row in rows:
+        for col in cols:
+            table[0, tap], table[1, tap] = row, col
+            tap += 1
+    return table
 
 
 cdef Taps window_taps(h, w, stride, first, Py_ssize_t[:, ::1] table):
     """Windows whose taps are listed in `table`, which must outlive the result."""
+    cdef Py_ssize_t last_row = 0, last_col = 0, tap
+    for tap in range(table.shape[1]):
+        last_row, last_col = max(last_row, table[0, tap]), max(last_col, table[1, tap])
     return Taps(
-        h, w, stride[0], stride[1], first[0], first[1], 1 + max(table[0]), 1 + max(table[1]),
+        h, w, stride[0], stride[1], first[0], first[1], 1 + last_row, 1 + last_col,
         table.shape[1], table.shape[1], &table[0, 0], &table[1, 0],
     )
 
