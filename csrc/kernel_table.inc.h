@@ -108,6 +108,8 @@ typedef struct {
 
     /* --- sums over one row, in vector lanes --- */
     double (*sum)(ptrdiff_t n, const REAL *x);
+    /* sums[i] += that of row i < rows; they are step >= n apart, and what lies between them may be read */
+    void (*row_sums)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t step, double *sums);
     /* sum of (x[i] - y[i])^2 */
     double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
     double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);

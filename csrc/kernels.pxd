@@ -95,6 +95,8 @@ cdef extern from "kernels.h" nogil:
         void (*dropout)(Py_ssize_t n, uint32_t first, uint32_t low, uint32_t high,
             uint32_t threshold, double scale, const void *x, void *y) noexcept nogil
         double (*sum)(Py_ssize_t n, const void *x) noexcept nogil
+        void (*row_sums)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t step,
+            double *sums) noexcept nogil
         double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         void (*plane_moments)(Py_ssize_t n, const void *x, double center, Py_ssize_t ahead,

@@ -275,13 +275,24 @@ def _plane_means(
     const real[:, ::1] x,           # IN   (planes, pixels)
     real[::1] y,                    # OUT  (planes,)
 ):
-    cdef Py_ssize_t plane, pixels = x.shape[1]
-    cdef int threads = threads_for(0.1 * x.shape[0] * pixels)
+    cdef Py_ssize_t pixels = x.shape[1], task, first
+    cdef Py_ssize_t group = min(<Py_ssize_t>CNNX_MAX_LANES, ceil_div(<Py_ssize_t>PIECE, pixels))
+    cdef int threads = threads_for(x.shape[0] * (8 + 0.07 * pixels))
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for plane in prange(x.shape[0], schedule="static"):
-            y[plane] = <real>(row_sum(pixels, &x[plane, 0]) / pixels)
+        for task in prange(ceil_div(x.shape[0], group), schedule="static"):
+            first = task * group
+            means_of_planes(min(group, x.shape[0] - first), pixels, &x[first, 0], &y[first])
         restore_denormals()
+
+
+cdef void means_of_planes(Py_ssize_t planes, Py_ssize_t pixels, const real *x, real *y) noexcept nogil:
+    """Of at most CNNX_MAX_LANES."""
+    cdef double totals[CNNX_MAX_LANES]
+    cdef Py_ssize_t i
+    row_sums(planes, pixels, x, totals)
+    for i in range(planes):
+        y[i] = <real>(totals[i] / pixels)
 
 
 def global_avg_pool2d_backward(dy, x_shape):
@@ -296,10 +307,12 @@ def _spread_plane_means(
     real[:, ::1] dx,                # OUT  (planes, pixels)
 ):
     cdef Py_ssize_t plane, p, pixels = dx.shape[1]
+    cdef real share
     cdef int threads = threads_for(0.1 * dx.shape[0] * pixels)
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for plane in prange(dx.shape[0], schedule="static"):
+            share = dy[plane] / pixels
             for p in range(pixels):
-                dx[plane, p] = dy[plane] / pixels
+                dx[plane, p] = share
         restore_denormals()

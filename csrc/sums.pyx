@@ -13,6 +13,15 @@ cdef double row_sum(Py_ssize_t n, const real *x) noexcept nogil:
     return total
 
 
+cdef void row_sums(Py_ssize_t rows, Py_ssize_t n, const real *x, double *sums) noexcept nogil:
+    """The same of rows that follow each other."""
+    cdef Py_ssize_t piece, i
+    memset(sums, 0, rows * sizeof(double))
+    for piece in range(ceil_div(n, PIECE)):
+        i = piece * PIECE
+        kernels_for(x).row_sums(rows, min(<Py_ssize_t>PIECE, n - i), x + i, n, sums)
+
+
 def _channel_sums(
     const real[:, :, ::1] x,        # IN   (n, c, l)
     real[::1] sums,                 # OUT  (c,)

@@ -54,6 +54,7 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .scaled_difference = NAME(scaled_difference),
     .dropout = NAME(dropout),
     .sum = NAME(sum),
+    .row_sums = NAME(row_sums),
     .squared_distance = NAME(squared_distance),
     .dot = NAME(dot),
     .plane_moments = NAME(plane_moments),
@@ -107,3 +108,6 @@ static const NAME(cnnx_kernels) NAME(table) = {
 #undef VL
 #undef LANES
 #undef SHUFFLE
+#undef BLOCK
+#undef LOWER_PAIR
+#undef UPPER_PAIR

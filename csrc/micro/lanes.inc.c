@@ -1,30 +1,30 @@
 /* Planes into lanes and back: a matrix transposed one square of VL x VL at a time. */
 
-/* One step of the transposition: squares of d x d change places across the diagonal of squares of 2*d x 2*d. */
+/* Steps of the transposition. Squares of d x d, d a block of 16 bytes or more, change places across the diagonal of one
+   of 2*d x 2*d. Within blocks vectors d apart are woven: after two weaves, or one of doubles, a block is a column. */
 #define UPPER(l, d) ((l) & (d) ? (l) - (d) + VL : (l))
 #define LOWER(l, d) ((l) & (d) ? (l) + VL : ((l) + (d)) % VL)
-#define UPPER_1(l) UPPER(l, 1)
 #define UPPER_2(l) UPPER(l, 2)
 #define UPPER_4(l) UPPER(l, 4)
 #define UPPER_8(l) UPPER(l, 8)
-#define LOWER_1(l) LOWER(l, 1)
 #define LOWER_2(l) LOWER(l, 2)
 #define LOWER_4(l) LOWER(l, 4)
 #define LOWER_8(l) LOWER(l, 8)
-#define EXCHANGE(d)                                                                                                    \
-    if (d < VL)                                                                                                        \
+#define STEP(d, applies, FIRST, SECOND)                                                                                \
+    if (applies)                                                                                                       \
         for (int i = 0; i < VL; i++)                                                                                   \
             if (!(i & d)) {                                                                                            \
                 const VEC a = square[i], b = square[(i + d) % VL];                                                     \
-                square[i] = SHUFFLE(a, b, UPPER_##d);                                                                  \
-                square[(i + d) % VL] = SHUFFLE(a, b, LOWER_##d);                                                       \
+                square[i] = SHUFFLE(a, b, FIRST);                                                                      \
+                square[(i + d) % VL] = SHUFFLE(a, b, SECOND);                                                          \
             }
 
 static inline void NAME(transpose)(VEC *square) {
-    EXCHANGE(1)
-    EXCHANGE(2)
-    EXCHANGE(4)
-    EXCHANGE(8)
+    STEP(8, 8 >= BLOCK && 8 < VL, UPPER_8, LOWER_8)
+    STEP(4, 4 >= BLOCK && 4 < VL, UPPER_4, LOWER_4)
+    STEP(2, 2 >= BLOCK && 2 < VL, UPPER_2, LOWER_2)
+    STEP(2, 2 < BLOCK, LOWER_PAIR, UPPER_PAIR)
+    STEP(1, 1 < BLOCK, LOWER_PAIR, UPPER_PAIR)
 }
 
 /* Where a run has ended, the gap. Returns where the next pixel goes. */
@@ -119,12 +119,10 @@ static void NAME(codes_from_lanes)(ptrdiff_t planes, ptrdiff_t n, const void *la
 
 #undef UPPER
 #undef LOWER
-#undef UPPER_1
 #undef UPPER_2
 #undef UPPER_4
 #undef UPPER_8
-#undef LOWER_1
 #undef LOWER_2
 #undef LOWER_4
 #undef LOWER_8
-#undef EXCHANGE
+#undef STEP

@@ -7,9 +7,11 @@
 #define INLINE static inline __attribute__((always_inline))
 enum { NAME(ABREAST) = 2 };
 
-/* f for all windows of a row, with what the parameters in WINDOWS say. */
-#define FOR_WINDOWS(f, ...)                                                                                            \
+/* f for all windows of a row, with what the parameters in WINDOWS say. No store can change the copy: its sizes stay in
+   registers, or constants. */
+#define FOR_WINDOWS(f, given, ...)                                                                                     \
     do {                                                                                                               \
+        const cnnx_window_row copy = *(given), *const row = &copy;                                                     \
         for (ptrdiff_t j = 0, step; j < row->count; j += step) {                                                       \
             const ptrdiff_t start = j * row->stride - row->left;                                                       \
             const ptrdiff_t last = start + (NAME(ABREAST) - 1) * row->stride + row->kw;                                \
@@ -32,10 +34,10 @@ INLINE void NAME(max_windows)(WINDOWS, const REAL *x, int32_t code, int32_t dead
     VEC most[NAME(ABREAST)] = {0};
     IVEC where[NAME(ABREAST)] = {0};
     const ptrdiff_t step = row->stride * VL;
-    for (ptrdiff_t u = 0; u < rows; u++)
-        for (ptrdiff_t v = first; v < end; v++) {
+    IVEC cell = (IVEC){0} + (INT)(code + first);
+    for (ptrdiff_t u = 0; u < rows; u++, cell += (INT)(row->kw - (end - first)))
+        for (ptrdiff_t v = first; v < end; v++, cell += 1) {
             const REAL *from = x + (u * row->w + start + v) * VL;
-            const IVEC cell = (IVEC){0} + (code + (INT)(u * row->kw + v));
             for (int i = 0; i < count; i++) {
                 const VEC value = NAME(load)(from + i * step);
                 IVEC larger = ~(IVEC){0};
@@ -57,18 +59,19 @@ INLINE void NAME(max_windows)(WINDOWS, const REAL *x, int32_t code, int32_t dead
 
 static void NAME(max_pool_row)(const cnnx_window_row *row, const REAL *x, int32_t code, int32_t dead, REAL *y,
                                void *argmax) {
-    FOR_WINDOWS(NAME(max_windows), x, code, dead, y, argmax);
+    FOR_WINDOWS(NAME(max_windows), row, x, code, dead, y, argmax);
 }
 
 INLINE void NAME(spread_max)(WINDOWS, const REAL *dy, const IVEC *argmax, int32_t code, REAL *dx) {
     for (int i = 0; i < count; i++) {
         const VEC g = NAME(load)(dy + (j + i) * VL);
         const IVEC where = argmax[j + i];
+        IVEC cell = (IVEC){0} + (INT)(code + first);
         REAL *to = dx + (start + i * row->stride) * VL;
-        for (ptrdiff_t u = 0; u < rows; u++)
-            for (ptrdiff_t v = first; v < end; v++) {
+        for (ptrdiff_t u = 0; u < rows; u++, cell += (INT)(row->kw - (end - first)))
+            for (ptrdiff_t v = first; v < end; v++, cell += 1) {
                 const ptrdiff_t at = (u * row->w + v) * VL;
-                const IVEC here = where == code + (INT)(u * row->kw + v);
+                const IVEC here = where == cell;
                 NAME(store)(to + at, NAME(load)(to + at) + (VEC)(here & (IVEC)g));
             }
     }
@@ -76,7 +79,7 @@ INLINE void NAME(spread_max)(WINDOWS, const REAL *dy, const IVEC *argmax, int32_
 
 static void NAME(max_pool_row_backward)(const cnnx_window_row *row, const REAL *dy, const void *argmax, int32_t code,
                                         REAL *dx) {
-    FOR_WINDOWS(NAME(spread_max), dy, argmax, code, dx);
+    FOR_WINDOWS(NAME(spread_max), row, dy, argmax, code, dx);
 }
 
 INLINE void NAME(sum_windows)(WINDOWS, const REAL *x, const REAL *share, REAL *y) {
@@ -89,7 +92,7 @@ INLINE void NAME(sum_windows)(WINDOWS, const REAL *x, const REAL *share, REAL *y
 }
 
 static void NAME(avg_pool_row)(const cnnx_window_row *row, const REAL *x, const REAL *share, REAL *y) {
-    FOR_WINDOWS(NAME(sum_windows), x, share, y);
+    FOR_WINDOWS(NAME(sum_windows), row, x, share, y);
 }
 
 INLINE void NAME(spread_mean)(WINDOWS, const REAL *dy, const REAL *share, REAL *dx) {
@@ -105,7 +108,7 @@ INLINE void NAME(spread_mean)(WINDOWS, const REAL *dy, const REAL *share, REAL *
 }
 
 static void NAME(avg_pool_row_backward)(const cnnx_window_row *row, const REAL *dy, const REAL *share, REAL *dx) {
-    FOR_WINDOWS(NAME(spread_mean), dy, share, dx);
+    FOR_WINDOWS(NAME(spread_mean), row, dy, share, dx);
 }
 
 #undef FOR_WINDOWS

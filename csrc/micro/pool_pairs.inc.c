@@ -6,15 +6,12 @@
    beginning. A row of a vector or more ends with the vector that ends with it, and gives some windows again. A vector
    of a shorter row runs into the next row, which is written after it; the last such row goes by way of a copy.
 */
-#define BLOCK ((ptrdiff_t)(16 / sizeof(REAL)))
 #define HALF (BLOCK / 2)
-/* The window of lane l, and its pixels in a row; the lane of window j; the lanes of pixels from their windows'. */
+/* The window of lane l, and its pixels in a row; the lane of window j. */
 #define WINDOW(l) ((l) / BLOCK * HALF + (l) % HALF + (l) % BLOCK / HALF * (VL / 2))
 #define EVEN_PIXEL(l) ((l) / BLOCK * BLOCK + (l) % HALF * 2 + (l) % BLOCK / HALF * VL)
 #define ODD_PIXEL(l) (EVEN_PIXEL(l) + 1)
 #define LANE(j) ((j) % (VL / 2) / HALF * BLOCK + (j) % HALF + (j) / (VL / 2) * HALF)
-#define LOWER_PAIR(l) ((l) / BLOCK * BLOCK + (l) % BLOCK / 2 + (l) % 2 * VL)
-#define UPPER_PAIR(l) (LOWER_PAIR(l) + HALF)
 
 /* Codes are bytes. For backward each lane holds as many as it has bytes, of which one is its own. */
 enum { NAME(BYTES) = VL < (ptrdiff_t)sizeof(REAL) ? VL : sizeof(REAL) };
@@ -177,12 +174,9 @@ static void NAME(avg_pool_pairs_backward)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_
     }
 }
 
-#undef BLOCK
 #undef HALF
 #undef EVEN_PIXEL
 #undef ODD_PIXEL
-#undef LOWER_PAIR
-#undef UPPER_PAIR
 #undef WINDOW
 #undef LANE
 #undef CODE_PLACE

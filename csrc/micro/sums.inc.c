@@ -1,19 +1,40 @@
-/* Sums over one row: four vectors of partial sums, then their lanes, in double. */
+/* Sums over rows: four vectors of partial sums of each, then their lanes, in double. */
 
 enum { NAME(PARTS) = 4 };
 #define STEP (NAME(PARTS) * VL)
+#define LANE(l) (l)
 
-static inline double NAME(sum_of_parts)(const VEC *parts) {
-    return NAME(sum_of_lanes)((parts[0] + parts[1]) + (parts[2] + parts[3]));
-}
+static inline VEC NAME(sum_of_parts)(const VEC *parts) { return (parts[0] + parts[1]) + (parts[2] + parts[3]); }
 
-static double NAME(sum)(ptrdiff_t n, const REAL *x) {
+/* The partial sums of a row; `more`: a vector may be read where less of it is left. */
+static inline VEC NAME(row_lanes)(ptrdiff_t n, const REAL *x, int more) {
+    const IVEC lane = {LANES(LANE)};
     VEC sums[NAME(PARTS)] = {0};
     ptrdiff_t i = 0;
     for (; i + STEP <= n; i += STEP)
         for (int s = 0; s < NAME(PARTS); s++) sums[s] += NAME(load)(x + i + s * VL);
-    for (; i < n; i += VL) sums[0] += NAME(load_some)(x + i, n - i, 0);
+    for (; i + VL <= n; i += VL) sums[0] += NAME(load)(x + i);
+    if (i < n && more) sums[0] += (VEC)((IVEC)NAME(load)(x + i) & (lane < (INT)(n - i)));
+    else if (i < n) sums[0] += NAME(load_part)(x + i, n - i, 0);
     return NAME(sum_of_parts)(sums);
+}
+
+static double NAME(sum)(ptrdiff_t n, const REAL *x) { return NAME(sum_of_lanes)(NAME(row_lanes)(n, x, 0)); }
+
+/* VL rows at a time: the lanes of a row's sum become a column, and columns are added in double, in order. */
+static void NAME(row_sums)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t step, double *sums) {
+    typedef double totals __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL) * sizeof(double))));
+    ptrdiff_t row = 0;
+    for (; row + VL <= rows; row += VL) {
+        VEC square[VL];
+        totals total = {0};
+        for (ptrdiff_t l = 0; l < VL; l++)
+            square[l] = NAME(row_lanes)(n, x + (row + l) * step, (rows - 1 - row - l) * step >= VL);
+        NAME(transpose)(square);
+        for (int l = 0; l < VL; l++) total += __builtin_convertvector(square[l], totals);
+        for (int l = 0; l < VL; l++) sums[row + l] += total[l];
+    }
+    for (; row < rows; row++) sums[row] += NAME(sum)(n, x + row * step);
 }
 
 static double NAME(squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y) {
@@ -28,7 +49,7 @@ static double NAME(squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y) 
         VEC d = NAME(load_some)(x + i, n - i, 0) - NAME(load_some)(y + i, n - i, 0);
         sums[0] += d * d;
     }
-    return NAME(sum_of_parts)(sums);
+    return NAME(sum_of_lanes)(NAME(sum_of_parts)(sums));
 }
 
 static double NAME(dot)(ptrdiff_t n, const REAL *x, const REAL *y) {
@@ -37,7 +58,8 @@ static double NAME(dot)(ptrdiff_t n, const REAL *x, const REAL *y) {
     for (; i + STEP <= n; i += STEP)
         for (int s = 0; s < NAME(PARTS); s++) sums[s] += NAME(load)(x + i + s * VL) * NAME(load)(y + i + s * VL);
     for (; i < n; i += VL) sums[0] += NAME(load_some)(x + i, n - i, 0) * NAME(load_some)(y + i, n - i, 0);
-    return NAME(sum_of_parts)(sums);
+    return NAME(sum_of_lanes)(NAME(sum_of_parts)(sums));
 }
 
 #undef STEP
+#undef LANE

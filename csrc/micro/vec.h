@@ -53,3 +53,8 @@ static inline double NAME(sum_of_lanes)(VEC v) {
 #define LANES LANES_16
 #endif
 #define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES(RULE))
+
+/* Two vectors woven within blocks of 16 bytes, a0 b0 a1 b1 ...: the lower halves of the blocks, or the upper. */
+#define BLOCK ((ptrdiff_t)(16 / sizeof(REAL)))
+#define LOWER_PAIR(l) ((l) / BLOCK * BLOCK + (l) % BLOCK / 2 + (l) % 2 * VL)
+#define UPPER_PAIR(l) (LOWER_PAIR(l) + BLOCK / 2)
