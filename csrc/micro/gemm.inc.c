@@ -19,7 +19,7 @@ INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, ptrdif
                        ptrdiff_t c_row) {
     VEC sum[TILE_ROWS][TILE_VECTORS];
     EACH_VECTOR sum[i][j] = (VEC){0}; /* not = {0}: that clears memory, which can take as long as a short sum */
-    EACH_VECTOR __builtin_prefetch(c + i * c_row + AT(j), 1);
+    _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) __builtin_prefetch(c + i * c_row, 1);
     for (ptrdiff_t p = 0; p < k; p++) {
         const REAL *left = a_offsets ? a + a_offsets[p] : a + p * a_col;
         const REAL *from = b_offsets ? b + b_offsets[p] : b + p * b_row;
