@@ -36,7 +36,7 @@ def fast(monkeypatch):
 
     for module in (table, scaling):
         monkeypatch.setattr(module, "select", small)
-        monkeypatch.setattr(module, "QUICK_SECONDS", 1e-3)
+    monkeypatch.setattr(table, "QUICK_SECONDS", 1e-3)
 
 
 def test_run_measures_every_backend_and_reports_each_row(fast):
@@ -60,6 +60,24 @@ def test_run_measures_a_peer_when_asked(fast, torch):
     assert rows[0].gbytes_per_s is None
     text = format_table(rows)
     assert "x torch" in text and "eager, NCHW" in text
+
+
+def test_the_seconds_of_a_row_can_be_asked_for(fast, monkeypatch):
+    seen = []
+
+    def listen(calls, seconds, around):
+        seen.append(seconds)
+        return Timing({name: [0.25] for name in calls})
+
+    monkeypatch.setattr(table, "compare", listen)
+    monkeypatch.setattr(scaling, "compare", listen)
+    run("ops", filter="mse", seconds=7)
+    run("ops", filter="mse")
+    run_threads("lenet5 batch 64", threads=2, seconds=0.25)
+    assert {7, 2.0, 0.25} == set(seen) and seen[-1] == 0.25
+    for measure in (run, run_threads):
+        with pytest.raises(ValueError, match="seconds is 0, expected more than 0"):
+            measure(threads=2, seconds=0)
 
 
 def test_run_gives_threads_back(fast):

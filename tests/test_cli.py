@@ -209,9 +209,11 @@ def test_bench_passes_its_arguments_on_and_prints_the_table(capsys, monkeypatch)
     monkeypatch.setattr(cnnx.bench, "format_table", lambda rows: f"table of {rows}")
     monkeypatch.setattr(cnnx.bench, "write_json", lambda rows, path: Path(path).write_text("{}"))
     words = ["ops", "--peers", "torch", "--filter", "relu", "--quick", "--threads", "2"]
+    words += ["--seconds", "0.5"]
     assert main(["bench", *words, "--json", "b.json"]) == 0
     assert asked == {
         **{"what": "ops", "peers": ["torch"], "filter": "relu", "quick": True, "threads": 2},
+        "seconds": 0.5,
     }
     assert "table of ['rows']" in capsys.readouterr().out and Path("b.json").exists()
 
@@ -219,6 +221,8 @@ def test_bench_passes_its_arguments_on_and_prints_the_table(capsys, monkeypatch)
 def test_a_benchmark_that_is_not_there_is_one_line(capsys):
     assert "no workload" in failure(capsys, "bench", "--filter", "there is none")
     assert "models" in usage_error(capsys, "bench", "everything")
+    assert "above 0" in usage_error(capsys, "bench", "--seconds", "0")
+    assert "leave --seconds out" in failure(capsys, "bench", "memory", "--seconds", "1")
 
 
 def test_the_command_line_imports_nothing_heavy():

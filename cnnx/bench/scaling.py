@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnx import config
 
-from .table import QUICK_SECONDS, SECONDS, Row, select, with_threads
+from .table import Row, seconds_per_row, select, with_threads
 from .task import Workload
 from .timing import compare
 
@@ -25,11 +25,12 @@ def run_threads(
     quick: bool = False,
     threads: int | None = None,
     report: Callable[[Row], Any] = lambda row: None,
+    seconds: float | None = None,
 ) -> list[Row]:
     """Measure every training step on one thread and on many.
 
     threads  how many; None: as many as cnnx uses now. ValueError for one.
-    filter, quick, report  as in `run`
+    filter, quick, report, seconds  as in `run`
 
     The row's contestants are "2 threads" and "1 thread" (or as many as there are), its ratio the
     speed-up.
@@ -39,12 +40,13 @@ def run_threads(
     many = config.get_num_threads() if threads is None else threads
     if many < 2:
         raise ValueError(f"bench: threads is {many}, but speed-up is measured from 2 threads on")
+    seconds = seconds_per_row(seconds, quick)
     rows = []
     chosen = [w for w in select("models", filter, quick) if w.op == "train"]
     if not chosen:
         raise ValueError(f"bench: no training step has {filter!r} in its name")
     for workload in chosen:
-        rows.append(_measure(workload, many, QUICK_SECONDS if quick else SECONDS))
+        rows.append(_measure(workload, many, seconds))
         report(rows[-1])
     return rows
 

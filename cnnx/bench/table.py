@@ -73,6 +73,7 @@ def run(
     quick: bool = False,
     threads: int | None = None,
     report: Callable[[Row], Any] = lambda row: None,
+    seconds: float | None = None,
 ) -> list[Row]:
     """Measure the backends against each other, and against peers, on every workload asked for.
 
@@ -84,20 +85,23 @@ def run(
     threads  for cnnx and the peers; None leaves them as they are. The reference is NumPy, whose
              matrix product has threads of its own.
     report   is called with each row as soon as it is there
+    seconds  of measuring per row: None means 2, or with `quick` half a second. More give more
+             rounds, so a steadier median on a machine whose speed moves.
 
-    ValueError for an unknown `what` or peer and for a filter that fits nothing, ImportError for a
-    peer that is not installed: all before anything is measured.
+    ValueError for an unknown `what` or peer, a filter that fits nothing and seconds that are not
+    more than 0, ImportError for a peer that is not installed: all before anything is measured.
 
     Example: ``rows = cnnx.bench.run("ops", filter="relu", quick=True)``
     """
     chosen = select(what, filter, quick)
+    seconds = seconds_per_row(seconds, quick)
     loaded = [peer for name in dict.fromkeys(peers) for peer in peer_modules.load(name)]
     rows = []
     with with_threads(threads), ExitStack() as stack:
         for peer in loaded:
             stack.enter_context(peer.threads(config.get_num_threads()))
         for workload in chosen:
-            rows.append(measure(workload, loaded, QUICK_SECONDS if quick else SECONDS))
+            rows.append(measure(workload, loaded, seconds))
             report(rows[-1])
     return rows
 
@@ -115,6 +119,15 @@ def select(what: str = "all", filter: str | None = None, quick: bool = False) ->
         names = [name for table in tables for name in table]
         raise ValueError(f"bench: no workload has {filter!r} in its name: {', '.join(names)}")
     return chosen
+
+
+def seconds_per_row(seconds: float | None, quick: bool) -> float:
+    """What `run` and `run_threads` take for one row."""
+    if seconds is None:
+        return QUICK_SECONDS if quick else SECONDS
+    if not seconds > 0:
+        raise ValueError(f"bench: seconds is {seconds}, expected more than 0")
+    return seconds
 
 
 def measure(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from cnnx.cli.arguments import add_command, integer
+from cnnx.cli.arguments import add_command, integer, positive
 
 __all__ = ["add", "run"]
 
@@ -49,6 +49,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--threads", type=integer(1, 1024), metavar="N", help="of cnnx and of the peers"
     )
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        metavar="S",
+        help="of measuring per row (default 2): more where the machine's speed moves",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,8 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         if args.what == "memory":
+            if args.seconds is not None:
+                raise ValueError("bench: memory is counted, not timed: leave --seconds out")
             return _memory(args, report)
-        asked = {"filter": args.filter, "quick": args.quick, "threads": args.threads}
+        asked = {name: vars(args)[name] for name in ("filter", "quick", "threads", "seconds")}
         if args.what == "threads" and args.peers:
             raise ValueError("bench: threads compares cnnx with itself: leave --peers out")
         if args.what == "threads":
