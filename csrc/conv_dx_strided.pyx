@@ -83,7 +83,7 @@ def _conv2d_dx_strided(
     cdef const real *shift = &bias[0] if bias is not None else NULL
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for task in prange(tasks, schedule="dynamic"):
+        for task in prange(tasks, schedule="dynamic", chunksize=neighbours(tasks)):
             strided_dx_task(
                 &job, &dy[0, 0, 0, 0], <const real *>weights.data, shift, task // job.blocks // job.band.count,
                 task // job.blocks % job.band.count * job.band.rows, task % job.blocks * job.block, &dx[0, 0, 0, 0],

@@ -161,7 +161,7 @@ cdef int convolve(
     Ending activation,
     real *y,                    # OUT  (n, groups * filters, oh, ow)
 ) except -1:
-    cdef Py_ssize_t nr = kernels_for(x).nr, task
+    cdef Py_ssize_t nr = kernels_for(x).nr, task, tasks
     cdef Band band = make_band(taps, oh, ow, nr, channels)
     cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
     cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr * packed
@@ -171,9 +171,10 @@ cdef int convolve(
     )
     cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
     cdef real *own = <real *>scratch.data
+    tasks = n * groups * band.count
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for task in prange(n * groups * band.count, schedule="dynamic"):
+        for task in prange(tasks, schedule="dynamic", chunksize=neighbours(tasks)):
             convolve_band(
                 taps, &band, packed, channels, filters, x, weights, bias, oh, ow, add, activation, y,
                 task // band.count, task // band.count % groups, task % band.count * band.rows,

@@ -22,7 +22,7 @@ cdef int convolve_filter_lanes(
     Ending activation,
     real *y,                    # OUT  (n, groups * filters, oh, ow)
 ) except -1:
-    cdef Py_ssize_t nr = kernels_for(x).nr, task
+    cdef Py_ssize_t nr = kernels_for(x).nr, task, tasks
     cdef Band band = make_band(taps, oh, ow, kernels_for(x).mr, channels)
     cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
     cdef Py_ssize_t staged_size = band.channels * band.plane + nr
@@ -30,9 +30,10 @@ cdef int convolve_filter_lanes(
     cdef int threads = threads_for(GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * oh * ow)
     cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *own = <real *>scratch.data
+    tasks = n * groups * band.count
     with nogil, parallel(num_threads=threads):
         flush_denormals()
-        for task in prange(n * groups * band.count, schedule="dynamic"):
+        for task in prange(tasks, schedule="dynamic", chunksize=neighbours(tasks)):
             filter_lanes_band(
                 taps, &band, channels, filters, x, weights, bias, oh, ow, add, activation, y, task // band.count,
                 task // band.count % groups, task % band.count * band.rows,

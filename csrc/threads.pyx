@@ -16,6 +16,9 @@ cdef extern from "denormals.h" nogil:
     void flush_denormals "cnnx_flush_denormals"() noexcept
     void restore_denormals "cnnx_restore_denormals"() noexcept
 
+cdef enum:
+    ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
+
 cdef double WORTH_A_THREAD = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
 
 cdef int thread_limit = 1
@@ -27,6 +30,11 @@ cdef bint child_was_warned = False
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     """How many tasks of size b there are in a; a >= 0, b > 0."""
     return (a + b - 1) // b
+
+
+cdef inline int neighbours(Py_ssize_t tasks) noexcept nogil:
+    """Tasks that a thread takes together. Where the results of two meet, they share cache lines."""
+    return <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
 
 
 cdef int threads_for(double nanoseconds) except -1:
