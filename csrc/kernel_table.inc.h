@@ -6,13 +6,10 @@
 */
 typedef struct {
     /* --- matrix product: gemm.inc.c, pack.inc.c --- */
-    ptrdiff_t mr, nr; /* rows and columns of the register tile; mr * nr <= CNNX_MAX_TILE */
+    ptrdiff_t mr, nr; /* rows and columns of the register tile */
 
-    /* One register tile: c[i*ldc + j] += sum over p < k of a[p*mr + i] * b[p*nr + j], i < mr, j < nr.
+    /* One register tile: c[i*ldc + j] += sum over p < k of a[p*a_step + i] * b[p*b_step + j], i < mr, j < nr.
        The sum over p, in order, is made first, then added to c. */
-    void (*gemm)(ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t ldc);
-
-    /* The same where the rows of a and b are a_step and b_step apart. */
     void (*gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
                          ptrdiff_t ldc);
 

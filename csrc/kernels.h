@@ -11,9 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The largest register tile of any set: the size of a buffer that holds one. */
-#define CNNX_MAX_TILE (16 * 32)
-
 /* The longest vector of any set: 64 bytes of float. */
 #define CNNX_MAX_LANES 16
 

@@ -14,7 +14,7 @@ ctypedef fused real:
     double
 
 cdef extern from "kernels.h" nogil:
-    enum: CNNX_MAX_TILE, CNNX_MAX_LANES, CNNX_ACROSS
+    enum: CNNX_MAX_LANES, CNNX_ACROSS
 
     ctypedef enum Ending "cnnx_ending":
         NO_ACTIVATION "CNNX_NO_ACTIVATION"
@@ -33,8 +33,6 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr
-        void (*gemm)(Py_ssize_t k, const void *a, const void *b, void *c,
-            Py_ssize_t ldc) noexcept nogil
         void (*gemm_strided)(Py_ssize_t k, const void *a, Py_ssize_t a_step, const void *b,
             Py_ssize_t b_step, void *c, Py_ssize_t ldc) noexcept nogil
         void (*product)(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, const void *a,

@@ -97,11 +97,6 @@ static void NAME(product_from)(ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t k, cons
     NAME(part_of_tile)(rows, cols, k, a, 1, 0, offsets, b, NR, NULL, start, start_row, 1, c, c_row);
 }
 
-static void NAME(gemm)(ptrdiff_t k, const REAL *a, const REAL *b, REAL *c, ptrdiff_t ldc) {
-    enum { NR = TILE_VECTORS * VL };
-    NAME(tile)(TILE_ROWS, TILE_VECTORS, NR - VL, k, a, 1, TILE_ROWS, NULL, b, NR, NULL, c, ldc, 1, c, ldc);
-}
-
 static void NAME(gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_step, const REAL *b, ptrdiff_t b_step, REAL *c,
                                ptrdiff_t ldc) {
     NAME(tile)(TILE_ROWS, TILE_VECTORS, (TILE_VECTORS - 1) * VL, k, a, 1, a_step, NULL, b, b_step, NULL, c, ldc, 1, c,

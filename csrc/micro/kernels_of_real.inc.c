@@ -21,7 +21,6 @@
 static const NAME(cnnx_kernels) NAME(table) = {
     .mr = TILE_ROWS,
     .nr = TILE_VECTORS * VL,
-    .gemm = NAME(gemm),
     .product = NAME(product),
     .product_at = NAME(product_at),
     .product_from = NAME(product_from),
