@@ -195,15 +195,15 @@ cdef void pack_transposed_filters(
     real *panels,               # OUT  (groups, panels, (filter, tap), mr)
 ) noexcept:
     """Weights at some kernel cells as backward-data reads them: rows are channels of x, columns (filter, tap)."""
-    cdef Py_ssize_t filters = weight.shape[0] // groups, channels = weight.shape[1], taps = cells.shape[1]
-    cdef Py_ssize_t mr = kernels_for(panels).mr, kernel = weight.shape[2] * weight.shape[3], g, first, part, f, t
+    cdef Py_ssize_t filters = weight.shape[0] // groups, channels = weight.shape[1], g, first, part, f, t, i
+    cdef Py_ssize_t mr = kernels_for(panels).mr, kernel = weight.shape[2] * weight.shape[3]
+    cdef const real *cell
     for g in range(groups):
         for first in range(0, channels, mr):
-            for part in range(0, taps, per):
-                for f in range(filters):
+            for part in range(0, cells.shape[1], per):
+                for f in range(g * filters, (g + 1) * filters):
                     for t in range(part, part + per):
-                        kernels_for(panels).pack(
-                            min(mr, channels - first), 1, &weight[g * filters + f, first, cells[0, t], cells[1, t]],
-                            kernel, 0, mr, panels,
-                        )
+                        cell = &weight[f, first, cells[0, t], cells[1, t]]
+                        for i in range(mr):
+                            panels[i] = cell[i * kernel] if first + i < channels else 0
                         panels += mr
