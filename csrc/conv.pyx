@@ -66,8 +66,8 @@ def _conv2d(
 ):
     cdef Py_ssize_t channels = weight.shape[1], kernel = weight.shape[2] * weight.shape[3]
     cdef Py_ssize_t filters = weight.shape[0] // groups, g
-    cdef bint in_lanes = algorithm == "filter_lanes", packed = algorithm == "implicit_gemm"
-    cdef Py_ssize_t width = kernels_for(&x[0, 0, 0, 0]).nr if in_lanes else kernels_for(&x[0, 0, 0, 0]).mr
+    cdef Windows windows = {"filter_lanes": AS_ROWS, "implicit_gemm": COPIED, "direct": WHERE_THEY_LIE}[algorithm]
+    cdef Py_ssize_t width = kernels_for(&x[0, 0, 0, 0]).nr if windows == AS_ROWS else kernels_for(&x[0, 0, 0, 0]).mr
     cdef Py_ssize_t panels = ceil_div(filters, width) * width * channels * kernel
     cdef Py_ssize_t[:, ::1] table = tap_table(
         [u * dilation[0] for u in range(weight.shape[2])], [v * dilation[1] for v in range(weight.shape[3])]
@@ -81,16 +81,10 @@ def _conv2d(
         )
     cdef const real *shift = &bias[0] if bias is not None else NULL
     cdef const real *more = &add[0, 0, 0, 0] if add is not None else NULL
-    if in_lanes:
-        convolve_filter_lanes(
-            &taps, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data, shift, y.shape[2],
-            y.shape[3], more, ending(activation), &y[0, 0, 0, 0],
-        )
-    else:
-        convolve(
-            &taps, packed, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data, shift,
-            y.shape[2], y.shape[3], more, ending(activation), &y[0, 0, 0, 0],
-        )
+    convolve(
+        &taps, windows, x.shape[0], groups, channels, filters, &x[0, 0, 0, 0], <real *>weights.data, shift, y.shape[2],
+        y.shape[3], more, ending(activation), &y[0, 0, 0, 0],
+    )
 
 
 def _winograd_dweight(
@@ -181,7 +175,7 @@ def _conv2d_dx(
         taps.per = kw
     pack_transposed_filters(weight, cells, groups, taps.per, <real *>weights.data)
     convolve(
-        &taps, packed, dy.shape[0], groups, channels, weight.shape[1], &dy[0, 0, 0, 0],
+        &taps, COPIED if packed else WHERE_THEY_LIE, dy.shape[0], groups, channels, weight.shape[1], &dy[0, 0, 0, 0],
         <real *>weights.data, &bias[0] if bias is not None else <const real *>NULL, dx.shape[2], dx.shape[3],
         <const real *>NULL, NO_ACTIVATION, &dx[0, 0, 0, 0],
     )

@@ -6,8 +6,9 @@
 # band of output rows of one image and group. It takes the channels in blocks, in order; of a block it first stages the
 # rows that the band's windows meet, with the zeros around them, in memory that stays in the cache. A stride is undone
 # there: columns that are sw apart are staged side by side. So a tile of pixels of one output row is, for each tap, a
-# load of whole vectors, and nothing knows of borders or strides. Where rows are too short for that (`packed`), a tile
-# takes pixels of several rows, and its windows are copied together first: implicit GEMM.
+# load of whole vectors, and nothing knows of borders or strides. Where rows are too short for that, a tile takes pixels
+# of several rows, and its windows are copied together first (implicit GEMM), or pixels and filters change places in it
+# (filter_lanes.pyx).
 # A window's terms are those of one channel after another, or, where all channels are one block, of one row of taps
 # after another (`Taps.per`). Then an output row leaves out the rows of taps that lie above or below the image: in
 # backward-data of LeNet's second layer, more than a quarter of all.
@@ -17,6 +18,12 @@ cdef enum:
     TAP_BLOCK = 512             # (channel, tap) rows of windows at a time: 32 kB of 16 floats
     BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
     STAGED_ELEMENTS = 1 << 15   # of one block: 128 kB of floats, a part of the second-level cache
+
+
+cdef enum Windows:              # how a tile reads them
+    WHERE_THEY_LIE              # in what is staged
+    COPIED                      # together first
+    AS_ROWS                     # where they lie, and filters are its columns
 
 
 cdef struct Taps:               # which pixels of a h x w plane the windows of a convolution meet
@@ -145,15 +152,24 @@ cdef void pack_filters(
         )
 
 
+cdef struct Direct:             # a convolution, but for its arrays
+    Taps taps
+    Band band
+    Windows windows
+    Py_ssize_t groups, channels, filters        # of a group
+    Py_ssize_t oh, ow
+    Py_ssize_t staged           # elements, of a block of the image
+
+
 cdef int convolve(
     const Taps *taps,
-    bint packed,                # copy the windows of a tile together first
+    Windows windows,
     Py_ssize_t n,
     Py_ssize_t groups,
     Py_ssize_t channels,        # per group
     Py_ssize_t filters,         # per group
     const real *x,              # IN   (n, groups * channels, taps.h, taps.w)
-    const real *weights,        # IN   (groups, panels, channels * taps, mr)
+    const real *weights,        # IN   (groups, panels, channels * taps, mr); as rows: nr
     const real *bias,           # IN   (groups * filters), or NULL
     Py_ssize_t oh,
     Py_ssize_t ow,
@@ -161,90 +177,123 @@ cdef int convolve(
     Ending activation,
     real *y,                    # OUT  (n, groups * filters, oh, ow)
 ) except -1:
-    cdef Py_ssize_t nr = kernels_for(x).nr, task, tasks
-    cdef Band band = make_band(taps, oh, ow, nr, channels)
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, task, tasks, per_thread
+    cdef Band band = make_band(taps, oh, ow, mr if windows == AS_ROWS else nr, channels)
     cdef Block offsets = window_offsets(taps, &band, band.channels * taps.count)
-    cdef Py_ssize_t panel_size = (band.channels * taps.count + 1) * nr * packed
-    cdef Py_ssize_t staged_size = band.channels * band.plane + nr
+    cdef Direct job = Direct(
+        taps[0], band, windows, groups, channels, filters, oh, ow, band.channels * band.plane + nr
+    )
+    per_thread = job.staged
+    if windows == COPIED:
+        per_thread += (band.channels * taps.count + 1) * nr
+    elif windows == AS_ROWS:
+        per_thread += band.rows * ow * ceil_div(filters, nr) * nr
     cdef int threads = threads_for(
         GEMM_NANOSECONDS * n * groups * filters * channels * taps.count * ceil_div(oh * ow, nr) * nr
     )
-    cdef Block scratch = take(threads * (panel_size + staged_size) * sizeof(real))
+    cdef Block scratch = take(threads * per_thread * sizeof(real))
     cdef real *own = <real *>scratch.data
     tasks = n * groups * band.count
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(tasks, schedule="dynamic", chunksize=neighbours(tasks)):
             convolve_band(
-                taps, &band, packed, channels, filters, x, weights, bias, oh, ow, add, activation, y,
-                task // band.count, task // band.count % groups, task % band.count * band.rows,
-                own + omp_get_thread_num() * (panel_size + staged_size),
+                &job, x, weights, bias, add, activation, y, task // band.count, task % band.count * band.rows,
+                own + omp_get_thread_num() * per_thread,
             )
         restore_denormals()
     return 0
 
 
 cdef void convolve_band(
-    const Taps *taps,
-    const Band *band,
-    bint packed,
-    Py_ssize_t channels,
-    Py_ssize_t filters,
+    const Direct *job,
     const real *x,
     const real *weights,
     const real *bias,
-    Py_ssize_t oh,
-    Py_ssize_t ow,
     const real *add,
     Ending activation,
     real *y,
     Py_ssize_t image_group,     # image * groups + group
-    Py_ssize_t group,
     Py_ssize_t out_row,         # the band's first
-    real *staged,               # scratch: one block of the image, and, packed, the windows of a tile
+    real *staged,               # scratch: one block of the image, and then what the way to read windows takes
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, k = channels * taps.count, block, channel, count
-    cdef Py_ssize_t panels = ceil_div(filters, mr), panel, rows = min(band.rows, oh - out_row), row, tile
-    cdef Py_ssize_t begin, end  # of the block's terms
-    cdef Py_ssize_t pixels = rows * ow, plane = oh * ow, first = image_group * filters * plane + out_row * ow
-    cdef real *copied = staged + band.channels * band.plane + nr
-    x += image_group * channels * taps.h * taps.w
+    cdef Py_ssize_t width = kernels_for(x).nr if job.windows == AS_ROWS else kernels_for(x).mr
+    cdef Py_ssize_t group = image_group % job.groups, rows = min(job.band.rows, job.oh - out_row), block, channel, count
+    cdef Py_ssize_t plane = job.oh * job.ow, first = image_group * job.filters * plane + out_row * job.ow
+    cdef real *other = staged + job.staged
+    x += image_group * job.channels * job.taps.h * job.taps.w
     y += first
-    weights += group * panels * mr * k
+    weights += group * ceil_div(job.filters, width) * width * job.channels * job.taps.count
     if bias != NULL:
-        bias += group * filters
-    for block in range(ceil_div(channels, band.channels)):
-        channel = block * band.channels
-        count = min(band.channels, channels - channel)
-        stage(taps, band, count, out_row, x + channel * taps.h * taps.w, staged)
-        if packed:
-            for tile in range(ceil_div(pixels, nr)):
-                kernels_for(x).pack_windows(
-                    count * taps.count, band.offsets, ow, taps.sh * band.pitch, tile * nr,
-                    min(nr, pixels - tile * nr), staged, copied,
-                )
-                for panel in range(panels):
-                    multiply_tile(
-                        plane, tile * nr, min(nr, pixels - tile * nr), panel * mr, min(mr, filters - panel * mr),
-                        count * taps.count, weights + panel * mr * k + channel * taps.count * mr, copied, NULL, bias,
-                        block > 0, y,
-                    )
+        bias += group * job.filters
+    for block in range(ceil_div(job.channels, job.band.channels)):
+        channel = block * job.band.channels
+        count = min(job.band.channels, job.channels - channel)
+        stage(&job.taps, &job.band, count, out_row, x + channel * job.taps.h * job.taps.w, staged)
+        if job.windows == WHERE_THEY_LIE:
+            multiply_in_place(job, channel, count, out_row, rows, staged, weights, bias, y)
+        elif job.windows == COPIED:
+            multiply_copies(job, channel, count, rows, staged, other, weights, bias, y)
         else:
-            # Tiles innermost: a panel of weights stays in the first-level cache, and y is written row after row.
-            # Few channels make a tile as short as a division takes: here is none.
-            for panel in range(panels):
-                for row in range(rows):
-                    begin = count * taps_before(taps, (out_row + row) * taps.sh + taps.first_row, 0)
-                    end = count * taps_before(taps, (out_row + row) * taps.sh + taps.first_row, taps.h)
-                    for tile in range(band.tiles):
-                        multiply_tile(
-                            plane, row * ow + tile * band.tile, min(band.tile, ow - tile * band.tile),
-                            panel * mr, min(mr, filters - panel * mr), end - begin,
-                            weights + panel * mr * k + (channel * taps.count + begin) * mr,
-                            staged + row * taps.sh * band.pitch + tile * band.tile, band.offsets + begin, bias,
-                            block > 0, y,
-                        )
-    finish_rows(filters, plane, pixels, add + first if add != NULL else NULL, activation, y)
+            multiply_as_rows(job, channel, count, rows, staged, weights, bias, other)
+        weights += count * job.taps.count * width
+    if job.windows == AS_ROWS:
+        lanes_to_planes(job.filters, rows * job.ow, other, y, plane)
+    finish_rows(job.filters, plane, rows * job.ow, add + first if add != NULL else NULL, activation, y)
+
+
+cdef void multiply_in_place(
+    const Direct *job,
+    Py_ssize_t channel,         # the block's first
+    Py_ssize_t channels,        # of the block
+    Py_ssize_t out_row,         # the band's first
+    Py_ssize_t rows,
+    const real *staged,
+    const real *weights,        # from the block's first channel on
+    const real *bias,
+    real *y,                    # from the band's first row on
+) noexcept nogil:
+    # Tiles innermost: a panel of weights stays in the first-level cache, and y is written row after row.
+    # Few channels make a tile as short as a division takes: here is none.
+    cdef Py_ssize_t mr = kernels_for(y).mr, k = job.channels * job.taps.count, panel, row, tile, first, begin, end
+    for panel in range(ceil_div(job.filters, mr)):
+        for row in range(rows):
+            first = (out_row + row) * job.taps.sh + job.taps.first_row
+            begin = channels * taps_before(&job.taps, first, 0)
+            end = channels * taps_before(&job.taps, first, job.taps.h)
+            for tile in range(job.band.tiles):
+                multiply_tile(
+                    job.oh * job.ow, row * job.ow + tile * job.band.tile,
+                    min(job.band.tile, job.ow - tile * job.band.tile), panel * mr, min(mr, job.filters - panel * mr),
+                    end - begin, weights + (panel * k + begin) * mr,
+                    staged + row * job.taps.sh * job.band.pitch + tile * job.band.tile, job.band.offsets + begin, bias,
+                    channel > 0, y,
+                )
+
+
+cdef void multiply_copies(
+    const Direct *job,
+    Py_ssize_t channel,
+    Py_ssize_t channels,
+    Py_ssize_t rows,
+    const real *staged,
+    real *copied,               # scratch: the windows of a tile
+    const real *weights,
+    const real *bias,
+    real *y,
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(y).mr, nr = kernels_for(y).nr, k = job.channels * job.taps.count, panel, tile
+    cdef Py_ssize_t pixels = rows * job.ow
+    for tile in range(ceil_div(pixels, nr)):
+        kernels_for(y).pack_windows(
+            channels * job.taps.count, job.band.offsets, job.ow, job.taps.sh * job.band.pitch, tile * nr,
+            min(nr, pixels - tile * nr), staged, copied,
+        )
+        for panel in range(ceil_div(job.filters, mr)):
+            multiply_tile(
+                job.oh * job.ow, tile * nr, min(nr, pixels - tile * nr), panel * mr, min(mr, job.filters - panel * mr),
+                channels * job.taps.count, weights + panel * k * mr, copied, NULL, bias, channel > 0, y,
+            )
 
 
 cdef inline Py_ssize_t taps_before(const Taps *taps, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
