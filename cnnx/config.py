@@ -70,9 +70,9 @@ def set_num_threads(n: int) -> None:
 
     n may be more than the machine has cores. It has no effect on the reference backend: NumPy's
     threads are NumPy's affair.
-    The default is the smallest of: cores this process may use, the container's CPU quota,
-    OMP_NUM_THREADS and
-    CNNX_NUM_THREADS.
+    `get_num_threads` tells how many it got: 1 where cnnx was built without OpenMP, and no more than
+    OMP_THREAD_LIMIT allows. The default is the smallest of: cores this process may use, the
+    container's CPU quota, OMP_NUM_THREADS and CNNX_NUM_THREADS.
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
         raise TypeError(f"set_num_threads: n={n!r} is not an integer")

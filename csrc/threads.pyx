@@ -10,7 +10,7 @@
 import os
 import warnings
 
-from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_thread_num, omp_set_num_threads
+from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_thread_limit, omp_get_thread_num, omp_set_num_threads
 
 cdef extern from "denormals.h" nogil:
     void flush_denormals "cnnx_flush_denormals"() noexcept
@@ -37,10 +37,15 @@ cdef inline int neighbours(Py_ssize_t tasks) noexcept nogil:
     return <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
 
 
+cdef inline int openmp_threads() noexcept nogil:
+    """As many as OpenMP gives at this moment."""
+    return min(omp_get_max_threads(), omp_get_thread_limit())
+
+
 cdef int threads_for(double nanoseconds) except -1:
     """Threads for a loop that takes about so long on one. Called with the GIL, before the loop."""
     global team_was_used, child_was_warned
-    cdef int n = min(thread_limit, omp_get_max_threads())
+    cdef int n = min(thread_limit, openmp_threads())
     if n == 1 or nanoseconds < WORTH_A_THREAD:
         return 1
     if single_threaded_child:
@@ -66,7 +71,7 @@ def set_num_threads(int n):
 
 def get_num_threads():
     """The largest number of threads that an op uses."""
-    return 1 if single_threaded_child else min(thread_limit, omp_get_max_threads())
+    return 1 if single_threaded_child else min(thread_limit, openmp_threads())
 
 
 def flushing_threads(int threads):
@@ -79,8 +84,8 @@ def flushing_threads(int threads):
 
 
 def default_num_threads():
-    """Cores that this process may use: the smallest of affinity, container quota, OMP_NUM_THREADS, CNNX_NUM_THREADS."""
-    counts = [omp_get_max_threads(), os.cpu_count() or 1]
+    """Cores that this process may use: the smallest of affinity, quota, OpenMP's variables, CNNX_NUM_THREADS."""
+    counts = [openmp_threads(), os.cpu_count() or 1]
     if hasattr(os, "sched_getaffinity"):
         counts.append(len(os.sched_getaffinity(0)))
     counts.extend(_cgroup_quota())

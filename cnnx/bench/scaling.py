@@ -29,7 +29,8 @@ def run_threads(
 ) -> list[Row]:
     """Measure every training step on one thread and on many.
 
-    threads  how many; None: as many as cnnx uses now. ValueError for one.
+    threads  of the compiled backend; None: as many as it uses now. ValueError for one, and for
+             more than can be had: with what is missing.
     filter, quick, report, seconds  as in `run`
 
     The row's contestants are "2 threads" and "1 thread" (or as many as there are), its ratio the
@@ -37,18 +38,39 @@ def run_threads(
 
     Example: ``rows = cnnx.bench.run_threads("train lenet5", quick=True, threads=2)``
     """
-    many = config.get_num_threads() if threads is None else threads
-    if many < 2:
-        raise ValueError(f"bench: threads is {many}, but speed-up is measured from 2 threads on")
     seconds = seconds_per_row(seconds, quick)
-    rows = []
     chosen = [w for w in select("models", filter, quick) if w.op == "train"]
     if not chosen:
         raise ValueError(f"bench: no training step has {filter!r} in its name")
-    for workload in chosen:
-        rows.append(_measure(workload, many, seconds))
-        report(rows[-1])
+    many = _many(threads)
+    rows = []
+    with config.use_backend("compiled"):
+        for workload in chosen:
+            rows.append(_measure(workload, many, seconds))
+            report(rows[-1])
     return rows
+
+
+def _many(threads: int | None) -> int:
+    """How many threads to measure. ValueError where they would not be so many."""
+    if "compiled" not in config.available_backends():
+        raise ValueError(
+            "bench: the threads are the compiled backend's, which is not here: install a C "
+            "compiler, then cnnx again, without CNNX_PURE=1"
+        )
+    if config.config_dict()["OpenMP"].startswith("no"):
+        raise ValueError(
+            "bench: this build of cnnx has one thread, as there was no OpenMP: install it (gcc "
+            "brings it, clang needs libomp), then cnnx again, without CNNX_OPENMP=0"
+        )
+    many = config.get_num_threads() if threads is None else threads
+    if many < 2:
+        raise ValueError(f"bench: threads is {many}, but speed-up is measured from 2 threads on")
+    with with_threads(many):
+        had = config.get_num_threads()
+    if had < many:
+        raise ValueError(f"bench: threads is {many}, but this process can have {had} at most")
+    return many
 
 
 def _measure(workload: Workload, threads: int, seconds: float) -> Row:
