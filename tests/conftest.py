@@ -16,11 +16,13 @@ import cli_helpers
 import cnnx
 from cnnx.bench import peers
 
+compiled = cnnx.backends.load("compiled") if "compiled" in cnnx.backends.available() else None
+
 # A pure-Python install has nothing to compare; an install that holds the extension always does
 # (test_contract.py fails when it is there and does not load).
 collect_ignore = (
     []
-    if "compiled" in cnnx.available_backends()
+    if compiled
     else [
         "test_accuracy.py",
         "test_fashion.py",
@@ -39,6 +41,15 @@ def _process_defaults():
     yield
     cnnx.set_backend(backend)
     cnnx.set_num_threads(threads)
+
+
+@pytest.fixture(params=compiled.usable_isas() if compiled else ())
+def isa(request):
+    """Each kernel set that this CPU can run, in use."""
+    before = compiled.isa()
+    compiled.set_isa(request.param)
+    yield request.param
+    compiled.set_isa(before)
 
 
 @pytest.fixture

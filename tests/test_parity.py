@@ -28,14 +28,6 @@ EVERY = [*cases.cases(), *cases.LARGE.values()]
 RICHEST = [cases.richest(op) for op in cases.CASES]
 
 
-@pytest.fixture(params=compiled.usable_isas())
-def isa(request):
-    before = compiled.isa()
-    compiled.set_isa(request.param)
-    yield request.param
-    compiled.set_isa(before)
-
-
 @pytest.fixture(autouse=True)
 def _compiled():
     with cnnx.use_backend("compiled"), cnnx.use_algorithm("direct"):  # Winograd: test_winograd.py

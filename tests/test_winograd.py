@@ -9,7 +9,7 @@ import pytest
 import tolerance
 
 import cnnx
-from cnnx.backends import choose, compiled
+from cnnx.backends import choose
 
 # x, filters, padding: full and partial tiles, panels, chunks; borders wider than a tile.
 SHAPES = [
@@ -24,14 +24,6 @@ SHAPES = [
 ]
 DTYPES = (np.float32, np.float64)
 FORCED = ("winograd", "winograd_by_filters")
-
-
-@pytest.fixture(params=compiled.usable_isas())
-def isa(request):
-    before = compiled.isa()
-    compiled.set_isa(request.param)
-    yield request.param
-    compiled.set_isa(before)
 
 
 @pytest.fixture(params=FORCED)
