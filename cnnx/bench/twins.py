@@ -7,10 +7,9 @@ This file is longer than others because the twins of all ops stand in one place.
 
 # Design:
 # The twin is what a PyTorch user runs: eager mode, default arguments, NCHW or channels_last as the
-# tensors that come in are. Backwards call the
-# operators that autograd would call, without the graph around them, and optimiser ops take the
-# fused step where there is one: the strongest form of each, so that no ratio flatters. A training
-# step is the usual loop with the usual (not fused) optimiser.
+# tensors that come in are. Backwards call the operators that autograd would call, without the graph
+# around them, and optimiser ops take the fused step where there is one: the strongest form of each,
+# so that no ratio flatters. A training step is the usual loop with the usual (not fused) optimiser.
 
 from __future__ import annotations
 

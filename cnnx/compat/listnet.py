@@ -12,7 +12,8 @@
 """
 
 # Design:
-# A long file, and one on purpose: these are the eight small modules of the old programs.
+# A file longer than others: it is the eight small modules of the old programs, and a reader finds
+# side by side here what his program imported.
 # One sample at a time leaves little work in a call, and so calls are what to save.
 # - A Dense layer's step is a rank-1 update, which reads and writes all weights for one sample.
 #   Where they no longer fit a cache beside the rest, updates wait: W = W0 - sum d_i x_i^T of up to
