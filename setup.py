@@ -5,12 +5,15 @@ Environment variables
     CNNX_PURE=1      no extension: pure Python, the reference backend
     CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C
     CNNX_OPENMP=0    do not look for OpenMP: all loops run serially
+    CNNX_ALL_SETS=1  the kernel sets of every machine, for the tests: none asks more of the CPU than
+                     `baseline` does, so vectors longer than its own are taken in parts
 
 # Design:
 # Each ISA is a small static library of one stub file, compiled with that ISA's flags: the same
 # source in two libraries would share one object file. Included files are named as dependencies, or
 # editing them would rebuild nothing. What is found out about the compiler is written to a file that
-# everything depends on, so another answer rebuilds everything.
+# the extension depends on, so another answer rebuilds it. Each kind of build has folders of its
+# own: objects of one never get into another.
 """
 
 import os
@@ -23,6 +26,7 @@ from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build import build
 from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
@@ -30,6 +34,8 @@ from setuptools.errors import CompileError, LinkError
 PURE = os.environ.get("CNNX_PURE") == "1"
 DEBUG = os.environ.get("CNNX_DEBUG") == "1"
 LOOK_FOR_OPENMP = os.environ.get("CNNX_OPENMP") != "0"
+ALL_SETS = os.environ.get("CNNX_ALL_SETS") == "1"
+KIND = ("-debug" if DEBUG else "") + ("-all-sets" if ALL_SETS else "")
 
 BASELINE = {"baseline": []}
 ISA_FLAGS = {
@@ -61,6 +67,7 @@ TYPE_CHECKS = ["-Werror=incompatible-pointer-types"]
 # Python's own flags ask for debug symbols, which would be four fifths of the wheel; functions keep
 # their names without them, for perf and backtraces.
 LEVEL = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+SETS = ["-DCNNX_ALL_SETS"] if ALL_SETS else []
 
 STATE = Path("build", "cnnx-build-state.txt")
 HEADERS = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.inc.c", recursive=True))
@@ -107,6 +114,14 @@ def works(compiler, program, compile_flags=(), link_flags=()):
         return f"a program that it made ended with status {status}" if status else None
 
 
+class Build(build):
+    """What all commands share: where the objects go."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.build_temp += KIND
+
+
 class BuildLibraries(build_clib):
     """The kernel sets."""
 
@@ -116,9 +131,9 @@ class BuildLibraries(build_clib):
         reason = works(self.compiler, "int main(void) { return 0; }")
         if reason:
             raise SystemExit(NO_COMPILER.format(reason=reason))
-        build = super().build_libraries
+        build_some = super().build_libraries
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # a compiler each: they share nothing
-            list(pool.map(lambda library: build([library]), libraries))
+            list(pool.map(lambda library: build_some([library]), libraries))
 
 
 class BuildExtension(build_ext):
@@ -137,7 +152,7 @@ class BuildExtension(build_ext):
             self.distribution.ext_modules = cythonize(
                 self.distribution.ext_modules,
                 include_path=["csrc"],
-                build_dir=f"build/cython{'-debug' if DEBUG else ''}",
+                build_dir=f"build/cython{KIND}",
                 compiler_directives={
                     "language_level": 3,
                     "embedsignature": False,
@@ -155,7 +170,7 @@ class BuildExtension(build_ext):
         import numpy
 
         compile_flags, link_flags = self.find_openmp()
-        flags = [*C_FLAGS, *TYPE_CHECKS, *LEVEL, *compile_flags]
+        flags = [*C_FLAGS, *TYPE_CHECKS, *LEVEL, *SETS, *compile_flags]
         for extension in self.extensions:
             extension.include_dirs += ["csrc", numpy.get_include()]
             extension.extra_compile_args += flags
@@ -178,6 +193,8 @@ class BuildExtension(build_ext):
 
 
 def kernel_sets():
+    if ALL_SETS:
+        return {isa: [] for sets in ISA_FLAGS.values() for isa in sets}.items()
     return ISA_FLAGS.get(MACHINE, BASELINE).items()
 
 
@@ -192,7 +209,7 @@ def remember(state):
 def libraries():
     return [
         (
-            f"cnnx_{isa}{'_debug' if DEBUG else ''}",
+            f"cnnx_{isa}",
             {
                 "sources": [f"csrc/isa/{isa}.c"],
                 "obj_deps": {"": HEADERS, f"csrc/isa/{isa}.c": HEADERS},
@@ -215,5 +232,5 @@ else:
                 depends=[*HEADERS, *CYTHON_SOURCES],
             )
         ],
-        cmdclass={"build_clib": BuildLibraries, "build_ext": BuildExtension},
+        cmdclass={"build": Build, "build_clib": BuildLibraries, "build_ext": BuildExtension},
     )

@@ -2,7 +2,8 @@
 
    Design:
    One template (micro/kernel_set.inc.c) makes all functions of one ISA, for float and for double. One short file per
-   ISA (isa/...) includes it and is compiled with that ISA's flags. select.c picks the best set for the CPU, once.
+   ISA (isa/...) includes it and is compiled with that ISA's flags. select.c picks the best set for the CPU, once. As
+   no source asks for an instruction, any set can be compiled for any CPU: a build with CNNX_ALL_SETS proves them so.
    Cython reaches the functions through kernels.pxd and nothing else. The functions and their contracts are listed in
    kernel_table.inc.h.
 */

@@ -4,12 +4,7 @@
 
 #define ANY_CPU 1
 
-extern const cnnx_kernel_set cnnx_baseline;
-#if defined(__x86_64__)
-extern const cnnx_kernel_set cnnx_avx2, cnnx_avx512;
-#elif defined(__aarch64__)
-extern const cnnx_kernel_set cnnx_neon;
-#endif
+extern const cnnx_kernel_set cnnx_baseline, cnnx_avx2, cnnx_avx512, cnnx_neon;
 
 const cnnx_kernel_set *cnnx_active = &cnnx_baseline;
 
@@ -19,6 +14,12 @@ static const cnnx_kernel_set *usable(size_t i) {
         const cnnx_kernel_set *set;
         int runs;
     } best_first[] = {
+#if defined(CNNX_ALL_SETS) /* for the tests: all in the instructions of baseline, the only one that is itself */
+        {&cnnx_baseline, ANY_CPU},
+        {&cnnx_avx2, ANY_CPU},
+        {&cnnx_avx512, ANY_CPU},
+        {&cnnx_neon, ANY_CPU},
+#else
 #if defined(__x86_64__)
         {&cnnx_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma")},
         {&cnnx_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
@@ -26,6 +27,7 @@ static const cnnx_kernel_set *usable(size_t i) {
         {&cnnx_neon, ANY_CPU},
 #endif
         {&cnnx_baseline, ANY_CPU},
+#endif
     };
     for (size_t s = 0; s < sizeof best_first / sizeof *best_first; s++)
         if (best_first[s].runs && i-- == 0) return best_first[s].set;
