@@ -13,7 +13,7 @@ Environment variables
 # source in two libraries would share one object file. Included files are named as dependencies, or
 # editing them would rebuild nothing. What is found out about the compiler is written to a file that
 # the extension depends on, so another answer rebuilds it. Each kind of build has folders of its
-# own: objects of one never get into another.
+# own (KIND): objects of one never get into another.
 """
 
 import os
@@ -35,7 +35,7 @@ PURE = os.environ.get("CNNX_PURE") == "1"
 DEBUG = os.environ.get("CNNX_DEBUG") == "1"
 LOOK_FOR_OPENMP = os.environ.get("CNNX_OPENMP") != "0"
 ALL_SETS = os.environ.get("CNNX_ALL_SETS") == "1"
-KIND = ("-debug" if DEBUG else "") + ("-all-sets" if ALL_SETS else "")
+KIND = "-".join(["debug"] * DEBUG + ["all-sets"] * ALL_SETS)
 
 BASELINE = {"baseline": []}
 ISA_FLAGS = {
@@ -119,7 +119,7 @@ class Build(build):
 
     def finalize_options(self):
         super().finalize_options()
-        self.build_temp += KIND
+        self.build_temp = str(Path(self.build_temp, KIND))
 
 
 class BuildLibraries(build_clib):
@@ -152,7 +152,7 @@ class BuildExtension(build_ext):
             self.distribution.ext_modules = cythonize(
                 self.distribution.ext_modules,
                 include_path=["csrc"],
-                build_dir=f"build/cython{KIND}",
+                build_dir=str(Path("build", "cython", KIND)),
                 compiler_directives={
                     "language_level": 3,
                     "embedsignature": False,
