@@ -16,7 +16,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, kernels_for, real
-from kernels cimport cnnx_lane_windows, cnnx_tile, cnnx_window_row
+from kernels cimport cnnx_lane_windows, cnnx_window_row
 from kernels cimport END_IN_RELU, END_IN_RELU6, NO_ACTIVATION, Ending
 from kernels cimport cnnx_active, cnnx_select, cnnx_usable
 

@@ -91,11 +91,15 @@ def _winograd_dweight(
     const real[:, :, :, ::1] x,         # IN   (n, c, h, w)
     const real[:, :, :, ::1] dy,        # IN   (n, oc, oh, ow)
     padding,                            # (top, left)
+    bint by_strips,
     real[:, :, :, ::1] dweight,         # OUT  (oc, c, 3, 3)
     real[::1] dbias,                    # OUT  (oc,)
 ):
     cdef Winograd job = make_winograd(x, dy, padding, 0, False)
-    winograd_dweight(&job, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0], &dbias[0])
+    if by_strips:
+        winograd_dweight_by_strips(&job, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0], &dbias[0])
+    else:
+        winograd_dweight(&job, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dweight[0, 0, 0, 0], &dbias[0])
 
 
 def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
@@ -145,7 +149,7 @@ def weight_gradient(dy, x, weight_shape, stride, padding, dilation, groups):
     elif algorithm == "pointwise":
         _pointwise_dweight(dy, x, stride, padding, dweight, dbias)
     elif is_winograd(algorithm):
-        _winograd_dweight(x, dy, padding, dweight, dbias)
+        _winograd_dweight(x, dy, padding, algorithm == "winograd_by_strips", dweight, dbias)
     else:
         _conv2d_dweight(dy, x, stride, padding, dilation, groups, dweight, dbias)
     return dweight, dbias

@@ -128,7 +128,7 @@ cdef void stage(
             source = x + (c * taps.h + from_row + low) * taps.w + first + begin * taps.sw
             to = staged + c * band.plane + low * band.pitch + position * band.phase + begin
             if taps.sw == 1:
-                kernels_for(x).copy_rows(high - low, end - begin, source, taps.w, to, band.pitch, 0)
+                kernels_for(x).copy_rows(high - low, end - begin, source, taps.w, 0, to, band.pitch, 0)
                 continue
             for row in range(high - low):
                 kernels_for(x).copy_apart(end - begin, source + row * taps.w, taps.sw, to + row * band.pitch)

@@ -43,9 +43,10 @@ typedef struct {
     void (*pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_step, ptrdiff_t first,
                          ptrdiff_t count, const REAL *x, REAL *panel);
 
-    /* y[i*y_step + j] = x[i*x_step + j], i < rows, j < n. What lies `ahead` elements on, if not 0, is asked for. */
-    void (*copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step,
-                      ptrdiff_t ahead);
+    /* y[i*y_step + j] = x[i*x_step + j], i < rows, j < n. What lies x_ahead elements on, if not 0, is asked for, and
+       what lies y_ahead on, to be written. */
+    void (*copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, ptrdiff_t x_ahead, REAL *y,
+                      ptrdiff_t y_step, ptrdiff_t y_ahead);
 
     /* y[i] = x[i*step] */
     void (*copy_apart)(ptrdiff_t n, const REAL *x, ptrdiff_t step, REAL *y);
@@ -61,26 +62,26 @@ typedef struct {
                            const ptrdiff_t *offsets, const REAL *dy, REAL *sums, ptrdiff_t sums_row);
 
     /* --- Winograd's transforms, 6x6 points (i, j), point 6*i + j `step` elements on: winograd.inc.c --- */
-    /* The pixels (i, j) of nr tiles, x[i*row_step + j*col_step + lane], to the points: v[(6*i + j)*step + lane] */
-    void (*winograd_x)(const REAL *x, ptrdiff_t row_step, ptrdiff_t col_step, REAL *v, ptrdiff_t step);
+    /* Columns of six pixels, x[i*pitch + j], j < n, to six points, y[i*pitch + j], up to a whole vector. */
+    void (*winograd_down)(ptrdiff_t n, const REAL *x, REAL *y, ptrdiff_t pitch);
+    /* Then rows of nr tiles, x[places[lane] + i*pitch + j], to the points: v[(6*i + j)*step + lane]. Reads two pixels
+       beyond the sixth of a line. */
+    void (*winograd_across)(const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *v, ptrdiff_t step);
     /* 3x3 taps, side by side, of filters i < rows <= mr and of channels c: u[point*step + c*mr + i]. rotated: the last
        tap is the first. Writes up to a vector beyond the last channel. */
     void (*winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL *weight, ptrdiff_t row_stride,
                             ptrdiff_t channel_stride, int rotated, REAL *u, ptrdiff_t step);
-    /* The points of nr tiles, m[point*step + lane], to their 4x4 results: y[(4*i + j)*nr + lane] */
-    void (*winograd_y)(const REAL *m, ptrdiff_t step, REAL *y);
-    /* For backward-weight: 4x4 pixels of dy to the points, as winograd_x; and the points to 3x3 taps,
-       dweight[(3*i + j)*nr + lane] */
-    void (*winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step);
+    /* The points of nr tiles, m[point*step + lane], to their 4x4 results (i, j): y[places[lane] + i*pitch + j] = result
+       + shift. */
+    void (*winograd_y)(const REAL *m, ptrdiff_t step, REAL shift, const ptrdiff_t *places, REAL *y, ptrdiff_t pitch);
+    /* For backward-weight, tiles t < tiles side by side of nr channels: pixel (i, j) of the tile is x[i*pitch +
+       (4*t + j)*nr + lane], 6x6 of x or 4x4 of dy, its point v[t*tile_step + point*step + lane]. */
+    void (*winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile_step,
+                             ptrdiff_t step);
+    void (*winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile_step,
+                              ptrdiff_t step);
+    /* And the points to 3x3 taps, dweight[(3*i + j)*nr + lane] */
     void (*winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight);
-    /* Tiles at places of x: columns[(6*i + j)*step + t] = x[places[t] + i*pitch + j], t < tiles; reads two pixels
-       beyond the sixth of a line. */
-    void (*winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *columns,
-                            ptrdiff_t step);
-    /* And back: y[tiles[t].place + i*pitch + j] = columns[(4*i + j)*step + t] + shift, t < count, i < tiles[t].rows <=
-       4, j < tiles[t].cols <= 4. What lies `ahead` elements on, if not 0, is asked for. */
-    void (*winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift, const cnnx_tile *tiles,
-                             REAL *y, ptrdiff_t pitch, ptrdiff_t ahead);
 
     /* --- one row, element by element: rows.inc.c; the output may be an input --- */
     void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);

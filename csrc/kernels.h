@@ -34,11 +34,6 @@ typedef struct {
     ptrdiff_t count, rows, kw, stride, left, w;
 } cnnx_window_row;
 
-/* A tile of a plane: where its first pixel is, and how much of it lies within. */
-typedef struct {
-    ptrdiff_t place, rows, cols;
-} cnnx_tile;
-
 #define REAL float
 #define CNNX_KERNEL_TABLE cnnx_kernels_f32
 #include "kernel_table.inc.h"

@@ -28,9 +28,6 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct cnnx_window_row:
         Py_ssize_t count, rows, kw, stride, left, w
 
-    ctypedef struct cnnx_tile:
-        Py_ssize_t place, rows, cols
-
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr
         void (*gemm_strided)(Py_ssize_t k, const void *a, Py_ssize_t a_step, const void *b,
@@ -52,27 +49,26 @@ cdef extern from "kernels.h" nogil:
             Py_ssize_t row_step, Py_ssize_t first, Py_ssize_t count, const void *x,
             void *panel) noexcept nogil
         void (*copy_rows)(Py_ssize_t rows, Py_ssize_t n, const void *x, Py_ssize_t x_step,
-            void *y, Py_ssize_t y_step, Py_ssize_t ahead) noexcept nogil
+            Py_ssize_t x_ahead, void *y, Py_ssize_t y_step, Py_ssize_t y_ahead) noexcept nogil
         void (*copy_apart)(Py_ssize_t n, const void *x, Py_ssize_t step, void *y) noexcept nogil
         void (*interleave)(Py_ssize_t n, Py_ssize_t parts, const void *x, Py_ssize_t x_step,
             void *y) noexcept nogil
         void (*direct_dweight)(Py_ssize_t filters, Py_ssize_t lines, Py_ssize_t pixels,
             const void *x, Py_ssize_t x_line, const Py_ssize_t *offsets, const void *dy,
             void *sums, Py_ssize_t sums_row) noexcept nogil
-        void (*winograd_x)(const void *x, Py_ssize_t row_step, Py_ssize_t col_step, void *v,
+        void (*winograd_down)(Py_ssize_t n, const void *x, void *y, Py_ssize_t pitch) noexcept nogil
+        void (*winograd_across)(const void *x, Py_ssize_t pitch, const Py_ssize_t *places, void *v,
             Py_ssize_t step) noexcept nogil
         void (*winograd_weight)(Py_ssize_t rows, Py_ssize_t channels, const void *weight,
             Py_ssize_t row_stride, Py_ssize_t channel_stride, int rotated, void *u,
             Py_ssize_t step) noexcept nogil
-        void (*winograd_y)(const void *m, Py_ssize_t step, void *y) noexcept nogil
-        void (*winograd_dy)(const void *dy, Py_ssize_t row_step, Py_ssize_t col_step, void *u,
-            Py_ssize_t step) noexcept nogil
+        void (*winograd_y)(const void *m, Py_ssize_t step, double shift, const Py_ssize_t *places,
+            void *y, Py_ssize_t pitch) noexcept nogil
+        void (*winograd_x_strip)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch, void *v,
+            Py_ssize_t tile_step, Py_ssize_t step) noexcept nogil
+        void (*winograd_dy_strip)(Py_ssize_t tiles, const void *dy, Py_ssize_t pitch, void *u,
+            Py_ssize_t tile_step, Py_ssize_t step) noexcept nogil
         void (*winograd_dweight)(const void *sums, Py_ssize_t step, void *dweight) noexcept nogil
-        void (*winograd_gather)(Py_ssize_t tiles, const void *x, Py_ssize_t pitch,
-            const Py_ssize_t *places, void *columns, Py_ssize_t step) noexcept nogil
-        void (*winograd_scatter)(Py_ssize_t count, const void *columns, Py_ssize_t step,
-            double shift, const cnnx_tile *tiles, void *y, Py_ssize_t pitch,
-            Py_ssize_t ahead) noexcept nogil
         void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
         void (*relu6)(Py_ssize_t n, const void *x, void *y) noexcept nogil

@@ -14,7 +14,7 @@ cdef enum:
     POINTS = 36                     # of a 6x6 tile
     FILTERS_AT_A_TIME = 24          # a multiple of every mr
     SKEW = 16                       # elements between points, beyond their own: or all would meet in one cache set
-    TILE_BLOCK_ELEMENTS = 110_000   # of V and M: 440 kB of floats, of a second-level cache of 512
+    TILE_BLOCK_ELEMENTS = 60_000    # of V and M: 240 kB of floats, half of a second-level cache of 512
     MOST_TILE_PANELS = 8
     WEIGHT_BLOCK_ELEMENTS = 60_000  # of U, where a task owns filters
 
@@ -50,14 +50,19 @@ cdef Winograd make_winograd(
     return job
 
 
+cdef void set_steps(Winograd *job, Py_ssize_t mr, Py_ssize_t nr) noexcept:
+    cdef Py_ssize_t filters = min(<Py_ssize_t>FILTERS_AT_A_TIME, ceil_div(job.filters, mr) * mr)
+    job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, filters * nr + SKEW
+
+
 cdef int winograd(Winograd *job, const real *x, const real *weight, const real *bias, real *y) except -1:
     """Tasks are blocks of tiles; the weights are transformed before."""
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, panels = ceil_div(job.tiles, nr), panel, task
-    job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, FILTERS_AT_A_TIME * nr
+    set_steps(job, mr, nr)
     cdef Py_ssize_t u_panel = POINTS * job.u_step, v_panel = POINTS * job.v_step
     cdef Py_ssize_t own_panel = v_panel + POINTS * job.m_step
     cdef Py_ssize_t block = max(1, min(<Py_ssize_t>MOST_TILE_PANELS, TILE_BLOCK_ELEMENTS // own_panel, panels // 16))
-    cdef Py_ssize_t per_thread = block * own_panel + POINTS * nr
+    cdef Py_ssize_t per_thread = block * own_panel
     cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * panels * nr * job.filters * job.channels)
     cdef Block u_block = take(ceil_div(job.filters, mr) * u_panel * sizeof(real))
     cdef Block scratch = take(threads * per_thread * sizeof(real))
@@ -82,11 +87,11 @@ cdef int winograd(Winograd *job, const real *x, const real *weight, const real *
 cdef int winograd_by_filters(Winograd *job, const real *x, const real *weight, const real *bias, real *y) except -1:
     """Tasks are chunks of filters; V of all tiles is made before."""
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, panels = ceil_div(job.tiles, nr), task, panel
-    job.u_step, job.v_step, job.m_step = job.channels * mr + SKEW, job.channels * nr + SKEW, FILTERS_AT_A_TIME * nr
+    set_steps(job, mr, nr)
     cdef Py_ssize_t u_panel = POINTS * job.u_step, v_panel = POINTS * job.v_step
     cdef Py_ssize_t chunk = max(mr, min(<Py_ssize_t>FILTERS_AT_A_TIME, WEIGHT_BLOCK_ELEMENTS // u_panel * mr))
     cdef Py_ssize_t pieces = ceil_div(job.channels, SKEW)
-    cdef Py_ssize_t per_thread = chunk // mr * u_panel + POINTS * (job.m_step + nr)
+    cdef Py_ssize_t per_thread = chunk // mr * u_panel + POINTS * job.m_step
     cdef int threads = threads_for(GEMM_NANOSECONDS * POINTS * panels * nr * job.filters * job.channels)
     cdef Block v_block = take(panels * v_panel * sizeof(real))
     cdef Block scratch = take(threads * per_thread * sizeof(real))
@@ -97,7 +102,7 @@ cdef int winograd_by_filters(Winograd *job, const real *x, const real *weight, c
         for task in prange(panels * pieces, schedule="static"):
             transform_tiles(
                 job, task // pieces * nr, task % pieces * SKEW, min(job.channels, (task % pieces + 1) * SKEW), x,
-                v + task // pieces * v_panel, own + omp_get_thread_num() * per_thread,
+                v + task // pieces * v_panel,
             )
         restore_denormals()
     with nogil, parallel(num_threads=threads):
@@ -119,22 +124,19 @@ cdef void winograd_tiles(
     const real *u,              # IN   (filter panels, POINTS, channels, mr)
     const real *bias,
     real *y,
-    real *v,                    # scratch: V of the block, M of the block and a chunk of filters, one tile
+    real *v,                    # scratch: V of the block, M of the block and a chunk of filters
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, v_panel = POINTS * job.v_step, panel
     cdef Py_ssize_t chunk, first, filters
     cdef real *m = v + panels * v_panel
-    cdef real *tile = m + panels * POINTS * job.m_step
     for panel in range(panels):
-        transform_tiles(job, (first_panel + panel) * nr, 0, job.channels, x, v + panel * v_panel, tile)
+        transform_tiles(job, (first_panel + panel) * nr, 0, job.channels, x, v + panel * v_panel)
     for chunk in range(ceil_div(job.filters, FILTERS_AT_A_TIME)):
         first = chunk * FILTERS_AT_A_TIME
         filters = min(<Py_ssize_t>FILTERS_AT_A_TIME, job.filters - first)
         multiply_points(job, panels, filters, u + first // mr * POINTS * job.u_step, v, m)
         for panel in range(panels):
-            write_tiles(
-                job, (first_panel + panel) * nr, first, filters, m + panel * POINTS * job.m_step, bias, tile, y
-            )
+            write_tiles(job, (first_panel + panel) * nr, first, filters, m + panel * POINTS * job.m_step, bias, y)
 
 
 cdef void winograd_filters(
@@ -146,7 +148,7 @@ cdef void winograd_filters(
     const real *v,              # IN   (panels, POINTS, channels, nr)
     const real *bias,
     real *y,
-    real *u,                    # scratch: U of the filters, M of one panel, one tile
+    real *u,                    # scratch: U of the filters, M of one panel
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(v).mr, nr = kernels_for(v).nr, filter_panels = ceil_div(filters, mr), panel
     cdef real *m = u + filter_panels * POINTS * job.u_step
@@ -154,7 +156,7 @@ cdef void winograd_filters(
         transform_weights(job, first + panel * mr, weight, u + panel * POINTS * job.u_step)
     for panel in range(panels):
         multiply_points(job, 1, filters, u, v + panel * POINTS * job.v_step, m)
-        write_tiles(job, panel * nr, first, filters, m, bias, m + POINTS * job.m_step, y)
+        write_tiles(job, panel * nr, first, filters, m, bias, y)
 
 
 cdef void transform_weights(const Winograd *job, Py_ssize_t first, const real *weight, real *u) noexcept nogil:
@@ -168,43 +170,46 @@ cdef void transform_weights(const Winograd *job, Py_ssize_t first, const real *w
 cdef struct Run:                    # tiles of a panel side by side in one image
     Py_ssize_t rows, cols           # pixels of it inside the plane of x
     Py_ssize_t x                    # the first of these, in the first channel
-    Py_ssize_t line                 # and among the lines
+    Py_ssize_t line, col            # and its place in the lines
     Py_ssize_t y, height, width     # what it writes, in the first filter
 
 
 cdef struct TilePanel:              # nr tiles, or what is left
-    Py_ssize_t tiles, runs, pitch   # pitch: from one line to the next
+    Py_ssize_t tiles, runs
     Run[CNNX_ACROSS] run
-    Py_ssize_t[CNNX_ACROSS] places  # of the tiles among the lines, 6 for every run
-    cnnx_tile[CNNX_ACROSS] written  # and in y
+    Py_ssize_t run_width            # of pixels in a line: 4 a tile, and what the last tile needs beyond
+    Py_ssize_t pitch                # from one line to the next: whole vectors
+    Py_ssize_t[CNNX_ACROSS] places  # of the tiles in a line
 
 
 cdef enum:
-    LINES_SIZE = 6 * (16 * CNNX_ACROSS + 8)     # see lay_out: nr lines of one tile, or two of nr, are less
+    LINES_SIZE = 6 * (20 * CNNX_ACROSS + 12)    # see lay_out: nr runs of one tile, or three of nr, are less
 
 
 cdef void lay_out(const Winograd *job, Py_ssize_t tile, Py_ssize_t nr, TilePanel *panel) noexcept nogil:
-    """Where the tiles from `tile` on find their pixels."""
+    """Where the tiles from `tile` on find their pixels: six lines, of all runs. Missing tiles stand behind the last."""
     cdef Py_ssize_t at = 0, t, row, col, run, image, top, left
     cdef Run *r
-    panel.tiles, panel.runs, panel.pitch = min(nr, job.tiles - tile), 0, 4 * min(nr, job.cols) + 4
+    panel.tiles, panel.runs, panel.run_width = min(nr, job.tiles - tile), 0, 4 * min(nr, job.cols) + 4
     while at < panel.tiles:
         row, col = (tile + at) // job.cols, (tile + at) % job.cols
         image, row = row // job.rows, row % job.rows
         run = min(job.cols - col, panel.tiles - at)
-        r = &panel.run[panel.runs]
         top, left = 4 * row - job.top, 4 * col - job.left
+        r = &panel.run[panel.runs]
         r.rows = max(<Py_ssize_t>0, min(top + 6, job.h) - max(<Py_ssize_t>0, top))
         r.cols = max(<Py_ssize_t>0, min(left + 4 * run + 2, job.w) - max(<Py_ssize_t>0, left))
         r.x = (image * job.channels * job.h + max(<Py_ssize_t>0, top)) * job.w + max(<Py_ssize_t>0, left)
-        r.line = (6 * panel.runs + max(<Py_ssize_t>0, -top)) * panel.pitch + max(<Py_ssize_t>0, -left)
+        r.line, r.col = max(<Py_ssize_t>0, -top), panel.runs * panel.run_width + max(<Py_ssize_t>0, -left)
         r.y = (image * job.filters * job.oh + 4 * row) * job.ow + 4 * col
         r.height, r.width = min(<Py_ssize_t>4, job.oh - 4 * row), min(4 * run, job.ow - 4 * col)
         for t in range(run):
-            panel.places[at + t] = 6 * panel.runs * panel.pitch + 4 * t
-            panel.written[at + t] = cnnx_tile(r.y + 4 * t, r.height, min(<Py_ssize_t>4, r.width - 4 * t))
+            panel.places[at + t] = panel.runs * panel.run_width + 4 * t
         panel.runs += 1
         at += run
+    for t in range(panel.tiles, nr):
+        panel.places[t] = panel.runs * panel.run_width
+    panel.pitch = ceil_div((panel.runs + (panel.tiles < nr)) * panel.run_width, nr) * nr
 
 
 cdef void transform_tiles(
@@ -214,25 +219,23 @@ cdef void transform_tiles(
     Py_ssize_t last_channel,
     const real *x,
     real *v,                    # OUT  (POINTS, channels, nr)
-    real *pixels,               # scratch: (6, 6, nr)
 ) noexcept nogil:
-    """Lines of pixels with the zeros around the plane, the same for all channels; columns of tiles; points."""
-    cdef Py_ssize_t nr = kernels_for(x).nr, c, i
+    """Lines of pixels with the zeros around the plane, the same for all channels; columns of these; rows of tiles."""
+    cdef Py_ssize_t nr = kernels_for(x).nr, plane = job.h * job.w, c, i
     cdef TilePanel panel
-    cdef real[LINES_SIZE] lines
+    cdef real[LINES_SIZE] lines, columns
     cdef Run *r
     lay_out(job, tile, nr, &panel)
-    memset(lines, 0, 6 * panel.runs * panel.pitch * sizeof(real))
-    memset(pixels, 0, POINTS * nr * sizeof(real))
+    memset(lines, 0, 6 * panel.pitch * sizeof(real))
     for c in range(first_channel, last_channel):
         for i in range(panel.runs):
             r = &panel.run[i]
             kernels_for(x).copy_rows(
-                r.rows, r.cols, x + r.x + c * job.h * job.w, job.w, lines + r.line, panel.pitch,
-                job.h * job.w if c + 1 < last_channel else 0,
+                r.rows, r.cols, x + r.x + c * plane, job.w, plane if c + 1 < last_channel else 0,
+                lines + r.line * panel.pitch + r.col, panel.pitch, 0,
             )
-        kernels_for(x).winograd_gather(panel.tiles, lines, panel.pitch, panel.places, pixels, nr)
-        kernels_for(x).winograd_x(pixels, 6 * nr, nr, v + c * nr, job.v_step)
+        kernels_for(x).winograd_down(panel.pitch, lines, columns, panel.pitch)
+        kernels_for(x).winograd_across(columns, panel.pitch, panel.places, v + c * nr, job.v_step)
 
 
 cdef void multiply_points(
@@ -241,7 +244,7 @@ cdef void multiply_points(
     Py_ssize_t filters,
     const real *u,              # IN   (filter panels, POINTS, channels, mr)
     const real *v,              # IN   (panels, POINTS, channels, nr)
-    real *m,                    # OUT  (panels, POINTS, FILTERS_AT_A_TIME, nr)
+    real *m,                    # OUT  (panels, POINTS, filters, nr)
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(u).mr, nr = kernels_for(u).nr, point, panel, filter_panel, start
     cdef real *sums
@@ -265,26 +268,28 @@ cdef void write_tiles(
     Py_ssize_t tile,
     Py_ssize_t first,
     Py_ssize_t filters,
-    const real *m,              # IN   (POINTS, FILTERS_AT_A_TIME, nr)
+    const real *m,              # IN   (POINTS, filters, nr)
     const real *bias,
-    real *pixels,               # scratch: (4, 4, nr)
     real *y,
 ) noexcept nogil:
     """One panel of tiles of the filters from `first` on, with their bias, into y."""
     cdef Py_ssize_t nr = kernels_for(m).nr, f, i, plane
     cdef const real *add = <const real *>job.add
     cdef TilePanel panel
+    cdef real[LINES_SIZE] lines
     cdef Run *r
     lay_out(job, tile, nr, &panel)
     for f in range(filters):
-        kernels_for(m).winograd_y(m + f * nr, job.m_step, pixels)
         plane = (first + f) * job.oh * job.ow
-        kernels_for(m).winograd_scatter(
-            panel.tiles, pixels, nr, bias[first + f] if bias != NULL else 0, panel.written, y + plane, job.ow,
-            job.oh * job.ow if f + 1 < filters else 0,
+        kernels_for(m).winograd_y(
+            m + f * nr, job.m_step, bias[first + f] if bias != NULL else 0, panel.places, lines, panel.pitch
         )
         for i in range(panel.runs):
             r = &panel.run[i]
+            kernels_for(m).copy_rows(
+                r.height, r.width, lines + i * panel.run_width, panel.pitch, 0, y + plane + r.y, job.ow,
+                job.oh * job.ow if f + 1 < filters else 0,
+            )
             finish_rows(
                 r.height, job.ow, r.width, add + (plane + r.y) if add != NULL else NULL, job.activation, y + plane + r.y
             )

@@ -46,7 +46,9 @@ TABLE = [
     (("forward", 64, 16, 32, 16), "winograd"),
     (("forward", 64, 15, 32, 64), "direct"),  # too few channels
     (("backward_data", 64, 64, 32, 15), "direct"),  # too few filters
-    (("backward_weight", 64, 16, 32, 16), "winograd"),
+    (("backward_weight", 64, 16, 32, 16), "winograd_by_strips"),
+    (("backward_weight", 64, 16, 14, 32), "winograd_by_strips"),
+    (("backward_weight", 64, 32, 16, 32), "winograd"),  # larger sums
     (("backward_weight", 64, 64, 32, 64), "winograd"),
     (("backward_weight", 64, 512, 4, 512), "winograd"),
     (("backward_weight", 64, 3, 32, 64), "direct"),

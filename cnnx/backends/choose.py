@@ -120,6 +120,15 @@ RULES: tuple[Rule, ...] = (
         "so few tiles that transforming and storing the weights would take as long as the products",
     ),
     Rule(
+        "winograd_by_strips",
+        lambda c: (
+            pays_by_winograd(c)
+            and c.direction == "backward_weight"
+            and c.channels * c.filters <= 512
+        ),
+        "sums so small that every task can have its own, and nobody waits",
+    ),
+    Rule(
         "winograd",
         lambda c: pays_by_winograd(c),
         "a quarter of the multiplications, where there are channels enough to pay the transforms",

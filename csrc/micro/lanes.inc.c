@@ -12,20 +12,23 @@
 #define LOWER_8(l) LOWER(l, 8)
 #define STEP(d, applies, FIRST, SECOND)                                                                                \
     if (applies)                                                                                                       \
-        for (int i = 0; i < VL; i++)                                                                                   \
+        for (int i = 0; i < side; i++)                                                                                 \
             if (!(i & d)) {                                                                                            \
-                const VEC a = square[i], b = square[(i + d) % VL];                                                     \
+                const VEC a = square[i], b = square[(i + d) % side];                                                   \
                 square[i] = SHUFFLE(a, b, FIRST);                                                                      \
-                square[(i + d) % VL] = SHUFFLE(a, b, SECOND);                                                          \
+                square[(i + d) % side] = SHUFFLE(a, b, SECOND);                                                        \
             }
 
-static inline void NAME(transpose)(VEC *square) {
-    STEP(8, 8 >= BLOCK && 8 < VL, UPPER_8, LOWER_8)
-    STEP(4, 4 >= BLOCK && 4 < VL, UPPER_4, LOWER_4)
-    STEP(2, 2 >= BLOCK && 2 < VL, UPPER_2, LOWER_2)
+/* Squares of side x side, as many of them beside each other as fill a vector. */
+static inline void NAME(transpose_squares)(const int side, VEC *square) {
+    STEP(8, 8 >= BLOCK && 8 < side, UPPER_8, LOWER_8)
+    STEP(4, 4 >= BLOCK && 4 < side, UPPER_4, LOWER_4)
+    STEP(2, 2 >= BLOCK && 2 < side, UPPER_2, LOWER_2)
     STEP(2, 2 < BLOCK, LOWER_PAIR, UPPER_PAIR)
     STEP(1, 1 < BLOCK, LOWER_PAIR, UPPER_PAIR)
 }
+
+static inline void NAME(transpose)(VEC *square) { NAME(transpose_squares)(VL, square); }
 
 /* Where a run has ended, the gap. Returns where the next pixel goes. */
 static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {

@@ -75,16 +75,20 @@ static void NAME(interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *restrict 
             for (ptrdiff_t i = 0; i * parts + p < n; i++) y[i * parts + p] = x[p * x_step + i];
 }
 
-static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step,
-                            ptrdiff_t ahead) {
+/* What the last vector, or four, begin with may be there already. */
+static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, ptrdiff_t x_ahead, REAL *y,
+                            ptrdiff_t y_step, ptrdiff_t y_ahead) {
     for (ptrdiff_t i = 0; i < rows; i++, x += x_step, y += y_step) {
-        ptrdiff_t j = 0;
-        for (; j + VL <= n; j += VL) {
-            if (ahead != 0) __builtin_prefetch(x + j + ahead);
-            NAME(store)(y + j, NAME(load)(x + j));
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            if (x_ahead != 0) __builtin_prefetch(x + j + x_ahead);
+            if (y_ahead != 0) __builtin_prefetch(y + j + y_ahead, 1);
+            if (j + VL <= n) NAME(store)(y + j, NAME(load)(x + j));
         }
-        if (j > 0 && j < n) NAME(store)(y + n - VL, NAME(load)(x + n - VL)); /* in part a second time */
-        else
-            for (; j < n; j++) y[j] = x[j];
+        if (n >= VL) NAME(store)(y + n - VL, NAME(load)(x + n - VL));
+        else if (n >= 4) {
+            memcpy(y, x, 4 * sizeof(REAL));
+            memcpy(y + n - 4, x + n - 4, 4 * sizeof(REAL));
+        } else
+            for (ptrdiff_t j = 0; j < n; j++) y[j] = x[j];
     }
 }

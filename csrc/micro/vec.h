@@ -6,6 +6,7 @@ typedef INT NAME(ivec) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(
 #define VEC NAME(vec)
 #define IVEC NAME(ivec)
 #define VL ((ptrdiff_t)(VECTOR_BYTES / sizeof(REAL)))
+#define VECTOR_LANES (VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8)) /* VL for the preprocessor */
 
 static inline VEC NAME(splat)(REAL value) { return value - (VEC){0}; }
 
@@ -43,11 +44,11 @@ static inline double NAME(sum_of_lanes)(VEC v) {
 #define LANES_4(RULE) LANES_2(RULE), RULE(2), RULE(3)
 #define LANES_8(RULE) LANES_4(RULE), RULE(4), RULE(5), RULE(6), RULE(7)
 #define LANES_16(RULE) LANES_8(RULE), RULE(8), RULE(9), RULE(10), RULE(11), RULE(12), RULE(13), RULE(14), RULE(15)
-#if VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 2
+#if VECTOR_LANES == 2
 #define LANES LANES_2
-#elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 4
+#elif VECTOR_LANES == 4
 #define LANES LANES_4
-#elif VECTOR_BYTES / (MANTISSA == 23 ? 4 : 8) == 8
+#elif VECTOR_LANES == 8
 #define LANES LANES_8
 #else
 #define LANES LANES_16

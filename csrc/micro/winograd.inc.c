@@ -7,8 +7,9 @@
 
        forward and backward-data: 4 results, 3 taps      backward-weight: 3 results (dweight), 4 taps (dy)
 
-   share the transform of x. Each function is one dimension; `in two` is rows, then columns. Lanes are tiles, or
-   channels: what lies beside it is not the transform's concern.
+   share the transform of x. Each function is one dimension; in two, columns come before rows. Lanes are tiles,
+   channels, or, before pixels are cut into tiles, columns of pixels: what lies beside it is not the transform's
+   concern. Columns of pixels that two tiles share are transformed once, where the tiles lie side by side.
 */
 
 static inline void NAME(transform_x)(const VEC x[6], VEC v[6]) {
@@ -42,20 +43,12 @@ static inline void NAME(interpolate)(int results, const VEC m[6], VEC y[]) {
     else y[2] += m[5];
 }
 
-static void NAME(winograd_x)(const REAL *x, ptrdiff_t row_step, ptrdiff_t col_step, REAL *v, ptrdiff_t step) {
-    for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL) {
-        VEC half[6][6];
-        for (int j = 0; j < 6; j++) {
-            VEC column[6], out[6];
-            for (int i = 0; i < 6; i++) column[i] = NAME(load)(x + i * row_step + j * col_step + lane);
-            NAME(transform_x)(column, out);
-            for (int i = 0; i < 6; i++) half[i][j] = out[i];
-        }
-        for (int i = 0; i < 6; i++) {
-            VEC out[6];
-            NAME(transform_x)(half[i], out);
-            for (int j = 0; j < 6; j++) NAME(store)(v + (6 * i + j) * step + lane, out[j]);
-        }
+static void NAME(winograd_down)(ptrdiff_t n, const REAL *x, REAL *y, ptrdiff_t pitch) {
+    for (ptrdiff_t lane = 0; lane < n; lane += VL) {
+        VEC column[6], out[6];
+        for (int i = 0; i < 6; i++) column[i] = NAME(load)(x + i * pitch + lane);
+        NAME(transform_x)(column, out);
+        for (int i = 0; i < 6; i++) NAME(store)(y + i * pitch + lane, out[i]);
     }
 }
 
@@ -94,31 +87,39 @@ static void NAME(winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL
     }
 }
 
-static void NAME(winograd_y)(const REAL *m, ptrdiff_t step, REAL *y) {
+/* A strip: tiles side by side, whose lanes are channels. */
+static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile_step,
+                                   ptrdiff_t step) {
     enum { NR = TILE_VECTORS * VL };
     for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
-        VEC half[4][6];
-        for (int j = 0; j < 6; j++) {
-            VEC column[6], out[4];
-            for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + (6 * i + j) * step + lane);
-            NAME(interpolate)(4, column, out);
-            for (int i = 0; i < 4; i++) half[i][j] = out[i];
-        }
-        for (int i = 0; i < 4; i++) {
-            VEC out[4];
-            NAME(interpolate)(4, half[i], out);
-            for (int j = 0; j < 4; j++) NAME(store)(y + (4 * i + j) * NR + lane, out[j]);
+        VEC half[6][6];
+        for (ptrdiff_t t = 0; t < tiles; t++) {
+            for (int i = 0; i < 6 && t > 0; i++) half[i][0] = half[i][4], half[i][1] = half[i][5];
+            for (int j = t > 0 ? 2 : 0; j < 6; j++) {
+                VEC column[6], out[6];
+                for (int i = 0; i < 6; i++) column[i] = NAME(load)(x + i * pitch + (4 * t + j) * NR + lane);
+                NAME(transform_x)(column, out);
+                for (int i = 0; i < 6; i++) half[i][j] = out[i];
+            }
+            for (int i = 0; i < 6; i++) {
+                VEC out[6];
+                NAME(transform_x)(half[i], out);
+                for (int j = 0; j < 6; j++) NAME(store)(v + t * tile_step + (6 * i + j) * step + lane, out[j]);
+            }
         }
     }
 }
 
-static void NAME(winograd_dy)(const REAL *dy, ptrdiff_t row_step, ptrdiff_t col_step, REAL *u, ptrdiff_t step) {
-    for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL) {
-        VEC g[4][4];
-        for (int i = 0; i < 4; i++)
-            for (int j = 0; j < 4; j++) g[i][j] = NAME(load)(dy + i * row_step + j * col_step + lane);
-        NAME(taps_in_two)(4, g, u + lane, step);
-    }
+static void NAME(winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile_step,
+                                    ptrdiff_t step) {
+    enum { NR = TILE_VECTORS * VL };
+    for (ptrdiff_t t = 0; t < tiles; t++)
+        for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
+            VEC g[4][4];
+            for (int i = 0; i < 4; i++)
+                for (int j = 0; j < 4; j++) g[i][j] = NAME(load)(dy + i * pitch + (4 * t + j) * NR + lane);
+            NAME(taps_in_two)(4, g, u + t * tile_step + lane, step);
+        }
 }
 
 static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight) {
@@ -139,64 +140,74 @@ static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweig
     }
 }
 
-/* Between pixels and the columns of tiles. Four tiles at a time are a transpose of quads, a line of a tile each. */
+/* Between rows of pixels and lanes that are tiles: four pixels of VL tiles are a vector each. */
+#if VECTOR_LANES >= 4
 typedef REAL NAME(quad) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
-#define QUAD NAME(quad)
+#define SAME(l) (l)
+#define QUAD_OF(t) (*(const NAME(quad) *)(x + places[t]))
+#define TWO_QUADS(t) __builtin_shufflevector(QUAD_OF(t), QUAD_OF((t) + 4), LANES_8(SAME))
+#if VECTOR_LANES == 4
+#define QUADS_OF(t) QUAD_OF(t)
+#elif VECTOR_LANES == 8
+#define QUADS_OF(t) TWO_QUADS(t)
+#else
+#define QUADS_OF(t) __builtin_shufflevector(TWO_QUADS(t), TWO_QUADS((t) + 8), LANES_16(SAME))
+#endif
+#endif
 
-static inline void NAME(transpose_quads)(QUAD q[4]) {
-    const QUAD a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
-    const QUAD c = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
-    q[0] = __builtin_shufflevector(a, c, 0, 1, 4, 5);
-    q[1] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
-    q[2] = __builtin_shufflevector(b, d, 0, 1, 4, 5);
-    q[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+/* pixels[j] = x[places[lane] + j], j < 4 */
+static inline void NAME(pixels_of_tiles)(const REAL *x, const ptrdiff_t *places, VEC pixels[4]) {
+#if VECTOR_LANES >= 4
+    for (int s = 0; s < 4; s++) pixels[s] = QUADS_OF(s);
+    NAME(transpose_squares)(4, pixels);
+#else
+    for (int j = 0; j < 4; j++) pixels[j] = (VEC){x[places[0] + j], x[places[1] + j]};
+#endif
 }
 
-static void NAME(winograd_gather)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places,
-                                  REAL *columns, ptrdiff_t step) {
-    ptrdiff_t t = 0;
-    for (; t + 4 <= tiles; t += 4)
+static void NAME(winograd_across)(const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *v, ptrdiff_t step) {
+    for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL)
         for (int i = 0; i < 6; i++) {
-            QUAD left[4], right[4];
-            for (int s = 0; s < 4; s++) {
-                left[s] = *(const QUAD *)(x + places[t + s] + i * pitch);
-                right[s] = *(const QUAD *)(x + places[t + s] + i * pitch + 4);
-            }
-            NAME(transpose_quads)(left);
-            NAME(transpose_quads)(right);
-            for (int j = 0; j < 4; j++) *(QUAD *)(columns + (6 * i + j) * step + t) = left[j];
-            for (int j = 0; j < 2; j++) *(QUAD *)(columns + (6 * i + 4 + j) * step + t) = right[j];
+            VEC pixels[8], out[6];
+            NAME(pixels_of_tiles)(x + i * pitch, places + lane, pixels);
+            NAME(pixels_of_tiles)(x + i * pitch + 4, places + lane, pixels + 4);
+            NAME(transform_x)(pixels, out);
+            for (int j = 0; j < 6; j++) NAME(store)(v + (6 * i + j) * step + lane, out[j]);
         }
-    for (; t < tiles; t++)
-        for (int i = 0; i < 6; i++)
-            for (int j = 0; j < 6; j++) columns[(6 * i + j) * step + t] = x[places[t] + i * pitch + j];
 }
 
-/* Line i of a tile, as far as it lies in the image. */
-static inline void NAME(put_line)(const cnnx_tile *tile, int i, QUAD line, REAL *y, ptrdiff_t pitch) {
-    if (i >= tile->rows) return;
-    if (tile->cols == 4) *(QUAD *)(y + tile->place + i * pitch) = line;
-    else
-        for (ptrdiff_t j = 0; j < tile->cols; j++) y[tile->place + i * pitch + j] = line[j];
+/* And back: x[places[lane] + j] = pixels[j], j < 4 */
+static inline void NAME(pixels_to_tiles)(VEC pixels[4], REAL *x, const ptrdiff_t *places) {
+#if VECTOR_LANES >= 4
+    NAME(transpose_squares)(4, pixels);
+    for (int lane = 0; lane < VL; lane++)
+        *(NAME(quad) *)(x + places[lane]) = ((const NAME(quad) *)&pixels[lane % 4])[lane / 4];
+#else
+    for (int j = 0; j < 4; j++)
+        for (int lane = 0; lane < VL; lane++) x[places[lane] + j] = pixels[j][lane];
+#endif
 }
 
-static void NAME(winograd_scatter)(ptrdiff_t count, const REAL *columns, ptrdiff_t step, REAL shift,
-                                   const cnnx_tile *tiles, REAL *y, ptrdiff_t pitch, ptrdiff_t ahead) {
-    ptrdiff_t t = 0;
-    for (; t + 4 <= count; t += 4)
+static void NAME(winograd_y)(const REAL *m, ptrdiff_t step, REAL shift, const ptrdiff_t *places, REAL *y,
+                             ptrdiff_t pitch) {
+    for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL) {
+        VEC half[4][6];
+        for (int j = 0; j < 6; j++) {
+            VEC column[6], out[4];
+            for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + (6 * i + j) * step + lane);
+            NAME(interpolate)(4, column, out);
+            for (int i = 0; i < 4; i++) half[i][j] = out[i];
+        }
         for (int i = 0; i < 4; i++) {
-            QUAD q[4];
-            if (ahead != 0) __builtin_prefetch(y + tiles[t].place + i * pitch + ahead, 1);
-            for (int j = 0; j < 4; j++) q[j] = *(const QUAD *)(columns + (4 * i + j) * step + t) + shift;
-            NAME(transpose_quads)(q);
-            for (int s = 0; s < 4; s++) NAME(put_line)(tiles + t + s, i, q[s], y, pitch);
+            VEC pixels[4];
+            NAME(interpolate)(4, half[i], pixels);
+            for (int j = 0; j < 4; j++) pixels[j] += shift;
+            NAME(pixels_to_tiles)(pixels, y + i * pitch, places + lane);
         }
-    for (; t < count; t++)
-        for (int i = 0; i < 4; i++) {
-            QUAD line;
-            for (int j = 0; j < 4; j++) line[j] = columns[(4 * i + j) * step + t] + shift;
-            NAME(put_line)(tiles + t, i, line, y, pitch);
-        }
+    }
 }
 
-#undef QUAD
+#undef SAME
+#undef QUAD_OF
+#undef TWO_QUADS
+#undef QUADS_OF
