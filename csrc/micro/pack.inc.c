@@ -86,7 +86,7 @@ static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_
         }
         if (n >= VL) NAME(store)(y + n - VL, NAME(load)(x + n - VL));
         else if (n >= 4) {
-            memcpy(y, x, 4 * sizeof(REAL));
+            for (ptrdiff_t j = 0; j + 4 <= n; j += 4) memcpy(y + j, x + j, 4 * sizeof(REAL));
             memcpy(y + n - 4, x + n - 4, 4 * sizeof(REAL));
         } else
             for (ptrdiff_t j = 0; j < n; j++) y[j] = x[j];
