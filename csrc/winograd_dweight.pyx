@@ -16,8 +16,8 @@ cdef enum:
     SUMS_ELEMENTS = 1_200_000           # of S: 5 MB of floats
     TILES_AT_A_TIME = 128               # 8 kB of a panel of 16 floats, read at cache lines far apart
     PANELS_OF_POINT = 4                 # panels of channels that a task multiplies
-    OWN_BLOCK_ELEMENTS = 100_000        # of DY and V, where a task owns strips: 400 kB of floats
-    STRIP_TASKS = 16
+    OWN_BLOCK_ELEMENTS = 60_000         # of DY and V, where a task owns strips: 240 kB of floats
+    STRIP_TASKS = 8                     # that can run side by side; more would take more memory for sums
     SUM_POINT = 7                       # (1, 1)
 
 
