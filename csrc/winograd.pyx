@@ -4,9 +4,11 @@
 # The plane that is written is cut into 4x4 tiles, of all images one after another. With V = transform of x, 36 numbers
 # a tile and channel, and U = transform of the weights, 36 a filter and channel, the result is the inverse transform of
 # 36 matrix products M[xi] = U[xi] (filters x channels) * V[xi] (channels x tiles). Lanes of a vector are tiles: nr
-# tiles are one panel of V. A task owns a block of panels, and takes the filters in chunks, so that V and M stay in the
-# second-level cache. Where tiles are few, weights would be transformed for nothing but one or two blocks: there V of
-# all tiles is made first, and a task owns a chunk of filters, whose weights it transforms in its cache.
+# tiles are one panel of V. Their pixels are laid in six lines first, side by side. Columns of lines are transformed
+# there, those that two tiles share once; then tiles are cut out and transformed across. Results go back by lines too.
+# A task owns a block of panels, and takes the filters in chunks, so that V and M stay in the second-level cache. Where
+# tiles are few, weights would be transformed for nothing but one or two blocks: there V of all tiles is made first, and
+# a task owns a chunk of filters, whose weights it transforms in its cache.
 # Backward-data is the same with weights rotated and transposed. A sum runs over channels in order: any number of
 # threads gives the same bits.
 
