@@ -1,5 +1,7 @@
 """The dialect `listnet`: a network is a list of layers, samples go through one at a time, and
 `backward` updates the weights at once. Vectors are columns (n, 1), images (depth, h, w).
+This file is longer than others because it is the eight small modules of the old programs: a reader
+finds side by side here what his program imported.
 
 >>> import numpy as np
 >>> from cnnx.compat.listnet import Dense, Tanh, mse, mse_prime, predict, train
@@ -12,8 +14,6 @@
 """
 
 # Design:
-# A file longer than others: it is the eight small modules of the old programs, and a reader finds
-# side by side here what his program imported.
 # One sample at a time leaves little work in a call, and so calls are what to save.
 # - A Dense layer's step is a rank-1 update, which reads and writes all weights for one sample.
 #   Where they no longer fit a cache beside the rest, updates wait: W = W0 - sum d_i x_i^T of up to
