@@ -30,12 +30,14 @@ IN_PLACE = {
 
 @dataclass(frozen=True)
 class Case:
-    """One call of one op. `length` is the number of terms in the longest sum behind one output."""
+    """One call of one op. `length` is the number of terms in the longest sum behind one output;
+    `kink` says why there is no derivative at these inputs, and is empty where there is one."""
 
     op: str
     name: str
     make: Callable[[np.random.Generator], dict[str, Any]]
     length: int = 1
+    kink: str = ""
 
     def __str__(self) -> str:
         return f"{self.op}[{self.name}]"
@@ -101,8 +103,10 @@ def richest(op: str) -> Case:
     return max(CASES[op], key=size)
 
 
-def _add(op: str, name: str, make: Callable[..., dict[str, Any]], length: int = 1) -> None:
-    CASES.setdefault(op, []).append(Case(op, name, make, max(length, 1)))
+def _add(
+    op: str, name: str, make: Callable[..., dict[str, Any]], length: int = 1, kink: str = ""
+) -> None:
+    CASES.setdefault(op, []).append(Case(op, name, make, max(length, 1), kink))
 
 
 def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -452,7 +456,7 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "kernel-of-272": ((1, 1, 18, 19), (17, 16), {"stride": 1}),
     "empty-batch": ((0, 3, 6, 6), 2, {}),
 }
-# Values of one decimal repeat within a window.
+# Also tried with several maxima in a window.
 TIES = ("plain", "wide-rows", "short-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
 
 
@@ -462,7 +466,8 @@ def _pools():
         _max_pools("relu_max_pool2d", name, shape, kernel, options, _mostly_negative)
         if name in TIES:
             for op in ("max_pool2d", "relu_max_pool2d"):
-                _max_pools(op, f"{name}-ties", shape, kernel, options, _repeating)
+                tie = "a window has several maxima"
+                _max_pools(op, f"{name}-ties", shape, kernel, options, _repeating, kink=tie)
         _avg_pools(name, shape, kernel, options)
         if "padding" in options or "ceil_mode" in options:
             more = {**options, "count_include_pad": False}
@@ -479,10 +484,11 @@ def _mostly_negative(rng, *shape):
 
 
 def _repeating(rng, *shape):
-    return _normal(rng, *shape).round(1)
+    """Of one decimal, which repeat in a small window, and cut off, so that the largest does too."""
+    return _normal(rng, *shape).round(1).clip(max=1.5)
 
 
-def _max_pools(op, name, shape, kernel, options, draw):
+def _max_pools(op, name, shape, kernel, options, draw, kink=""):
     def forward(rng):
         return {"x": draw(rng, *shape), "kernel_size": kernel, **options}
 
@@ -491,7 +497,7 @@ def _max_pools(op, name, shape, kernel, options, draw):
         named = {"x_shape": shape, "kernel_size": kernel, **options}
         return {"dy": _normal(rng, *y.shape), "argmax": argmax, **named}
 
-    _add(op, name, forward)
+    _add(op, name, forward, kink=kink)
     _add(f"{op}_backward", name, backward, int(np.prod(oracle._pair(kernel))))
 
 
@@ -705,9 +711,10 @@ def _activations():
     for op in ("sigmoid", "tanh"):
         _add(op, "saturated", lambda rng: {"x": np.array([-800.0, -90, -30, -5, 5, 30, 90, 800])})
     for op in ("relu", "relu6", "leaky_relu"):
-        _add(op, "zeros", lambda rng: {"x": np.array([0.0, -0.0, 1, -1])})
+        zeros = np.array([0.0, -0.0, 1, -1])
+        _add(op, "zeros", lambda rng, x=zeros: {"x": x}, kink="it bends at 0")
     ends = np.array([0.0, 1e-30, 5.999, 6, 1e30, np.inf, -np.inf])
-    _add("relu6", "both-ends", lambda rng: {"x": ends})
+    _add("relu6", "both-ends", lambda rng: {"x": ends}, kink="it bends at 0 and at 6")
     _add("relu6_backward", "both-ends", lambda rng: {"dy": _normal(rng, 7), "y": ends.clip(0, 6)})
 
 
@@ -817,7 +824,13 @@ def _losses():
             length,
         )
     hard = {"target": np.array([0.0, 1, 1, 0])}
-    _add("bce", "certain", lambda rng: {"pred": np.array([0.0, 0, 1, 1]), **hard}, 4)
+    _add(
+        "bce",
+        "certain",
+        lambda rng: {"pred": np.array([0.0, 0, 1, 1]), **hard},
+        4,
+        kink="0 and 1 are the ends of what may be given, and the logarithm is cut off there",
+    )
     far = np.array([-800.0, 800, -800, 30])
     _add("bce_with_logits", "far-from-zero", lambda rng: {"logits": far, **hard}, 4)
 

@@ -161,12 +161,7 @@ LINEAR_IN = {
     "linear": ("x", "weight"),
     "dropout": ("x",),
 }
-# Inputs that sit on a kink, where there is no derivative to compare with.
-KINKS = ("ties", "zeros", "ends", "certain")
-
-
-def _smooth(case):
-    return not any(word in case.name for word in KINKS)
+SMOOTH = [case for case in cases.cases(*GRADIENTS) if not case.kink]
 
 
 def _is_smooth_at(op, arguments):
@@ -185,9 +180,7 @@ def _forward(op, arguments):
     return (np.asarray(results[0]), *results[1:])
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in cases.cases(*GRADIENTS) if _smooth(case)], ids=str
-)
+@pytest.mark.parametrize("case", SMOOTH, ids=str)
 def test_a_gradient_is_the_slope_along_a_random_direction(case):
     rng = np.random.default_rng(1)
     arguments = case.arguments()
@@ -206,6 +199,42 @@ def test_a_gradient_is_the_slope_along_a_random_direction(case):
         analytic = np.sum(gradient * direction)
         size = np.sum(np.abs(gradient * direction)) + np.sum(np.abs(results[0] * dy))
         assert abs(numeric - analytic) <= 100 * STEP**2 * size, f"{case}: d{name}"
+
+
+TIES = ("plain", "overlapping", "padded", "ceil-mode", "wide-rows", "short-rows", "kernel-of-272")
+NOT_DIFFERENCED = {
+    *(f"{op}[{name}-ties]" for op in ("max_pool2d", "relu_max_pool2d") for name in TIES),
+    "relu[zeros]",
+    "relu6[zeros]",
+    "relu6[both-ends]",
+    "leaky_relu[zeros]",
+    "bce[certain]",
+}
+
+
+def test_the_cases_without_a_derivative_are_these():
+    assert {str(case) for case in cases.cases() if case.kink} == NOT_DIFFERENCED
+    assert {case.op for case in SMOOTH} == set(GRADIENTS)
+
+
+@pytest.mark.parametrize("case", [case for case in cases.cases() if case.kink], ids=str)
+def test_a_case_without_a_derivative_has_another_slope_on_either_side(case):
+    """Or no value at all on one of them: otherwise it would be differenced."""
+    arguments = case.arguments()
+    name = next(iter(arguments))
+    here, direction = _forward(case.op, arguments)[0], np.ones(arguments[name].shape)
+    if case.op.endswith("pool2d"):
+        direction = np.random.default_rng(1).standard_normal(direction.shape)
+    slopes = []
+    for sign in (1, -1):
+        try:
+            there = _forward(case.op, arguments | {name: arguments[name] + sign * STEP * direction})
+        except ValueError:
+            return
+        with np.errstate(invalid="ignore"):  # inf - inf
+            slopes.append((there[0] - here) / (sign * STEP))
+    apart = np.abs(slopes[0] - slopes[1])
+    assert np.any(apart > 1e-3 * np.abs(here).max(where=np.isfinite(here), initial=1)), case.kink
 
 
 # relu6 is not linear even where it does not bend: it has a constant part.
