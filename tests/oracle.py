@@ -2,9 +2,9 @@
 
 Each function has the name and the arguments of its op in `cnnx.ops`, and is written from the
 formula alone, one output element at a time. A backward function spreads each element of dy over
-what that output was made of. Nothing here is fast, and nothing is shared with the package: this
-file imports NumPy only (for arrays, not for their arithmetic). It is one file, and longer than
-others, so that a reader finds the truth about every op in one place.
+what that output was made of. Nothing here is fast, and nothing is shared with the package: it
+imports NumPy only (for arrays, not for their arithmetic).
+This file is longer than others because the truth about every op stands in one place.
 """
 
 from __future__ import annotations
