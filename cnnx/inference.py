@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from cnnx import checks, ops
 from cnnx import metrics as metric_functions
 from cnnx.data import Dataset, as_dataset
-from cnnx.layers import Layer, Sequential, Sigmoid, Softmax, no_grad
+from cnnx.layers import Layer, Sequential, Sigmoid, Softmax, no_grad, run_mode
 from cnnx.losses import CrossEntropyLoss
 
 __all__ = ["Scores", "evaluate", "predict", "predict_labels", "predict_proba"]
@@ -35,23 +34,13 @@ class Scores(dict[str, float]):
         return "  ".join(f"{name} {value:.4f}" for name, value in self.items())
 
 
-@contextmanager
-def keep_modes(model: Layer) -> Iterator[None]:
-    """Give every layer its train or eval mode back at the end, whatever happens."""
-    modes = [(layer, layer.training) for layer in model.modules()]
-    try:
-        yield
-    finally:
-        for layer, mode in modes:
-            layer.training = mode
-
-
 def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     """The model's outputs for all samples: batch after batch, in eval mode, nothing kept.
 
     x  array (n, ...), or a Dataset or (x, y) tuple, whose y is left alone
 
-    Modes are as before afterwards. No samples give an empty array of the right shape.
+    The model is not changed, not even its mode: any number of threads may use one, also while it
+    trains. No samples give an empty array of the right shape.
 
     Example: ``logits = cnnx.predict(model, test.x)``
     """
@@ -59,8 +48,7 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     size = checks.integer("predict", "batch_size", batch_size, least=1)
     # max(..., 1): an empty array runs through the model once, so the output's shape is right.
     starts = range(0, max(len(inputs), 1), size)
-    with keep_modes(model), no_grad():
-        model.eval()
+    with run_mode(training=False), no_grad():
         outputs = [np.asarray(model(inputs[start : start + size])) for start in starts]
     return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 

@@ -27,13 +27,12 @@ from cnnx.inference import (
     Metrics,
     evaluate,
     is_classification,
-    keep_modes,
     predict,
     predict_labels,
     predict_proba,
     resolve_metrics,
 )
-from cnnx.layers import Layer
+from cnnx.layers import Layer, run_mode
 from cnnx.layers.place import call_backward
 from cnnx.losses import CrossEntropyLoss
 from cnnx.optim import Adam, Optimizer
@@ -80,8 +79,9 @@ def fit(
                its row of the history, a dict
     verbose    print a line per epoch; with tqdm installed and a terminal, a bar within the epoch
 
-    A model in eval mode is switched to train mode; in a model in train mode, layers that were put
-    into eval mode stay so (batch norm with frozen statistics). All are as before afterwards.
+    A model in eval mode is trained as if it were in train mode; in a model in train mode, layers
+    that were put into eval mode stay so (batch norm with frozen statistics). No mode is changed,
+    and other threads may `predict` with the model meanwhile.
 
     `NotFiniteError` (a FloatingPointError and ValueError) names epoch and batch of a loss that is
     inf or NaN; weights, statistics and optimiser are then as at the end of the last good epoch.
@@ -103,14 +103,13 @@ def fit(
     _check_arguments(model, optimizer, loss_fn, listeners)
     history = History()
     stream = nullcontext() if seed is None else random.seeded(seed)
-    with stream, keep_modes(model):
-        if not model.training:
-            model.train()
+    with stream:
         loader = batches(data, batch_size, shuffle=shuffle, seed=seed)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
             one_pass = _Epoch(model, optimizer, loss_fn, metrics, held_out)
-            row: Row = {"epoch": epoch, **one_pass.run(loader, epoch, verbose)}
+            with run_mode(_mode(model)):
+                row: Row = {"epoch": epoch, **one_pass.run(loader, epoch, verbose)}
             if held_out is not None:
                 scores = evaluate(model, held_out, loss=loss_fn, metrics=metrics)
                 row.update({f"val_{name}": value for name, value in scores.items()})
@@ -184,6 +183,12 @@ class _Epoch:
             and is_classification(outputs, data.y)
         ):
             checks.labels("fit", data.y, outputs.shape[1])
+
+
+def _mode(model: Layer) -> bool | None:
+    """The `run_mode` of an epoch: every layer's own mode, but all train if the model does not."""
+    with run_mode(None):
+        return None if model.training else True
 
 
 def _check_arguments(model: Layer, optimizer: Any, loss_fn: Any, callbacks: list[Any]) -> None:

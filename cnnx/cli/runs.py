@@ -19,8 +19,7 @@ from cnnx import io
 from cnnx.cli import pictures
 from cnnx.cli.data import Parts
 from cnnx.history import History, Row
-from cnnx.inference import keep_modes
-from cnnx.layers import Layer
+from cnnx.layers import Layer, run_mode
 
 __all__ = ["Run", "check_out", "find_model", "read_settings"]
 
@@ -62,9 +61,8 @@ class Run:
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         """Write model and history."""
-        # In eval mode: who loads the model means to use it, and `fit` switches to training itself.
-        with keep_modes(self.model):
-            self.model.eval()
+        # In eval mode: who loads the model means to use it, and `fit` trains it all the same.
+        with run_mode(training=False):
             self.model.save(self.path(MODEL))
         self.saved = epoch
         self.history.append(logs)  # after the model: the picture shows no epoch whose model is lost

@@ -8,13 +8,13 @@ from cnnx.layers.containers import Identity, Sequential
 from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.files import load
-from cnnx.layers.grad_mode import grad_enabled, no_grad
 from cnnx.layers.linear import Linear
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from cnnx.layers.reshape import Flatten, Reshape
 from cnnx.layers.residual import Residual
+from cnnx.layers.run import grad_enabled, no_grad, run_mode
 from cnnx.layers.summary import Summary
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "grad_enabled",
     "load",
     "no_grad",
+    "run_mode",
 ]

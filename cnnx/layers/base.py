@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from cnnx.layers.dtype import as_float
-from cnnx.layers.grad_mode import grad_enabled, no_grad
 from cnnx.layers.parameter import Parameter
+from cnnx.layers.run import grad_enabled, no_grad, run_mode, training_mode
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
 BUILTIN: dict[str, type[Layer]] = {}
+_OF_A_RUN = ("_kept", "_assigned", "_plan")  # attributes that no copy and no pickle takes along
 AnyLayer = TypeVar("AnyLayer", bound="type[Layer]")
 
 
@@ -50,7 +51,9 @@ class Layer:
     `parameters`, `state_dict`, `train`, `save` and so on. `backward` may take ``need_dx=True`` and
     return None when it is False; it need not know the argument.
 
-    training      True until `eval`; dropout and batch normalisation behave differently then
+    training      True until `eval`; dropout and batch normalisation behave differently then.
+                  `predict` and `evaluate` run in eval mode, `fit` in train mode, without changing
+                  it: inside them it reads False, or True (see `run_mode`)
     buffer_names  attributes with arrays that are saved though not learnt, as running means are
 
     Example::
@@ -63,10 +66,9 @@ class Layer:
                 return 2 * dy
     """
 
-    training: bool = True
     buffer_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
-    _patched: ClassVar[bool] = False  # some layer got a forward of its own: plans look (fusion.py)
+    _patched: ClassVar[object] = None  # another one whenever a layer is given its own forward
     _adds: ClassVar[bool] = False  # forward has an argument `add`: see _takes_add
 
     # -- the two calls -------------------------------------------------------------------------
@@ -83,8 +85,14 @@ class Layer:
         return self.forward(x)
 
     def _save(self, *values: Any) -> None:
-        """Keep values for backward, in place of the last ones; nothing inside `no_grad`."""
-        self._kept = values if grad_enabled() else None
+        """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
+        if grad_enabled():
+            self._kept = values
+
+    def _forget(self) -> None:
+        """Free what the last forward saved, before this one saves as much again."""
+        if grad_enabled():
+            self._kept = None
 
     def _saved(self) -> tuple[Any, ...]:
         """What forward kept. RuntimeError in words if there was no forward."""
@@ -113,7 +121,7 @@ class Layer:
             value.name = name
         object.__setattr__(self, name, value)
         if name in ("forward", "backward"):
-            Layer._patched = True
+            Layer._patched = object()  # every plan made until here is out of date (containers.py)
         assigned = vars(self).get("_assigned")  # place.py listens here during a user's forward
         if assigned is not None:
             assigned.add(name)
@@ -122,7 +130,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """(name, layer) of the layers directly inside, in order; one that stands twice, twice."""
-        for name, value in vars(self).items():
+        for name, value in self._attributes().items():
             if isinstance(value, Layer):
                 yield name, value
             elif name != "_kept" and isinstance(value, (list, tuple)):
@@ -132,9 +140,13 @@ class Layer:
 
     def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, parameter) of this layer itself, without those of the layers inside."""
-        for name, value in vars(self).items():
+        for name, value in self._attributes().items():
             if isinstance(value, Parameter):
                 yield name, value
+
+    def _attributes(self) -> dict[str, Any]:
+        """The attributes at this moment: a forward in another thread may add some meanwhile."""
+        return vars(self).copy()
 
     def modules(self) -> Iterator[Layer]:
         """This layer and all layers inside at any depth, each once."""
@@ -167,6 +179,16 @@ class Layer:
             yield from child.places(f"{prefix}{name}.")
 
     # -- modes ---------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> bool:
+        """The mode of the run, if it has one; else the layer's own. Assigning sets its own."""
+        mode = training_mode()
+        return vars(self).get("training", True) if mode is None else mode
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and all inside to training behaviour; returns the layer."""
@@ -223,7 +245,7 @@ class Layer:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k not in ("_kept", "_plan")}
+        return {k: v for k, v in self._attributes().items() if k not in _OF_A_RUN}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name: ``"0.weight"``, ``"1.running_mean"``.
@@ -290,17 +312,9 @@ class Layer:
 
         Example: ``Conv2D(1, 6, 5).output_shape((1, 28, 28))`` is ``(6, 24, 24)``.
         """
-        modes = [(layer, layer.training) for layer in self.modules()]
-        kept = [(layer, layer._kept) for layer, _ in modes]
         x = np.empty((0, *(int(size) for size in input_shape)), np.float32)
-        try:
-            with no_grad():
-                return tuple(self.eval().forward(x).shape[1:])
-        finally:
-            for layer, mode in modes:
-                layer.training = mode
-            for layer, values in kept:
-                layer._kept = values
+        with run_mode(training=False), no_grad():
+            return tuple(self.forward(x).shape[1:])
 
     def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
         """(name, layer, its input shape) of the layers directly inside, for one sample's forward.

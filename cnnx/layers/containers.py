@@ -46,7 +46,7 @@ class Sequential(Layer):
         body = model[:-1]            # without the last layer
     """
 
-    _plan: tuple[list[Layer], list[Step]] | None = None
+    _plan: tuple[list[Layer], object, list[Step]] | None = None
 
     def __init__(self, *layers: Any) -> None:
         if len(layers) == 1 and isinstance(layers[0], Mapping):
@@ -58,7 +58,7 @@ class Sequential(Layer):
             self.append(item)
 
     def forward(self, x: Any, **ending: Any) -> Any:
-        self._kept = None  # frees what the last forward saved before this one saves as much again
+        self._forget()
         places = []
         steps = self._steps()
         for number, (layer, arguments, behind) in enumerate(steps, start=1):
@@ -84,12 +84,13 @@ class Sequential(Layer):
 
     def _steps(self) -> list[Step]:
         """The plan by which forward runs: made anew when there are other layers."""
-        layers = list(self)
-        if self._plan is not None and self._plan[0] == layers and not Layer._patched:
-            return self._plan[1]
+        layers, patched, last = list(self), Layer._patched, self._plan
+        if last is not None and last[0] == layers and last[1] is patched:
+            return last[2]
         steps = plan(layers)
+        # Read and written as a whole: threads that come here together each have a plan that holds.
         # Not through setattr, where a user's layer around this one would take it for its own.
-        vars(self)["_plan"] = layers, steps
+        vars(self)["_plan"] = layers, patched, steps
         return steps
 
     def _takes_add(self) -> bool:

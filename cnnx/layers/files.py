@@ -29,6 +29,7 @@ _FORMAT, _VERSION = "cnnx-model", 1
 def save(layer: Layer, path: Any) -> None:
     """Write a model to exactly `path`; the file appears whole or not at all.
 
+    The modes are the layers' own, or that of the run (`run_mode`) in which it is called.
     TypeError, before anything is written, for a layer that can not be described: `Activation`
     holds Python functions, and a user's class may need a `config()`.
     """

@@ -50,7 +50,8 @@ class _BatchNorm(Layer):
         self._check_shape(x.shape)
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
-        batch_statistics = self.training or self.running_mean is None
+        training = self.training
+        batch_statistics = training or self.running_mean is None
         y, mean, inv_std = ops.batch_norm(
             x,
             weight,
@@ -63,7 +64,7 @@ class _BatchNorm(Layer):
             activation=activation,
             add=self._added(add, x),
         )
-        if self.training and self.num_batches_tracked is not None:
+        if training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
         self._save(x, mean, inv_std, batch_statistics, activation if add is None else None)
         return y

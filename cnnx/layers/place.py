@@ -23,7 +23,7 @@ from functools import cache
 from typing import Any
 
 from cnnx.layers.base import BUILTIN, Layer
-from cnnx.layers.grad_mode import grad_enabled
+from cnnx.layers.run import grad_enabled
 
 __all__ = ["backward_here", "call_backward", "forward_here", "learns"]
 

@@ -40,7 +40,7 @@ class Residual(Layer):
         self.shortcut = shortcut
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
-        self._kept = None  # frees what the last forward saved before this one saves as much again
+        self._forget()
         x = self._float(x)
         other, kept_shortcut = self._around(x)
         if self.body._takes_add():

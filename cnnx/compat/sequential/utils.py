@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ... import viz
 from ...data import synthetic
-from ...layers import Layer
+from ...layers import Layer, run_mode
 
 __all__ = [
     "batch_generator",
@@ -72,22 +71,10 @@ def test(model: Any, X: Any, y: Any) -> tuple[float, float]:
     Example: ``loss, accuracy = test(model, X_test, y_test)``
     """
     X, y = _samples("test", X, y)
-    with _evaluating(model):
+    with run_mode(training=False):
         parts = [model.forward(X[i : i + EVALUATED]) for i in range(0, len(X), EVALUATED)]
     y_pred = np.concatenate(parts)
     return float(model.calculate_loss(y_pred, y)), _accuracy(y_pred, y)
-
-
-@contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
-    before = [(layer, layer.training) for layer in model.layers if hasattr(layer, "training")]
-    for layer, _ in before:
-        layer.training = False
-    try:
-        yield
-    finally:
-        for layer, training in before:
-            layer.training = training
 
 
 def _accuracy(y_pred: np.ndarray, y: np.ndarray) -> float:
@@ -187,7 +174,7 @@ def plot_spiral_data_decision_boundary(model: Any, title: str = "") -> Any:
 
     Example: ``plot_spiral_data_decision_boundary(model, title="after 100 epochs")``
     """
-    with _evaluating(model):
+    with run_mode(training=False):
         classes = model.forward(np.zeros((1, 2))).shape[1]
         X, y = synthetic.spiral_points(100, classes, 0.2, np.random.RandomState(0))
         figure, (axes,) = _subplots(1)

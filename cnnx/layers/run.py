@@ -1,0 +1,66 @@
+"""What holds for a run of layers, and is written on none of them: `no_grad` and `run_mode`."""
+
+# Design:
+# One model may be in use by several threads. So what a caller wants of its own run (answers of
+# inference, nothing kept) is a context variable, read by the layers where they need it: every
+# thread and asyncio task has its own. `train()` and `eval()` set a layer's own mode, which counts
+# where the run says nothing; nothing else of cnnx writes it.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["grad_enabled", "no_grad", "run_mode", "training_mode"]
+
+_enabled: ContextVar[bool] = ContextVar("cnnx_grad_enabled", default=True)
+_training: ContextVar[bool | None] = ContextVar("cnnx_training", default=None)
+
+
+def grad_enabled() -> bool:
+    """Whether a forward keeps what its backward needs: True outside of `no_grad`."""
+    return _enabled.get()
+
+
+def training_mode() -> bool | None:
+    """What `run_mode` says: True, False, or None where every layer's own mode counts."""
+    return _training.get()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside ``with no_grad():`` (or a function decorated ``@no_grad()``) forward saves nothing.
+
+    Inference needs a fraction of the memory then, and writes nothing on the layers: what an earlier
+    forward saved stays for its backward. Only the thread (or asyncio task) that entered is
+    concerned. It does not change train or eval mode.
+
+    Example: ``with cnnx.no_grad(): scores = model(x)``
+    """
+    token = _enabled.set(False)
+    try:
+        yield
+    finally:
+        _enabled.reset(token)
+
+
+@contextmanager
+def run_mode(training: bool | None) -> Iterator[None]:
+    """Inside ``with run_mode(training=False):`` every layer is in eval mode, whatever its own mode.
+
+    training  True: all train; False: all are in eval mode; None: every layer's own mode counts,
+              the one that `train` and `eval` set
+
+    No layer is changed, and only the thread (or asyncio task) that entered is concerned, so others
+    may train or use the same model meanwhile. `predict` and `evaluate` run so.
+
+    Example: ``with run_mode(training=False), no_grad(): scores = model(x)``
+    """
+    if training is not None and not isinstance(training, bool):
+        raise TypeError(f"run_mode: training is {training!r}, expected True, False or None")
+    token = _training.set(training)
+    try:
+        yield
+    finally:
+        _training.reset(token)
