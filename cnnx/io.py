@@ -7,7 +7,9 @@ An `.npz` of cnnx is a zip archive of uncompressed `.npy` entries beside one tex
 # Design:
 # Writing goes to a temporary file in the same directory, reaches the disk (fsync), and takes the
 # old file's place in one step (`os.replace`). Whatever fails on the way (a full disk, Ctrl-C, a
-# power cut) leaves the old file as it was.
+# power cut) leaves the old file as it was. What kills the process leaves the temporary file too:
+# the next write to the same name removes it. The writer holds a lock (flock) on its temporary file,
+# which ends with the process, so a file that can be locked is in nobody's use.
 # Reading believes no size that the file declares: entries are stored, not compressed, so all of
 # them together can be no larger than the file, and an array's header must ask for exactly the
 # bytes that follow it. That is checked before memory is taken. `numpy.load` would allocate first.
@@ -20,15 +22,17 @@ import io
 import json
 import math
 import os
+import re
 import secrets
+import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import numpy as np
 
-__all__ = ["atomic_write", "load_npz", "save_npz", "write_text_atomic"]
+__all__ = ["atomic_write", "leftovers", "load_npz", "name_of", "save_npz", "write_text_atomic"]
 
 Path = str | os.PathLike[str]
 
@@ -52,10 +56,12 @@ _DAMAGE = (
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     """A binary file to write into, which becomes `path` when the ``with`` ends well.
 
     If the block or the disk fails, `path` stays as it was (or absent) and nothing else is left.
+
+    new  True: FileExistsError if there is a file by then; of two processes that try, one succeeds
 
     Example: ``with atomic_write("a.bin") as file: file.write(b"...")``
     """
@@ -63,27 +69,111 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     if os.path.exists(target) and not os.path.isfile(target):
         raise IsADirectoryError(errno.EISDIR, "not a regular file", os.fspath(path))
     directory, name = os.path.split(target)
-    temporary = os.path.join(directory, f".{name[:100]}.{secrets.token_hex(4)}.tmp")
+    for leftover in leftovers(directory, (name,)):
+        with suppress(OSError):
+            os.unlink(leftover)
+    temporary = ""
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
-    except OSError as error:  # in the user's words: the temporary name would only puzzle
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            os.chmod(temporary, os.stat(target).st_mode & 0o7777)
-        os.replace(temporary, target)
-    except BaseException:
+        temporary, descriptor, lock = _open_temporary(directory, name)
+        try:
+            with open(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if os.path.exists(target):
+                os.chmod(temporary, os.stat(target).st_mode & 0o7777)
+            (_rename_to_new if new else os.replace)(temporary, target)
+        finally:
+            if lock is not None:
+                os.close(lock)
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
+        # In the user's words: a temporary name, or none at all, would only puzzle.
+        if isinstance(error, OSError) and error.errno and _names_no_file(error):
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise
     _sync_directory(directory)
 
 
+def _names_no_file(error: OSError) -> bool:
+    name = error.filename
+    return name is None or bool(_TEMPORARY.fullmatch(os.path.basename(str(name))))
+
+
+def leftovers(directory: Path, names: Iterable[str]) -> list[str]:
+    """Paths of the temporary files of writes to `names` in `directory` that a kill has cut short.
+
+    Those of a write that is going on are none. [] where the system has no locks to tell them by.
+    """
+    wanted = {name[:_NAME_LENGTH] for name in names}
+    found = []
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and match[1] in wanted and _is_abandoned(entry.path):
+                found.append(entry.path)
+    return found
+
+
+_NAME_LENGTH = 100  # of a name in a temporary name: file systems allow 255 bytes
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows alone has it
+
+
+def _open_temporary(directory: str, name: str) -> tuple[str, int, int | None]:
+    """Path and descriptor of a new temporary file, and the descriptor that holds its lock."""
+    while True:
+        path = os.path.join(directory, f".{name[:_NAME_LENGTH]}.{secrets.token_hex(4)}.tmp")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        except FileExistsError:
+            continue
+        lock = _lock(descriptor)
+        # Between the two lines above, another process may have taken the file for abandoned.
+        if lock is None or os.path.exists(path):
+            return path, descriptor, lock
+        os.close(lock)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> int | None:
+    """A second descriptor, which keeps the file locked until it is closed; None without locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return os.dup(descriptor)
+    except (ImportError, OSError):
+        return None
+
+
+def _is_abandoned(path: str) -> bool:
+    try:
+        import fcntl
+
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return stat.S_ISREG(os.fstat(descriptor).st_mode)
+        finally:
+            os.close(descriptor)
+    except (ImportError, OSError):
+        return False
+
+
+def _rename_to_new(temporary: str, target: str) -> None:
+    """Give the file its name unless there is one by that name."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
+    except OSError:  # a file system without links: nobody else can be kept out
+        if os.path.exists(target):
+            raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
+        os.replace(temporary, target)
+    else:
+        os.unlink(temporary)
 
 
 def _sync_directory(directory: str) -> None:
@@ -96,18 +186,27 @@ def _sync_directory(directory: str) -> None:
             os.close(descriptor)
 
 
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write UTF-8 text (CSV, JSON) to `path`, whole or not at all.
+def write_text_atomic(path: Path, text: str, *, new: bool = False) -> None:
+    """Write UTF-8 text (CSV, JSON) to `path`, whole or not at all; `new` as in `atomic_write`.
 
     Example: ``write_text_atomic("history.csv", "epoch,loss\\n1,0.5\\n")``
     """
-    with atomic_write(path) as file:
+    with atomic_write(path, new=new) as file:
         file.write(text.encode("utf-8"))
 
 
-def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Any = None) -> None:
+def name_of(path: Any) -> str:
+    """What to call a path or a file object in a message."""
+    if hasattr(path, "read") or hasattr(path, "write"):
+        name = getattr(path, "name", None)
+        return repr(name) if isinstance(name, str) else f"a {type(path).__name__}"
+    return repr(os.fspath(path))
+
+
+def save_npz(path: Path | IO[bytes], arrays: Mapping[str, np.ndarray], meta: Any = None) -> None:
     """Write named arrays and a JSON value to exactly `path` (no ``.npz`` is added).
 
+    path    or a binary file object, written to in one piece from where it stands (``io.BytesIO``)
     arrays  name -> array of booleans, integers, floats or complex numbers
     meta    anything that `json.dumps` takes
 
@@ -116,18 +215,28 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Any = None) -> 
 
     Example: ``save_npz("a.npz", {"w": np.ones(3)}, {"epoch": 4})``
     """
-    import zipfile
-
     text = json.dumps({"arrays": list(arrays), "meta": meta}, indent=1)
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in "biufc":
             raise TypeError(f"save_npz: array {name!r} has dtype {np.asarray(array).dtype}")
         if f"{name}.npy" == _META or name == _META:
             raise ValueError(f"save_npz: the name {name!r} is taken")
-    with (
-        atomic_write(path) as file,
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
-    ):
+    if not hasattr(path, "write"):
+        with atomic_write(path) as file:
+            _write_archive(file, arrays, text)
+        return
+    # Offsets in an archive count from its start, and an error leaves the object untouched.
+    whole = io.BytesIO()
+    _write_archive(whole, arrays, text)
+    if isinstance(path, io.TextIOBase):
+        raise TypeError(f"save: {name_of(path)} is open as text, expected a binary file: mode 'wb'")
+    path.write(whole.getbuffer())
+
+
+def _write_archive(file: IO[bytes], arrays: Mapping[str, np.ndarray], text: str) -> None:
+    import zipfile
+
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         # ZipInfo's own date, 1980, and not today's: the same content is the same bytes.
         archive.writestr(zipfile.ZipInfo(_META), text)
         for name, array in arrays.items():
@@ -135,8 +244,8 @@ def save_npz(path: Path, arrays: Mapping[str, np.ndarray], meta: Any = None) -> 
                 np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
 
 
-def load_npz(path: Path) -> tuple[dict[str, np.ndarray], Any]:
-    """Read what `save_npz` wrote: ({name: array}, meta).
+def load_npz(path: Path | IO[bytes]) -> tuple[dict[str, np.ndarray], Any]:
+    """Read what `save_npz` wrote: ({name: array}, meta); `path` may be a binary file object.
 
     A file that is damaged, cut short, of another kind, or that lies about its sizes is a ValueError
     that names the file and what is wrong; no file at all is the usual FileNotFoundError.
@@ -145,8 +254,8 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], Any]:
     """
     import zipfile
 
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    with _open_to_read(path) as file:
+        size = file.seek(0, os.SEEK_END)
         try:
             return _read_archive(file, size)
         except (zipfile.BadZipFile, *_DAMAGE) as error:
@@ -155,7 +264,16 @@ def load_npz(path: Path) -> tuple[dict[str, np.ndarray], Any]:
             if error.errno != errno.EINVAL:  # an offset before the start of the file
                 raise
             reason = f"damaged: {error}"
-    raise ValueError(f"{os.fspath(path)!r} cannot be read: {reason}")
+    raise ValueError(f"{name_of(path)} cannot be read: {reason}")
+
+
+def _open_to_read(path: Path | IO[bytes]) -> IO[bytes]:
+    if not hasattr(path, "read"):
+        return open(path, "rb")
+    content = path.read()
+    if not isinstance(content, (bytes, bytearray)):
+        raise TypeError(f"load: {name_of(path)} is open as text, expected a binary file: mode 'rb'")
+    return io.BytesIO(content)
 
 
 def _read_archive(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], Any]:
@@ -192,7 +310,10 @@ def _parse_array(name: str, content: bytes) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     if version not in _READ_HEADER:
         raise ValueError(f"entry {name!r} has .npy version {version}, expected 1.0 or 2.0")
-    shape, fortran_order, dtype = _READ_HEADER[version](stream)
+    try:
+        shape, fortran_order, dtype = _READ_HEADER[version](stream)
+    except Exception as error:  # NumPy reads Python literals: any error of a parser can come
+        raise ValueError(f"damaged: entry {name!r} has no array header ({error})") from error
     if dtype.kind not in "biufc":
         raise ValueError(f"entry {name!r} holds {dtype}, and only numbers are read (no pickles)")
     start = stream.tell()

@@ -8,8 +8,10 @@ import json
 import os
 import pickle
 import stat
+import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -268,3 +270,146 @@ def test_meta_that_is_no_json_is_refused(tmp_path):
     refused(path, "cannot be read")
     archive(path, [("meta.json", json.dumps(1)), ("x.npy", b"no array")])
     refused(path, "cannot be read")
+
+
+# Temporary files, what else can be written to, and damage of every kind
+
+
+def killed_while_writing(directory, name="model.npz"):
+    """A process that dies while it writes `name`: what SIGKILL or a power cut leaves."""
+    script = (
+        "import os, sys\n"
+        "from cnnx import io\n"
+        "with io.atomic_write(sys.argv[1]) as file:\n"
+        "    file.write(b'half')\n"
+        "    file.flush()\n"
+        "    os._exit(9)\n"
+    )
+    command = [sys.executable, "-c", script, str(directory / name)]
+    assert subprocess.run(command, timeout=60).returncode == 9
+
+
+def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
+    killed_while_writing(tmp_path)
+    killed_while_writing(tmp_path, "other.npz")
+    left = sorted(os.listdir(tmp_path))
+    assert [name[:10] for name in left] == [".model.npz", ".other.npz"]
+    assert io.leftovers(tmp_path, ("model.npz",)) == [str(tmp_path / left[0])]
+    io.write_text_atomic(tmp_path / "model.npz", "whole")
+    assert sorted(os.listdir(tmp_path)) == [left[1], "model.npz"]
+
+
+def test_a_write_in_progress_keeps_its_temporary_file(tmp_path):
+    path = tmp_path / "a"
+    with io.atomic_write(path) as slow:
+        slow.write(b"slow")
+        io.write_text_atomic(path, "fast")
+        assert path.read_text() == "fast"
+        assert io.leftovers(tmp_path, ("a",)) == []
+    assert path.read_text() == "slow"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_names_that_only_look_like_leftovers_stay(tmp_path):
+    for name in (
+        ".a.tmp",
+        ".a.12345678.tmp~",
+        "a.12345678.tmp",
+        ".a.1234567g.tmp",
+        ".b.12345678.tmp",
+    ):
+        (tmp_path / name).write_text("mine")
+    io.write_text_atomic(tmp_path / "a", "")
+    assert len(os.listdir(tmp_path)) == 6
+
+
+@pytest.mark.parametrize("call", ["replace", "fsync"])
+def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, call):
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        io.write_text_atomic(tmp_path / "a.txt", "new")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_an_error_within_the_block_that_names_another_file_is_left_alone(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, io.atomic_write(tmp_path / "a"):
+        (tmp_path / "gone").read_text()
+    assert caught.value.filename == str(tmp_path / "gone")
+
+
+def test_a_file_can_be_written_only_where_there_is_none(tmp_path):
+    path = tmp_path / "run.json"
+    io.write_text_atomic(path, "first", new=True)
+    with pytest.raises(FileExistsError) as caught:
+        io.write_text_atomic(path, "second", new=True)
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "first"
+    assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_arrays_go_through_file_objects_where_they_stand(tmp_path):
+    stream = text_io.BytesIO()
+    stream.write(b"before")
+    io.save_npz(stream, ARRAYS, {"a": 1})
+    io.save_npz(tmp_path / "a.npz", ARRAYS, {"a": 1})
+    assert stream.getvalue() == b"before" + (tmp_path / "a.npz").read_bytes()
+    stream.seek(6)
+    arrays, meta = io.load_npz(stream)
+    assert meta == {"a": 1} and list(arrays) == list(ARRAYS)
+    with open(tmp_path / "b", "wb") as file:
+        io.save_npz(file, ARRAYS)
+    with open(tmp_path / "b", "rb") as file:
+        assert list(io.load_npz(file)[0]) == list(ARRAYS)
+    with pytest.raises(ValueError, match=r"BytesIO.*it is empty"):
+        io.load_npz(text_io.BytesIO())
+    for call in (
+        lambda: io.save_npz(text_io.StringIO(), {}),
+        lambda: io.load_npz(text_io.StringIO()),
+    ):
+        with pytest.raises(TypeError, match=r"text.*binary"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (4,",
+        b"{'descr': '''<f4",
+        b"(((((((((",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }\n  }\n }",
+        b"{" * 5000,
+        b"{'descr': 5, 'fortran_order': False, 'shape': (4,)}",
+        b"{'descr': '<f4', 'fortran_order': 7, 'shape': (4,)}",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (4.5,)}",
+        b"\0" * 60,
+        b"\xff" * 60,
+    ],
+    ids=range(10),
+)
+def test_a_damaged_array_header_is_the_one_error(tmp_path, header):
+    for version, size in ((b"\x01\x00", "<H"), (b"\x02\x00", "<I")):
+        path = tmp_path / "a.npz"
+        entry = b"\x93NUMPY" + version + struct.pack(size, len(header)) + header + bytes(16)
+        archive(path, [("meta.json", META), ("x.npy", entry)])
+        refused(path, "cannot be read: damaged: .*'x.npy'")
+
+
+def test_any_bytes_for_an_array_header_are_the_one_error(tmp_path):
+    """Headers that differ from a right one in a few places: what a bad disk makes of them."""
+    whole = bytearray(npy(np.ones(4, np.float32)))
+    rng = np.random.default_rng(0)
+    path = tmp_path / "a.npz"
+    for _ in range(1500):
+        entry = bytearray(whole)
+        for place in rng.integers(6, len(whole) - 16, rng.integers(1, 4)):
+            entry[place] = rng.integers(256)
+        archive(path, [("meta.json", META), ("x.npy", bytes(entry))])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            try:
+                arrays, _ = io.load_npz(path)
+            except ValueError as error:
+                assert str(path) in str(error)
+            else:
+                assert arrays["x"].nbytes == 16

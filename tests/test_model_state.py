@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io as text_io
 import pickle
 
 import numpy as np
@@ -224,6 +225,34 @@ def test_model_files_that_lie_are_refused(tmp_path):
     io.save_npz(path, arrays, None)
     with pytest.raises(ValueError, match="not a model"):
         load(path)
+
+
+def test_a_model_goes_through_a_file_object(tmp_path):
+    model = whole_model()
+    stream = text_io.BytesIO()
+    model.save(stream)
+    stream.seek(0)
+    twin = load(stream)
+    assert repr(twin) == repr(model)
+    model.save(tmp_path / "model")
+    assert stream.getvalue() == (tmp_path / "model").read_bytes()
+    with pytest.raises(ValueError, match="BytesIO"):
+        load(text_io.BytesIO(b"PK" + bytes(100)))
+
+
+def test_a_file_whose_layers_double_at_each_level_is_refused_at_once(tmp_path):
+    """40 rows that each hold the one before twice: 2**40 places, which nobody could visit."""
+    Sequential(ReLU()).save(tmp_path / "model")
+    arrays, meta = io.load_npz(tmp_path / "model")
+    plain, pair = meta["layers"]
+    rows = [plain]
+    key = next(iter(pair["config"]))
+    for number in range(40):
+        twice = [{"layer": number}, {"layer": number}]
+        rows.append({**pair, "config": {key: [["a", twice[0]], ["b", twice[1]]]}})
+    io.save_npz(tmp_path / "model", arrays, {**meta, "layers": rows})
+    with pytest.raises(ValueError, match=r"cannot be loaded.*layers"):
+        load(tmp_path / "model")
 
 
 # -- shapes and text -------------------------------------------------------------------------------

@@ -297,6 +297,8 @@ class Layer:
     def save(self, path: Any) -> None:
         """Write the model (architecture, weights, statistics, modes) to `path`; see `cnnx.load`.
 
+        A binary file object, such as ``io.BytesIO()``, may stand in the path's place.
+
         Example: ``model.save("digits.npz")``
         """
         from cnnx.layers import files

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,12 +23,26 @@ from cnnx.layers.parameter import Parameter
 __all__ = ["load", "save"]
 
 _FORMAT, _VERSION = "cnnx-model", 1
+_MOST_PLACES = 100_000  # of layers in a model: shared layers in shared layers double at each level
+# What building raises on a table of layers that no `save` wrote.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 def save(layer: Layer, path: Any) -> None:
     """Write a model to exactly `path`; the file appears whole or not at all.
 
+    path  or a binary file object, such as ``io.BytesIO()``: written to from where it stands
     The modes are the layers' own, or that of the run (`run_mode`) in which it is called.
+
     TypeError, before anything is written, for a layer that can not be described: `Activation`
     holds Python functions, and a user's class may need a `config()`.
     """
@@ -49,6 +62,7 @@ def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
     """The model that ``model.save(path)`` wrote, as it was: weights and their dtype, statistics,
     shared layers, frozen parameters, and train or eval mode.
 
+    path    or a binary file object, read from where it stands
     custom  the user's own layer classes in the model, by name: ``{"MyLayer": MyLayer}``
 
     ValueError names the file and what is wrong with it: damaged, foreign, or a class not given.
@@ -56,7 +70,7 @@ def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
     Example: ``model = cnnx.load("digits.npz").eval()``
     """
     arrays, meta = io.load_npz(path)
-    name = repr(os.fspath(path))
+    name = io.name_of(path)
     if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
         raise ValueError(f"{name} is not a model of cnnx: it is no file of `model.save`")
     if meta.get("version") != _VERSION:
@@ -65,7 +79,7 @@ def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
         )
     try:
         return _build(arrays, meta, custom or {})
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError) as error:
+    except _DAMAGE as error:
         reason = f"damaged ({error!r})" if isinstance(error, (KeyError, IndexError)) else error
         raise ValueError(f"{name} cannot be loaded: {reason}") from error
 
@@ -113,11 +127,17 @@ def _build(
     arrays: dict[str, np.ndarray], meta: dict[str, Any], custom: Mapping[str, type[Layer]]
 ) -> Layer:
     built: list[Layer] = []
+    places: dict[int, int] = {}  # by id of a layer, how many places there are in it, itself too
     with init.blank(max((array.size for array in arrays.values()), default=0)):
         for row in meta["layers"]:
             cls = _find_class(row["class"], custom if row["custom"] else BUILTIN)
             config = {key: _decode(value, built) for key, value in row["config"].items()}
-            built.append(cls.from_config(config))
+            layer = cls.from_config(config)
+            inside = sum(places.get(id(child), 1) for _, child in layer.children())
+            if inside >= _MOST_PLACES:
+                raise ValueError(f"it has {inside} layers, and {_MOST_PLACES} are read at most")
+            places[id(layer)] = 1 + inside
+            built.append(layer)
     # Parents stand after their children, and a parent's mode goes to all inside: so backwards.
     for layer, row in zip(reversed(built), reversed(meta["layers"]), strict=True):
         layer.train(bool(row["training"]))
