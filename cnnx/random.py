@@ -8,6 +8,12 @@
     True
 
 NumPy's own global state (`np.random.seed`) is neither read nor changed.
+
+The stream of numbers belongs to the thread. `manual_seed` seeds the caller's; a thread that has not
+seeded gets one of its own with its first number, made from the main thread's seed: the first such
+thread the first one, and so on. So no thread changes another's numbers, and each that seeds has
+the numbers that it would have alone. An asyncio task (and whatever runs in a copy of a context, as
+`asyncio.to_thread` does) goes on with the stream of its creator until it seeds its own.
 """
 
 # Design:
@@ -17,8 +23,12 @@ NumPy's own global state (`np.random.seed`) is neither read nor changed.
 # The call counter lives here and not in the layers: every dropout of every step takes the next
 # number, so masks differ from layer to layer and from step to step, a layer that stands at two
 # places draws twice, and layers stay without hidden state (nothing to pickle or copy).
-# `fit(seed=...)` trains inside `seeded(seed)`, a stream of its own in a ContextVar: what ran
-# before, or runs in another Python thread, does not change its numbers.
+# The stream in use is in a ContextVar, so that threads and asyncio tasks have their own; streams
+# are mutable, and copies of a context share them. `fit(seed=...)` trains inside `seeded(seed)`, a
+# stream for that block: what ran before does not change its numbers.
+# The main thread also has a stream outside of all contexts, the last one that it seeded. A notebook
+# may run each cell in a context of its own, and is seeded once; and other threads, which begin with
+# an empty context, take theirs from it. A stream's children are numbered: 0 is its dropout's.
 # `get_state` is plain ints and strings (JSON), so a training can stop and go on with the same bits.
 
 from __future__ import annotations
@@ -37,10 +47,14 @@ _KEY_LIMIT = 2**63  # the kernels take seed and call as signed 64-bit integers
 
 
 class Stream:
-    """A NumPy generator and a source of dropout keys, both from one seed (None: the system's)."""
+    """A NumPy generator and a source of dropout keys, both from one seed.
 
-    def __init__(self, seed: int | None = None) -> None:
-        root = np.random.SeedSequence(seed)
+    root   what it is made from
+    block  whether it is that of a `seeded` block, and ends with it
+    """
+
+    def __init__(self, root: np.random.SeedSequence, block: bool = False) -> None:
+        self.root, self.block = root, block
         self.generator = np.random.Generator(np.random.PCG64(root))
         # A child of the seed sequence: dropout does not reuse the numbers that made the weights.
         child = root.spawn(1)[0]
@@ -48,13 +62,26 @@ class Stream:
         self.dropout_calls = 0
 
 
-_lock = threading.Lock()
-_process_stream = Stream()
-_context_stream: ContextVar[Stream | None] = ContextVar("cnnx_random_stream", default=None)
+_lock = threading.Lock()  # threads may share a stream, and all spawn from the main thread's
+_main_stream = Stream(np.random.SeedSequence())
+_own_stream: ContextVar[Stream | None] = ContextVar("cnnx_random_stream", default=None)
 
 
 def _stream() -> Stream:
-    return _context_stream.get() or _process_stream
+    """The caller's stream."""
+    stream = _own_stream.get()
+    if stream is None:
+        if _in_main_thread():
+            return _main_stream
+        with _lock:
+            root = _main_stream.root.spawn(1)[0]
+        stream = Stream(root)
+        _own_stream.set(stream)
+    return stream
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _check_seed(function: str, seed: Any) -> int:
@@ -66,14 +93,23 @@ def _check_seed(function: str, seed: Any) -> int:
 
 
 def manual_seed(seed: int) -> None:
-    """Seed all of cnnx: the weights of layers made from here on, shuffling and dropout.
+    """Seed what the calling thread (or asyncio task) draws from here on: weights of layers that it
+    makes, shuffling and dropout.
 
     seed    non-negative integer of any size
 
+    Other threads keep their numbers; those that have drawn none yet follow the main thread's seed
+    (see `cnnx.random`).
+
     Example: ``cnnx.manual_seed(0)`` before building a model fixes its weights.
     """
-    global _process_stream
-    _process_stream = Stream(_check_seed("manual_seed", seed))
+    global _main_stream
+    before = _own_stream.get()
+    block = before is not None and before.block
+    stream = Stream(np.random.SeedSequence(_check_seed("manual_seed", seed)), block)
+    _own_stream.set(stream)
+    if _in_main_thread() and not block:
+        _main_stream = stream
 
 
 def generator(seed: int | None = None) -> np.random.Generator:
@@ -101,12 +137,12 @@ def seeded(seed: int | None) -> Iterator[None]:
 
     Example: ``with cnnx.random.seeded(3): layer = cnnx.Linear(2, 2)`` is the same layer each time.
     """
-    stream = Stream(None if seed is None else _check_seed("seeded", seed))
-    token = _context_stream.set(stream)
+    root = np.random.SeedSequence(None if seed is None else _check_seed("seeded", seed))
+    token = _own_stream.set(Stream(root, block=True))
     try:
         yield
     finally:
-        _context_stream.reset(token)
+        _own_stream.reset(token)
 
 
 def get_state() -> dict[str, Any]:
