@@ -150,7 +150,8 @@ def test_input_that_can_not_be_predicted_is_one_line(known_model, capsys):
 def test_pictures_without_pillow_name_what_to_install(known_model, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     Path("a.png").write_bytes(b"")
-    assert "pip install 'cnnx[images]'" in failure(capsys, "predict", known_model, "a.png")
+    cnnx.models.digits_cnn().save("model.npz")
+    assert "pip install 'cnnx[images]'" in failure(capsys, "predict", "model.npz", "a.png")
 
 
 def test_a_reader_that_goes_away_is_no_error(known_model):

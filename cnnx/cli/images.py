@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.data import formats
+from cnnx.data import formats, load_image
 from cnnx.layers import Conv2D, Layer
 
 __all__ = ["Shape", "expected_shape", "read"]
@@ -40,30 +40,22 @@ def read(path: str, expected: Shape | None, resize: bool) -> Iterator[tuple[str,
 
 
 def _read_image(path: str, expected: Shape | None, resize: bool) -> np.ndarray:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("images are read with Pillow: pip install 'cnnx[images]'") from error
     if expected is None or len(expected) != 3 or expected[0] not in (1, 3):
         raise ValueError(
             f"{path}: the model takes {_words(expected)}, and an image has 1 channel or 3: give an "
             ".npy file"
         )
     channels, height, width = expected
-    pixels = formats.read_pixels(Image, path, "L" if channels == 1 else "RGB")
-    size = pixels.shape[:2]
     if resize and (height is None or width is None):
         raise ValueError(f"{path}: --resize needs the run.json beside the model to know the size")
-    if height is not None and width is not None and size != (height, width):
-        if not resize:
-            raise ValueError(
-                f"{path}: {size[1]} x {size[0]} pixels (width x height), but the model takes "
-                f"{width} x {height}: --resize makes them fit"
-            )
-        scaled = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(scaled)
-    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return formats.to_unit(planes)
+    wanted = None if height is None or width is None else (height, width)
+    x = load_image(path, wanted if resize else None, channels)
+    if wanted is not None and x.shape[1:] != wanted:
+        raise ValueError(
+            f"{path}: {x.shape[2]} x {x.shape[1]} pixels (width x height), but the model takes "
+            f"{width} x {height}: --resize makes them fit"
+        )
+    return x
 
 
 def _read_array(path: str) -> np.ndarray:

@@ -6,19 +6,20 @@ Loaders return `Dataset`s (`load_digits` needs no network); wherever a data set 
 
 from __future__ import annotations
 
+from .arrays import load_arrays
 from .batches import Batches, batches, channel_stats, normalize, train_test_split
 from .csv import load_csv, save_csv
 from .datasets import (
     Dataset,
     as_dataset,
-    load_arrays,
     load_cifar10,
     load_digits,
     load_fashion_mnist,
-    load_folder,
     load_mnist,
 )
 from .download import DownloadError, cache_directory
+from .folders import load_folder, load_folders
+from .images import load_image
 from .labels import one_hot, select_classes
 from .synthetic import (
     make_circle,
@@ -43,6 +44,8 @@ __all__ = [
     "load_digits",
     "load_fashion_mnist",
     "load_folder",
+    "load_folders",
+    "load_image",
     "load_mnist",
     "make_circle",
     "make_line",

@@ -263,7 +263,7 @@ def _standardised(data: Dataset, mean: np.ndarray, std: np.ndarray) -> Dataset:
     x = data.x.astype(dtype)
     np.subtract(x, _along_channels(mean, x.ndim), out=x, casting="same_kind")
     np.divide(x, _along_channels(std, x.ndim), out=x, casting="same_kind")
-    return Dataset(x, data.y, data.classes)
+    return Dataset(x, data.y, data.classes, data.names)
 
 
 def _along_channels(values: np.ndarray, ndim: int) -> np.ndarray:

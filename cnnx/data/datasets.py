@@ -41,10 +41,11 @@ class Dataset:
     x        (n, ...) array of numbers, images as (n, c, h, w)
     y        (n, ...) array: integer labels (n,), or numbers to predict
     classes  names of the labels, `classes[label]`; may be empty
+    names    a name for each sample, such as the file it is from; may be empty
 
     `len(data)` is n, `x, y = data` takes it apart, `data[10:20]`, `data[indices]` and `data[mask]`
-    are Datasets, `data[3]` is the pair (x[3], y[3]). Raises ValueError where x and y differ in
-    length, TypeError where they do not hold real numbers.
+    are Datasets, `data[3]` is the pair (x[3], y[3]). Raises ValueError where x, y
+    and names differ in length, TypeError where they do not hold real numbers.
 
     Example:
         data = Dataset(np.zeros((6, 1, 8, 8), np.float32), np.arange(6) % 2, classes=("a", "b"))
@@ -54,12 +55,16 @@ class Dataset:
     x: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         x, y = _pair(self.x, self.y, "Dataset")
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y)
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "names", tuple(self.names))
+        if self.names and len(self.names) != len(x):
+            raise ValueError(f"Dataset: {len(x)} samples, but {len(self.names)} names")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -70,7 +75,7 @@ class Dataset:
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return Dataset(self.x[index], self.y[index], self.classes)
+            return Dataset(self.x[index], self.y[index], self.classes, self.names[index])
         chosen = np.asarray(index if np.size(index) else np.asarray(index, np.intp))
         if isinstance(index, tuple) or chosen.ndim > 1 or chosen.dtype.kind not in "iub":
             raise TypeError(
@@ -79,7 +84,9 @@ class Dataset:
             )
         if chosen.ndim == 0:
             return self.x[operator.index(index)], self.y[operator.index(index)]
-        return Dataset(self.x[chosen], self.y[chosen], self.classes)
+        places = np.arange(len(self))[chosen] if self.names else ()
+        names = tuple(self.names[i] for i in places)
+        return Dataset(self.x[chosen], self.y[chosen], self.classes, names)
 
     def __repr__(self) -> str:
         names = f", {len(self.classes)} classes" if self.classes else ""
@@ -308,40 +315,3 @@ def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]
         found.append([os.path.join(folder, name) for name in fitting])
     lacking = [name for name, paths in zip(source.patterns, found, strict=True) if not paths]
     return found, lacking
-
-
-# The user's own
-
-
-def load_arrays(path: str | os.PathLike[str]) -> tuple[Dataset, Dataset | None]:
-    """Train and test of an .npz file with arrays x and y, and optionally x_test and y_test.
-
-    x is (n, c, h, w), (n, h, w), which gets a channel axis, or (n, features); uint8 becomes float32
-    in [0, 1], other numbers are kept. y (n,) are integers from 0. test is None where the file has
-    none. Objects are never unpickled; a damaged or foreign file is a ValueError that names it.
-
-    Example:
-        np.savez("mine.npz", x=images, y=labels)
-        train, test = cnnx.data.load_arrays("mine.npz")     # test is None
-    """
-    arrays = formats.read_npz(os.path.expanduser(os.fspath(path)))
-    labels = [arrays[name] for name in ("y", "y_test") if name in arrays]
-    count = max((int(y.max()) + 1 for y in labels if y.size), default=0)
-    classes = tuple(str(label) for label in range(count))
-    train = Dataset(arrays["x"], arrays["y"], classes)
-    if "x_test" not in arrays:
-        return train, None
-    return train, Dataset(arrays["x_test"], arrays["y_test"], classes)
-
-
-def load_folder(path: str | os.PathLike[str]) -> Dataset:
-    """Data set of a folder that has a sub-folder of PNG or JPEG images for each class.
-
-    x (n, c, h, w) float32 in [0, 1], c = 1 where all images are grey, else 3; y (n,) int64;
-    classes are the names of the sub-folders, sorted. Needs Pillow (`pip install 'cnnx[images]'`).
-    Raises ValueError naming the first image that has another size or cannot be read.
-
-    Example: `train, test = train_test_split(load_folder("flowers"))`
-    """
-    x, y, classes = formats.read_image_folder(os.path.expanduser(os.fspath(path)))
-    return Dataset(x, y, tuple(classes))

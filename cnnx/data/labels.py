@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def select_classes(data: Any, classes: Sequence[int], per_class: int | None = No
     places = np.zeros(max(wanted) + 1, np.int64)
     places[wanted] = np.arange(len(wanted))
     names = tuple(whole.classes[k] if k < len(whole.classes) else str(k) for k in wanted)
-    return Dataset(whole.x[order], places[labels[order]], names)
+    return replace(whole[order], y=places[labels[order]], classes=names)
 
 
 def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> np.ndarray:

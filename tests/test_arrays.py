@@ -1,18 +1,15 @@
-"""Data sets of the user: arrays in npz files, and folders of images."""
+"""Data sets of the user: arrays in npz files."""
 
 from __future__ import annotations
 
 import os
-import sys
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
 
 from cnnx.data import (
     load_arrays,
-    load_folder,
 )
 
 # npz files
@@ -132,103 +129,3 @@ def test_a_foreign_file_is_not_an_npz_file(tmp_path):
         load_arrays(tmp_path / "c.npz")
     with pytest.raises(FileNotFoundError):
         load_arrays(tmp_path / "b.npz")
-
-
-# Folders
-
-
-def save_image(path, pixels, mode=None, **options):
-    image = pytest.importorskip("PIL.Image").fromarray(np.asarray(pixels, np.uint8))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    (image.convert(mode) if mode else image).save(path, **options)
-
-
-def test_a_folder_of_grey_images_has_one_channel(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 6), np.uint8)
-    save_image(tmp_path / "dog" / "2.png", pixels[2])
-    save_image(tmp_path / "cat" / "1.PNG", pixels[1])
-    save_image(tmp_path / "cat" / "0.png", pixels[0])
-    (tmp_path / "cat" / "notes.txt").write_text("not an image")
-    (tmp_path / ".hidden").mkdir()
-    data = load_folder(tmp_path)
-    assert data.classes == ("cat", "dog") and data.y.tolist() == [0, 0, 1]
-    assert data.x.dtype == np.float32 and data.y.dtype == np.int64
-    np.testing.assert_array_equal(data.x[:, 0], pixels.astype(np.float32) / 255)
-
-
-def test_one_colour_image_makes_three_channels_of_all(tmp_path):
-    rng = np.random.default_rng(0)
-    colour = rng.integers(0, 256, (4, 6, 3), np.uint8)
-    grey = rng.integers(0, 256, (4, 6), np.uint8)
-    web = np.broadcast_to([51, 102, 204], (4, 6, 3))  # a colour of Pillow's palette
-    save_image(tmp_path / "a" / "colour.png", colour)
-    save_image(tmp_path / "a" / "clear.png", np.dstack([colour, grey]))
-    save_image(tmp_path / "b" / "grey.png", grey)
-    save_image(tmp_path / "b" / "palette.png", web, mode="P")
-    data = load_folder(str(tmp_path))
-    assert data.x.shape == (4, 3, 4, 6)
-    expected = [colour, colour, np.dstack([grey] * 3), web]
-    for x, pixels in zip(data.x, expected, strict=True):
-        np.testing.assert_array_equal(np.rint(x * 255), pixels.transpose(2, 0, 1))
-
-
-def test_jpeg_images_are_read(tmp_path):
-    save_image(tmp_path / "a" / "flat.jpeg", np.full((8, 8), 100), quality=95)
-    data = load_folder(tmp_path)
-    assert data.x.shape == (1, 1, 8, 8)
-    np.testing.assert_allclose(data.x, 100 / 255, atol=2 / 255)
-
-
-def test_the_first_image_of_another_size_is_named(tmp_path):
-    for name in ("0.png", "1.png", "3.png"):
-        save_image(tmp_path / "a" / name, np.zeros((4, 6)))
-    save_image(tmp_path / "a" / "2.png", np.zeros((6, 4)))
-    with pytest.raises(ValueError, match=r"2.png: 4 x 6 pixels .*0.png has 6 x 4"):
-        load_folder(tmp_path)
-
-
-@pytest.mark.parametrize("keep", [0, 20, 60, -60], ids=["empty", "signature", "header", "tail"])
-def test_a_damaged_image_is_named(tmp_path, keep):
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8)
-    save_image(tmp_path / "a" / "0.png", pixels)
-    good = (tmp_path / "a" / "0.png").read_bytes()
-    (tmp_path / "a" / "1.png").write_bytes(good[:keep])
-    with pytest.raises(ValueError, match=r"1.png: (not a PNG|damaged or truncated)"):
-        load_folder(tmp_path)
-
-
-@pytest.mark.parametrize("side", [10_000, 20_000])
-def test_an_image_that_claims_a_hundred_million_pixels_is_refused(tmp_path, side):
-    save_image(tmp_path / "a" / "0.png", np.zeros((4, 4)))
-    content = bytearray((tmp_path / "a" / "0.png").read_bytes())
-    content[16:24] = 2 * side.to_bytes(4, "big")  # width and height in the IHDR chunk
-    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
-    (tmp_path / "a" / "0.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"0.png: not a PNG or JPEG image .*exceeds limit"):
-        load_folder(tmp_path)
-
-
-def test_sixteen_bit_images_are_refused(tmp_path):
-    image = pytest.importorskip("PIL.Image").fromarray(np.zeros((4, 4), np.uint16))
-    (tmp_path / "a").mkdir()
-    image.save(tmp_path / "a" / "deep.png")
-    with pytest.raises(ValueError, match=r"deep.png: pixels of mode I;16, expected 8-bit"):
-        load_folder(tmp_path)
-
-
-def test_a_folder_without_classes_or_images_says_what_it_lacks(tmp_path):
-    pytest.importorskip("PIL")
-    with pytest.raises(ValueError, match="expected a folder for each class, found no folder"):
-        load_folder(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty: expected images .* found none"):
-        load_folder(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        load_folder(tmp_path / "nowhere")
-
-
-def test_without_pillow_the_error_says_how_to_install_it(tmp_path, monkeypatch):
-    (tmp_path / "a").mkdir()
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"pip install 'cnnx\[images\]'"):
-        load_folder(tmp_path)

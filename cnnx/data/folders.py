@@ -1,0 +1,235 @@
+"""Folders of images, one for each class: `load_folder`, and `load_folders` for train and test."""
+
+# Design:
+# What lies in the folder of a class is an image (by its suffix), something that is known to lie
+# beside images, or something that its owner may miss: of that, one warning speaks. Headers are read
+# first: they say what array all pixels need, and a picture of another size is found before any is
+# decoded. Then pictures are read one by one, each into its place.
+# Names go where text goes (tables, model files): bytes that are not UTF-8 are written as \xe9.
+
+from __future__ import annotations
+
+import errno
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .datasets import Dataset
+from .images import SUFFIXES, Look, colour_words, read_header, read_image, uniform
+
+__all__ = ["load_folder", "load_folders"]
+
+Path = str | os.PathLike[str]
+Sample = tuple[str, int]  # the path of an image below the root, and its label
+
+_BESIDE = (
+    *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini", ".db"),
+    *(".csv", ".tsv", ".json", ".xml", ".yaml", ".yml"),
+)
+_NO_CLASSES = ("__MACOSX", "@eaDir")  # what unpacking and network disks leave behind
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing", "val", "valid", "validation")
+
+
+def load_folder(
+    path: Path,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    *,
+    background: Any = None,
+    invert: bool = False,
+) -> Dataset:
+    """Data set of a folder that holds a folder of images for each class.
+
+    size, channels, background, invert
+               as in `load_image`, which reads each image; without size all must have the same,
+               without channels it is 1 where all are grey, else 3
+
+    returns    x (n, channels, h, w) float32 in [0, 1]; y (n,) int64; classes, the names of the
+               folders, sorted; names, the images below `path` ("cat/1.png"), sorted
+
+    Text and names that begin with a dot are passed over; a UserWarning names other files that are
+    left out, and images of one colour. Raises ValueError that names the image which has another
+    size or can not be read, and where x would take more than half of the machine's memory.
+
+    Example: `train, test = train_test_split(load_folder("flowers", size=64))`
+    """
+    look = Look.of("load_folder", size, channels, background, invert)
+    root = os.path.expanduser(os.fspath(path))
+    parts = _parts(root)
+    if len(parts) > 1:
+        raise ValueError(
+            f"{root}: expected a folder of images for each class, found {' and '.join(parts)}, "
+            f"which hold such folders: load_folders reads both, load_folder one of them"
+        )
+    return _read(root, parts, look)[0]
+
+
+def load_folders(
+    path: Path,
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    *,
+    background: Any = None,
+    invert: bool = False,
+) -> tuple[Dataset, Dataset | None]:
+    """Train and test of a folder with a folder ``train`` and a folder ``test``.
+
+    Each of them is as `load_folder` takes it, and so are the arguments. ``training``, and
+    ``testing``, ``val``, ``valid`` or ``validation`` are understood too. Classes are matched by
+    name: labels are places among the classes of train, of which test may lack some. Names are those
+    below `path` ("train/cat/1.png").
+
+    returns    train, test; test is None where `path` is a folder of classes
+
+    Raises and warns as `load_folder`; a class that train lacks is a ValueError.
+
+    Example: `train, test = load_folders("flowers", size=64)`
+    """
+    look = Look.of("load_folders", size, channels, background, invert)
+    root = os.path.expanduser(os.fspath(path))
+    train, *test = _read(root, _parts(root), look)
+    return train, (test[0] if test else None)
+
+
+def _parts(root: str) -> list[str]:
+    """The folders for train and test; [""], the root itself, where it has no such folders."""
+    folders = {name.lower(): name for name in _folders(root)}
+    train = [folders[name] for name in _TRAIN if name in folders]
+    test = [folders[name] for name in _TEST if name in folders]
+    if not train or not test or len(train) + len(test) < len(folders):
+        return [""]
+    if not all(_folders(os.path.join(root, name)) for name in train + test):
+        return [""]  # classes that happen to be called so
+    for name in (*train[1:], *test[1:]):
+        _warn(f"{os.path.join(root, name)} is left out: {train[0]} and {test[0]} are read")
+    return [train[0], test[0]]
+
+
+def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
+    """A data set for each part, all with the classes of the first."""
+    classes = _folders(os.path.join(root, parts[0]))
+    left_out = [name for name in _names(root) if name.lower().endswith(SUFFIXES)]
+    if not classes:
+        held = _some(left_out, "image") if left_out else "no folder"
+        raise ValueError(f"{root}: expected a folder of images for each class, found {held}")
+    samples = [_samples(root, part, classes, left_out) for part in parts]
+    if left_out:
+        _warn(f"{root}: left out: {_some(left_out, 'file')}; images are {', '.join(SUFFIXES)}")
+    shape = _common_shape(root, [file for part in samples for file, _ in part], look)
+    look = look._replace(channels=shape[0])
+    plain: list[str] = []
+    sets = [_load(root, part, shape, look, classes, plain) for part in samples]
+    if plain:
+        _warn(
+            f"{root}: all pixels are alike in {_some(plain, 'image')}; transparent ones lie on "
+            f"{colour_words(look.background)}, see background="
+        )
+    return sets
+
+
+def _load(
+    root: str,
+    samples: list[Sample],
+    shape: tuple[int, int, int],
+    look: Look,
+    classes: list[str],
+    plain: list[str],
+) -> Dataset:
+    x = np.empty((len(samples), *shape), np.float32)
+    for pixels, (file, _) in zip(x, samples, strict=True):
+        pixels[...] = read_image(os.path.join(root, file), look)
+        if uniform(pixels):
+            plain.append(file)
+    y = np.array([label for _, label in samples], np.int64)
+    names = (_text(file).replace(os.sep, "/") for file, _ in samples)
+    return Dataset(x, y, tuple(map(_text, classes)), tuple(names))
+
+
+def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> list[Sample]:
+    """The images of a part; paths that its owner may miss are added to left_out."""
+    found = _folders(os.path.join(root, part))
+    unknown = [name for name in found if name not in classes]
+    if unknown:
+        raise ValueError(
+            f"{os.path.join(root, part)}: found a folder for {', '.join(unknown)}, but the classes "
+            f"are {', '.join(classes)}"
+        )
+    samples = []
+    for name in found:
+        folder = os.path.join(part, name)
+        entries = [os.path.join(folder, entry) for entry in _names(os.path.join(root, folder))]
+        images = [entry for entry in entries if entry.lower().endswith(SUFFIXES)]
+        others = [entry for entry in entries if not entry.lower().endswith(SUFFIXES + _BESIDE)]
+        if not images:
+            held = _some(others, "file") if others else "none"
+            raise ValueError(
+                f"{os.path.join(root, folder)}: found {held}, expected images: "
+                f"{', '.join(SUFFIXES)}"
+            )
+        samples += [(image, classes.index(name)) for image in images]
+        left_out += others
+    return samples
+
+
+def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, int]:
+    """(channels, height, width) of all pictures, from their headers alone."""
+    headers = [read_header(os.path.join(root, file)) for file in files]
+    channels = look.channels or max(header.channels for header in headers)
+    size = look.size or headers[0].size
+    for file, header in zip(files, headers, strict=True):
+        if look.size is None and header.size != size:
+            raise ValueError(
+                f"{os.path.join(root, file)}: {header.size[1]} x {header.size[0]} pixels (width x "
+                f"height), but {files[0]} has {size[1]} x {size[0]}; all must have one size: size= "
+                f"scales them"
+            )
+    needed, memory = 4 * len(files) * channels * size[0] * size[1], _memory()
+    if 2 * needed > memory:  # to split a data set is to copy it
+        raise ValueError(
+            f"{root}: {len(files)} images of {channels} x {size[0]} x {size[1]} numbers (channels, "
+            f"height, width) take {needed / 1e9:.1f} GB, more than half of this machine's "
+            f"{memory / 1e9:.1f} GB: size= scales them"
+        )
+    return channels, *size
+
+
+def _memory() -> float:
+    """Bytes of the machine's memory; infinite where it is not known."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # not on Windows
+        return float("inf")
+
+
+def _names(folder: str) -> list[str]:
+    """What a folder holds, sorted, but for names that begin with a dot."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+
+
+def _folders(folder: str) -> list[str]:
+    found = []
+    for name in _names(folder):
+        path = os.path.join(folder, name)
+        if os.path.islink(path) and not os.path.exists(path):
+            raise FileNotFoundError(errno.ENOENT, "a link that leads nowhere", path)
+        if os.path.isdir(path) and name not in _NO_CLASSES:
+            found.append(name)
+    return found
+
+
+def _text(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _some(names: list[str], unit: str) -> str:
+    """What to say of one name or many; of none, that none is there."""
+    if len(names) < 2:
+        return names[0] if names else f"no {unit}"
+    return f"{len(names)} {unit}s such as {names[0]}"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)

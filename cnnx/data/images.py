@@ -1,0 +1,317 @@
+"""Pictures from files: `load_image`, by which all of cnnx reads them."""
+
+# Design:
+# A file is hostile until it is decoded. Only regular files are opened (a pipe would never answer),
+# their header says how many pixels there are before memory is taken, and whatever Pillow raises on
+# damaged content becomes one ValueError that begins with the path.
+# Decoded pixels are brought to one of five modes: grey or colour, each with alpha or without, and
+# floats for 16-bit grey. They are scaled there, in 8 bits, so that a large photo costs the memory
+# of its own pixels and no more (Pillow weighs colours by alpha as it scales); JPEG is decoded small
+# in the first place. Laying on the background, turning and inverting come last, on what is left.
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .batches import _integer
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = [
+    "SUFFIXES",
+    "Look",
+    "colour_words",
+    "load_image",
+    "read_header",
+    "read_image",
+    "uniform",
+]
+
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, where Pillow begins to warn too
+_GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
+_COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes grey of colour
+
+
+class Look(NamedTuple):
+    """How pictures are read: `load_image`'s arguments, checked."""
+
+    size: tuple[int, int] | None  # height, width
+    channels: int | None
+    background: tuple[float, float, float]
+    invert: bool
+
+    @classmethod
+    def of(cls, op: str, size: Any, channels: Any, background: Any, invert: Any) -> Look:
+        """Check the arguments of the function `op`."""
+        if channels is not None and _integer(op, "channels", channels, 1) not in (1, 3):
+            raise ValueError(f"{op}: channels is {channels}, expected 1 (grey) or 3 (colour)")
+        if not isinstance(invert, (bool, np.bool_)):
+            raise TypeError(f"{op}: invert must be True or False, got {invert!r}")
+        _pillow()  # its absence is said before any work
+        return cls(_size(op, size), channels, _background(op, background), bool(invert))
+
+
+class Header(NamedTuple):
+    """What the first bytes of a picture say: its size as it is looked at, and its channels."""
+
+    size: tuple[int, int]  # height, width
+    channels: int
+
+
+def load_image(
+    path: str | os.PathLike[str],
+    size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    *,
+    background: Any = None,
+    invert: bool = False,
+) -> np.ndarray:
+    """A picture of a file, as numbers from 0 (black) to 1 (white).
+
+    path        PNG, JPEG, BMP, GIF or TIFF (their first picture), WebP or PPM
+    size        (height, width), or one number for both: scale to exactly that, bilinear, with every
+                pixel's share counted when it is made smaller; None: as it is
+    channels    1 for grey, 3 for red, green and blue; None: 1 where the file is grey, else 3
+    background  what lies behind transparent pixels: a name or a code ("black", "#808080"), a number
+                or three from 0 to 1; None: white
+    invert      1 - x at the end: black on white becomes white on black
+
+    returns     (channels, height, width) float32
+
+    Turned as its EXIF orientation says. 8-bit pixels are divided by 255, 16-bit ones by 65535. A
+    UserWarning names a picture that is all one colour: what was drawn may be on `background`.
+
+    Raises ValueError that names the file where it is damaged, no picture, or of more than 89
+    million pixels; ImportError without Pillow (``pip install 'cnnx[images]'``).
+
+    Example: ``x = load_image("seven.png", size=28, channels=1, invert=True)[None]``
+    """
+    look = Look.of("load_image", size, channels, background, invert)
+    file = os.path.expanduser(os.fspath(path))
+    x = read_image(file, look)
+    if uniform(x):
+        warnings.warn(
+            f"{file}: every pixel is {colour_words(x[:, 0, 0])}; transparent pixels lie on "
+            f"{colour_words(look.background)}, see background=",
+            stacklevel=2,
+        )
+    return x
+
+
+def uniform(x: np.ndarray) -> bool:
+    """Whether all pixels of a picture (c, h, w) are alike, of which there is more than one."""
+    return x[0].size > 1 and bool((x == x[:, :1, :1]).all())
+
+
+def colour_words(levels: Any) -> str:
+    """A colour in a message: 0.5, or (0.2, 0.4, 0.8)."""
+    numbers = [f"{float(level):.4g}" for level in levels]
+    return numbers[0] if len(set(numbers)) == 1 else f"({', '.join(numbers)})"
+
+
+def read_header(file: str) -> Header:
+    """Size and channels of a picture; its pixels stay unread."""
+    with _opened(file) as image:
+        width, height = image.size
+        if _turn(image) >= 5:
+            width, height = height, width
+        return Header((height, width), _channels(file, image))
+
+
+def read_image(file: str, look: Look) -> np.ndarray:
+    """`load_image` without a warning."""
+    with _opened(file) as image:
+        channels = look.channels or _channels(file, image)
+        background = np.array(look.background, np.float32)
+        if channels == 1:
+            background = np.array([np.dot(_LUMA, look.background)], np.float32)
+        with _damage(file, "damaged or truncated image"):
+            turn = _turn(image)
+            if look.size is None:
+                pixels = _pixels(image, channels, background, None)
+            else:
+                size = look.size if turn >= 5 else look.size[::-1]
+                image.draft(None, (2 * size[0], 2 * size[1]))  # nothing, but for JPEG
+                pixels = _pixels(image, channels, background, size)
+    x = np.ascontiguousarray(_turned(pixels, turn))
+    return np.subtract(1, x, out=x) if look.invert else x
+
+
+# Arguments
+
+
+def _size(op: str, size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if len(pair) != 2:
+        raise ValueError(f"{op}: size is {size!r}, expected a number or (height, width)")
+    height, width = (_integer(op, "size", value, 1) for value in pair)
+    if height * width > _MAX_PIXELS:
+        raise ValueError(f"{op}: size is {size!r}, expected at most {_MAX_PIXELS:,} pixels")
+    return height, width
+
+
+def _background(op: str, value: Any) -> tuple[float, float, float]:
+    """Red, green and blue from 0 to 1."""
+    wrong = ValueError(
+        f"{op}: background is {value!r}, expected a name as 'white', a code as '#808080', or one "
+        f"number or three from 0 (black) to 1 (white)"
+    )
+    if value is None:
+        return 1.0, 1.0, 1.0
+    if isinstance(value, str):
+        from PIL import ImageColor
+
+        try:
+            levels = np.array(ImageColor.getrgb(value)) / 255
+        except ValueError:
+            raise wrong from None
+    else:
+        try:
+            levels = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            raise wrong from None
+    if levels.shape not in ((), (3,)) or not ((levels >= 0) & (levels <= 1)).all():
+        raise wrong
+    red, green, blue = np.broadcast_to(levels, 3).tolist()
+    return red, green, blue
+
+
+# Pillow
+
+
+def _pillow() -> Any:
+    """Its module Image."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("images are read with Pillow: pip install 'cnnx[images]'") from error
+    return Image
+
+
+@contextmanager
+def _damage(file: str, what: str) -> Iterator[None]:
+    """Whatever Pillow raises on bytes that it did not expect, as one ValueError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata, and of a size that is checked here
+            yield
+    except Exception as error:
+        # Errors of the disk have a number; Pillow's own OSErrors, of content, have none.
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
+            raise
+        reason = str(error).partition(" <_io")[0].removesuffix(f" {file!r}")
+        raise ValueError(f"{file}: {what} ({reason or type(error).__name__})") from error
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[Image]:
+    """The picture with its header read, of a size that can be held."""
+    opener = _pillow().open
+    mode = os.stat(file).st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "device")
+        raise ValueError(f"{file}: a {kind}, expected the file of an image")
+    with open(file, "rb") as content:
+        with _damage(file, "not an image, or a damaged one"):
+            image = opener(content, formats=_FORMATS)
+        with image:
+            width, height = image.size
+            if width * height > _MAX_PIXELS:
+                raise ValueError(
+                    f"{file}: its header claims {width} x {height} = {width * height:,} pixels "
+                    f"(width x height), expected at most {_MAX_PIXELS:,}: scale it down"
+                )
+            yield image
+
+
+def _channels(file: str, image: Image) -> int:
+    """1 or 3; what has no range that stands for black and white is refused."""
+    deep = image.mode == "I" and image.format not in ("PNG", "PPM")  # there, 16 bits are meant
+    if image.mode in _GREY and not deep:
+        return 1
+    if image.mode in _COLOUR:
+        return 3
+    raise ValueError(
+        f"{file}: pixels of mode {image.mode}, expected 8 or 16 bits of grey, or colour: no range "
+        f"is known for them; read them as numbers, and scale those to 0..1"
+    )
+
+
+def _turn(image: Image) -> int:
+    """The EXIF orientation, 1 (upright) to 8; damaged metadata is no reason to refuse a picture."""
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    try:
+        # The method of the base class: that of PNG would decode all pixels to look behind them.
+        turn = _pillow().Image.getexif(image).get(0x0112, 1)
+    except Exception:
+        return 1
+    return turn if turn in range(1, 9) else 1
+
+
+def _turned(x: np.ndarray, turn: int) -> np.ndarray:
+    """x (c, h, w) as it is to be looked at: 5 to 8 exchange height and width."""
+    if turn >= 5:
+        x = x.transpose(0, 2, 1)
+    rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
+        turn, (1, 1)
+    )
+    return x[:, ::rows, ::columns]
+
+
+def _pixels(
+    image: Image, channels: int, background: np.ndarray, size: tuple[int, int] | None
+) -> np.ndarray:
+    """(channels, h, w) float32: as stored, scaled to size (width, height), on the background."""
+    if image.mode.startswith("I"):
+        return _deep_pixels(image, channels, background, size)
+    clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
+        # Pillow makes grey of a palette's transparency, of CMYK and of others by way of these.
+        image = image.convert("RGBA" if clear else "RGB")
+    grey = "LA" if clear else "L"
+    image = image.convert(grey if channels == 1 else ("RGBA" if clear else "RGB"))
+    if size is not None and image.size != size:
+        image = image.resize(size, _pillow().Resampling.BILINEAR)
+    stored = np.asarray(image)
+    stored = stored.reshape(*stored.shape[:2], -1).transpose(2, 0, 1)
+    x = np.divide(stored[:channels], np.float32(255), dtype=np.float32)
+    if clear:
+        alpha = np.divide(stored[channels], np.float32(255), dtype=np.float32)
+        x *= alpha
+        x += background[:, None, None] * (1 - alpha)
+    return x
+
+
+def _deep_pixels(
+    image: Image, channels: int, background: np.ndarray, size: tuple[int, int] | None
+) -> np.ndarray:
+    """`_pixels` of 16-bit grey, in which one value may be transparent."""
+    stored = np.asarray(image)
+    x = np.divide(stored, np.float32(65535), dtype=np.float32)
+    planes = np.repeat(x[None], channels, axis=0)
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        planes[:, stored == key] = background[:, None]
+    if size is None or size == image.size:
+        return planes
+    module = _pillow()
+    scaled = [module.fromarray(p).resize(size, module.Resampling.BILINEAR) for p in planes]
+    return np.clip([np.asarray(plane) for plane in scaled], 0, 1)
