@@ -147,7 +147,7 @@ def test_input_that_can_not_be_predicted_is_one_line(known_model, capsys):
     assert "either files or --data" in usage_error(capsys, *words)
 
 
-def test_pictures_without_pillow_name_what_to_install(known_model, capsys, monkeypatch):
+def test_pictures_without_pillow_name_what_to_install(own_directory, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     Path("a.png").write_bytes(b"")
     cnnx.models.digits_cnn().save("model.npz")
