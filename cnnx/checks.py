@@ -35,10 +35,30 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
             f"use {name}.astype(np.float32)"
         )
     if ndim is not None and x.ndim != ndim:
-        raise ValueError(f"{op}: {name} has shape {x.shape}, but {ndim} dimensions are expected")
+        raise ValueError(
+            f"{op}: {name} has shape {x.shape}, but {ndim} dimensions are expected"
+            f"{missing_axes(name, x.shape, ndim)}"
+        )
     if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
         x = np.require(x, x.dtype.newbyteorder("="), ["C", "ALIGNED"])
     return x
+
+
+def missing_axes(name: str, shape: tuple[int, ...], ndim: int = 4) -> str:
+    """What to write where images lack the axis of the batch or of the channels."""
+    if name != "x" or ndim != 4 or len(shape) not in (2, 3):
+        return ""
+    if len(shape) == 2:
+        return ": for one grey image write x[None, None]"
+    return ": for one image (c, h, w) write x[None], for grey images (n, h, w) x[:, None]"
+
+
+def channels_last(name: str, shape: tuple[int, ...], *channels: int) -> str:
+    """What to write where an image, or a batch, seems to have so many channels, but last."""
+    if len(shape) not in (3, 4) or shape[-1] not in channels or shape[-3] in channels:
+        return ""
+    order = (0, 3, 1, 2) if len(shape) == 4 else (2, 0, 1)
+    return f": channels come first, write {name}.transpose{order}"
 
 
 def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:

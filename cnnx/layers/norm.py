@@ -102,7 +102,15 @@ class _BatchNorm(Layer):
             raise ValueError(
                 f"{type(self).__name__}: x has shape {shape}, expected "
                 f"{' or '.join(self._shapes.values())} with c = {self.num_features}"
+                f"{self._advice(shape)}"
             )
+
+    def _advice(self, shape: tuple[int, ...]) -> str:
+        """What to write where images have their channels last, or lack an axis."""
+        if 4 not in self._shapes:
+            return ""
+        last = checks.channels_last("x", shape, self.num_features)
+        return last if len(shape) == 4 else checks.missing_axes("x", shape)
 
     def extra_repr(self) -> str:
         return (

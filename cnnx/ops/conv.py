@@ -109,6 +109,7 @@ def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: An
         raise ValueError(
             f"{op}: x has {c} channels, but weight {weight.shape} with groups={groups} "
             f"expects {group_channels * groups}"
+            f"{checks.channels_last('x', x.shape, group_channels * groups)}"
         )
     if oc % groups:
         raise ValueError(
@@ -235,7 +236,10 @@ def _check_transpose(
     if 0 in weight.shape:
         raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
     if c != channels:
-        raise ValueError(f"{op}: x has {c} channels, but weight {weight.shape} expects {channels}")
+        raise ValueError(
+            f"{op}: x has {c} channels, but weight {weight.shape} expects {channels}"
+            f"{checks.channels_last('x', x.shape, channels)}"
+        )
     if c % groups:
         raise ValueError(f"{op}: x has {c} channels, which groups={groups} does not divide")
     stride = checks.pair(op, "stride", stride)

@@ -74,9 +74,18 @@ def _check(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"{op}: x has shape {x.shape}, but weight {weight.shape} expects (..., "
             f"{weight.shape[1]}): "
-            f"{weight.shape[1]} features"
+            f"{weight.shape[1]} features{_advice(x.shape, weight.shape[1])}"
         )
     return x, weight
+
+
+def _advice(shape: tuple[int, ...], features: int) -> str:
+    """What to do where the features are spread over several axes."""
+    if len(shape) > 2 and math.prod(shape[1:]) == features:
+        return ", spread over several axes: put Flatten() before it"
+    if math.prod(shape) == features:
+        return ", and x holds a single sample: write x[None]"
+    return ""
 
 
 def _rows(x: np.ndarray) -> np.ndarray:
