@@ -309,7 +309,7 @@ def test_what_can_not_be_drawn_is_refused_in_words(model, images):
     flat = half_plane(2)
     for draw, words in (
         (lambda: viz.plot_images(images[0, 0, 0]), "shape"),
-        (lambda: viz.plot_images(images[:0]), "0 images"),
+        (lambda: viz.plot_images(images[:0]), "0 samples"),
         (lambda: viz.plot_images(np.zeros((2, 5, 4, 4))), r"\(2, 5, 4, 4\)"),
         (lambda: viz.plot_images(images, [1, 2]), r"labels has shape \(2,\).*expected 5"),
         (lambda: viz.plot_images(images, count=0), "count"),

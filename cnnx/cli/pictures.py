@@ -69,7 +69,7 @@ def _plot_fit(model: Layer, parts: Parts, path: str) -> None:
     """The curve of a model of one number over the points that it was fitted to, and the others."""
     from cnnx.viz import figures
 
-    axes = figures.one_panel(None, 5.4, 4.0)
+    axes = figures.new_figure(5.4, 4.0).subplots()
     sides = (("training", parts.train, figures.BLUE), ("test", parts.test, figures.ORANGE))
     for name, points, colour in sides:
         shown = points[:_POINTS]

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 from .attention import grad_cam, grad_cam_map, saliency, saliency_map
 from .boundary import plot_decision_boundary
+from .confusion import plot_confusion_matrix
 from .diagram import plot_model
 from .history import plot_history
 from .images import plot_feature_maps, plot_filters, plot_images
-from .scores import plot_confusion_matrix, plot_probabilities
+from .scores import plot_probabilities
 
 __all__ = [
     "grad_cam",

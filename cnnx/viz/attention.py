@@ -15,8 +15,9 @@ import numpy as np
 from cnnx import checks
 from cnnx.layers import Layer, Sequential, Sigmoid, Softmax
 
-from . import figures, look
-from .images import Path, class_name
+from . import arguments, figures, look
+from .arguments import Names, class_name, class_names
+from .images import Path
 from .tap import Tap, tapped
 
 __all__ = ["grad_cam", "grad_cam_map", "saliency", "saliency_map"]
@@ -88,9 +89,10 @@ def grad_cam(
     >>> figure = cnnx.viz.grad_cam(model, test.x[:4], classes=test.classes)
     """
     op = "grad_cam"
+    names = class_names(op, classes)
     shown = look.pictures(op, look.samples(op, images))
     maps, chosen = _grad_cam(op, model, images, target, layer)
-    return _draw(op, shown, maps, chosen, classes, path, ax, over=True)
+    return _draw(op, shown, maps, chosen, names, path, ax, over=True)
 
 
 def saliency(
@@ -111,9 +113,10 @@ def saliency(
     >>> figure = cnnx.viz.saliency(model, test.x[:4], classes=test.classes)
     """
     op = "saliency"
+    names = class_names(op, classes)
     shown = look.pictures(op, look.samples(op, images))
     maps, chosen = _saliency(op, model, images, target)
-    return _draw(op, shown, maps, chosen, classes, path, ax, over=False)
+    return _draw(op, shown, maps, chosen, names, path, ax, over=False)
 
 
 def _grad_cam(
@@ -167,11 +170,14 @@ def _back_from_score(op: str, model: Sequential, x: np.ndarray, target: Any) -> 
     if outputs.ndim != 2:
         raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
     n, k = outputs.shape
-    chosen = outputs.argmax(axis=1) if target is None else np.asarray(target)
+    arguments.finite(op, "the outputs", outputs)
+    expected = f"expected a class from 0 to {k - 1}, or one for each of {n} images"
+    chosen = outputs.argmax(axis=1)
+    if target is not None:
+        chosen = arguments.array(op, "target", target, expected)
     if chosen.shape not in ((), (n,)) or chosen.dtype.kind not in "iu":
         raise ValueError(
-            f"{op}: target is {target!r}, expected a class from 0 to {k - 1}, or one for each of "
-            f"{n} images"
+            f"{op}: target has shape {chosen.shape} and dtype {chosen.dtype}, {expected}"
         )
     chosen = np.broadcast_to(chosen, (n,))
     checks.labels(op, chosen, k)
@@ -186,7 +192,7 @@ def _draw(
     shown: np.ndarray,
     maps: np.ndarray,
     chosen: np.ndarray,
-    classes: Any,
+    names: Names,
     path: Path,
     ax: Any,
     over: bool,
@@ -217,7 +223,7 @@ def _draw(
             )
         else:
             mapped.imshow(maps[i], cmap="inferno", vmin=0, vmax=top, interpolation="nearest")
-        name = class_name(classes, int(chosen[i]))
+        name = figures.plain(class_name(names, int(chosen[i]), 14))
         text = f"for {name}" if maps[i].any() else f"nothing for {name}"
         mapped.set_title(text, fontsize=9, color=figures.INK, pad=3)
     return figures.finish(op, axes[0], path)

@@ -17,8 +17,9 @@ from cnnx.data import Dataset
 from cnnx.inference import predict
 from cnnx.layers import Layer, Sigmoid, Softmax
 
-from . import figures, look
-from .images import Path, class_name
+from . import arguments, figures, look
+from .arguments import Names, class_name, class_names
+from .images import Path
 
 __all__ = ["Plane", "boundaries", "colour_of", "groups", "plot_decision_boundary"]
 
@@ -33,7 +34,7 @@ class Plane(NamedTuple):
     threshold: float
     points: np.ndarray
     right: np.ndarray | None
-    classes: Any
+    names: Names
 
 
 def plot_decision_boundary(
@@ -75,7 +76,7 @@ def plot_decision_boundary(
         raise ValueError(f"{op}: interactive writes a page of its own: give no ax and no path")
     plane = _plane(op, model, x, y, classes, steps, threshold)
     single = plane.outputs.shape[2] == 1
-    flat_axes = ax is not None and getattr(ax, "name", "") != "3d"
+    flat_axes = ax is not None and figures.an_axes(op, ax).name != "3d"
     if kind is None:
         kind = "surface" if single and not flat_axes else "regions"
     if kind == "surface" and not single:
@@ -94,7 +95,7 @@ def plot_decision_boundary(
 
         axes = surface(plane, ax)
     else:
-        axes = _regions(plane, ax)
+        axes = _regions(op, plane, ax)
     return figures.finish(op, axes, path)
 
 
@@ -105,12 +106,13 @@ def _plane(
     if isinstance(x, Dataset):
         y = x.y if y is None else y
         classes = x.classes if classes is None else classes
-    points = look.samples(op, x).astype(np.float32, copy=False)
+    names = class_names(op, classes)
+    points = look.samples(op, x, "x").astype(np.float32, copy=False)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"{op}: x has shape {points.shape}, expected points in a plane (n, 2)")
     if not np.isfinite(points).all():
         raise ValueError(f"{op}: x holds inf or NaN")
-    right = None if y is None else np.asarray(y)
+    right = None if y is None else arguments.array(op, "y", y)
     if right is not None and right.shape == (len(points), 1):
         right = right[:, 0]
     if right is not None and right.shape != (len(points),):
@@ -125,6 +127,7 @@ def _plane(
     outputs = predict(model, grid, batch_size=4096)
     if outputs.ndim != 2 or outputs.shape[1] == 0:
         raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
+    arguments.finite(op, "the outputs", outputs)
     if threshold is None:
         threshold = 0.5 if isinstance(layers[-1][1], (Sigmoid, Softmax)) else 0.0
     if outputs.shape[1] == 1:
@@ -133,7 +136,7 @@ def _plane(
         labels = outputs.argmax(axis=1)
     square = (steps, steps)
     outputs, labels = outputs.reshape(*square, -1), labels.reshape(square)
-    return Plane(across, up, outputs, labels, threshold, points, right, classes)
+    return Plane(across, up, outputs, labels, threshold, points, right, names)
 
 
 def colour_of(label: int) -> str:
@@ -146,15 +149,15 @@ def groups(plane: Plane) -> list[tuple[str, str, np.ndarray]]:
     if plane.right is None:
         return [("points", figures.INK, np.ones(len(plane.points), bool))]
     return [
-        (class_name(plane.classes, int(k)), colour_of(int(k)), plane.right == k)
+        (class_name(plane.names, int(k)), colour_of(int(k)), plane.right == k)
         for k in np.unique(plane.right)
     ]
 
 
-def _regions(plane: Plane, ax: Any) -> Any:
+def _regions(op: str, plane: Plane, ax: Any) -> Any:
     from matplotlib.colors import ListedColormap
 
-    axes = figures.one_panel(ax, 5.4, 4.6)
+    axes = figures.one_panel(op, ax, 5.4, 4.6)
     count = int(plane.labels.max()) + 1
     palette = ListedColormap([colour_of(k) for k in range(count)])
     axes.pcolormesh(
@@ -177,7 +180,7 @@ def _regions(plane: Plane, ax: Any) -> Any:
             color=colour,
             edgecolor="white",
             linewidth=0.5,
-            label=name,
+            label=figures.plain(name),
         )
     figures.label_axes(axes, "x", "y")
     for spine in axes.spines.values():

@@ -46,7 +46,7 @@ def plot_model(model: Layer, input_shape: Any, *, path: Path = None, ax: Any = N
         shape = tuple(checks.integer(op, "input_shape", size) for size in input_shape)
     except TypeError as error:
         raise ValueError(f"{op}: input_shape is {input_shape!r}, expected its sizes") from error
-    axes = figures.one_panel(ax, 5.2, 0.55 * len(layers) + 0.9)
+    axes = figures.one_panel(op, ax, 5.2, 0.55 * len(layers) + 0.9)
     figures.quiet(axes)
     axes.set_xlim(0, 10)
     axes.set_ylim(len(layers) + 0.6, -0.7)

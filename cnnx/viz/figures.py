@@ -45,9 +45,18 @@ def _png(figure: Any) -> bytes:
     return file.getvalue()
 
 
-def one_panel(ax: Any, width: float, height: float) -> Any:
+def one_panel(op: str, ax: Any, width: float, height: float) -> Any:
     """The Axes given, or that of a new figure."""
-    return new_figure(width, height).subplots() if ax is None else ax
+    return new_figure(width, height).subplots() if ax is None else an_axes(op, ax)
+
+
+def an_axes(op: str, ax: Any) -> Any:
+    """The Axes given. TypeError for what is none: a Figure, most often."""
+    if not hasattr(ax, "set_xticks"):
+        raise TypeError(
+            f"{op}: ax is a {type(ax).__name__}, expected a matplotlib Axes: ax=figure.subplots()"
+        )
+    return ax
 
 
 def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float]) -> list[Any]:
@@ -56,11 +65,11 @@ def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float])
         figure = new_figure(size[0] * columns + 0.3, size[1] * rows + 0.3)
         return list(figure.subplots(rows, columns, squeeze=False).ravel())
     if isinstance(ax, (Sequence, np.ndarray)):
-        axes = list(np.ravel(np.asarray(ax, dtype=object)))
+        axes = [an_axes(op, one) for one in _flat(ax)]
         if len(axes) < rows * columns:
             raise ValueError(f"{op}: ax holds {len(axes)} Axes, expected {rows * columns}")
         return axes
-    ax.set_axis_off()
+    an_axes(op, ax).set_axis_off()
     gap = 0.12
     width, height = 1 / (columns + gap * (columns - 1)), 1 / (rows + gap * (rows - 1))
     return [
@@ -77,6 +86,13 @@ def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float])
     ]
 
 
+def _flat(ax: Any) -> list[Any]:
+    """What is in lists or arrays of any depth."""
+    if isinstance(ax, (list, tuple, np.ndarray)) and np.ndim(ax):
+        return [one for part in ax for one in _flat(part)]
+    return [ax]
+
+
 def grid_shape(count: int, columns: int | None) -> tuple[int, int]:
     """(rows, columns) for so many panels: a little wider than high, the last row full if it can."""
     if columns is None:
@@ -90,6 +106,11 @@ def grid_shape(count: int, columns: int | None) -> tuple[int, int]:
 def title(axes: Any, text: str, size: float = 12) -> None:
     """What is to be seen, above it at the left."""
     axes.set_title(text, loc="left", fontsize=size, fontweight="bold", color=INK)
+
+
+def plain(text: str) -> str:
+    """Words that matplotlib draws as they stand: a dollar begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def quiet(axes: Any) -> None:
@@ -120,6 +141,10 @@ def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
     """The figure that the Axes belong to, written to `path` where one is given."""
     figure = axes.get_figure(root=True)
     if path is not None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(
+                f"{op}: path is a {type(path).__name__}, expected the name of a file: 'a.png'"
+            )
         suffix = os.path.splitext(os.fspath(path))[1].removeprefix(".").lower()
         known = figure.canvas.get_supported_filetypes()
         if suffix not in known:

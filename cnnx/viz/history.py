@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from cnnx.history import History
 
 from . import figures
 
 __all__ = ["plot_history"]
+
+DRAWN = ("epoch", "loss", "val_loss", "accuracy", "val_accuracy")
 
 
 def plot_history(
@@ -33,24 +38,61 @@ def plot_history(
 
     >>> figure = cnnx.viz.plot_history(history, "loss.png")
     """
-    columns = {name: [float(v) for v in history[name]] for name in history.keys()}  # noqa: SIM118
-    if not columns.get("loss"):
-        raise ValueError(
-            f"plot_history: history has {len(columns)} columns and no loss in them to draw"
-            if columns
-            else "plot_history: history has 0 epochs, expected at least one"
-        )
+    op = "plot_history"
+    columns = _columns(history)
     with_accuracy = "accuracy" in columns or "val_accuracy" in columns
     if ax is None:
         figure = figures.new_figure(9.6 if with_accuracy else 5.2, 3.8)
         figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
         axes = list(figure.subplots(1, 2 if with_accuracy else 1, squeeze=False)[0])
     else:
-        axes = list(ax) if isinstance(ax, Sequence) or hasattr(ax, "__len__") else [ax]
+        several = isinstance(ax, (Sequence, np.ndarray)) and not isinstance(ax, str)
+        axes = [figures.an_axes(op, one) for one in (ax if several else [ax])]
+        if not axes:
+            raise ValueError(f"{op}: ax holds 0 Axes, expected one or two")
     _draw(axes[0], columns, "loss", "Loss")
     if with_accuracy and len(axes) > 1:
         _draw(axes[1], columns, "accuracy", "Accuracy")
-    return figures.finish("plot_history", axes[0], path)
+    return figures.finish(op, axes[0], path)
+
+
+def _columns(history: Any) -> dict[str, list[float]]:
+    """The columns that are drawn, as floats, all of one length; a loss is among them."""
+    if isinstance(history, (str, os.PathLike)):
+        raise TypeError(
+            f"plot_history: history is a path, {os.fspath(history)!r}: read it first, with "
+            "cnnx.History.from_csv(path)"
+        )
+    if not hasattr(history, "keys"):
+        what = "None" if history is None else f"a {type(history).__name__}"
+        raise TypeError(
+            f"plot_history: history is {what}, expected what fit returned, History(rows), or a "
+            "mapping of columns such as {'loss': [1.5, 0.7]}"
+        )
+    columns: dict[str, list[float]] = {}
+    for name in (name for name in history.keys() if name in DRAWN):  # noqa: SIM118
+        values = history[name]
+        try:
+            columns[name] = [float(value) for value in values]
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"plot_history: column {name!r} is {reprlib.repr(values)}, expected a number for "
+                "each epoch"
+            ) from None
+        first = next(iter(columns))
+        if len(columns[name]) != len(columns[first]):
+            raise ValueError(
+                f"plot_history: column {name!r} has {len(columns[name])} numbers, but column "
+                f"{first!r} has {len(columns[first])}"
+            )
+    if not columns.get("loss"):
+        known = ", ".join(map(repr, history.keys()))
+        raise ValueError(
+            f"plot_history: history has no loss to draw, expected a column 'loss': it has {known}"
+            if known
+            else "plot_history: history has 0 epochs, expected at least one"
+        )
+    return columns
 
 
 def _draw(axes: Any, columns: dict[str, list[float]], name: str, title: str) -> None:

@@ -13,6 +13,7 @@ from cnnx.inference import predict
 from cnnx.layers import Conv2D
 
 from . import figures, look
+from .arguments import Names, array, class_name, class_names, class_numbers
 from .tap import tapped
 
 __all__ = ["plot_feature_maps", "plot_filters", "plot_images"]
@@ -47,6 +48,7 @@ def plot_images(
     if isinstance(images, Dataset):
         labels = images.y if labels is None else labels
         classes = images.classes if classes is None else classes
+    names = class_names(op, classes)
     count = checks.integer(op, "count", count, least=1)
     columns = None if columns is None else checks.integer(op, "columns", columns, least=1)
     array = look.pictures(op, look.samples(op, images))
@@ -62,33 +64,19 @@ def plot_images(
             continue
         look.show(axis, array[i])
         wrong = right is not None and said is not None and right[i] != said[i]
-        text = _caption(right, said, i, classes)
+        text = figures.plain(_caption(right, said, i, names))
         axis.set_title(text, fontsize=9, color=figures.ORANGE if wrong else figures.INK, pad=3)
     return figures.finish(op, axes[0], path)
 
 
-def class_name(classes: Any, label: int) -> str:
-    """The name of a class, or its number where it has none."""
-    return str(classes[label]) if classes and 0 <= label < len(classes) else str(label)
-
-
-def class_numbers(op: str, name: str, given: Any, n: int) -> np.ndarray | None:
-    if given is None:
-        return None
-    labels = np.asarray(given)
-    if labels.shape != (n,) or labels.dtype.kind not in "iub":
-        raise ValueError(
-            f"{op}: {name} has shape {labels.shape} and dtype {labels.dtype}, expected {n} class "
-            "numbers, one for each image"
-        )
-    return labels
-
-
-def _caption(right: np.ndarray | None, said: np.ndarray | None, i: int, classes: Any) -> str:
-    names = [class_name(classes, int(labels[i])) for labels in (said, right) if labels is not None]
-    if len(names) == 2 and names[0] != names[1]:
-        return f"{names[0]}, not {names[1]}"
-    return names[0] if names else ""
+def _caption(right: np.ndarray | None, said: np.ndarray | None, i: int, names: Names) -> str:
+    """What was predicted, and what is right where that is another; cut to the panel's width."""
+    found = [int(labels[i]) for labels in (said, right) if labels is not None]
+    if len(found) < 2 or found[0] == found[1]:
+        return class_name(names, found[0], 14) if found else ""
+    first, second = (class_name(names, label, 14) for label in found)
+    gap = " " if len(first) + len(second) <= 9 else "\n"
+    return f"{first},{gap}not {second}"
 
 
 def plot_filters(
@@ -124,7 +112,7 @@ def plot_filters(
         raise ValueError(f"{op}: {look.describe(place)} has no filters, expected a Conv2D")
     weight = conv.weight.data
     shown = weight[: min(count, len(weight))]
-    limit = float(np.abs(shown).max()) or 1.0
+    limit = max(map(abs, look.limits(shown))) or 1.0
     channels = weight.shape[1]
     coloured = conv.in_channels == channels == 3 and look.first_weights(layers) is conv
     if coloured or channels == 1:
@@ -185,11 +173,17 @@ def plot_feature_maps(
     count = checks.integer(op, "count", count, least=1)
     layers = look.chain(op, model)
     place = look.convolution(op, layers) if layer is None else look.find(op, layers, layer)
-    batch = np.asarray(image)
+    batch = array(op, "image", image, "expected one image (channels, height, width): test.x[0]")
     batch = batch[None] if batch.ndim == 3 else batch
     if batch.ndim != 4 or len(batch) != 1:
         raise ValueError(
             f"{op}: image has shape {np.shape(image)}, expected one image (channels, height, width)"
+        )
+    mixer = look.first_weights(layers)
+    if isinstance(mixer, Conv2D) and batch.shape[1] != mixer.in_channels == batch.shape[3]:
+        raise ValueError(
+            f"{op}: image has {batch.shape[1]} channels, expected {mixer.in_channels}"
+            f"{checks.channels_last('image', batch.shape[1:], mixer.in_channels)}"
         )
     model, tap = tapped(layers[: place.number + 1], place)
     predict(model, batch)
@@ -202,7 +196,7 @@ def plot_feature_maps(
     shown = maps[0, : min(count, maps.shape[1])]
     rows, columns = figures.grid_shape(len(shown), None)
     axes = figures.panels(op, ax, rows, columns, (1.05, 1.05))
-    low, high = float(shown.min()), float(shown.max())
+    low, high = look.limits(shown)
     for i, axis in enumerate(axes):
         figures.quiet(axis)
         if i >= len(shown):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +16,8 @@ import numpy as np
 from cnnx import io
 
 from . import figures
+from .arguments import class_name
 from .boundary import Plane, boundaries, colour_of, groups
-from .images import class_name
 from .surface import heights
 
 __all__ = ["page"]
@@ -81,7 +82,7 @@ def _surface(go: Any, figure: Any, plane: Plane) -> None:
 
 def _regions(go: Any, figure: Any, plane: Plane) -> None:
     count = int(plane.labels.max()) + 1
-    names = np.array([class_name(plane.classes, k) for k in range(count)])
+    names = np.array([html.escape(class_name(plane.names, k)) for k in range(count)])
     figure.add_trace(
         go.Heatmap(
             **_grid(plane),
@@ -123,4 +124,4 @@ def _points(plane: Plane, size: int) -> Iterator[tuple[np.ndarray, dict[str, Any
     for name, colour, mask in groups(plane):
         x, y = plane.points[mask].T
         marker = {"color": colour, "size": size, "line": {"color": "white", "width": 1}}
-        yield mask, {"x": x, "y": y, "mode": "markers", "name": name, "marker": marker}
+        yield mask, {"x": x, "y": y, "mode": "markers", "name": html.escape(name), "marker": marker}

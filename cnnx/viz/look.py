@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnx import checks
 from cnnx.data import Dataset
 from cnnx.layers import (
     BatchNorm2D,
@@ -26,6 +28,8 @@ from cnnx.layers import (
     Sequential,
 )
 from cnnx.layers.activation import LeakyReLU, Sigmoid, Tanh
+
+from . import arguments
 
 Chain = list[tuple[str, Layer]]
 _MIXERS = (Conv2D, ConvTranspose2D, Linear)
@@ -41,10 +45,17 @@ class Place(NamedTuple):
     inside: tuple[str, ...]  # the way to it from there
 
 
+def check_model(op: str, model: Any) -> None:
+    """TypeError for what is no layer."""
+    if not isinstance(model, Layer):
+        a_path = isinstance(model, (str, os.PathLike))
+        advice = f": model = cnnx.load({os.fspath(model)!r})" if a_path else ""
+        raise TypeError(f"{op}: model is a {type(model).__name__}, expected a Layer{advice}")
+
+
 def chain(op: str, model: Any) -> Chain:
     """(name, layer) of the layers one after another; names are dotted, as in `summary`."""
-    if not isinstance(model, Layer):
-        raise TypeError(f"{op}: model is a {type(model).__name__}, expected a Layer")
+    check_model(op, model)
     layers = [(".".join(way), layer) for way, layer in _opened(model, ())]
     if not layers:
         raise ValueError(f"{op}: the model has no layers")
@@ -154,17 +165,15 @@ def heading(place: Place, shown: int, of: int, what: str) -> str:
     return f"{where[0].upper()}{where[1:]}: {shown}{f' of {of}' if of > shown else ''} {what}"
 
 
-def samples(op: str, x: Any) -> np.ndarray:
+def samples(op: str, x: Any, name: str = "images") -> np.ndarray:
     """The inputs of a Dataset or an array with at least one sample."""
-    array = x.x if isinstance(x, Dataset) else np.asarray(x)
-    if array.ndim < 2 or array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{op}: images have shape {array.shape} and dtype {array.dtype}, expected numbers "
-            "(n, ...)"
-        )
-    if len(array) == 0:
-        raise ValueError(f"{op}: there are 0 images, expected at least one")
-    return array
+    given = x.x if isinstance(x, Dataset) else x
+    found = arguments.array(op, name, given, "expected a Dataset, or an array (n, ...)")
+    if found.ndim < 2:
+        raise ValueError(f"{op}: {name} has shape {found.shape}, expected numbers (n, ...)")
+    if len(found) == 0:
+        raise ValueError(f"{op}: {name} holds 0 samples, expected at least one")
+    return found
 
 
 def pictures(op: str, images: np.ndarray) -> np.ndarray:
@@ -174,23 +183,37 @@ def pictures(op: str, images: np.ndarray) -> np.ndarray:
     elif images.ndim == 4 and images.shape[1] == 3:
         images = images.transpose(0, 2, 3, 1)
     elif images.ndim != 3:
+        hint = ": for a single image write images[None]" if images.ndim == 2 else ""
+        hint = hint or checks.channels_last("images", images.shape, 1, 3)
         raise ValueError(
             f"{op}: images have shape {images.shape}, expected (n, h, w), (n, 1, h, w) or "
-            "(n, 3, h, w)"
+            f"(n, 3, h, w){hint}"
         )
     if 0 in images.shape:
         raise ValueError(f"{op}: images have shape {images.shape}: there is nothing to see")
     return images
 
 
+def limits(numbers: np.ndarray) -> tuple[float, float]:
+    """The least and the largest of the finite numbers, for the scale of their colours."""
+    seen = numbers[np.isfinite(numbers)]
+    return (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
+
+
 def show(axes: Any, picture: np.ndarray) -> Any:
-    """One image on its Axes: grey from its least to its largest value, colours as they are."""
+    """One image on its Axes: grey from its least to its largest value, colours as they are.
+
+    Whole numbers are colours from 0 to 255; NaN and inf are left white.
+    """
     if picture.ndim == 2:
         return axes.imshow(picture, cmap="gray", interpolation="nearest")
     if picture.dtype.kind == "f":
-        low, high = float(picture.min()), float(picture.max())
+        low, high = limits(picture)
         if low < 0 or high > 1:  # normalised colours: stretched, or they would be cut off
             picture = (picture - low) / ((high - low) or 1)
+        picture = np.where(np.isfinite(picture), picture, 1)
+    elif picture.dtype.kind == "b":
+        picture = picture.astype(np.float32)
     return axes.imshow(picture, interpolation="nearest")
 
 

@@ -1,4 +1,4 @@
-"""How sure a model is, and what it takes for what: probabilities and the confusion matrix."""
+"""How sure a model is: the probabilities of its likeliest classes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import checks, metrics
+from cnnx import checks
 from cnnx.data import Dataset
 from cnnx.inference import predict_proba
 
 from . import figures, look
-from .images import Path, class_name, class_numbers
+from .arguments import Names, class_name, class_names, class_numbers, finite
+from .images import Path
 
-__all__ = ["plot_confusion_matrix", "plot_probabilities"]
+__all__ = ["plot_probabilities"]
 
 _GREY = "#b4b9c0"
 
@@ -41,9 +42,11 @@ def plot_probabilities(
     >>> figure = cnnx.viz.plot_probabilities(model, test[:6])
     """
     op = "plot_probabilities"
+    look.check_model(op, model)
     if isinstance(images, Dataset):
         labels = images.y if labels is None else labels
         classes = images.classes if classes is None else classes
+    names = class_names(op, classes)
     count = checks.integer(op, "count", count, least=1)
     top = checks.integer(op, "top", top, least=1)
     array = look.samples(op, images)
@@ -55,6 +58,7 @@ def plot_probabilities(
         raise ValueError(
             f"{op}: the outputs have shape {chances.shape}, expected (n, classes), two or more"
         )
+    finite(op, "the outputs", chances)
     pairs = 2 if len(array) > 1 else 1
     rows = -(-len(array) // pairs)
     axes = figures.panels(op, ax, rows, 2 * pairs, (1.9, 1.75))
@@ -63,11 +67,11 @@ def plot_probabilities(
     for i in range(len(array)):
         look.show(axes[2 * i], shown[i])
         figures.quiet(axes[2 * i])
-        _bars(axes[2 * i + 1], chances[i], None if right is None else int(right[i]), classes, top)
+        _bars(axes[2 * i + 1], chances[i], None if right is None else int(right[i]), names, top)
     return figures.finish(op, axes[0], path)
 
 
-def _bars(axes: Any, chances: np.ndarray, right: int | None, classes: Any, top: int) -> None:
+def _bars(axes: Any, chances: np.ndarray, right: int | None, names: Names, top: int) -> None:
     order = np.argsort(-chances, kind="stable")[:top]
     colours = [figures.BLUE if k == right else _GREY for k in order]
     if right is not None and order[0] != right:
@@ -84,57 +88,11 @@ def _bars(axes: Any, chances: np.ndarray, right: int | None, classes: Any, top: 
             fontsize=8,
             color="white" if inside and colours[place] != _GREY else figures.INK,
         )
-    axes.set_yticks(range(len(order)), [class_name(classes, int(k)) for k in order])
+    labels = [figures.plain(class_name(names, int(k), 20)) for k in order]
+    axes.set_yticks(range(len(order)), labels)
     axes.set_ylim(max(len(order), 3) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xticks([])
     axes.tick_params(colors=figures.INK, labelsize=9, length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def plot_confusion_matrix(
-    pred: Any,
-    target: Any,
-    *,
-    classes: Any = None,
-    path: Path = None,
-    ax: Any = None,
-) -> Any:
-    """How often a class (row) was taken for another (column): counts, shaded by their row's share.
-
-    pred     scores (n, k) or predicted classes (n,), target  right classes: as in `cnnx.metrics`
-    classes  names of the classes; their number is that of rows and columns at least
-
-    returns  the matplotlib Figure; ValueError as in `cnnx.metrics.confusion_matrix`
-
-    >>> figure = cnnx.viz.plot_confusion_matrix(cnnx.predict(model, test.x), test.y)
-    """
-    op = "plot_confusion_matrix"
-    names = list(classes) if classes is not None else []
-    counts = metrics.confusion_matrix(pred, target, classes=len(names) or None)
-    k = len(counts)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(max(3.6, 0.42 * k + 1.6), 14)
-    axes = figures.one_panel(ax, side + 0.7, side)
-    drawn = axes.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
-    if k <= 30:
-        size = 9 if k <= 12 else 6.5
-        for i, j in np.argwhere(counts):
-            colour = "white" if share[i, j] > 0.55 else figures.INK
-            axes.text(
-                j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=size, color=colour
-            )
-    labels = [class_name(names, i) for i in range(k)]
-    long = max(map(len, labels)) > 3
-    turn: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(k), labels, **(turn if long else {}))
-    axes.set_yticks(range(k), labels)
-    for spine in axes.spines.values():
-        spine.set_color(figures.GRID)
-    figures.label_axes(axes, "Predicted", "True")
-    right = int(np.trace(counts))
-    figures.title(axes, f"{right} of {counts.sum()} right ({100 * right / counts.sum():.1f} %)", 11)
-    if ax is None:
-        figures.colour_bar(drawn, [axes], "share of the true class (%)")
-    return figures.finish(op, axes, path)

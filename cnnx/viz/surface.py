@@ -30,7 +30,7 @@ def surface(plane: Plane, ax: Any) -> Any:
             edgecolor="white",
             s=42,
             depthshade=False,
-            label=name,
+            label=figures.plain(name),
             zorder=3,
         )
     figures.label_axes(ax, "x", "y")
