@@ -2,10 +2,10 @@
 
 # Design:
 # A layer is state and two calls. It holds parameters and settings as plain attributes; parameters,
-# sub-layers and buffers are found by looking at the attributes, so nothing is registered and the
-# objects pickle. `forward` keeps what `backward` needs with `_save`, `backward` asks for it with
-# `_saved`. Inside a container the place where a layer stands takes these values away and hands
-# them back (place.py), so one layer may stand at several places.
+# sub-layers and buffers are found by looking at the attributes (inside.py), so nothing is
+# registered and the objects pickle. `forward` keeps what `backward` needs with `_save`, `backward`
+# asks for it with `_saved`. Inside a container the place where a layer stands takes these values
+# away and hands them back (place.py), so one layer may stand at several places.
 # cnnx's own layer classes carry the mark `@builtin`. It says two things that can not be known of a
 # user's class: the class keeps values through `_save` alone, and it learns through Parameters
 # alone. The marked classes are also the only ones that `load` builds by itself.
@@ -15,11 +15,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from cnnx.layers.dtype import as_float
+from cnnx.layers.inside import held
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import grad_enabled, no_grad, run_mode, training_mode
 
@@ -46,10 +48,14 @@ class Layer:
     """Base of all layers. Subclass it with `forward(x)` and `backward(dy)`, and that is a layer.
 
     ``y = layer(x)`` is ``layer.forward(x)``; ``dx = layer.backward(dy)`` goes back through the last
-    forward and adds to the gradients of the parameters. A subclass may store what it likes on
-    ``self``. Attributes that are `Parameter`, `Layer`, or lists of layers take part in
-    `parameters`, `state_dict`, `train`, `save` and so on. `backward` may take ``need_dx=True`` and
+    forward and adds to the gradients of the parameters. `backward` may take ``need_dx=True`` and
     return None when it is False; it need not know the argument.
+
+    A subclass may store what it likes on ``self``. Attributes that are a `Parameter` or a `Layer`
+    take part in `parameters`, `state_dict`, `train`, `save` and so on, and so do those in lists,
+    tuples and dicts at any depth (where PyTorch wants a ModuleList): ``self.blocks = [[conv,
+    norm]]`` has the key ``"blocks.0.1.weight"``, ``self.heads = {"a": linear}`` the key
+    ``"heads.a.weight"``.
 
     training      True until `eval`; dropout and batch normalisation behave differently then.
                   `predict` and `evaluate` run in eval mode, `fit` in train mode, without changing
@@ -130,23 +136,21 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """(name, layer) of the layers directly inside, in order; one that stands twice, twice."""
-        for name, value in self._attributes().items():
-            if isinstance(value, Layer):
-                yield name, value
-            elif name != "_kept" and isinstance(value, (list, tuple)):
-                for index, item in enumerate(value):
-                    if isinstance(item, Layer):
-                        yield f"{name}.{index}", item
+        return iter(held(self._attributes(), Layer))
 
     def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, parameter) of this layer itself, without those of the layers inside."""
-        for name, value in self._attributes().items():
-            if isinstance(value, Parameter):
-                yield name, value
+        for name, parameter in held(self._attributes(), Parameter):
+            if not parameter.name:  # in a list or dict: an attribute's has its name from there
+                parameter.name = name
+            yield name, parameter
 
     def _attributes(self) -> dict[str, Any]:
-        """The attributes at this moment: a forward in another thread may add some meanwhile."""
-        return vars(self).copy()
+        """The attributes that last, as they are at this moment: another thread may add some."""
+        attributes = vars(self).copy()
+        for name in _OF_A_RUN:
+            attributes.pop(name, None)
+        return attributes
 
     def modules(self) -> Iterator[Layer]:
         """This layer and all layers inside at any depth, each once."""
@@ -173,10 +177,18 @@ class Layer:
         return [parameter for _, parameter in self.named_parameters()]
 
     def places(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """("", self), ("0.", first layer), ...: every place in the tree, shared layers repeated."""
+        """("", self), ("0.", first layer), ...: every place in the tree, shared layers repeated.
+
+        A layer that knows the one it stands in does not hold it.
+        """
+        return self._places(prefix, ())
+
+    def _places(self, prefix: str, around: tuple[int, ...]) -> Iterator[tuple[str, Layer]]:
         yield prefix, self
+        around += (id(self),)
         for name, child in self.children():
-            yield from child.places(f"{prefix}{name}.")
+            if id(child) not in around:
+                yield from child._places(f"{prefix}{name}.", around)
 
     # -- modes ---------------------------------------------------------------------------------
 
@@ -245,7 +257,7 @@ class Layer:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self._attributes().items() if k not in _OF_A_RUN}
+        return self._attributes()
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name: ``"0.weight"``, ``"1.running_mean"``.
@@ -345,6 +357,7 @@ class Layer:
         """What stands between the parentheses of the repr."""
         return ""
 
+    @recursive_repr("(...)")
     def __repr__(self) -> str:
         children = list(self.children())
         if not children:

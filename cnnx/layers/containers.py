@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from cnnx.layers.base import Layer, builtin
 from cnnx.layers.fusion import Step, plan
+from cnnx.layers.inside import held
 from cnnx.layers.place import backward_here, forward_here, learns
 
 if TYPE_CHECKING:
@@ -109,10 +110,14 @@ class Sequential(Layer):
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
+        if type(self) is not Sequential:  # a subclass may have layers of its own beside these
+            beside = self._attributes()
+            del beside["_layers"]
+            yield from held(beside, Layer)
 
     def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
         shape = tuple(input_shape)
-        for name, layer in self.children():
+        for name, layer in self._layers.items():
             yield name, layer, shape
             shape = layer.output_shape(shape)
 

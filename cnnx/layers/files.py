@@ -105,18 +105,23 @@ def _encode(what: str, value: Any, rows: list[dict[str, Any]], index: dict[int, 
         return {"layer": _describe(value, rows, index)}
     if isinstance(value, (list, tuple)):
         return [_encode(what, item, rows, index) for item in value]
+    if isinstance(value, dict):
+        pairs = value.items()
+        return {"dict": [[_encode(what, part, rows, index) for part in pair] for pair in pairs]}
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
         f"save: {what} is a {type(value).__name__}, which a file can not describe: numbers, "
-        "strings, None, tuples and layers can be"
+        "strings, None, layers, and tuples and dicts of these can be"
     )
 
 
 def _decode(value: Any, built: list[Layer]) -> Any:
     if isinstance(value, dict):
+        if "dict" in value:
+            return {_decode(key, built): _decode(item, built) for key, item in value["dict"]}
         return built[value["layer"]]
     if isinstance(value, list):
         return tuple(_decode(item, built) for item in value)
@@ -181,5 +186,20 @@ def _tied(layer: Layer) -> dict[str, str]:
 def _tie(layer: Layer, tied: dict[str, str]) -> None:
     owners = _owners(layer)
     for key, original in tied.items():
-        place, name, _ = owners[key]
-        setattr(place, name, owners[original][2])
+        (place, name, parameter), shared = owners[key], owners[original][2]
+        if parameter is not shared:
+            _put(vars(place), name, shared)
+
+
+def _put(holder: Any, name: str, parameter: Parameter) -> None:
+    """Put a parameter where `own_parameters` finds one of this name."""
+    keys = holder if isinstance(holder, dict) else range(len(holder))
+    key = next(key for key in keys if f"{name}.".startswith(f"{key}."))
+    rest = name[len(str(key)) + 1 :]
+    if not rest:
+        holder[key] = parameter
+        return
+    inner = holder[key]
+    if isinstance(inner, tuple):
+        holder[key] = inner = list(inner)
+    _put(inner, rest, parameter)

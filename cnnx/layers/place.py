@@ -84,11 +84,11 @@ def learns(layer: Layer) -> bool:
 
     A user's own layer may learn in ways that can not be seen from here, so it always counts.
     """
-    if not _is_builtin(layer):
-        return True
-    if any(parameter.requires_grad for _, parameter in layer.own_parameters()):
-        return True
-    return any(learns(child) for _, child in layer.children())
+    return any(
+        not _is_builtin(part)
+        or any(parameter.requires_grad for _, parameter in part.own_parameters())
+        for part in layer.modules()
+    )
 
 
 def _swap_back(attributes: dict[str, Any], values: dict[str, Any], before: dict[str, Any]) -> None:

@@ -33,12 +33,20 @@ class Entry(NamedTuple):
 
 def entries(layer: Layer) -> Iterator[tuple[str, Entry]]:
     """(key, entry) of all arrays: of each layer its parameters, its buffers, the layers inside."""
+    seen = set()
     for path, place in layer.places():
-        for name, parameter in place.own_parameters():
-            yield path + name, Entry(parameter, "data")
-        for name in place.buffer_names:
-            if getattr(place, name) is not None:
-                yield path + name, Entry(place, name)
+        arrays = [(name, Entry(parameter, "data")) for name, parameter in place.own_parameters()]
+        buffers = (name for name in place.buffer_names if getattr(place, name) is not None)
+        arrays += [(name, Entry(place, name)) for name in buffers]
+        for name, entry in arrays:
+            key = path + name
+            if key in seen:
+                raise ValueError(
+                    f"state_dict: two arrays are called {key!r}: give the layers (attributes, "
+                    "entries of dicts, names in a Sequential) names that differ, without dots"
+                )
+            seen.add(key)
+            yield key, entry
 
 
 def state_dict(layer: Layer) -> dict[str, np.ndarray]:
