@@ -60,7 +60,9 @@ class Layer:
     training      True until `eval`; dropout and batch normalisation behave differently then.
                   `predict` and `evaluate` run in eval mode, `fit` in train mode, without changing
                   it: inside them it reads False, or True (see `run_mode`)
-    buffer_names  attributes with arrays that are saved though not learnt, as running means are
+    buffer_names     attributes with arrays that are saved though not learnt, as running means are
+    parameter_names  attributes that are a Parameter or None, where None may come first: assigning
+                     anything else is a TypeError, as it is wherever a Parameter or Layer stands
 
     Example::
 
@@ -73,6 +75,7 @@ class Layer:
     """
 
     buffer_names: ClassVar[tuple[str, ...]] = ()
+    parameter_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
     _patched: ClassVar[object] = None  # another one whenever a layer is given its own forward
     _adds: ClassVar[bool] = False  # forward has an argument `add`: see _takes_add
@@ -123,6 +126,9 @@ class Layer:
         return None if add is None else self._float(add, x.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        declared = name in self.parameter_names or name in self.buffer_names
+        if declared or isinstance(vars(self).get(name), (Parameter, Layer)):
+            self._check_assignment(name, value)
         if isinstance(value, Parameter) and not value.name:
             value.name = name
         object.__setattr__(self, name, value)
@@ -131,6 +137,21 @@ class Layer:
         assigned = vars(self).get("_assigned")  # place.py listens here during a user's forward
         if assigned is not None:
             assigned.add(name)
+
+    def _check_assignment(self, name: str, value: Any) -> None:
+        """TypeError for what would be used by forward, and neither be learnt nor saved."""
+        what, kind = f"{type(self).__name__}.{name}", type(value).__name__
+        if value is None or isinstance(value, (Parameter, Layer)):
+            return
+        if isinstance(vars(self).get(name), Layer):
+            raise TypeError(f"{what} is a layer: {kind} given, expected a layer or None")
+        if name not in self.buffer_names:
+            raise TypeError(
+                f"{what} is a Parameter or None: {kind} given; for other values write "
+                f"layer.{name}.data = ..., for another parameter layer.{name} = cnnx.Parameter(...)"
+            )
+        if not isinstance(value, (np.ndarray, np.generic)):
+            raise TypeError(f"{what} is a buffer: {kind} given, expected an array or None")
 
     # -- what is inside ------------------------------------------------------------------------
 
@@ -286,7 +307,7 @@ class Layer:
         """The constructor's arguments, by which `cnnx.load` makes the layer again.
 
         Read from the attributes of the same names. A class that keeps them otherwise overrides
-        this; values are numbers, strings, None, tuples of these, and layers.
+        this; values are numbers, strings, None, layers, and tuples and dicts of these.
         """
         names = [
             name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
@@ -39,6 +40,10 @@ class Sequential(Layer):
     slice (a Sequential of the same layers), `len`, iterate, `append`. A layer may stand at several
     places: its weights are shared and their gradients add up. Backward goes through a forward once:
     what it needed is freed on the way.
+
+    A subclass may have a constructor of its own, as ``Net(width)``; such a model is saved, and
+    loaded with ``custom={"Net": Net}``. If it keeps more than its layers, the constructor's
+    arguments must be attributes of the same names (or it overrides `config`).
 
     Example::
 
@@ -122,11 +127,29 @@ class Sequential(Layer):
             shape = layer.output_shape(shape)
 
     def config(self) -> dict[str, Any]:
-        return {"layers": tuple(self._layers.items())}
+        """The layers. Of a subclass that holds more than these, the constructor's arguments too,
+        by the rules of `Layer.config`, and the layers that stand in attributes.
+        """
+        config: dict[str, Any] = {"layers": tuple(self._layers.items())}
+        beside = any(not hasattr(Layer, k) for k in self._attributes() if k != "_layers")
+        if beside and type(self).__init__ is not Sequential.__init__:
+            config["arguments"] = super().config()
+            config["beside"] = {k: v for k, v in vars(self).items() if isinstance(v, Layer)}
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(*config["layers"])
+        """The container with the very layers of `config`, whatever its constructor puts into it."""
+        if cls.config is not Sequential.config:  # a subclass that describes itself
+            return cls(**config)
+        model = cls.__new__(cls)
+        if "arguments" in config and cls.__init__ is not Sequential.__init__:
+            model = cls(*(config["layers"] if _takes_layers(cls) else ()), **config["arguments"])
+            vars(model).update({k: v for k, v in config["beside"].items() if isinstance(v, Layer)})
+        vars(model)["_layers"] = {}
+        for named in config["layers"]:
+            Sequential.append(model, named)  # not a subclass's own, which may add to them
+        return model
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -174,6 +197,11 @@ class Sequential(Layer):
             raise ValueError(f"Sequential: {name!r} is no name: expected text without a dot")
         if any(inside is self for inside in layer.modules()):
             raise ValueError("Sequential: a container can not stand inside itself")
+
+
+def _takes_layers(cls: type[Sequential]) -> bool:
+    arguments = inspect.signature(cls).parameters.values()
+    return any(argument.kind is argument.VAR_POSITIONAL for argument in arguments)
 
 
 def _is_pair(item: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from cnnx import checks, init, ops
 from cnnx.layers.base import Layer, builtin
@@ -41,6 +41,7 @@ class Conv2D(Layer):
         layer(np.zeros((8, 3, 32, 32), np.float32)).shape      # (8, 16, 16, 16)
     """
 
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
     _adds = True
 
     def __init__(
@@ -91,7 +92,8 @@ class Conv2D(Layer):
         return self.stride, self.padding, self.dilation, self.groups
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "bias": self.bias is not None}
+        config = super().config()
+        return config | {"bias": self.bias is not None} if "bias" in config else config
 
     def macs(self, input_shape: Any) -> int:
         oh, ow = self.output_shape(input_shape)[1:]
@@ -132,6 +134,8 @@ class ConvTranspose2D(Layer):
         layer = ConvTranspose2D(16, 3, 4, stride=2, padding=1)
         layer(np.zeros((8, 16, 16, 16), np.float32)).shape      # (8, 3, 32, 32)
     """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     def __init__(
         self,
@@ -183,7 +187,8 @@ class ConvTranspose2D(Layer):
         return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "bias": self.bias is not None}
+        config = super().config()
+        return config | {"bias": self.bias is not None} if "bias" in config else config
 
     def macs(self, input_shape: Any) -> int:
         h, w = input_shape[-2:]

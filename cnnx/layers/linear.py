@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from cnnx import checks, init, ops
 from cnnx.layers.base import Layer, builtin
@@ -30,6 +30,8 @@ class Linear(Layer):
         layer(np.zeros((32, 784), np.float32)).shape           # (32, 10)
     """
 
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = checks.integer("Linear", "in_features", in_features, least=1)
         self.out_features = checks.integer("Linear", "out_features", out_features, least=1)
@@ -55,7 +57,8 @@ class Linear(Layer):
         return dx
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "bias": self.bias is not None}
+        config = super().config()
+        return config | {"bias": self.bias is not None} if "bias" in config else config
 
     def macs(self, input_shape: Any) -> int:
         return self.weight.size * math.prod(input_shape[:-1])

@@ -16,6 +16,7 @@ __all__ = ["BatchNorm1D", "BatchNorm2D"]
 class _BatchNorm(Layer):
     """What both classes share: y = (x - mean) / sqrt(var + eps) * weight + bias per channel."""
 
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
     buffer_names: ClassVar[tuple[str, ...]] = (
         "running_mean",
         "running_var",
