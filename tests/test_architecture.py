@@ -57,7 +57,6 @@ INSIDE_FUNCTIONS = {
     "data": {"tqdm", "PIL"},
     "bench": {"torch"},
     "compat": {"matplotlib"},
-    "cli": {"PIL"},
     "examples": {"torch"},  # the twin beside which one of them trains
 }
 
