@@ -11,7 +11,6 @@ import cnnx
 from cnnx.data import (
     Dataset,
     labels,
-    load_csv,
     make_circle,
     make_line,
     make_polynomial,
@@ -91,37 +90,6 @@ def test_a_polynomial_is_x_and_y():
 def test_mistakes_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_csv_gives_back_what_was_written(tmp_path, dtype):
-    spiral = make_spiral(9, seed=0)
-    for data in (
-        Dataset(spiral.x.astype(dtype) / 3, spiral.y),
-        Dataset(spiral.x.astype(dtype), spiral.x.astype(dtype) / 7),
-    ):
-        save_csv(tmp_path / "data.csv", data)
-        loaded = load_csv(tmp_path / "data.csv", dtype)
-        assert loaded.x.dtype == dtype and loaded.y.dtype == data.y.dtype
-        assert (loaded.x == data.x).all() and (loaded.y == data.y).all()
-    save_csv(tmp_path / "none.csv", (np.ones((0, 2)), np.ones((0, 1))))
-    assert load_csv(tmp_path / "none.csv").x.shape == (0, 2)
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "starts with '', expected a header"),
-        ("a,b\n1,2\n", "starts with 'a,b'"),
-        ("x0,label\n1,2\n1\n", "line 3: 1 columns, expected 2"),
-        ("x0,label\n1,0.5\n", "line 2: label 0.5 is not an integer"),
-        ("x0,y0\n1,one\n", "line 2: could not convert"),
-    ],
-)
-def test_text_that_is_no_table_is_named(tmp_path, text, words):
-    (tmp_path / "data.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=words):
-        load_csv(tmp_path / "data.csv")
 
 
 def test_select_classes_takes_the_first_of_each_in_their_order():

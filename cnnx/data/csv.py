@@ -1,24 +1,36 @@
 """Tables of numbers as text: `save_csv` and `load_csv`.
 
-One sample a line, below a header that says what the columns are: ``x0,x1,label`` for classes,
-``x0,y0`` for numbers to predict. Floats are written with all their digits, so what is read is what
-was written.
+One sample a line, below a header that says what the columns are. What is written has the header
+``x0,x1,label`` for classes, ``x0,y0`` for numbers to predict, and floats with all their digits, so
+that what is read is what was written. What other programs write is read too.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..io import write_text_atomic
+from .batches import _integer
 from .datasets import Dataset, as_dataset
+from .labels import MAX_CLASSES, check_gaps
+from .tables import open_table
 
 __all__ = ["load_csv", "save_csv"]
 
 Path = str | os.PathLike[str]
+Number = Callable[[str], float]
+
+_CLASSES = ("label", "labels", "class", "classes", "species", "variety", "category")
+_EITHER = ("target",)  # of scikit-learn, for classes and for numbers to predict
+_LINE_NUMBERS = ("", "unnamed: 0")  # what pandas calls an index, written and read again
+_IDENTIFIERS = ("id", "index")
 
 
 def save_csv(path: Path, data: Any) -> None:
@@ -47,43 +59,203 @@ def save_csv(path: Path, data: Any) -> None:
     write_text_atomic(path, "".join(",".join(row) + "\n" for row in [header, *rows]))
 
 
-def load_csv(path: Path, dtype: Any = np.float32) -> Dataset:
-    """Read what `save_csv` wrote.
+def load_csv(
+    path: Path,
+    dtype: Any = np.float32,
+    *,
+    label: str | int | None = None,
+    encoding: str | None = None,
+) -> Dataset:
+    """Read a table of numbers and a label: what `save_csv`, pandas and spreadsheets write.
 
-    dtype    of x, and of y where it is not labels
+    dtype     of x, and of y where it is not labels
+    label     the column of labels, by its name, or by its place from 0 (-1 is the last); None: the
+              one called label, class, species, variety, category or target, or else y; those called
+              y0, y1 ... hold numbers to predict
+    encoding  of the text; None: UTF-8, or UTF-16 where it begins with that mark
 
-    returns  Dataset: x (n, features); y int64 labels (n,), or (n, k)
+    returns   Dataset: x (n, features), the other columns in their order; y int64 labels (n,), or
+              numbers (n, k); classes, where labels are words: these, sorted
 
-    Raises ValueError that names file and line for text that is not such a table, and the usual
-    FileNotFoundError.
+    The first line names the columns; it may be missing where `label` is a place. Commas, tabs or
+    semicolons separate columns; with semicolons 0,5 is a half. Blank lines and spaces around cells
+    are passed over. The numbers of lines, which pandas writes into a first column without a name,
+    are left out, and so is, with a UserWarning, a first column called id or index. Where target, y
+    or the column that `label` names holds fractions, they are numbers to predict (n, 1).
 
-    Example: ``data = load_csv("spiral.csv")``
+    Raises ValueError with file and line for a cell that is no number, rows of different lengths, or
+    labels that do not number classes from 0; and the usual FileNotFoundError.
+
+    Example: ``data = load_csv("iris.csv", label="Species")``
     """
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    header = lines[0].split(",") if lines else []
-    kinds = [re.sub(r"\d+$", "", name) for name in header]
-    features = kinds.count("x")
-    targets = kinds[features:]
-    regular = kinds[:features] == ["x"] * features and set(targets) in ({"y"}, {"label"})
-    if not regular or (targets[0] == "label" and len(targets) > 1):
+    where = f"load_csv: {os.fspath(path)!r}"
+    kind = np.dtype(dtype)
+    if kind.kind != "f":
+        raise TypeError(f"load_csv: dtype is {kind}, expected one of floating-point numbers")
+    x: list[np.ndarray] = []
+    targets: list[list[str]] = []
+    lines: list[int] = []
+    with open_table(where, path, encoding) as table:
+        rows = iter(table)
+        line, first = next(rows, (1, []))
+        columns = _columns(where, first, label, table.number)
+        if not columns.names:
+            rows = itertools.chain([(line, first)], rows)
+        for line, cells in rows:
+            at = f"{where}, line {line}"
+            if len(cells) != len(first):
+                raise ValueError(f"{at}: {len(cells)} columns, expected {len(first)}")
+            x.append(_row(at, cells, columns.features, columns.names, kind, table.number))
+            targets.append([cells[k] for k in columns.targets])
+            lines.append(line)
+    features = np.array(x, kind).reshape(len(x), len(columns.features))
+
+    def at_sample(index: int) -> str:
+        return f"{where}, line {lines[index]}"
+
+    y: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
+    if columns.content != "numbers":
+        y, classes = _labels(where, at_sample, [row[0] for row in targets], columns, table.number)
+    if y is None:
+        rows_of_y = [
+            _row(at_sample(i), row, list(range(len(row))), [], kind, table.number)
+            for i, row in enumerate(targets)
+        ]
+        y = np.array(rows_of_y, kind).reshape(len(x), len(columns.targets))
+    return Dataset(features, y, classes)
+
+
+class _Columns(NamedTuple):
+    """What stands where: names is [] where the first line holds numbers."""
+
+    names: list[str]
+    features: list[int]
+    targets: list[int]
+    content: str  # of the targets: "classes", "numbers", or "either"
+
+
+def _columns(where: str, first: list[str], label: str | int | None, number: Number) -> _Columns:
+    lower = [name.lower() for name in first]
+    if label is not None and not isinstance(label, str):
+        place = _integer("load_csv", "label", label, -len(first))
+        if place >= len(first):
+            raise ValueError(f"{where}: label is column {place}, but there are {len(first)} from 0")
+        targets, content = [place % len(first)], "either"
+        names = first if _is_header(lower, number) else []
+    else:
+        targets, content = _named_targets(where, first, lower, label)
+        names = first
+    left_out = set(targets)
+    if names and lower[0] in _LINE_NUMBERS + _IDENTIFIERS and 0 not in targets:
+        left_out.add(0)
+        if lower[0] in _IDENTIFIERS:
+            warnings.warn(
+                f"{where}: the column {first[0]!r} is left out: it counts the lines",
+                stacklevel=3,
+            )
+    features = [k for k in range(len(first)) if k not in left_out]
+    return _Columns(names, features, targets, content)
+
+
+def _named_targets(
+    where: str, names: list[str], lower: list[str], label: str | None
+) -> tuple[list[int], str]:
+    """The columns to predict, found by their names, and what they hold."""
+    if label is not None:
+        found = [k for k, name in enumerate(names) if name == label]
+        if len(found) != 1:
+            raise ValueError(
+                f"{where} has {len(found)} columns named {label!r}; its columns: {_list(names)}"
+            )
+        return found, "either"
+    found = [k for k, name in enumerate(lower) if name in _CLASSES + _EITHER]
+    if len(found) > 1:
         raise ValueError(
-            f"load_csv: {os.fspath(path)!r} starts with {','.join(header)[:60]!r}, "
-            f"expected a header as x0,x1,label or x0,y0"
+            f"{where} has {len(found)} columns that may be the label, {names[found[0]]!r} and "
+            f"{names[found[1]]!r}: say which by label="
         )
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        try:
-            rows.append([float(cell) for cell in line.split(",")])
-            if len(rows[-1]) != len(header):
-                raise ValueError(f"{len(rows[-1])} columns, expected {len(header)}")
-            if targets == ["label"] and not rows[-1][-1].is_integer():
-                raise ValueError(f"label {line.split(',')[-1]} is not an integer")
-        except ValueError as error:
-            where = f"{os.fspath(path)!r}, line {number}"
-            raise ValueError(f"load_csv: {where}: {error}") from None
-    table = np.array(rows, np.float64).reshape(-1, len(header))
-    x, y = table[:, :features].astype(dtype), table[:, features:]
-    if targets == ["label"]:
-        return Dataset(x, y[:, 0].astype(np.int64))
-    return Dataset(x, y.astype(dtype))
+    if found:
+        return found, "either" if lower[found[0]] in _EITHER else "classes"
+    found = [k for k, name in enumerate(lower) if name == "y"]
+    if len(found) == 1:
+        return found, "either"
+    found = [k for k, name in enumerate(lower) if re.fullmatch(r"y\d+", name)]
+    if not found:
+        raise ValueError(
+            f"{where} starts with {','.join(names)[:60]!r}, expected a header as x0,x1,label or "
+            f"x0,y0; label= says which column is to be predicted, by its name or its place"
+        )
+    return found, "numbers"
+
+
+def _is_header(lower: list[str], number: Number) -> bool:
+    """Whether a line names columns: it has a known name, or no number but a count from 0."""
+    if any(name in _CLASSES + _EITHER for name in lower):
+        return True
+    numbers = [cell for cell in lower if _is_number(cell, number)]
+    return not numbers or numbers == [str(k) for k in range(len(lower))]
+
+
+def _is_number(cell: str, number: Number) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _row(
+    at: str, cells: list[str], places: list[int], names: list[str], kind: np.dtype, number: Number
+) -> np.ndarray:
+    """The numbers in some cells of a line."""
+    try:
+        with np.errstate(over="raise"):
+            return np.array([number(cells[k]) for k in places], kind)
+    except (ValueError, FloatingPointError):
+        pass
+    for k in places:
+        cell = cells[k]
+        column = f"column {names[k]!r}" if names and names[k] else f"column {k + 1}"
+        if not cell:
+            raise ValueError(f"{at}: {column} is empty, expected a number")
+        if not _is_number(cell, number):
+            raise ValueError(f"{at}: could not convert {cell[:40]!r} in {column} to a number")
+    raise ValueError(f"{at}: a number is too large for {kind}")
+
+
+def _labels(
+    where: str, at: Callable[[int], str], cells: list[str], columns: _Columns, number: Number
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels and the names of classes; None for labels where they are numbers to predict."""
+    if "" in cells:
+        raise ValueError(f"{at(cells.index(''))}: the label is missing")
+    if not all(_is_number(cell, number) for cell in cells):
+        words = sorted(set(cells))
+        if len(words) > MAX_CLASSES:
+            raise ValueError(
+                f"{where}: {len(words)} words are labels, at most {MAX_CLASSES} may be"
+            )
+        places = {word: k for k, word in enumerate(words)}
+        return np.array([places[cell] for cell in cells], np.int64), tuple(words)
+    values = np.array([number(cell) for cell in cells], np.float64)
+    whole = np.isfinite(values) & (values == np.floor(values))
+    if not whole.all():
+        if columns.content == "either":
+            return None, ()
+        index = int(np.argmin(whole))
+        raise ValueError(f"{at(index)}: label {cells[index]} is not an integer")
+    outside = (values < 0) | (values >= MAX_CLASSES)
+    if outside.any():
+        index = int(np.argmax(outside))
+        raise ValueError(
+            f"{at(index)}: label {cells[index]}, expected 0 to {MAX_CLASSES - 1}; numbers to "
+            f"predict stand in a column named y0"
+        )
+    y = values.astype(np.int64)
+    check_gaps(where, y)
+    return y, ()
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

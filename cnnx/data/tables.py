@@ -1,0 +1,93 @@
+"""Text in rows and columns, as spreadsheets and programs export it: `open_table`."""
+
+# Design:
+# One pass over the file, which may be a pipe. Two things are found out from its beginning: the
+# encoding, from the mark that UTF-16 and some UTF-8 begin with, and the separator, which is the one
+# that makes most columns of the first line. Quotes are the business of the standard library.
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Table", "open_table"]
+
+_SEPARATORS = ",;\t"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_WORDS = {"true": 1.0, "false": 0.0}
+
+
+class Table:
+    """The rows of an open file: iterating gives (number of the line, cells without spaces around).
+
+    Rows without content are passed over.
+    """
+
+    def __init__(self, lines: Iterable[str], separator: str) -> None:
+        self._reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+        self._decimal_comma = separator == ";"
+
+    @property
+    def line(self) -> int:
+        """Number of the line that was read last, from 1."""
+        return self._reader.line_num
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for row in self._reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield self.line, cells
+
+    def number(self, cell: str) -> float:
+        """The number that a cell holds; ValueError where it holds none."""
+        text = cell.replace(",", ".") if self._decimal_comma else cell
+        try:
+            return float(text)
+        except ValueError:
+            if text.lower() not in _WORDS:
+                raise
+            return _WORDS[text.lower()]
+
+
+@contextmanager
+def open_table(where: str, path: str | os.PathLike[str], encoding: str | None) -> Iterator[Table]:
+    """Open a file of text; what can not be read in it is a ValueError that begins with `where`."""
+    with open(os.path.expanduser(os.fspath(path)), "rb") as raw:
+        start = raw.peek(4)
+        found = encoding or next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+        try:
+            text = io.TextIOWrapper(raw, found, newline="")
+        except LookupError:
+            raise ValueError(f"{where}: there is no encoding {encoding!r}") from None
+        lines: list[str] = []
+        table = None
+        try:
+            while not lines or lines[-1].isspace():
+                lines.append(text.readline())
+            separator = max(_SEPARATORS, key=lambda mark: _width(lines[-1], mark))
+            table = Table(itertools.chain(lines, text), separator)
+            yield table
+        except UnicodeError as error:
+            line = table.line if table else 0
+            raise ValueError(
+                f"{where}: the text after line {line} is not {found} ({error}): save the file as "
+                f"UTF-8, or say what it is, such as encoding='cp1252'"
+            ) from None
+        except csv.Error as error:
+            line = table.line if table else 1
+            raise ValueError(f"{where}, line {line}: {error}") from None
+
+
+def _width(line: str, separator: str) -> int:
+    return len(next(csv.reader([line], delimiter=separator), []))
