@@ -112,6 +112,7 @@ __all__ = [
     "manual_seed",
     "memory_stats",
     "models",
+    "nn",
     "no_grad",
     "ops",
     "predict",
@@ -129,8 +130,11 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Sub-modules that not every program uses are imported when they are asked for."""
-    if name in ("viz", "bench", "compat"):
-        import importlib
+    import importlib
 
+    if name in ("viz", "bench", "compat", "nn"):
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module 'cnnx' has no attribute {name!r}")
+    from .spelling import unknown
+
+    pytorch = importlib.import_module(f"{__name__}.nn").__all__
+    raise unknown(__name__, name, __all__, others={n.lower(): f"cnnx.nn.{n}" for n in pytorch})

@@ -1,0 +1,97 @@
+"""PyTorch's spelling: every layer and loss of cnnx that PyTorch has too, the same classes.
+
+A Sequential is ported by its import line, ``from torch import nn`` -> ``from cnnx import nn``, and
+``model.load_state_dict(torch_model.state_dict())`` brings the weights. What differs is in the loop:
+there is no autograd, so ``model.backward(loss_fn.backward())`` stands where PyTorch has
+``loss.backward()``, and a `Module` of one's own has a `backward` beside its `forward`.
+
+Arguments have PyTorch's names and defaults. One that cnnx lacks (``padding_mode=``, ``device=``) is
+a TypeError; `inplace` is a permission, which changes no number (see `ReLU`). A name that PyTorch
+has and cnnx lacks is an AttributeError.
+
+>>> from cnnx import nn
+>>> model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from .layers import AvgPool2D as AvgPool2d
+from .layers import BatchNorm1D as BatchNorm1d
+from .layers import BatchNorm2D as BatchNorm2d
+from .layers import Conv2D as Conv2d
+from .layers import ConvTranspose2D as ConvTranspose2d
+from .layers import (
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Identity,
+    LeakyReLU,
+    Linear,
+    Parameter,
+    ReLU,
+    ReLU6,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
+from .layers import Layer as Module
+from .layers import MaxPool2D as MaxPool2d
+from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+
+__all__ = [
+    "AdaptiveAvgPool2d",
+    "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "LeakyReLU",
+    "Linear",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "ReLU6",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]
+
+
+def AdaptiveAvgPool2d(output_size: Any) -> GlobalAvgPool2D:  # noqa: N802
+    """The mean over the whole image, (n, c, h, w) -> (n, c, 1, 1): a `GlobalAvgPool2D`.
+
+    output_size  1 or (1, 1); ValueError for any other, which cnnx does not have
+
+    Example: ``AdaptiveAvgPool2d(1)(np.zeros((8, 6, 7, 7))).shape`` is ``(8, 6, 1, 1)``.
+    """
+    if output_size not in (1, (1, 1), [1, 1]):
+        raise ValueError(
+            f"AdaptiveAvgPool2d: output_size={output_size!r}, but 1 is all that cnnx has, the mean "
+            "of the whole image: for images of a known size write AvgPool2d(kernel_size, stride)"
+        )
+    return GlobalAvgPool2D()
+
+
+def __getattr__(name: str) -> NoReturn:
+    """An error that says what there is."""
+    from .spelling import unknown
+
+    elsewhere = {
+        "functional": "cnnx.ops has conv2d, relu, cross_entropy, ... as functions",
+        "init": "cnnx.init has kaiming_uniform, xavier_normal, ..., which return arrays",
+        "utils": "cnnx has clip_grad_norm and clip_grad_value",
+    }
+    otherwise = elsewhere.get(name, f"of torch.nn it has {', '.join(__all__)}")
+    raise unknown(__name__, name, __all__, otherwise)
