@@ -319,6 +319,15 @@ def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
+def flag(op: str, name: str, value: Any) -> bool:
+    """True or False: a number in its place is most often an argument at another's position."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
+        raise TypeError(f"{op}: {name}={value!r}, but True or False is expected")
+    return bool(value)
+
+
 def activation(op: str, value: Any) -> str | None:
     """What may follow a convolution or a matrix product within the same call."""
     return value if value is None else choice(op, "activation", value, ("relu", "relu6"))

@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 
-def AdaptiveAvgPool2d(output_size: Any) -> GlobalAvgPool2D:  # noqa: N802
+def AdaptiveAvgPool2d(output_size: Any) -> GlobalAvgPool2D:
     """The mean over the whole image, (n, c, h, w) -> (n, c, 1, 1): a `GlobalAvgPool2D`.
 
     output_size  1 or (1, 1); ValueError for any other, which cnnx does not have

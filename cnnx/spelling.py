@@ -2,9 +2,10 @@
 
 # Design:
 # `from cnnx import Conv2d` asks the module for an attribute and, when that raises AttributeError,
-# writes an ImportError of its own, in which nothing is left of what we said. So where that statement
-# is asking, the error is an ImportError from the start. The asker is the caller's frame, and the
-# instruction that it stands at tells; `hasattr` and `getattr` with a default get what they expect.
+# writes an ImportError of its own, in which nothing is left of what we said. So where such a
+# statement is asking, the error is an ImportError from the start. The asker is the caller's frame,
+# and the instruction at which it stands tells; `hasattr`, and `getattr` with a default, get what
+# they expect.
 
 from __future__ import annotations
 

@@ -36,6 +36,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "layers": MIDDLE,
     "layers/files": (*MIDDLE, "layers", "io"),  # model.save and load
     "losses": MIDDLE,
+    "spelling": (),
+    "nn": ("layers", "losses", "spelling"),
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
     "metrics": MIDDLE,
     "models": (*MIDDLE, "layers", "io"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_the_mean_over_the_image_is_all_there_is_of_adaptive_pooling():
 
 
 def test_positions_that_mean_something_else_in_pytorch_are_refused():
-    with pytest.raises(TypeError, match="ceil_mode=1.*True or False"):
+    with pytest.raises(TypeError, match=r"ceil_mode=1.*True or False"):
         nn.MaxPool2d(3, 2, 1, 1)(np.zeros((1, 1, 8, 8), np.float32))  # dilation, there
     with pytest.raises(TypeError, match="Parameter: name is False"):
         nn.Parameter(np.zeros(3), False)  # requires_grad, there
@@ -175,7 +176,7 @@ def test_a_name_that_is_not_there_is_answered_with_what_is(module, name, words):
 
 
 def test_names_with_underscores_are_asked_for_by_tools_and_get_no_advice():
-    with pytest.raises(AttributeError, match="has no '__wrapped__'$"):
+    with pytest.raises(AttributeError, match=r"has no '__wrapped__'$"):
         cnnx.__wrapped__  # noqa: B018
 
 
@@ -192,3 +193,14 @@ def test_nn_is_imported_when_it_is_asked_for():
         check=True,
     )
     assert done.stdout.split() == ["False", "False", "Conv2D"]
+
+
+def test_the_page_on_porting_runs_from_top_to_bottom(torch):
+    page = (Path(__file__).parents[1] / "docs" / "from_pytorch.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    x = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    with torch.no_grad():
+        expected = names["torch_model"].eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(names["model"].eval()(x), expected, rtol=1e-5, atol=1e-6)

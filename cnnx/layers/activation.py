@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cnnx import ops
+from cnnx import checks, ops
 from cnnx.layers.base import Layer, builtin
 
 __all__ = ["Activation", "LeakyReLU", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh"]
@@ -15,10 +15,18 @@ __all__ = ["Activation", "LeakyReLU", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Ta
 class ReLU(Layer):
     """y = max(x, 0), of any shape.
 
+    inplace  PyTorch's permission to overwrite x, taken so that its programs run as they are. It
+             changes no number, and x is left alone: the memory that it saves there is saved here
+             without it, as a `Sequential` runs an activation with the layer before it as one step,
+             and keeps a single array of the two.
+
     V. Nair, G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
 
     Example: ``ReLU()(np.array([-1.0, 2.0]))`` is ``[0., 2.]``.
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = checks.flag("ReLU", "inplace", inplace)
 
     def forward(self, x: Any) -> Any:
         y = ops.relu(self._float(x))
@@ -29,15 +37,23 @@ class ReLU(Layer):
         (y,) = self._saved()
         return ops.relu_backward(self._float(dy, y.dtype), y)
 
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
 
 @builtin
 class ReLU6(Layer):
     """y = min(max(x, 0), 6), of any shape: what MobileNets are made with.
 
+    inplace  a permission that changes nothing, see `ReLU`
+
     A. Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
 
     Example: ``ReLU6()(np.array([-1.0, 2.0, 7.0]))`` is ``[0., 2., 6.]``.
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = checks.flag("ReLU6", "inplace", inplace)
 
     def forward(self, x: Any) -> Any:
         y = ops.relu6(self._float(x))
@@ -48,10 +64,15 @@ class ReLU6(Layer):
         (y,) = self._saved()
         return ops.relu6_backward(self._float(dy, y.dtype), y)
 
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
 
 @builtin
 class LeakyReLU(Layer):
     """y = x where x > 0, else negative_slope * x.
+
+    inplace  a permission that changes nothing, see `ReLU`
 
     A. Maas, A. Hannun, A. Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models",
     ICML 2013.
@@ -59,8 +80,9 @@ class LeakyReLU(Layer):
     Example: ``LeakyReLU(0.1)(np.array([-1.0, 2.0]))`` is ``[-0.1, 2.]``.
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
+        self.inplace = checks.flag("LeakyReLU", "inplace", inplace)
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
@@ -73,7 +95,8 @@ class LeakyReLU(Layer):
         return ops.leaky_relu_backward(self._float(dy, x.dtype), x, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        permitted = ", inplace=True" if self.inplace else ""
+        return f"negative_slope={self.negative_slope}{permitted}"
 
 
 @builtin
@@ -117,13 +140,18 @@ class Tanh(Layer):
 class Softmax(Layer):
     """y_k = exp(x_k) / sum over j of exp(x_j) along `axis`: positive numbers that sum to 1.
 
+    axis  the classes' axis; `dim` is PyTorch's name for it
+
     Do not put it before `CrossEntropyLoss`, which has it built in and is given the logits.
 
     Example: ``Softmax()(np.zeros((1, 4)))`` is ``[[0.25, 0.25, 0.25, 0.25]]``.
     """
 
-    def __init__(self, axis: int = 1) -> None:
-        self.axis = axis
+    def __init__(self, axis: int | None = None, *, dim: int | None = None) -> None:
+        if axis is not None and dim is not None:
+            raise TypeError(f"Softmax: axis={axis} and dim={dim} are one argument: give one")
+        given = dim if axis is None else axis
+        self.axis = 1 if given is None else given
 
     def forward(self, x: Any) -> Any:
         y = ops.softmax(self._float(x), self.axis)
@@ -133,6 +161,9 @@ class Softmax(Layer):
     def backward(self, dy: Any) -> Any:
         (y,) = self._saved()
         return ops.softmax_backward(self._float(dy, y.dtype), y, self.axis)
+
+    def config(self) -> dict[str, Any]:
+        return {"axis": self.axis}
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}"

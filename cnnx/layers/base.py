@@ -283,7 +283,12 @@ class Layer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name: ``"0.weight"``, ``"1.running_mean"``.
 
-        Names, order and shapes are PyTorch's, so weights move over in both directions.
+        Names, order and shapes are PyTorch's, so weights move over in both directions. Its
+        `load_state_dict` wants tensors, which share the memory of our copies:
+
+            torch_model.load_state_dict(
+                {name: torch.from_numpy(array) for name, array in model.state_dict().items()}
+            )
         """
         from cnnx.layers import state
 

@@ -15,7 +15,8 @@ class Dropout(Layer):
     """Training: each number becomes 0 with probability p, the others are divided by 1 - p.
     In eval mode: y = x.
 
-    p  between 0 and 1, else ValueError
+    p        between 0 and 1, else ValueError
+    inplace  a permission that changes nothing, see `ReLU`
 
     The mask is a function of a key that `cnnx.random` hands out at each call; backward makes it
     again from the key. So a seed fixes all masks, whatever the backend or number of threads.
@@ -26,8 +27,9 @@ class Dropout(Layer):
     Example: ``Dropout(0.5).eval()(x)`` is ``x``.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         self.p = checks.real("Dropout", "p", p, 0.0, 1.0)
+        self.inplace = checks.flag("Dropout", "inplace", inplace)
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
@@ -45,4 +47,4 @@ class Dropout(Layer):
         return dy if key is None else ops.dropout_backward(dy, self.p, *key)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}{', inplace=True' if self.inplace else ''}"

@@ -33,6 +33,12 @@ class Parameter:
     __slots__ = ("_data", "_grad", "name", "requires_grad")
 
     def __init__(self, data: Any, name: str = "", requires_grad: bool = True) -> None:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"Parameter: name is {name!r}, expected a word: write requires_grad={name!r}"
+                if isinstance(name, bool)
+                else f"Parameter: name is {name!r}, expected a word"
+            )
         self._data = _as_parameter_array(name, data, np.dtype(np.float32))
         self._grad: np.ndarray | None = None
         self.name = name

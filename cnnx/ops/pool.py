@@ -235,7 +235,7 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
     _not_empty_image(op, "x", x_shape)
     given = ((rows, rows), (columns, columns))
     size, grown = checks.output_size(op, (h, w), kernel, stride, given), given
-    if ceil_mode:
+    if checks.flag(op, "ceil_mode", ceil_mode):
         grown = checks.ceil_padding((h, w), kernel, stride, given)
         size = checks.output_size(op, (h, w), kernel, stride, grown)
     return kernel, stride, given, grown, (n, c, *size)
