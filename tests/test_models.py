@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from tolerance import tolerance
@@ -183,3 +185,18 @@ def test_building_a_model_draws_only_its_weights():
     bound = 1 / np.sqrt(25)
     expected = random.generator().uniform(-bound, bound, (6, 1, 5, 5)).astype(np.float32)
     assert np.array_equal(first, expected)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_the_number_of_classes_has_pytorchs_name_and_its_own(name):
+    make = getattr(models, name)
+    assert inspect.signature(make).parameters["num_classes"].default == 10
+    for word in ("num_classes", "classes"):
+        assert list(make(**{word: 3}))[-1].out_features == 3
+    words = f"{name}: classes=3 and num_classes=4 are one argument"
+    with pytest.raises(TypeError, match=words):
+        make(classes=3, num_classes=4)
+    with pytest.raises(TypeError, match="multiple values for argument 'num_classes'"):
+        make(*(() if name != "mlp" else (4, (5,))), 3, classes=4)
+    assert list(models.build(name, (3, 32, 32), num_classes=7))[-1].out_features == 7
+    assert list(models.build(name, (3, 32, 32), classes=7))[-1].out_features == 7

@@ -1,4 +1,6 @@
-"""Ready-made networks, and `build(name, input_shape, classes)` to make one by name.
+"""Ready-made networks, and `build(name, input_shape, num_classes)` to make one by name.
+
+`num_classes` is PyTorch's name of the number of outputs; `classes=` says the same.
 
 >>> model = cnnx.models.resnet20()
 >>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape
@@ -18,6 +20,7 @@ from cnnx.layers import Sequential
 
 from .dense import mlp
 from .mobilenet import mobilenet_v2
+from .parts import classes_too
 from .resnet import resnet18, resnet20
 from .small import digits_cnn, lenet5, mnist_cnn
 from .vgg import vgg
@@ -46,12 +49,13 @@ def names() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
-def build(name: str, input_shape: tuple[int, ...], classes: int) -> Sequential:
+@classes_too
+def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
     """A fresh model by name.
 
     name         one of `names()`
     input_shape  of one sample, (channels, height, width); any for "mlp"
-    classes      number of outputs
+    num_classes  number of outputs
 
     ValueError for an unknown name, samples that are no images where the model has convolutions, and
     images too small for them.
@@ -62,7 +66,7 @@ def build(name: str, input_shape: tuple[int, ...], classes: int) -> Sequential:
         raise ValueError(f"models: {name!r} is not known, expected one of {', '.join(_MODELS)}")
     make = _MODELS[name]
     if make is mlp:
-        return mlp(math.prod(input_shape), classes=classes)
+        return mlp(math.prod(input_shape), num_classes=num_classes)
     if len(input_shape) != 3:
         raise ValueError(
             f"models: {name} takes images (channels, height, width), got samples of shape "
@@ -72,4 +76,4 @@ def build(name: str, input_shape: tuple[int, ...], classes: int) -> Sequential:
     options: dict[str, Any] = {}
     if "image_size" in inspect.signature(make).parameters:  # others take images of any size
         options["image_size"] = tuple(image_size)
-    return make(classes, channels, **options)
+    return make(num_classes, channels, **options)

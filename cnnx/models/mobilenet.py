@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cnnx.layers import Flatten, GlobalAvgPool2D, Layer, Linear, ReLU6, Residual, Sequential
 
-from .parts import conv_norm
+from .parts import classes_too, conv_norm
 
 __all__ = ["mobilenet_v2"]
 
@@ -21,7 +21,8 @@ STAGES = (
 )
 
 
-def mobilenet_v2(classes: int = 10, in_channels: int = 3) -> Sequential:
+@classes_too
+def mobilenet_v2(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     """MobileNetV2 for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size
 
     3x3 convolution of 32 channels; 17 inverted residual blocks; 1x1 convolution of 1280 channels;
@@ -43,7 +44,7 @@ def mobilenet_v2(classes: int = 10, in_channels: int = 3) -> Sequential:
             layers.append(_inverted(channels, width, expansion, 1 if block else first_stride))
             channels = width
     layers += [*conv_norm(channels, 1280, 1), ReLU6()]
-    return Sequential(*layers, GlobalAvgPool2D(), Flatten(), Linear(1280, classes))
+    return Sequential(*layers, GlobalAvgPool2D(), Flatten(), Linear(1280, num_classes))
 
 
 def _inverted(in_channels: int, out_channels: int, expansion: int, stride: int) -> Layer:

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec
 
 from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
 
-__all__ = ["Size", "conv_norm", "conv_norm_relu", "extended", "features", "height_width"]
+__all__ = [
+    "Size",
+    "classes_too",
+    "conv_norm",
+    "conv_norm_relu",
+    "extended",
+    "features",
+    "height_width",
+]
 
 Size = int | tuple[int, int]
+Arguments = ParamSpec("Arguments")
+
+
+def classes_too(make: Callable[Arguments, Sequential]) -> Callable[Arguments, Sequential]:
+    """The same function, whose `num_classes` may be called `classes` as well."""
+
+    @functools.wraps(make)
+    def named(*args: Arguments.args, **options: Arguments.kwargs) -> Sequential:
+        if "classes" in options:
+            classes = options.pop("classes")
+            if "num_classes" in options:
+                raise TypeError(
+                    f"{make.__name__}: classes={classes!r} and num_classes="
+                    f"{options['num_classes']!r} are one argument: give one of them"
+                )
+            options["num_classes"] = classes
+        return make(*args, **options)
+
+    return named
 
 
 def height_width(image_size: Size) -> tuple[int, int]:

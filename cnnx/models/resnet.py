@@ -16,12 +16,13 @@ from cnnx.layers import (
     Sequential,
 )
 
-from .parts import conv_norm, conv_norm_relu
+from .parts import classes_too, conv_norm, conv_norm_relu
 
 __all__ = ["resnet18", "resnet20"]
 
 
-def resnet20(classes: int = 10, in_channels: int = 3) -> Sequential:
+@classes_too
+def resnet20(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     """ResNet-20 for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size
 
     3x3 convolution of 16 channels; three stages of three blocks with 16, 32 and 64 channels, the
@@ -36,10 +37,11 @@ def resnet20(classes: int = 10, in_channels: int = 3) -> Sequential:
 
     Example: ``model = cnnx.models.resnet20()``
     """
-    return _resnet((16, 32, 64), 3, classes, in_channels)
+    return _resnet((16, 32, 64), 3, num_classes, in_channels)
 
 
-def resnet18(classes: int = 10, in_channels: int = 3) -> Sequential:
+@classes_too
+def resnet18(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     """ResNet-18 for CIFAR: the stem is 3x3 and has no pool. (n, 3, 32, 32) -> (n, 10)
 
     3x3 convolution of 64 channels; four stages of two blocks with 64, 128, 256 and 512 channels,
@@ -52,10 +54,10 @@ def resnet18(classes: int = 10, in_channels: int = 3) -> Sequential:
 
     Example: ``model = cnnx.models.resnet18()``
     """
-    return _resnet((64, 128, 256, 512), 2, classes, in_channels)
+    return _resnet((64, 128, 256, 512), 2, num_classes, in_channels)
 
 
-def _resnet(widths: Sequence[int], blocks: int, classes: int, in_channels: int) -> Sequential:
+def _resnet(widths: Sequence[int], blocks: int, num_classes: int, in_channels: int) -> Sequential:
     """Stages of so many blocks with these widths, between stem and head."""
     layers: list[Layer] = conv_norm_relu(in_channels, widths[0])
     channels = widths[0]
@@ -65,7 +67,7 @@ def _resnet(widths: Sequence[int], blocks: int, classes: int, in_channels: int) 
             layers += _block(channels, width, stride)
             channels = width
     body = _he_normal(Sequential(*layers))
-    for layer in (GlobalAvgPool2D(), Flatten(), Linear(channels, classes)):
+    for layer in (GlobalAvgPool2D(), Flatten(), Linear(channels, num_classes)):
         body.append(layer)
     return body
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cnnx.layers import Conv2D, Dropout, Flatten, Linear, MaxPool2D, ReLU, Sequential
 
-from .parts import Size, conv_norm_relu, extended, features
+from .parts import Size, classes_too, conv_norm_relu, extended, features
 
 __all__ = ["digits_cnn", "lenet5", "mnist_cnn"]
 
 
-def lenet5(classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Sequential:
+@classes_too
+def lenet5(num_classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Sequential:
     """LeNet-5 as it is trained today: ReLU and max-pooling. (n, 1, 28, 28) -> (n, 10)
 
     conv 6 5x5 (padding 2), pool 2, conv 16 5x5, pool 2, then Linear 120, 84, classes; a ReLU after
@@ -31,11 +32,12 @@ def lenet5(classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Se
         Flatten(),
     )
     inputs = features(model, in_channels, image_size)
-    head = [Linear(inputs, 120), ReLU(), Linear(120, 84), ReLU(), Linear(84, classes)]
+    head = [Linear(inputs, 120), ReLU(), Linear(120, 84), ReLU(), Linear(84, num_classes)]
     return extended(model, head)
 
 
-def mnist_cnn(classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Sequential:
+@classes_too
+def mnist_cnn(num_classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Sequential:
     """Two convolutions and a dense layer with dropout. (n, 1, 28, 28) -> (n, 10)
 
     conv 16 3x3, pool 2, conv 32 3x3, pool 2 (padding 1, ReLU after each), Linear 128, ReLU, dropout
@@ -53,10 +55,11 @@ def mnist_cnn(classes: int = 10, in_channels: int = 1, image_size: Size = 28) ->
         Flatten(),
     )
     inputs = features(model, in_channels, image_size)
-    return extended(model, [Linear(inputs, 128), ReLU(), Dropout(0.5), Linear(128, classes)])
+    return extended(model, [Linear(inputs, 128), ReLU(), Dropout(0.5), Linear(128, num_classes)])
 
 
-def digits_cnn(classes: int = 10, in_channels: int = 1, image_size: Size = 8) -> Sequential:
+@classes_too
+def digits_cnn(num_classes: int = 10, in_channels: int = 1, image_size: Size = 8) -> Sequential:
     """For the bundled 8x8 digits: three convolutions with batch norm. (n, 1, 8, 8) -> (n, 10)
 
     conv 16, conv 32, pool 2, conv 64 (3x3, padding 1, batch norm and ReLU after each), dropout one
@@ -73,4 +76,4 @@ def digits_cnn(classes: int = 10, in_channels: int = 1, image_size: Size = 8) ->
         Flatten(),
         Dropout(0.5),
     )
-    return extended(model, [Linear(features(model, in_channels, image_size), classes)])
+    return extended(model, [Linear(features(model, in_channels, image_size), num_classes)])

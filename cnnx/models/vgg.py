@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from cnnx.layers import Flatten, Layer, Linear, MaxPool2D, Sequential
 
-from .parts import Size, conv_norm_relu, extended, features, height_width
+from .parts import Size, classes_too, conv_norm_relu, extended, features, height_width
 
 __all__ = ["vgg"]
 
 WIDTHS = (64, 128, 256, 256, 512)
 
 
-def vgg(classes: int = 10, in_channels: int = 3, image_size: Size = 32) -> Sequential:
+@classes_too
+def vgg(num_classes: int = 10, in_channels: int = 3, image_size: Size = 32) -> Sequential:
     """VGG with batch norm, for CIFAR. (n, 3, 32, 32) -> (n, 10)
 
     Five stages of 64, 128, 256, 256 and 512 channels: a 3x3 convolution, batch norm, ReLU, max-pool
@@ -30,7 +31,7 @@ def vgg(classes: int = 10, in_channels: int = 3, image_size: Size = 32) -> Seque
         layers += [*conv_norm_relu(channels, width), _halved(size)]
         size, channels = (-(-size[0] // 2), -(-size[1] // 2)), width
     model = Sequential(*layers, Flatten())
-    return extended(model, [Linear(features(model, in_channels, image_size), classes)])
+    return extended(model, [Linear(features(model, in_channels, image_size), num_classes)])
 
 
 def _halved(size: tuple[int, int]) -> MaxPool2D:
