@@ -28,7 +28,7 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:
-        x = _from_sequence(op, name, value)
+        x = from_anything(op, name, value)
     if x.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{op}: {name} has dtype {x.dtype}, but cnnx computes in float32 or float64: "
@@ -72,14 +72,24 @@ def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
     return given is dtype if dtype is not None else given is _FLOAT32 or given is _FLOAT64
 
 
-def _from_sequence(op: str, name: str, value: Any) -> np.ndarray:
+def from_anything(op: str, name: str, value: Any) -> np.ndarray:
+    """What a user gave, as an array: no None, nothing masked (NumPy would drop the mask)."""
     given(op, name, value)
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{op}: {name} is a masked array: fill it first, with {name}.filled(...)")
+    unmasked(op, name, value)
     try:
         return np.asarray(value)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{op}: {name} cannot be read as an array: {error}") from None
+
+
+def unmasked(op: str, name: str, value: Any) -> None:
+    """A masked array is refused, also within lists."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{op}: {name} is a masked array: fill it first, with {name}.filled(...)")
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            if isinstance(item, (list, tuple, np.ma.MaskedArray)):
+                unmasked(op, name, item)
 
 
 def given(op: str, name: str, value: Any) -> None:

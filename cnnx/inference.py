@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+import os
 from typing import Any
 
 import numpy as np
 
 from cnnx import checks, ops
-from cnnx import metrics as metric_functions
 from cnnx.data import Dataset, as_dataset
-from cnnx.layers import Layer, Sequential, Sigmoid, Softmax, no_grad, run_mode
+from cnnx.layers import Layer, no_grad, run_mode
 from cnnx.losses import CrossEntropyLoss
+from cnnx.scoring import Measures, Metrics, check_loss, gives_probabilities
 
 __all__ = ["Scores", "evaluate", "predict", "predict_labels", "predict_proba"]
-
-Metric = Callable[[Any, Any], float]
-Metrics = Iterable[str | Metric] | Mapping[str, Metric] | None
-
-_METRICS: dict[str, Metric] = {"accuracy": metric_functions.accuracy}
 
 
 class Scores(dict[str, float]):
@@ -62,11 +57,12 @@ def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     Example: ``cnnx.predict_proba(model, test.x).max(axis=1)`` is how sure the model is.
     """
     outputs = predict(model, x, batch_size)
-    if isinstance(_last_layer(model), (Softmax, Sigmoid)):
+    if gives_probabilities(model):
         return outputs
     if outputs.ndim < 2:
         raise ValueError(
-            f"predict_proba: the outputs have shape {outputs.shape}, expected (n, classes, ...)"
+            f"predict_proba: the outputs have shape {outputs.shape}, expected (n, classes, ...): "
+            "reshape them to (n, 1) at the model's end"
         )
     return ops.sigmoid(outputs) if outputs.shape[1] == 1 else ops.softmax(outputs, axis=1)
 
@@ -75,16 +71,24 @@ def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     """The most probable class of each sample, (n,) int64: the argmax of the outputs.
 
     A single output per sample is a yes or no: 1 where its probability is at least one half.
+    ValueError for outputs that are NaN, which is no class.
 
     Example: ``(cnnx.predict_labels(model, test.x) == test.y).mean()`` is the accuracy.
     """
     outputs = predict(model, x, batch_size)
     if outputs.ndim < 2:
         raise ValueError(
-            f"predict_labels: the outputs have shape {outputs.shape}, expected (n, classes, ...)"
+            f"predict_labels: the outputs have shape {outputs.shape}, expected (n, classes, ...): "
+            "reshape them to (n, 1) at the model's end"
+        )
+    lost = np.isnan(outputs).any(axis=tuple(range(1, outputs.ndim)))
+    if lost.any():
+        raise ValueError(
+            f"predict_labels: {np.count_nonzero(lost)} of {len(lost)} outputs are NaN, the first "
+            f"that of x[{lost.argmax()}]: NaN is no class; look for NaN in x and in the weights"
         )
     if outputs.shape[1] == 1:
-        half = 0.5 if isinstance(_last_layer(model), (Softmax, Sigmoid)) else 0.0
+        half = 0.5 if gives_probabilities(model) else 0.0
         return (outputs[:, 0] >= half).astype(np.int64)
     return outputs.argmax(axis=1)
 
@@ -99,62 +103,60 @@ def evaluate(
 ) -> Scores:
     """The loss and metrics of a model over a data set, in eval mode.
 
-    data     Dataset or (x, y)            loss     None: CrossEntropyLoss()
-    metrics  names ("accuracy"), functions (outputs, targets) -> float, or a dict name -> function;
-             None: accuracy where the targets are class numbers
+    data     Dataset or (x, y); `cnnx.targets` has the forms of y that losses and metrics take
+    loss     None: CrossEntropyLoss()
+    metrics  names ("accuracy"), functions (outputs, targets) -> float, or a dict name -> either;
+             None: accuracy where the targets are classes: labels, one-hot rows, or 0 and 1 for
+             BCELoss and BCEWithLogitsLoss. Names may not come twice, nor be "loss", "epoch",
+             "seconds" or begin with "val_"
 
-    Both are computed once over all samples, so `batch_size` does not change them. ValueError for a
-    data set without samples.
+    All are computed once over all samples, so `batch_size` does not change them. Accuracy knows
+    from the loss and the last layer whether a single output is a logit or a probability.
+
+    Outputs that are NaN make the loss NaN, and count as wrong in the accuracy, with a
+    RuntimeWarning; so of a model that has diverged the scores still come.
+
+    ValueError for a data set without samples and targets that the loss can not take. UserWarning
+    for a model that ends in Softmax or Sigmoid under a loss that expects logits.
 
     Example: ``cnnx.evaluate(model, test).accuracy``
     """
     data = as_dataset(data)
     if len(data) == 0:
         raise ValueError("evaluate: data has 0 samples, expected at least one")
+    loss_fn = CrossEntropyLoss() if loss is None else loss
+    check_loss("evaluate", model, loss_fn)
+    return score(model, data, batch_size, loss_fn, Measures("evaluate", model, loss_fn, metrics))
+
+
+def score(model: Layer, data: Dataset, batch_size: int, loss: Any, measures: Measures) -> Scores:
+    """`evaluate` without its checks, for `fit` too, whose metrics are settled already."""
     outputs = predict(model, data, batch_size)
+    if measures.settled is None:
+        measures.settle(outputs, data.y)
     # A copy, so that the gradient a training step has just kept in the caller's loss stays.
-    loss_fn = CrossEntropyLoss() if loss is None else copy.copy(loss)
-    scores = Scores(loss=float(loss_fn(outputs, data.y)))
-    for name, metric in resolve_metrics(metrics, outputs, data.y).items():
-        scores[name] = float(metric(outputs, data.y))
-    return scores
-
-
-def resolve_metrics(metrics: Metrics, outputs: Any, target: Any) -> dict[str, Metric]:
-    """name -> function of the metrics asked for; None gives accuracy if target holds classes."""
-    if metrics is None:
-        return dict(_METRICS) if is_classification(outputs, target) else {}
-    if isinstance(metrics, Mapping):
-        return dict(metrics)
-    if isinstance(metrics, str) or callable(metrics):
-        metrics = [metrics]
-    resolved: dict[str, Metric] = {}
-    for metric in metrics:
-        if callable(metric):
-            resolved[getattr(metric, "__name__", type(metric).__name__)] = metric
-        elif metric in _METRICS:
-            resolved[metric] = _METRICS[metric]
-        else:
-            raise ValueError(f"metrics: {metric!r} is not known, expected {', '.join(_METRICS)}")
-    return resolved
-
-
-def is_classification(outputs: Any, target: Any) -> bool:
-    """Whether target holds class numbers for the scores in outputs (n, classes, ...)."""
-    labels = target.dtype.kind in "iub" and outputs.ndim == target.ndim + 1
-    return bool(labels and outputs.shape[1] > 1)
+    return Scores(loss=float(copy.copy(loss)(outputs, data.y)), **measures(outputs, data.y))
 
 
 def _inputs(x: Any) -> np.ndarray:
     if isinstance(x, tuple):
         x = as_dataset(x)
-    inputs = x.x if isinstance(x, Dataset) else np.asarray(x)
+    if isinstance(x, Dataset):
+        return x.x
+    if isinstance(x, (str, os.PathLike)):
+        raise TypeError(
+            f"predict: x is a path, {os.fspath(x)!r}, but an array of samples (n, ...) is "
+            "expected: read the picture with cnnx.data.load_image(path), and give x[None]"
+        )
+    inputs = np.asarray(x) if type(x) is np.ndarray else checks.from_anything("predict", "x", x)
+    if inputs.dtype.kind == "O":
+        raise TypeError(
+            f"predict: x is a {type(x).__name__}, but an array of samples (n, ...) is expected: "
+            "np.stack makes one of a list of arrays"
+        )
     if inputs.ndim == 0:
-        raise ValueError("predict: x is a single number, expected an array of samples (n, ...)")
+        raise ValueError(
+            f"predict: x is a single number, {inputs}, but an array of samples (n, ...) is "
+            "expected: for one sample give np.array([[...]])"
+        )
     return inputs
-
-
-def _last_layer(model: Layer) -> Layer:
-    while isinstance(model, Sequential) and len(model):
-        model = model[-1]
-    return model

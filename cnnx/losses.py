@@ -5,17 +5,20 @@ In a training step: ``loss = loss_fn(model(x), y)``, then ``model.backward(loss_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from cnnx import checks, ops
+from cnnx import checks, ops, targets
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss"]
 
 
 class Loss:
     """Base of all losses. A subclass has `compute(pred, target) -> (loss, gradient)`.
+
+    A subclass may have `read`, which makes of a user's target what its `compute` takes.
 
     reduction  "mean" over everything, or "sum"; else ValueError
 
@@ -35,9 +38,26 @@ class Loss:
         """The loss and its gradient by pred. Every subclass has its own."""
         raise NotImplementedError(f"{type(self).__name__} has no compute(pred, target)")
 
+    def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """The target as `compute` takes it, for a pred of that shape and dtype; here as it is.
+
+        ValueError, with what to do, for what can not be a target: `fit` asks for all samples before
+        the first step. See `cnnx.targets` for the forms.
+        """
+        return target
+
+    def share(self, target: np.ndarray, shape: tuple[int, ...]) -> float:
+        """What "mean" divides by, up to a factor common to all batches: a batch's part of an epoch.
+
+        Here the number of samples.
+        """
+        return float(shape[0])
+
     def __call__(self, pred: Any, target: Any) -> float:
         """The loss; keeps the gradient for `backward`."""
-        loss, self._gradient = self.compute(np.asarray(pred), np.asarray(target))
+        name = type(self).__name__
+        pred, target = targets.numbers(name, "pred", pred), targets.numbers(name, "target", target)
+        loss, self._gradient = self.compute(pred, self.read(target, pred.shape, pred.dtype))
         return float(loss)
 
     def backward(self) -> np.ndarray:
@@ -60,16 +80,22 @@ class Loss:
 class CrossEntropyLoss(Loss):
     """-log of the probability that softmax(pred) gives to the right class. For classification.
 
-    pred    logits (n, k) or (n, k, d1, ...): no softmax before it, the two are computed as one,
-            which is exact for large logits too
-    target  class numbers (n,) or (n, d1, ...) of any integer dtype; or probabilities like pred
+    pred    logits (n, k) or (n, k, d1, ...), k at least 2: no softmax before it, the two are
+            computed as one, which is exact for large logits too
+    target  class numbers (n,) or (n, d1, ...), also with an axis 1 of length 1, as integers,
+            booleans or whole floats; or, in pred's shape, one-hot rows of any dtype or
+            probabilities
 
     label_smoothing  share of the target spread over all classes (C. Szegedy et al., "Rethinking the
                      Inception Architecture", CVPR 2016)
-    weight           (k,) factors of the classes; "mean" then divides by the factors' sum
+    weight           factors of the classes, finite and none negative: (k,), or a dict
+                     {class: factor} of all classes 0 ... k - 1. "mean" then divides by the sum of
+                     the labels' factors; where that is 0, the loss and the gradient are 0 (PyTorch:
+                     nan). With one-hot rows or probabilities it divides by n, as in PyTorch
     reduction        "mean" or "sum"
 
-    ValueError for labels outside 0..k-1 and shapes that do not fit.
+    ValueError for labels outside 0..k-1, shapes that do not fit, rows that are neither one-hot nor
+    probabilities, and scores of a single class.
 
     Example: ``CrossEntropyLoss()(np.zeros((1, 4)), [2])`` is log 4 = 1.386.
     """
@@ -81,55 +107,103 @@ class CrossEntropyLoss(Loss):
         self.label_smoothing = checks.real(
             "CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0
         )
-        self.weight = None if weight is None else np.asarray(weight, np.float64)
+        self.weight = None if weight is None else _class_weights(weight)
+
+    def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Labels (n, ...) as int64, or probabilities in pred's dtype."""
+        return targets.read_distribution("CrossEntropyLoss", target, shape, dtype)
+
+    def share(self, target: np.ndarray, shape: tuple[int, ...]) -> float:
+        """The number of samples; with class weights and labels the sum of the labels' weights."""
+        if self.weight is None or target.shape == shape:
+            return float(shape[0])
+        return float(self.weight[self.read(target, shape, np.float64)].sum())
 
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        if target.dtype.kind == "f":
-            target = target.astype(pred.dtype, copy=False)
         weight = None if self.weight is None else self.weight.astype(pred.dtype, copy=False)
         return ops.cross_entropy(pred, target, weight, self.label_smoothing, self.reduction)
+
+
+def _class_weights(weight: Any) -> np.ndarray:
+    """(k,) float64, from as much or from a dict {class: factor}."""
+    op = "CrossEntropyLoss"
+    if isinstance(weight, Mapping):
+        if set(weight) != set(range(len(weight))):
+            raise ValueError(
+                f"{op}: weight is a dict of the classes {list(weight)}, expected each of 0 to "
+                "k - 1: give a class that counts as usual the factor 1"
+            )
+        weight = [weight[k] for k in range(len(weight))]
+    factors = targets.numbers(op, "weight", weight).astype(np.float64)
+    if factors.ndim != 1 or not factors.size:
+        raise ValueError(f"{op}: weight has shape {factors.shape}, expected (k,), one for a class")
+    wrong = np.flatnonzero(~((factors >= 0) & np.isfinite(factors)))
+    if wrong.size:
+        raise ValueError(
+            f"{op}: weight[{wrong[0]}] is {factors[wrong[0]]:g}, expected a finite factor from 0 on"
+        )
+    if not factors.any():
+        raise ValueError(f"{op}: weight is 0 for every class: give one a factor above 0")
+    return factors
 
 
 class MSELoss(Loss):
     """Mean of (pred - target)^2 over all numbers. For regression.
 
-    pred, target  of one shape; target is cast to pred's dtype
+    pred    of any shape and float dtype
+    target  numbers of the same shape, but that an axis 1 of length 1 may be missing: (n,) for
+            (n, 1); cast to pred's dtype
+
+    ValueError where the shapes do not fit.
 
     Example: ``MSELoss()(np.array([1.0, 3.0]), [1.0, 1.0])`` is 2.
     """
 
+    def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """The target in pred's shape and dtype."""
+        return targets.read_numbers("MSELoss", target, shape, dtype)
+
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        return ops.mse(pred, _like(target, pred), self.reduction)
+        return ops.mse(pred, target, self.reduction)
 
 
 class BCELoss(Loss):
     """Mean of -t log(p) - (1 - t) log(1 - p): binary cross-entropy of probabilities p.
 
     pred    p, between 0 and 1, as a Sigmoid gives; logarithms are cut at -100, as in PyTorch
-    target  t of the same shape: 0/1 as bool, integer or float, or probabilities
+    target  t of the same shape, but that an axis 1 of length 1 may be missing: (n,) for (n, 1);
+            0/1 as bool, integer or float, or probabilities
+
+    ValueError where the shapes do not fit, and for pred or target outside 0..1.
 
     `BCEWithLogitsLoss` on the numbers before the sigmoid is faster and more exact.
 
     Example: ``BCELoss()(np.array([0.5]), [1])`` is log 2 = 0.693.
     """
 
+    def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """The target in pred's shape and dtype."""
+        return targets.read_answers("BCELoss", target, shape, dtype)
+
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        return ops.bce(pred, _like(target, pred), self.reduction)
+        return ops.bce(pred, target, self.reduction)
 
 
 class BCEWithLogitsLoss(Loss):
     """Binary cross-entropy of p = sigmoid(pred), computed as one: exact for large logits.
 
     pred    logits of any shape
-    target  of the same shape: 0/1 as bool, integer or float, or probabilities
+    target  of the same shape, but that an axis 1 of length 1 may be missing: (n,) for (n, 1); 0/1
+            as bool, integer or float, or probabilities
+
+    ValueError where the shapes do not fit, and for a target outside 0..1.
 
     Example: ``BCEWithLogitsLoss()(np.array([0.0]), [1])`` is log 2 = 0.693.
     """
 
+    def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """The target in pred's shape and dtype."""
+        return targets.read_answers("BCEWithLogitsLoss", target, shape, dtype)
+
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        return ops.bce_with_logits(pred, _like(target, pred), self.reduction)
-
-
-def _like(target: np.ndarray, pred: np.ndarray) -> np.ndarray:
-    """Real targets in pred's dtype; what is no number is left for the op to refuse."""
-    return target.astype(pred.dtype, copy=False) if target.dtype.kind in "biuf" else target
+        return ops.bce_with_logits(pred, target, self.reduction)

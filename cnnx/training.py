@@ -14,28 +14,22 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from cnnx import checks, random
+from cnnx import checks, random, terminal
 from cnnx.data import Batches, Dataset, as_dataset, batches
 from cnnx.history import History, Row
-from cnnx.inference import (
-    Metrics,
-    evaluate,
-    is_classification,
-    predict,
-    predict_labels,
-    predict_proba,
-    resolve_metrics,
-)
+from cnnx.inference import evaluate, predict, predict_labels, predict_proba, score
 from cnnx.layers import Layer, run_mode
 from cnnx.layers.place import call_backward
-from cnnx.losses import CrossEntropyLoss
+from cnnx.losses import CrossEntropyLoss, Loss
 from cnnx.optim import Adam, Optimizer
+from cnnx.scoring import Measures, Metrics, check_loss
 
 __all__ = [
     "History",
@@ -47,9 +41,14 @@ __all__ = [
     "predict_proba",
 ]
 
+_LARGE = 100  # above it whole numbers are pixels 0..255, or as far from 1
+
 
 class NotFiniteError(FloatingPointError, ValueError):
-    """Training met a loss or weights that are inf or NaN; the last good weights are back."""
+    """Training met a loss or weights that are inf or NaN; the last good weights are back.
+
+    ``error.history`` has the epochs before.
+    """
 
 
 def fit(
@@ -63,8 +62,9 @@ def fit(
     loss: Any = None,
     seed: int | None = None,
     shuffle: bool = True,
+    drop_last: bool = False,
     metrics: Metrics = None,
-    callbacks: Iterable[Any] = (),
+    callbacks: Any = (),
     verbose: bool = True,
 ) -> History:
     """Train a model, and return what was measured, epoch by epoch.
@@ -74,19 +74,27 @@ def fit(
     optimizer  None: Adam(lr=1e-3)                loss        None: CrossEntropyLoss()
     seed       fixes shuffling and dropout: the same weights, data and seed give the same bits.
                None draws from `cnnx.manual_seed`'s stream
+    drop_last  leave out a last batch that is not full, of one sample for instance, which batch
+               norm can not train on
     metrics    as in `evaluate`; in the columns of train they are means over the batches as seen
     callbacks  objects with ``on_epoch_end(epoch, logs)``: called after each epoch (from 1) with
-               its row of the history, a dict
+               its row of the history, a dict; or one such object
     verbose    print a line per epoch; with tqdm installed and a terminal, a bar within the epoch
 
     A model in eval mode is trained as if it were in train mode; in a model in train mode, layers
     that were put into eval mode stay so (batch norm with frozen statistics). No mode is changed,
     and other threads may `predict` with the model meanwhile.
 
+    The loss of a row is the mean over the samples of the epoch, with class weights the weighted
+    mean: the sum of weight * loss over the sum of the weights, whatever the batches were.
+
     `NotFiniteError` (a FloatingPointError and ValueError) names epoch and batch of a loss that is
     inf or NaN; weights, statistics and optimiser are then as at the end of the last good epoch.
     ValueError for a train set without samples, an optimiser of another model, and, before any
-    weight changes, for labels that the model has no output for. Ctrl-C leaves a usable model.
+    weight changes, for targets that the loss can not take, such as labels that the model has no
+    output for. UserWarning for a model that ends in Softmax under CrossEntropyLoss, and for pixels
+    0..255. Ctrl-C leaves a usable model. Whatever ends training early, Ctrl-C too, carries the
+    finished epochs as its ``history``.
 
     Example: ``history = cnnx.fit(model, train, validation=test, epochs=5, seed=0)``
     """
@@ -99,27 +107,40 @@ def fit(
     epochs = checks.integer("fit", "epochs", epochs)
     loss_fn = CrossEntropyLoss() if loss is None else loss
     optimizer = Adam(model.parameters(), lr=1e-3) if optimizer is None else optimizer
-    listeners = list(callbacks)
-    _check_arguments(model, optimizer, loss_fn, listeners)
+    listeners = _listeners(callbacks)
+    _check_optimizer(model, optimizer)
+    check_loss("fit", model, loss_fn)
+    measures = Measures("fit", model, loss_fn, metrics)
+    _warn_of_pixels(data.x)
     history = History()
     stream = nullcontext() if seed is None else random.seeded(seed)
-    with stream:
-        loader = batches(data, batch_size, shuffle=shuffle, seed=seed)
+    with stream, _carried(history):
+        loader = batches(data, batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last)
         for epoch in range(1, epochs + 1):
             start = time.perf_counter()
-            one_pass = _Epoch(model, optimizer, loss_fn, metrics, held_out)
+            one_pass = _Epoch(model, optimizer, loss_fn, measures, held_out)
             with run_mode(_mode(model)):
                 row: Row = {"epoch": epoch, **one_pass.run(loader, epoch, verbose)}
             if held_out is not None:
-                scores = evaluate(model, held_out, loss=loss_fn, metrics=metrics)
+                scores = score(model, held_out, 256, loss_fn, measures)
                 row.update({f"val_{name}": value for name, value in scores.items()})
             row["seconds"] = time.perf_counter() - start
             history.append(row)
             if verbose:
-                print(_line(row, epochs), flush=True)
+                terminal.say(_line(row, epochs))
             for listener in listeners:
                 listener.on_epoch_end(epoch, dict(row))
     return history
+
+
+@contextmanager
+def _carried(history: History) -> Iterator[None]:
+    """What ends training early, an error or Ctrl-C, carries the epochs that were finished."""
+    try:
+        yield
+    except BaseException as error:
+        error.history = history  # type: ignore[attr-defined]
+        raise
 
 
 class _Epoch:
@@ -130,11 +151,11 @@ class _Epoch:
         model: Layer,
         optimizer: Optimizer,
         loss_fn: Any,
-        metrics: Metrics,
+        measures: Measures,
         held_out: Dataset | None,
     ) -> None:
         self.model, self.optimizer, self.loss_fn = model, optimizer, loss_fn
-        self.metrics, self.held_out = metrics, held_out
+        self.measures, self.held_out = measures, held_out
         self.weights, self.state = model.state_dict(), optimizer.state_dict()
 
     def run(self, loader: Batches, epoch: int, verbose: bool) -> Row:
@@ -149,25 +170,34 @@ class _Epoch:
 
     def _run(self, loader: Batches, epoch: int, verbose: bool) -> Row:
         sums: Row = {}
+        samples, shares = 0, 0.0
         for number, (x, y) in enumerate(_shown(loader, epoch, verbose), start=1):
             outputs = self.model(x)
             if epoch == number == 1:
-                for data in (loader.data, self.held_out):
-                    self._check_labels(outputs, data)
+                self._check_targets(outputs, loader.data)
             loss = float(self.loss_fn(outputs, y))
             if not math.isfinite(loss):
                 raise self._not_finite(f"the loss is {loss} at epoch {epoch}, batch {number}")
             self.optimizer.zero_grad()
             call_backward(self.model, self.loss_fn.backward(), need_dx=False)
             self.optimizer.step()
+            share = self._share(y, outputs.shape)
+            samples, shares = samples + len(x), shares + share
             # A sum over samples, whether the loss is a mean or already a sum.
-            scale = 1 if getattr(self.loss_fn, "reduction", "mean") == "sum" else len(x)
-            _add(sums, "loss", loss * scale)
-            for name, metric in resolve_metrics(self.metrics, outputs, y).items():
-                _add(sums, name, float(metric(outputs, y)) * len(x))
+            summed = getattr(self.loss_fn, "reduction", "mean") == "sum"
+            _add(sums, "loss", loss if summed else loss * share)
+            for name, value in self.measures(outputs, y).items():
+                _add(sums, name, value * len(x))
         if not all(np.isfinite(p.data).all() for p in self.model.parameters()):
             raise self._not_finite(f"the weights are not finite after epoch {epoch}")
-        return {name: value / len(loader.data) for name, value in sums.items()}
+        by = {"loss": samples if summed else shares}
+        return {name: value / by.get(name, samples) for name, value in sums.items()}
+
+    def _share(self, target: Any, shape: tuple[int, ...]) -> float:
+        """How much a batch's mean loss counts in the epoch's."""
+        if isinstance(self.loss_fn, Loss):
+            return self.loss_fn.share(target, shape)
+        return len(target)  # a loss of another making
 
     def _not_finite(self, what: str) -> NotFiniteError:
         return NotFiniteError(
@@ -175,14 +205,16 @@ class _Epoch:
             f"rate than {self.optimizer.lr:g}, and look for inf or NaN in the data"
         )
 
-    def _check_labels(self, outputs: Any, data: Dataset | None) -> None:
-        # A wrong label in the last batch is found before the first step.
-        if (
-            data is not None
-            and isinstance(self.loss_fn, CrossEntropyLoss)
-            and is_classification(outputs, data.y)
-        ):
-            checks.labels("fit", data.y, outputs.shape[1])
+    def _check_targets(self, outputs: Any, data: Dataset) -> None:
+        """A wrong target in the last batch, or in the validation set, is found before a step."""
+        self.measures.settle(outputs, data.y)
+        if self._share(data.y, (len(data), *outputs.shape[1:])) == 0:
+            raise ValueError(
+                "fit: every label of train has the class weight 0, so there is nothing to learn: "
+                "give a class that occurs a weight above 0"
+            )
+        if self.held_out is not None:
+            self.measures.check(outputs, self.held_out.y)
 
 
 def _mode(model: Layer) -> bool | None:
@@ -191,23 +223,50 @@ def _mode(model: Layer) -> bool | None:
         return None if model.training else True
 
 
-def _check_arguments(model: Layer, optimizer: Any, loss_fn: Any, callbacks: list[Any]) -> None:
+def _check_optimizer(model: Layer, optimizer: Any) -> None:
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: optimizer is {optimizer!r}, expected one such as Adam(params)")
-    if isinstance(loss_fn, type) or not (callable(loss_fn) and hasattr(loss_fn, "backward")):
-        raise TypeError(f"fit: loss is {loss_fn!r}, expected one such as CrossEntropyLoss()")
-    for callback in callbacks:
-        if not callable(getattr(callback, "on_epoch_end", None)):
-            raise TypeError(f"fit: callback {callback!r} has no on_epoch_end(epoch, logs)")
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(parameter) in own for parameter in optimizer.parameters()):
-        raise ValueError("fit: the optimizer holds no parameter of this model")
+        raise ValueError(
+            "fit: the optimizer holds no parameter of this model: make it of model.parameters()"
+        )
+
+
+def _listeners(callbacks: Any) -> list[Any]:
+    if callable(getattr(callbacks, "on_epoch_end", None)):
+        return [callbacks]
+    try:
+        listeners = list(callbacks)
+    except TypeError:
+        raise TypeError(
+            f"fit: callbacks is {callbacks!r}, expected a list of objects with "
+            "on_epoch_end(epoch, logs)"
+        ) from None
+    for callback in listeners:
+        if not callable(getattr(callback, "on_epoch_end", None)):
+            raise TypeError(
+                f"fit: callback {callback!r} has no on_epoch_end(epoch, logs): give it that method"
+            )
+    return listeners
+
+
+def _warn_of_pixels(x: np.ndarray) -> None:
+    """Whole numbers like 255 saturate the first layer, and training begins at a loss of 20."""
+    if x.dtype.kind in "iu" and x.size and x.max() > _LARGE:
+        warnings.warn(
+            f"fit: train.x holds whole numbers up to {x.max()} ({x.dtype}), and a network learns "
+            "badly from numbers far from 1: scale them, pixels as x.astype('float32') / 255, "
+            "others with cnnx.data.normalize",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _shown(loader: Batches, epoch: int, verbose: bool) -> Iterator[tuple[Any, Any]]:
     """The epoch's batches, behind a progress bar where one can be shown."""
     run = loader.epoch(epoch - 1)
-    if verbose and sys.stderr.isatty():
+    if verbose and terminal.is_terminal(sys.stderr):
         try:
             from tqdm import tqdm
         except ImportError:

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MIDDLE = ("ops", "init", "random", "checks")
-PARTS = ("config", *MIDDLE, "io", "layers", "losses", "optim", "metrics")
-RUNS = (*PARTS, "models", "data", "history", "inference")
+PARTS = ("config", *MIDDLE, "io", "layers", "targets", "losses", "optim", "metrics")
+RUNS = (*PARTS, "models", "data", "history", "scoring", "inference")
 
 # A module (a file or folder of cnnx) -> the modules of cnnx that it may import, which all have
 # their row above its own: imports go downhill. A folder may import itself, and what its list names.
@@ -35,19 +35,22 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "ops": ("checks", "config"),
     "layers": MIDDLE,
     "layers/files": (*MIDDLE, "layers", "io"),  # model.save and load
-    "losses": MIDDLE,
+    "targets": ("checks",),
+    "losses": (*MIDDLE, "targets"),
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
-    "metrics": MIDDLE,
+    "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "io"),
     "data": ("checks", "random", "io"),
     "history": ("io",),
-    "inference": (*PARTS, "data"),
-    "training": RUNS,
+    "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
+    "inference": (*PARTS, "data", "scoring"),
+    "terminal": (),
+    "training": (*RUNS, "terminal"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
-    "cli": (*RUNS, "training", "viz", "bench", "_version"),
+    "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli"),
     "__main__": ("cli",),

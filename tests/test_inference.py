@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from training_helpers import blobs, mlp
@@ -60,6 +62,26 @@ def test_no_samples_give_no_predictions_and_no_scores():
         predict(model, nothing, batch_size=0)
 
 
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (None, TypeError, "x is None"),
+        ({}, TypeError, "x is a dict.*array of samples"),
+        ({"x": [[1.0, 2.0]]}, TypeError, "x is a dict"),
+        (object(), TypeError, "x is a object"),
+        ("digit.png", TypeError, r"x is a path, 'digit.png'.*load_image\(path\)"),
+        (Path("digit.png"), TypeError, r"x is a path, 'digit.png'.*x\[None\]"),
+        (3.0, ValueError, "x is a single number, 3.0"),
+        ([[1.0, 2.0], [3.0]], TypeError, "cannot be read as an array"),
+        (["cat", "dog"], TypeError, "<U3.*real numbers"),
+    ],
+)
+def test_what_holds_no_samples_is_named(x, error, message):
+    for run in (predict, predict_proba, predict_labels):
+        with pytest.raises(error, match=message):
+            run(mlp(), x)
+
+
 def test_probabilities_are_the_softmax_unless_the_model_ends_in_one():
     x = blobs()[0]
     model = mlp()
@@ -81,7 +103,8 @@ def test_a_single_output_is_a_yes_or_no():
         np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-6)
         assert predict_labels(model, x).tolist() == [0, 1, 1]
     scores = evaluate(logit, (x, np.array([[0], [1], [1]])), loss=BCEWithLogitsLoss())
-    assert list(scores) == ["loss"]
+    assert list(scores) == ["loss", "accuracy"]
+    assert scores.accuracy == 1.0
 
 
 def test_evaluate_leaves_the_gradient_of_a_step_alone():

@@ -223,9 +223,22 @@ def test_an_interrupt_leaves_a_usable_model():
 def test_an_error_in_the_middle_of_an_epoch_takes_the_epoch_back():
     model = Sequential(Linear(2, 4), BatchNorm1D(4), Linear(4, 3))
     before = model.state_dict()
-    with pytest.raises(ValueError, match="more than one value per channel"):
+    with pytest.raises(ValueError, match=r"more than one value per channel.*drop_last=True"):
         quiet_fit(model, blobs(65), batch_size=32)  # the last batch has one sample
     assert same(before, model.state_dict())
+
+
+def test_drop_last_leaves_out_the_batch_that_is_not_full():
+    model, (x, y) = Sequential(Linear(2, 4), BatchNorm1D(4), Linear(4, 3)), blobs(65)
+    twin = model.copy()
+    options = {"batch_size": 32, "shuffle": False, "epochs": 2}
+    dropped = quiet_fit(model, (x, y), drop_last=True, **options)
+    whole = quiet_fit(twin, (x[:64], y[:64]), **options)
+    assert dropped["loss"] == whole["loss"]  # the mean over the samples that were seen
+    assert dropped["accuracy"] == whole["accuracy"]
+    assert same(model.state_dict(), twin.state_dict())
+    with pytest.raises(ValueError, match="drop_last=True leaves no batch of 100"):
+        quiet_fit(model, (x, y), batch_size=100, drop_last=True)
 
 
 def test_callbacks_see_each_epoch_and_can_not_change_the_history():

@@ -178,7 +178,7 @@ def test_confusion_matrix_of_scores_and_of_labels():
         ([], [], None, "at least one"),
         ([0, 3], [0, 1], 3, "a label is 3, expected 0 to 2"),
         ([0, -1], [0, 1], None, "a label is -1"),
-        ([0.5], [0], None, "float64"),
+        ([0.5], [2], None, r"target\[0\] is 2"),
     ):
         with pytest.raises(ValueError, match=words):
             confusion_matrix(pred, target, classes)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from cnnx import terminal
 from cnnx.cli.arguments import add_command, integer, positive
 
 __all__ = ["add", "run"]
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     def report(row: bench.Row | bench.MemoryRow) -> None:
         nonlocal done
         done += 1
-        if sys.stderr.isatty():
+        if terminal.is_terminal(sys.stderr):
             print(f"\r\033[Kmeasured {done}: {row.workload}", end="", file=sys.stderr, flush=True)
 
     try:
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             rows = bench.run(args.what, peers=args.peers, **asked, report=report)
     finally:
-        if done and sys.stderr.isatty():
+        if done and terminal.is_terminal(sys.stderr):
             print("\r\033[K", end="", file=sys.stderr, flush=True)
     print(bench.format_table(rows))
     if args.json is not None:

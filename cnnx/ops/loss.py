@@ -32,7 +32,7 @@ def cross_entropy(
     target   integers (n,) or (n, d1, ...), or probabilities of logits' shape and dtype
     weight   (k,) or None: one factor per class
     reduction "mean": m is the sum of the labels' weights, for probabilities the number of samples;
-             "sum": m = 1
+             "sum": m = 1. Where all labels' weights are 0, loss and dlogits are 0 (PyTorch: nan)
 
     returns  loss (float), dlogits as logits
     Raises ValueError for labels outside 0 ... k - 1.
@@ -62,6 +62,9 @@ def cross_entropy(
     checks.choice(op, "reduction", reduction, _REDUCTIONS)
     if logits.size == 0:
         return _of_nothing(reduction), np.empty_like(logits)
+    by_weight = weight is not None and reduction == "mean" and target.ndim < logits.ndim
+    if by_weight and not weight[target].any():
+        return 0.0, np.zeros_like(logits)
     if logits.ndim == 2:
         return backend().cross_entropy(logits, target, weight, smoothing, reduction)
     loss, rows = backend().cross_entropy(
@@ -77,8 +80,7 @@ def cross_entropy(
 
 def _class_target(op: str, target: Any, logits: np.ndarray) -> np.ndarray:
     """Labels as int64, or probabilities of logits' dtype."""
-    checks.given(op, "target", target)
-    target = np.asarray(target)
+    target = checks.from_anything(op, "target", target)
     labels_shape = (logits.shape[0], *logits.shape[2:])
     if target.dtype.kind in "iu" and target.shape == labels_shape:
         return checks.labels(op, target, logits.shape[1])

@@ -150,7 +150,8 @@ def _statistics(
     if x.size and x.size == c:
         raise ValueError(
             f"{op}: x has shape {x.shape}, "
-            "but in training more than one value per channel is needed"
+            "but in training more than one value per channel is needed: drop_last=True in fit and "
+            "cnnx.data.batches leaves out a last batch of one sample"
         )
     return mean, var
 

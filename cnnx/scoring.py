@@ -1,0 +1,192 @@
+"""What `fit` and `evaluate` measure beside the loss, and whether loss, model and targets agree."""
+
+# Design:
+# A metric is a function of outputs and targets, and two arrays can not tell a logit from a
+# probability. The run can: its loss or the model's last layer says where yes begins, and the
+# targets of all samples, not those of a batch, say whether they are one-hot or several classes at
+# once. So `Measures` looks once, at the first outputs, and every batch is measured alike.
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnx import metrics as metric_functions
+from cnnx import targets
+from cnnx.layers import Flatten, Identity, Layer, Reshape, Sequential, Sigmoid, Softmax
+from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+
+__all__ = ["Measures", "Metric", "Metrics", "check_loss", "gives_probabilities"]
+
+Metric = Callable[[Any, Any], float]
+Metrics = str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None
+
+_METRICS: dict[str, Metric] = {"accuracy": metric_functions.accuracy}
+_RESERVED = ("epoch", "loss", "seconds")
+
+
+class Measures:
+    """The metrics of one run of `fit` or `evaluate`, by name. Calling it measures them.
+
+    op       "fit" or "evaluate", for the messages
+    metrics  as in `evaluate`; ValueError/TypeError for names that are not known, that come twice,
+             or that are columns of a history already
+
+    `settle` must have seen the first outputs before it is called.
+    """
+
+    def __init__(self, op: str, model: Layer, loss: Any, metrics: Metrics) -> None:
+        self.op, self.model, self.loss = op, model, loss
+        self.asked = None if metrics is None else _by_name(op, metrics)
+        self.settled: dict[str, Metric] | None = None
+
+    def settle(self, outputs: np.ndarray, target: np.ndarray) -> None:
+        """Decide on the default metric and on where yes begins, by the targets of all samples.
+
+        ValueError where the loss can not take the targets.
+        """
+        shape = (len(target), *outputs.shape[1:])
+        self.check(outputs, target)
+        asked = self.asked
+        if asked is None:
+            asked = dict(_METRICS) if self._has_classes(target, shape) else {}
+        accuracy = functools.partial(
+            metric_functions.accuracy, threshold=self._threshold(target, shape)
+        )
+        self.settled = {
+            name: accuracy if metric is metric_functions.accuracy else metric
+            for name, metric in asked.items()
+        }
+
+    def check(self, outputs: np.ndarray, target: np.ndarray) -> None:
+        """ValueError where the loss can not take a target of these samples."""
+        if isinstance(self.loss, Loss):
+            self.loss.read(target, (len(target), *outputs.shape[1:]), outputs.dtype)
+
+    def __call__(self, outputs: Any, target: Any) -> dict[str, float]:
+        """The value of every metric."""
+        assert self.settled is not None
+        return {
+            name: self._value(name, metric(outputs, target))
+            for name, metric in self.settled.items()
+        }
+
+    def _value(self, name: str, value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"{self.op}: the metric {name!r} gave {type(value).__name__}, expected one number: "
+                "take a mean, say"
+            ) from None
+
+    def _has_classes(self, target: np.ndarray, shape: tuple[int, ...]) -> bool:
+        """Whether accuracy is measured unasked."""
+        if isinstance(self.loss, (BCELoss, BCEWithLogitsLoss)):
+            return bool(((target == 0) | (target == 1)).all())
+        return not isinstance(self.loss, MSELoss) and targets.are_classes(target, shape)
+
+    def _threshold(self, target: np.ndarray, shape: tuple[int, ...]) -> float | None:
+        single = len(shape) < 2 or shape[1] == 1
+        binary = isinstance(self.loss, (BCELoss, BCEWithLogitsLoss))
+        if not single and (not binary or target.shape != shape or targets.is_one_hot(target)):
+            return None
+        halves = isinstance(self.loss, (BCELoss, MSELoss)) or gives_probabilities(self.model)
+        return 0.5 if halves else 0.0
+
+
+def check_loss(op: str, model: Layer, loss: Any) -> None:
+    """TypeError for what is no loss; a warning where a model's probabilities go into one of logits.
+
+    The warning points at who called the function that calls this one.
+    """
+    if isinstance(loss, type) or not (callable(loss) and hasattr(loss, "backward")):
+        raise TypeError(f"{op}: loss is {loss!r}, expected one such as CrossEntropyLoss()")
+    last = _last_layer(model)
+    if isinstance(loss, (CrossEntropyLoss, BCEWithLogitsLoss)) and _is_squash(last):
+        name, given = type(last).__name__, type(loss).__name__
+        instead = "" if isinstance(last, Softmax) else ", or use BCELoss()"
+        warnings.warn(
+            f"{op}: the model ends in {name}, but {given} expects logits and applies its own: "
+            f"training is slow and the loss stays large. Leave {name} out of the model (predict_"
+            f"proba gives the probabilities){instead}",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def gives_probabilities(model: Layer) -> bool:
+    """Whether a model's outputs are probabilities: its last layer is Softmax or Sigmoid."""
+    return _is_squash(_last_layer(model))
+
+
+def _is_squash(layer: Layer) -> bool:
+    return isinstance(layer, (Softmax, Sigmoid))
+
+
+def _last_layer(model: Layer) -> Layer:
+    """The layer that makes the output's values: those that change its shape alone are passed."""
+    if not isinstance(model, Sequential):
+        return model
+    for layer in reversed(list(model)):
+        last = _last_layer(layer)
+        if not isinstance(last, (Flatten, Identity, Reshape)):
+            return last
+    return model
+
+
+def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
+    """name -> function of the metrics asked for."""
+    if isinstance(metrics, Mapping):
+        pairs = list(metrics.items())
+    else:
+        if isinstance(metrics, str) or callable(metrics):
+            metrics = [metrics]
+        try:
+            pairs = [(_name(metric), metric) for metric in metrics]
+        except TypeError:
+            raise TypeError(
+                f"{op}: metrics is a {type(metrics).__name__}, expected names and functions: "
+                'metrics=["accuracy"], say, or a dict name -> function'
+            ) from None
+    named: dict[str, Metric] = {}
+    for name, metric in pairs:
+        if not isinstance(name, str):
+            raise TypeError(f"{op}: metrics: the name {name!r} is no text: use {str(name)!r}")
+        if name in named:
+            raise ValueError(
+                f"{op}: two metrics are called {name!r}: give each its name, "
+                'metrics={"one": f, "other": g}'
+            )
+        if name in _RESERVED or name.startswith("val_"):
+            raise ValueError(
+                f"{op}: a metric is called {name!r}, which is a column of the history already: "
+                f'give it another name, metrics={{"my_{name.removeprefix("val_")}": ...}}'
+            )
+        named[name] = _function(op, metric)
+    return named
+
+
+def _name(metric: Any) -> str:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _function(op: str, metric: Any) -> Metric:
+    if isinstance(metric, str):
+        if metric not in _METRICS:
+            known = ", ".join(map(repr, _METRICS))
+            raise ValueError(
+                f"{op}: metrics: {metric!r} is not known, expected {known} or a function "
+                "(outputs, targets) -> float"
+            )
+        return _METRICS[metric]
+    if not callable(metric):
+        raise TypeError(
+            f"{op}: metrics: {metric!r} is neither a name nor a function (outputs, targets) -> "
+            'float: use "accuracy", say'
+        )
+    return metric

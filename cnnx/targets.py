@@ -1,0 +1,269 @@
+"""What a target may look like. Losses, metrics, `fit`, `evaluate` and the command line ask here.
+
+Scores of two classes or more, (n, k, ...):
+    labels         (n, ...), or (n, 1, ...) with an axis for the class: integers of any dtype,
+                   booleans, or floats that are whole numbers
+    one-hot        (n, k, ...) of any real dtype: along axis 1 a single 1 among zeros
+    probabilities  (n, k, ...) of floats: along axis 1 from 0 to 1, with the sum 1
+
+One score a sample, (n, 1, ...) or (n,):
+    yes or no      1 or 0 as integers, booleans or floats; or the probability of yes
+    numbers        to come near to, for MSELoss
+    in both cases with or without the axis of length 1: it says nothing, so it may be missing
+
+The shapes of pred and target decide between these forms. Where they leave it open, which only
+`read_classes` can meet (it takes predicted classes as well as scores), its docstring has the rule.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx import checks
+
+__all__ = [
+    "Classes",
+    "are_classes",
+    "is_one_hot",
+    "numbers",
+    "read_answers",
+    "read_classes",
+    "read_distribution",
+    "read_numbers",
+]
+
+Shape = tuple[int, ...]
+
+_SUM_ERROR = 0.01  # of probabilities: what float16 makes of a thousand classes
+
+
+def numbers(op: str, name: str, value: Any) -> np.ndarray:
+    """The value as an array of real numbers. TypeError for None, text, objects, masked arrays."""
+    if type(value) is not np.ndarray:
+        value = checks.from_anything(op, name, value)
+    if value.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{op}: {name} has dtype {value.dtype}, but real numbers are expected; of names, "
+            "np.unique(names, return_inverse=True) makes class numbers"
+        )
+    return value
+
+
+def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
+    """The target of scores (n, k, ...): labels (n, ...) int64, or probabilities in their dtype.
+
+    ValueError, with what to do, for any other form, labels outside 0 ... k - 1 and scores of a
+    single class.
+    """
+    if len(shape) < 2 or shape[1] == 1:
+        raise ValueError(
+            f"{op}: pred has shape {shape}, one output a sample, whose softmax is 1 whatever it "
+            "learns: use BCEWithLogitsLoss() for yes or no, MSELoss() for a number, or a model "
+            "with an output for each class"
+        )
+    if target.shape == shape:
+        return _probabilities(op, target).astype(dtype, copy=False)
+    labels = (shape[0], *shape[2:])
+    if target.shape != labels and target.shape != (shape[0], 1, *shape[2:]):
+        raise ValueError(
+            f"{op}: target has shape {target.shape}, but pred {shape} expects labels {labels}, or "
+            f"one-hot rows or probabilities {shape}"
+        )
+    return checks.labels(op, _whole(op, target).reshape(labels), shape[1])
+
+
+def read_numbers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
+    """The target in pred's shape and dtype; an axis 1 of length 1 may be missing in either."""
+    if target.shape != shape:
+        if not _same_but_for_axis_1(target.shape, shape):
+            raise ValueError(
+                f"{op}: target has shape {target.shape}, but that of pred, {shape}, is expected; "
+                "for labels and an output for each class there is CrossEntropyLoss(), and "
+                "cnnx.data.one_hot makes rows of labels"
+            )
+        target = target.reshape(shape)
+    return target.astype(dtype, copy=False)
+
+
+def read_answers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
+    """`read_numbers` for yes and no: ValueError for what is not from 0 to 1."""
+    read = read_numbers(op, target, shape, dtype)
+    if read.size and not (read.min() >= 0 and read.max() <= 1):
+        where, value = _first(target, ~((target >= 0) & (target <= 1)))
+        raise ValueError(
+            f"{op}: target{where} is {value}, but 0 for no and 1 for yes is expected, or a "
+            "probability between; for class numbers there is CrossEntropyLoss(), for other "
+            "numbers MSELoss()"
+        )
+    return read
+
+
+class Classes(NamedTuple):
+    """Predicted and right classes of one shape.
+
+    lost    where a prediction is NaN, and so of no class; None: nowhere
+    scored  how many classes the scores are of; 0 where class numbers came, which do not say
+    """
+
+    predicted: np.ndarray
+    right: np.ndarray
+    lost: np.ndarray | None
+    scored: int
+
+
+def read_classes(op: str, pred: Any, target: Any, threshold: float | None = None) -> Classes:
+    """The class that pred gives to each sample, and the right one.
+
+    pred    scores, of which the largest along axis 1 counts; one score a sample, which says yes
+            from the threshold on; or predicted class numbers
+    target  any form above; of probabilities the largest counts
+    threshold  None: 0, where logits say yes. Given, every score is an answer for itself, also
+            those of (n, k, ...) with a target of that shape: several classes at once
+
+    Where shapes leave it open (pred and target of one shape):
+    - floats of pred are scores; but in (n,) they are class numbers if all are whole numbers from 0,
+      and in (n, 1, ...) if all are 0 or 1;
+    - integers and booleans are class numbers, compared one by one; but with a target that is
+      one-hot along axis 1 they are scores if they are one-hot too, or not all 0 or 1; and in
+      (n, 1, ...) they are scores if one of them is negative and none of the target is.
+    """
+    pred, target = numbers(op, "pred", pred), numbers(op, "target", target)
+    if threshold is not None:
+        threshold = checks.real(op, "threshold", threshold)
+        if target.shape == pred.shape or _same_but_for_axis_1(target.shape, pred.shape):
+            return _answers(op, pred, target, threshold)
+    if pred.ndim > 1 and pred.shape[1] > 1:
+        labels = (pred.shape[0], *pred.shape[2:])
+        if target.shape == labels or target.shape == (pred.shape[0], 1, *pred.shape[2:]):
+            return _largest(pred, _whole(op, target).reshape(labels))
+        if target.shape == pred.shape and _are_scores(pred, target):
+            return _largest(pred, _probabilities(op, target, "threshold=0.0").argmax(axis=1))
+    if target.shape != pred.shape and not _same_but_for_axis_1(target.shape, pred.shape):
+        raise ValueError(
+            f"{op}: pred has shape {pred.shape} and target {target.shape}; expected are scores "
+            "(n, classes, ...) or predicted classes (n, ...), and a target of classes (n, ...) or "
+            "one-hot rows (n, classes, ...)"
+        )
+    if _are_class_numbers(pred, target):
+        return Classes(pred, _whole(op, target).reshape(pred.shape), _nan(pred), 0)
+    return _answers(op, pred, target, None)
+
+
+def are_classes(target: np.ndarray, shape: Shape) -> bool:
+    """Whether target holds labels or one-hot rows for scores (n, k, ...) of two classes or more."""
+    if len(shape) < 2 or shape[1] < 2:
+        return False
+    if target.shape in ((shape[0], *shape[2:]), (shape[0], 1, *shape[2:])):
+        return target.dtype.kind != "f" or bool((target == np.floor(target)).all())
+    return target.shape == shape and is_one_hot(target)
+
+
+def is_one_hot(target: np.ndarray) -> bool:
+    """Whether each row along axis 1 holds a single 1 among zeros, of two places or more."""
+    if target.ndim < 2 or target.shape[1] < 2:
+        return False
+    ones = target == 1
+    return bool((ones.sum(axis=1) == 1).all() and ((target == 0) | ones).all())
+
+
+def _largest(scores: np.ndarray, right: np.ndarray) -> Classes:
+    lost = _nan(scores)
+    rows = None if lost is None else np.logical_or.reduce(lost, axis=1)
+    return Classes(scores.argmax(axis=1), right, rows, scores.shape[1])
+
+
+def _answers(op: str, scores: np.ndarray, target: np.ndarray, threshold: float | None) -> Classes:
+    """Each score a yes or no of its own."""
+    right = read_answers(op, target, scores.shape, target.dtype)
+    right = right if right.dtype.kind in "biu" else right >= 0.5
+    if threshold is None:
+        threshold = 0.0
+        if scores.size and scores.min() >= 0 and scores.max() <= 1:
+            warnings.warn(
+                f"{op}: every pred lies between 0 and 1, and is read as a logit, which says yes "
+                "from 0 on: give threshold=0.5 for probabilities, or threshold=0.0",
+                UserWarning,
+                stacklevel=4,
+            )
+    yes = (scores >= threshold).astype(np.int64)
+    return Classes(yes, right.astype(np.int64), _nan(scores), 2)
+
+
+def _nan(pred: np.ndarray) -> np.ndarray | None:
+    """Where pred is NaN; None: nowhere."""
+    found = np.isnan(pred) if pred.dtype.kind == "f" else None
+    return None if found is None or not found.any() else found
+
+
+def _are_scores(pred: np.ndarray, target: np.ndarray) -> bool:
+    """Whether pred, in target's shape (n, k, ...), holds scores and not classes: see the rule."""
+    if pred.dtype.kind == "f":
+        return True
+    return is_one_hot(target) and (is_one_hot(pred) or not ((pred == 0) | (pred == 1)).all())
+
+
+def _are_class_numbers(pred: np.ndarray, target: np.ndarray) -> bool:
+    """Whether pred, with one number for each of the target, holds classes: see the rule."""
+    if pred.dtype.kind != "f":
+        column = pred.ndim > 1 and pred.shape[1] == 1
+        return not (column and pred.size and pred.min() < 0 and target.min() >= 0)
+    known = pred if _nan(pred) is None else pred[~np.isnan(pred)]
+    if pred.ndim == 1:
+        return bool(((known >= 0) & (known == np.floor(known))).all())
+    return bool(((known == 0) | (known == 1)).all())
+
+
+def _whole(op: str, target: np.ndarray) -> np.ndarray:
+    """Labels as integers."""
+    if target.dtype.kind == "f":
+        wrong = ~(np.abs(target) < 2.0**63) | (target != np.floor(target))
+        if wrong.any():
+            where, value = _first(target, wrong)
+            raise ValueError(
+                f"{op}: target{where} is {value}, but labels are whole numbers; a regression has "
+                "no classes: use MSELoss(), and no accuracy"
+            )
+        return target.astype(np.int64)
+    return target.astype(np.int64) if target.dtype.kind == "b" else target
+
+
+def _probabilities(op: str, target: np.ndarray, several: str = "BCEWithLogitsLoss()") -> np.ndarray:
+    """Rows that are one-hot, or floats from 0 to 1 with the sum 1; ValueError names the first."""
+    if target.dtype.kind == "f":
+        wrong = ~((target.sum(axis=1) - 1).__abs__() <= _SUM_ERROR)
+        if not wrong.any() and (not target.size or target.min() >= 0):
+            return target
+        wrong |= (target < 0).any(axis=1)
+    else:
+        wrong = ((target != 0).sum(axis=1) != 1) | (target.sum(axis=1) != 1)
+        if not wrong.any():
+            return target
+    where, _ = _first(wrong, wrong)
+    row = np.moveaxis(target, 1, -1)[tuple(np.argwhere(wrong)[0])]
+    if ((row == 0) | (row == 1)).all():
+        raise ValueError(
+            f"{op}: target{where} holds {int(row.sum())} ones, but a one-hot row holds a single "
+            f"one; for several classes at once use {several}"
+        )
+    shown = ", ".join(f"{value:g}" for value in row[:4]) + (", ..." if len(row) > 4 else "")
+    what = "probabilities" if target.dtype.kind == "f" else "one-hot row"
+    raise ValueError(
+        f"{op}: target{where}, [{shown}], is no {what} (from 0 to 1, with the sum 1): use "
+        "MSELoss() to predict numbers, labels (n, ...) to predict classes"
+    )
+
+
+def _same_but_for_axis_1(one: Shape, other: Shape) -> bool:
+    """Whether the shapes are one, but for an axis 1 of length 1."""
+    long, short = (one, other) if len(one) > len(other) else (other, one)
+    return len(long) == len(short) + 1 and long[1] == 1 and (long[0], *long[2:]) == short
+
+
+def _first(values: np.ndarray, wrong: np.ndarray) -> tuple[str, Any]:
+    """Where the first wrong value is, "[3]" or "[3, 0]", and the value."""
+    where = tuple(int(i) for i in np.argwhere(wrong)[0])
+    value = values[where]
+    return str(list(where)), f"{value:g}" if values.dtype.kind == "f" else value

@@ -1,0 +1,52 @@
+"""Programs without a console, and streams that are half a file: nothing that prints may fail."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from training_helpers import blobs, mlp
+
+from cnnx import terminal
+from cnnx.training import fit
+
+
+class Half:
+    """What notebooks, loggers and graphical programs put in the place of a stream."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, Half(), closed()], ids=["None", "half", "closed"])
+def test_training_goes_on_whatever_stands_in_for_standard_error(stream, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert not terminal.is_terminal(stream)
+    fit(mlp(), blobs(9))
+    assert capsys.readouterr().out.startswith("epoch 1/1")
+
+
+def test_training_goes_on_without_standard_output(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert len(fit(mlp(), blobs(9))) == 1
+    half = Half()
+    monkeypatch.setattr(sys, "stdout", half)
+    fit(mlp(), blobs(9))
+    assert half.text.startswith("epoch 1/1")
+
+
+def test_no_part_of_the_package_asks_a_stream_for_isatty_itself():
+    package = Path(terminal.__file__).parent
+    asking = [file.name for file in package.rglob("*.py") if "isatty" in file.read_text("utf-8")]
+    assert asking == ["terminal.py"]
