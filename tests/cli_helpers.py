@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[1]
 SHORT = ("--epochs", "1", "--threads", "1")
 
 
-def cnnx_process(*words, **environment):
+def cnnx_process(*words, text="utf-8", **environment):
+    """The command in another process, whose output is in the encoding `text`."""
     variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     command = [sys.executable, "-W", "error", "-m", "cnnx", *words]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, env=variables, capture_output=True, encoding=text, timeout=60)
 
 
 def sides(n=40, classes=2):

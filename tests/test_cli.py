@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import math
 import os
 import subprocess
@@ -11,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_helpers import ROOT, SHORT, failure, sides, usage_error
+from cli_helpers import ROOT, SHORT, cnnx_process, failure, sides, usage_error
 
 import cnnx
-from cnnx.cli import main
+from cnnx.cli import _parser, main
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
@@ -250,3 +251,102 @@ def test_the_last_fifth_of_the_epochs_runs_at_a_tenth_of_the_rate(
     words = ("--optimizer", "sgd", "--lr", "1", "--epochs", "5", "--batch-size", "8", *words)
     assert main(["train", "--data", str(tmp_path / "a.npz"), *words]) == 0
     assert seen == pytest.approx(rates)
+
+
+# Arguments in any order, and consoles of any kind
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--resize", "--top", "3", "a.jpg", "b.jpg"],
+        ["--resize", "run", "a.jpg", "--top", "3", "b.jpg"],
+        ["run", "a.jpg", "b.jpg", "--resize", "--top", "3"],
+        ["--top", "3", "--resize", "run", "a.jpg", "b.jpg"],
+        ["run", "--top=3", "--resize", "--", "a.jpg", "b.jpg"],
+    ],
+)
+def test_options_and_files_come_in_any_order(words):
+    args = _parser().parse_args(["predict", *words])
+    assert args.model == "run" and args.files == ["a.jpg", "b.jpg"]
+    assert args.resize and args.top == 3
+
+
+def test_arguments_that_nobody_knows_stay_usage_errors(known_model, capsys):
+    assert "--best" in usage_error(capsys, "predict", known_model, "--best", "3", "a.png")
+    assert "MODEL" in usage_error(capsys, "predict", "--top", "3")
+    assert "b.npz" in usage_error(capsys, "evaluate", "a.npz", "--data", "digits", "b.npz")
+    assert "digits" in usage_error(capsys, "train", "--epochs", "1", "digits")
+    assert _parser().parse_args(["bench", "--quick", "ops"]).what == "ops"
+
+
+@pytest.fixture
+def chinese_classes(own_directory):
+    """A data set and a model of it, whose classes and file names few consoles can show."""
+    image = pytest.importorskip("PIL.Image")
+    x, y = sides(20)
+    for index, (pixels, label) in enumerate(zip(x, y)):
+        folder = Path("照片", ("猫", "dog")[label])
+        folder.mkdir(parents=True, exist_ok=True)
+        image.fromarray(pixels).save(folder / f"{index}é.png")
+    assert main(["train", "--data", "照片", *SHORT, "--out", "run"]) == 0
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_names_that_the_console_can_not_show_stop_nothing(chinese_classes, encoding, capsys):
+    environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    files = sorted(str(path) for path in Path("照片").rglob("*.png"))
+    done = cnnx_process("predict", "run", *files, text=encoding, **environment)
+    assert done.returncode == 0 and done.stderr == ""
+    assert len(done.stdout.splitlines()) == 20
+    done = cnnx_process("evaluate", "run", text=encoding, **environment)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].startswith("loss ")
+    assert ("猫" if encoding == "utf-8" else r"\u732b") in done.stdout
+    done = cnnx_process("predict", "run", "没有.png", text=encoding, **environment)
+    assert done.returncode == 1 and "there is no such file" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fsencode") or os.name == "nt", reason="names are text there")
+def test_names_that_are_no_text_and_names_of_two_lines_stop_nothing(known_model, capsys):
+    x = np.zeros((1, 1, 2, 2), np.float32)
+    for name in (b"\xff.npy", b"two\nlines\x1b[2J.npy"):
+        np.save(os.fsdecode(name), x)
+    files = sorted(os.fsdecode(name) for name in os.listdir(b".") if name.endswith(b".npy"))
+    done = cnnx_process("predict", known_model, *files, PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0 and done.stderr == ""
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        *(r"two\nlines\x1b[2J.npy", r"\udcff.npy")
+    ]
+    assert main(["predict", known_model, *files, "--csv", "out.csv"]) == 0
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        assert [row[0] for row in csv.reader(file)] == [
+            "name",
+            "two\nlines\x1b[2J.npy",
+            r"\udcff.npy",
+        ]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no such device")
+def test_a_full_disk_behind_the_output_is_one_line(known_model):
+    np.save("many.npy", np.zeros((2000, 1, 2, 2), np.float32))
+    for words in (["predict", known_model, "many.npy"], ["info"]):
+        with open("/dev/full", "w") as full:
+            command = [sys.executable, "-m", "cnnx", *words]
+            variables = os.environ | {"PYTHONPATH": str(ROOT)}
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, env=variables, timeout=60
+            )
+        assert done.returncode == 1
+        assert done.stderr == f"cnnx {words[0]}: standard output: No space left on device\n"
+
+
+def test_a_table_on_a_full_disk_names_its_file(known_model, capsys, monkeypatch):
+    np.save("one.npy", np.zeros((1, 1, 2, 2), np.float32))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    error = failure(capsys, "predict", known_model, "one.npy", "--csv", "out.csv")
+    assert error == "cnnx predict: out.csv: No space left on device\n"
+    assert sorted(os.listdir()) == ["known.npz", "one.npy"]

@@ -224,7 +224,7 @@ def test_a_full_disk_keeps_the_epochs_that_were_written(npz, capsys, monkeypatch
     error = failure(capsys, "train", "--data", npz, "--epochs", "5", "--threads", "1")
     assert "No space left on device" in error and "2 epochs are in" in error
     assert cnnx.History.from_csv("runs/sides-1/history.csv")["epoch"] == [1, 2]
-    assert settings_of("runs/sides-1")["result"] == {"finished": False, "epochs": 2}
+    assert settings_of("runs/sides-1")["result"]["epochs"] == 2
     assert cnnx.load("runs/sides-1/model.npz")
 
 

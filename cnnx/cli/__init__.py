@@ -9,11 +9,13 @@
 # does the work and returns the exit code. Errors that a user can cause are ValueError, TypeError,
 # OSError, ImportError, ArithmeticError (a loss that is not finite) and MemoryError all over cnnx,
 # so they are turned into one line here, in one place; anything else is a bug and shows where.
-# `args.kept` is what a command wants said after an error or Ctrl-C: which files are safe.
+# `args.kept` says what a command wants said after an error or Ctrl-C: which files are safe. It is
+# asked then, so that what it says is true however little or much has been done.
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +23,8 @@ from collections.abc import Sequence
 from cnnx import config
 from cnnx._version import __version__
 from cnnx.cli import bench, evaluate, info, predict, train
+from cnnx.cli.arguments import Intermixed
+from cnnx.cli.console import any_console, mute_stdout, printable
 
 __all__ = ["main"]
 
@@ -46,23 +50,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     threads = config.get_num_threads()
     try:
-        return _run(args)
+        with any_console():
+            return _guarded(args)
+    finally:
+        config.set_num_threads(threads)
+
+
+def _guarded(args: argparse.Namespace) -> int:
+    """Run the command; what the user can cause becomes a line on stderr and an exit code."""
+    try:
+        done = _run(args)
+        sys.stdout.flush()  # a full disk behind `>` shows here, and not when Python exits
+        return done
     except BrokenPipeError:
         # The reader of our output has gone (`| head`). Python would complain again when it exits.
-        _mute_stdout()
+        mute_stdout()
         return FAILED
     except KeyboardInterrupt:
-        kept = args.kept or "nothing was written"
-        print(f"\ncnnx {args.command}: stopped; {kept}", file=sys.stderr)
+        kept = args.kept() or "nothing was written"
+        print(f"\ncnnx {args.command}: stopped; {printable(kept)}", file=sys.stderr)
         return STOPPED
     except EXPECTED as error:
         if args.traceback:
             raise
-        kept = f"; {args.kept}" if args.kept else ""
-        print(f"cnnx {args.command}: {_line(error)}{kept}", file=sys.stderr)
+        kept = f"; {args.kept()}" if args.kept() else ""
+        print(f"cnnx {args.command}: {printable(_line(error) + kept)}", file=sys.stderr)
+        if _is_of_stdout(error):
+            mute_stdout()
         return FAILED
-    finally:
-        config.set_num_threads(threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,8 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--traceback", action="store_true", help="show where in the program an error came up"
     )
-    parser.set_defaults(run=None, command="", kept="")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    parser.set_defaults(run=None, command="", kept=str)
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", parser_class=Intermixed
+    )
     for command in (train, evaluate, predict, bench, info):
         command.add(commands)
     return parser
@@ -97,16 +114,13 @@ def _line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return f"standard output: {error.strerror}" if _is_of_stdout(error) else error.strerror
     if isinstance(error, MemoryError):
         return f"out of memory ({error})" if str(error) else "out of memory"
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _mute_stdout() -> None:
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):  # stdout is no file of the system's (a test, a notebook)
-        pass
+def _is_of_stdout(error: BaseException) -> bool:
+    """Whether a full disk is that behind ``>``: all files that cnnx writes are named."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.filename is None and error.errno in full

@@ -7,7 +7,26 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["add_command", "add_machine", "integer", "positive"]
+__all__ = ["Intermixed", "add_command", "add_machine", "integer", "positive"]
+
+
+class Intermixed(argparse.ArgumentParser):
+    """A command's parser: options may stand between files, ``predict run --top 3 a.png``.
+
+    argparse by itself gives a list of files that may be empty nothing when an option comes first.
+    """
+
+    _within = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options and the rest in any order."""
+        if self._within:  # the parsing that is made of two of these
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
 
 
 def add_command(

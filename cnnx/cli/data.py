@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnnx import data
+from cnnx.cli.console import printable
 from cnnx.data import Dataset
 
 __all__ = [
@@ -142,7 +143,8 @@ def describe(source: str, parts: Parts) -> str:
         if parts.regression
         else f"{len(parts.classes)} classes"
     )
-    return f"{source}: {len(parts.train):,} train, {len(parts.test):,} test, {shape}, {said}"
+    counts = f"{len(parts.train):,} train, {len(parts.test):,} test"
+    return f"{printable(source)}: {counts}, {shape}, {said}"
 
 
 def label_name(classes: tuple[str, ...], label: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer
+from cnnx.cli.console import printable
 from cnnx.cli.runs import find_model, read_settings
 from cnnx.inference import predict
 from cnnx.layers import Layer, load
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for label in np.unique(np.concatenate([np.arange(len(parts.classes)), parts.test.y])):
         of_class = parts.test.y == label
-        name = data.label_name(parts.classes, int(label))
+        name = printable(data.label_name(parts.classes, int(label)))
         rows.append((name, int(of_class.sum()), int(right[of_class].sum())))
     _print_table([*rows, ("all", len(right), int(right.sum()))])
     print(f"loss {loss:.4f}, accuracy {100 * right.mean():.2f} %")

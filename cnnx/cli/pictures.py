@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,56 +12,70 @@ from cnnx.history import History
 from cnnx.inference import predict, predict_labels
 from cnnx.layers import Conv2D, Layer
 
-__all__ = ["CURVES", "PICTURES", "draw"]
+__all__ = ["CURVES", "PICTURES", "plan"]
 
-CURVES = "loss.png"
-PICTURES = (
-    CURVES,
-    *("filters.png", "feature_maps.png", "probabilities.png", "confusion.png"),
-    *("boundary.png", "fit.png"),
+CURVES, FILTERS, MAPS = "loss.png", "filters.png", "feature_maps.png"
+PROBABILITIES, CONFUSION, BOUNDARY, FIT = (
+    "probabilities.png",
+    "confusion.png",
+    "boundary.png",
+    "fit.png",
 )
+PICTURES = (CURVES, FILTERS, MAPS, PROBABILITIES, CONFUSION, BOUNDARY, FIT)
 _POINTS = 1000  # shown at most: more would hide what lies behind them
 
 
-def draw(
+def plan(
     history: History,
     path: Callable[[str], str],
     model: Layer | None = None,
     parts: Parts | None = None,
-) -> None:
-    """Write the curves and, where there is a model with its data, the pictures that they allow.
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """(file name, what draws it) of the curves and of each picture that model and data allow.
 
     path  the place of a file by its name. ImportError, with advice, without matplotlib.
     """
     from cnnx import viz
 
-    viz.plot_history(history, path(CURVES))
+    yield CURVES, lambda: viz.plot_history(history, path(CURVES))
     if model is None or parts is None:
         return
     if any(isinstance(layer, Conv2D) for layer in model.modules()):
-        viz.plot_filters(model, path=path("filters.png"))
-        viz.plot_feature_maps(model, parts.test.x[0], path=path("feature_maps.png"))
+        yield FILTERS, lambda: viz.plot_filters(model, path=path(FILTERS))
+        sample = parts.test.x[0]
+        yield MAPS, lambda: viz.plot_feature_maps(model, sample, path=path(MAPS))
     if parts.regression:
         if parts.sample_shape == (1,) and parts.outputs == 1:
-            _plot_fit(model, parts, path("fit.png"))
+            yield FIT, lambda: _plot_fit(model, parts, path(FIT))
     else:
-        _draw_classes(model, parts, path)
+        yield from _plan_classes(model, parts, path)
 
 
-def _draw_classes(model: Layer, parts: Parts, path: Callable[[str], str]) -> None:
+def _plan_classes(
+    model: Layer, parts: Parts, path: Callable[[str], str]
+) -> Iterator[tuple[str, Callable[[], object]]]:
     """What the model takes for what."""
     from cnnx import viz
 
     test, classes = parts.test, parts.classes
     labels = predict_labels(model, test)
-    viz.plot_confusion_matrix(labels, test.y, classes=classes, path=path("confusion.png"))
+    yield (
+        CONFUSION,
+        lambda: viz.plot_confusion_matrix(labels, test.y, classes=classes, path=path(CONFUSION)),
+    )
     if parts.sample_shape == (2,):
         shown = parts.train[:_POINTS]
-        viz.plot_decision_boundary(model, shown, classes=classes, path=path("boundary.png"))
+        yield (
+            BOUNDARY,
+            lambda: viz.plot_decision_boundary(model, shown, classes=classes, path=path(BOUNDARY)),
+        )
     if len(parts.sample_shape) == 3 and parts.sample_shape[0] in (1, 3):  # else no image to show
         chosen = test[_worth_a_look(labels, test.y)]
-        viz.plot_probabilities(
-            model, chosen.x, chosen.y, classes=classes, path=path("probabilities.png")
+        yield (
+            PROBABILITIES,
+            lambda: viz.plot_probabilities(
+                model, chosen.x, chosen.y, classes=classes, path=path(PROBABILITIES)
+            ),
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from cnnx import inference, io
 from cnnx.cli import data, images
 from cnnx.cli.arguments import add_command, add_machine, integer
+from cnnx.cli.console import printable
 from cnnx.cli.evaluate import add_source, choose_test
 from cnnx.cli.runs import find_model, read_settings
 from cnnx.layers import Layer, load
@@ -143,8 +144,8 @@ def _batches(samples: Samples, batch_size: int) -> Iterator[tuple[list[str], np.
 
 def _print(guesses: Iterator[Guess], width: int) -> None:
     for name, said in guesses:
-        pairs = "  ".join(f"{what} {value:.4f}" for what, value in said)
-        print(f"{name:<{width}}  {pairs}")
+        pairs = "  ".join(f"{printable(what)} {value:.4f}" for what, value in said)
+        print(f"{printable(name):<{width}}  {pairs}")
 
 
 def _write_classes(path: str, guesses: list[Guess]) -> None:
@@ -167,5 +168,6 @@ def _write_numbers(path: str, guesses: list[Guess]) -> None:
 def _write(path: str, header: list[str], rows: list[list[str]]) -> None:
     text = text_io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    io.write_text_atomic(path, text.getvalue())
-    print(f"{len(rows):,} predictions are in {path}")
+    # A file's name need not be text: what UTF-8 has no code for is written as \\udcXX.
+    io.write_text_atomic(path, text.getvalue().encode(errors="backslashreplace").decode())
+    print(f"{len(rows):,} predictions are in {printable(path)}")

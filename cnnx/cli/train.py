@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ import numpy as np
 from cnnx import config, models, random
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer, positive
-from cnnx.cli.pictures import PICTURES
+from cnnx.cli.console import printable, warn
 from cnnx.cli.recipes import LOWERED, OPTIMIZERS, LowerRate, defaults, recipe
-from cnnx.cli.runs import Run, check_out
-from cnnx.inference import Scores, evaluate
+from cnnx.cli.runs import FILES, Run, check_out
 from cnnx.layers import Sequential
 from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.training import fit
@@ -116,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     _print_header(args, parts, settings)
     place = Run(model, settings, data.short_name(args.data), args.out)
     schedule = [] if args.constant_lr else [LowerRate(optimizer, args.epochs)]
-    start = time.perf_counter()
+    args.kept = place.kept
     try:
         fit(
             model,
@@ -129,15 +127,15 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             callbacks=[*schedule, place],
         )
-        seconds = time.perf_counter() - start
-        scores = evaluate(model, parts.test, loss=loss)
-        no_picture = place.finish(
-            {"finished": True, "epochs": args.epochs, "seconds": seconds, **_test(scores)}, parts
-        )
     except BaseException:
-        args.kept = place.interrupted()
+        place.interrupted()
         raise
-    _print_result(place, parts, scores, seconds, no_picture)
+    _print_result(place, parts)
+    for missing in place.draw(parts):
+        warn("train", missing)
+    files = [name for name in FILES if os.path.exists(place.path(name))]
+    print(f"{', '.join(files)} are in {printable(place.directory)}")
+    print(f"go on with: cnnx evaluate {printable(place.directory)}")
     return 0
 
 
@@ -169,10 +167,6 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) ->
     }
 
 
-def _test(scores: Scores) -> dict[str, float]:
-    return {f"test_{name}": value for name, value in scores.items()}
-
-
 def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[str, Any]) -> None:
     found = settings["cnnx"]
     kernels = f" ({found['kernel set (ISA)']})" if "kernel set (ISA)" in found else ""
@@ -191,18 +185,13 @@ def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[st
     print(f"backend   {compute}", flush=True)
 
 
-def _print_result(
-    place: Run, parts: data.Parts, scores: Scores, seconds: float, no_picture: str | None
-) -> None:
+def _print_result(place: Run, parts: data.Parts) -> None:
+    """The scores of the last epoch, which `fit` has measured in the same way as `evaluate`."""
     of = f"{len(parts.test):,} {'images' if len(parts.sample_shape) == 3 else 'points'}"
+    last = place.history[-1]
     if parts.regression:
-        result = f"test loss {scores.loss:.4f} (mean squared error of {of})"
+        result = f"test loss {last['val_loss']:.4f} (mean squared error of {of})"
     else:
-        result = f"test accuracy {100 * scores.accuracy:.2f} % of {of}, loss {scores.loss:.4f}"
-    print(f"{result}, after {seconds:.1f} s")
-    files = ["model.npz", "history.csv", "run.json"]
-    files += [name for name in PICTURES if os.path.exists(place.path(name))]
-    print(f"{', '.join(files)} are in {place.directory}")
-    if no_picture is not None:
-        print(f"no pictures: {no_picture}")
-    print(f"go on with: cnnx evaluate {place.directory}")
+        accuracy = 100 * last["val_accuracy"]
+        result = f"test accuracy {accuracy:.2f} % of {of}, loss {last['val_loss']:.4f}"
+    print(f"{result}, after {place.seconds:.1f} s", flush=True)
