@@ -57,6 +57,7 @@ from .layers import (
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .metrics import accuracy
 from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
+from .preprocessing import Preprocessing
 from .random import manual_seed
 from .training import fit
 
@@ -84,6 +85,7 @@ __all__ = [
     "MSELoss",
     "MaxPool2D",
     "Parameter",
+    "Preprocessing",
     "RMSProp",
     "ReLU",
     "ReLU6",

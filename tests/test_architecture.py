@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MIDDLE = ("ops", "init", "random", "checks")
-PARTS = ("config", *MIDDLE, "io", "layers", "targets", "losses", "optim", "metrics")
+PARTS = (
+    *("config", *MIDDLE, "io", "preprocessing", "layers", "targets", "losses", "optim", "metrics"),
+)
 RUNS = (*PARTS, "models", "data", "history", "scoring", "inference")
 
 # A module (a file or folder of cnnx) -> the modules of cnnx that it may import, which all have
@@ -33,8 +35,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends/compiled": ("backends/reference",),  # for the list of names alone
     "config": ("backends", "_version"),
     "ops": ("checks", "config"),
+    "data": ("checks", "random", "io"),
+    "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
-    "layers/files": (*MIDDLE, "layers", "io"),  # model.save and load
+    "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
+    "layers/files": (*MIDDLE, "layers", "io", "preprocessing"),  # model.save and load
     "targets": ("checks",),
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
@@ -42,7 +47,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "io"),
-    "data": ("checks", "random", "io"),
     "history": ("io",),
     "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
     "inference": (*PARTS, "data", "scoring"),

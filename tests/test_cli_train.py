@@ -250,9 +250,9 @@ def test_training_does_without_the_packages_of_the_cli_extra(npz, capsys, monkey
             monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(["train", "--data", npz, *SHORT]) == 0
-    out = capsys.readouterr().out
+    out, error = capsys.readouterr()
     assert "epoch 1/1" in out
-    assert ("pip install 'cnnx[viz]'" in out) == (module == "matplotlib")
+    assert ("pip install 'cnnx[viz]'" in error) == (module == "matplotlib")
     drawn = len(list(Path("runs/sides-1").glob("*.png")))
     assert drawn == (5 if module == "tqdm" else 0)
 

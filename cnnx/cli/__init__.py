@@ -18,13 +18,16 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from cnnx import config
 from cnnx._version import __version__
 from cnnx.cli import bench, evaluate, info, predict, train
 from cnnx.cli.arguments import Intermixed
-from cnnx.cli.console import any_console, mute_stdout, printable
+from cnnx.cli.console import any_console, mute_stdout, printable, warn
 
 __all__ = ["main"]
 
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     threads = config.get_num_threads()
     try:
-        with any_console():
+        with any_console(), _warnings_as_lines(args.command):
             return _guarded(args)
     finally:
         config.set_num_threads(threads)
@@ -78,6 +81,19 @@ def _guarded(args: argparse.Namespace) -> int:
         if _is_of_stdout(error):
             mute_stdout()
         return FAILED
+
+
+@contextmanager
+def _warnings_as_lines(command: str) -> Iterator[None]:
+    """Within: what cnnx warns of is a line on stderr, once, without its place in the program."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        warn(command, printable(" ".join(str(message).split())))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from cnnx.layers.state import LoadResult
     from cnnx.layers.summary import Summary
+    from cnnx.preprocessing import Preprocessing
 
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
@@ -152,6 +153,22 @@ class Layer:
             )
         if not isinstance(value, (np.ndarray, np.generic)):
             raise TypeError(f"{what} is a buffer: {kind} given, expected an array or None")
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How samples are made into what this model takes, saved in its file; None: not known."""
+        return vars(self).get("_preprocessing")
+
+    @preprocessing.setter
+    def preprocessing(self, value: Preprocessing | None) -> None:
+        from cnnx.preprocessing import Preprocessing
+
+        if value is not None and not isinstance(value, Preprocessing):
+            raise TypeError(
+                f"{type(self).__name__}: preprocessing is a {type(value).__name__}, expected a "
+                "Preprocessing or None; give a layer another name"
+            )
+        vars(self)["_preprocessing"] = value
 
     # -- what is inside ------------------------------------------------------------------------
 

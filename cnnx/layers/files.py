@@ -19,6 +19,7 @@ from cnnx import init, io
 from cnnx.layers import state
 from cnnx.layers.base import BUILTIN, Layer
 from cnnx.layers.parameter import Parameter
+from cnnx.preprocessing import Preprocessing
 
 __all__ = ["load", "save"]
 
@@ -54,6 +55,7 @@ def save(layer: Layer, path: Any) -> None:
         "layers": rows,
         "frozen": [name for name, p in layer.named_parameters() if not p.requires_grad],
         "tied": _tied(layer),
+        "preprocessing": None if layer.preprocessing is None else layer.preprocessing.to_json(),
     }
     io.save_npz(path, layer.state_dict(), meta)
 
@@ -153,6 +155,8 @@ def _build(
     parameters = dict(model.named_parameters())
     for name in meta["frozen"]:
         parameters[name].requires_grad = False
+    if meta.get("preprocessing") is not None:  # files from before it have none
+        model.preprocessing = Preprocessing.from_json(meta["preprocessing"])
     return model
 
 
