@@ -31,7 +31,7 @@ import numpy as np
 from cnnx import checks
 from cnnx.data import as_dataset, load_image
 
-__all__ = ["Preprocessing"]
+__all__ = ["Carried", "Preprocessing"]
 
 _LAYOUTS = ("channels_first", "channels_last")
 _UNIT = (0.0, 1.0)
@@ -213,18 +213,17 @@ class Preprocessing:
 
         returns  (n,) bool: a mean more than 6 standard deviations from that of training images
         """
-        if self.brightness is None or x.ndim != 4:
-            return np.zeros(len(x), bool)
-        mean, spread = self.brightness
-        return np.abs(self._means(x) - mean) > _FAR * max(spread, _LEAST_SPREAD)
+        return self._far(x) if self.brightness and x.ndim == 4 else np.zeros(len(x), bool)
 
     def looks_inverted(self, x: np.ndarray) -> np.ndarray:
         """Which of the samples x look unusual, and their negatives do not. (n,) bool."""
-        if self.brightness is None or x.ndim != 4:
-            return np.zeros(len(x), bool)
-        mean, spread = self.brightness
-        near = np.abs(1 - self._means(x) - mean) <= _FAR * max(spread, _LEAST_SPREAD)
-        return self.looks_unusual(x) & near
+        unusual = self.looks_unusual(x)
+        return unusual & ~self._far(x, negative=True) if unusual.any() else unusual
+
+    def _far(self, x: np.ndarray, negative: bool = False) -> np.ndarray:
+        mean, spread = self.brightness or (0.5, 1.0)
+        means = 1 - self._means(x) if negative else self._means(x)
+        return np.abs(means - mean) > _FAR * max(spread, _LEAST_SPREAD)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -287,15 +286,13 @@ class Preprocessing:
         if self.value_range == _UNIT and x.dtype.kind in "iu" and least >= 0 and 1 < most <= 255:
             return _divided(x, 0, 255)
         slack = _SLACK * (high - low)
-        if not (low - slack <= least and most <= high + slack):
+        inside = low - slack <= least and most <= high + slack
+        scaled = high > 2 and x.dtype.kind == "f" and low <= least and most <= 1 and not _whole(x)
+        if scaled or not inside:
             raise ValueError(
-                f"{name}: numbers from {least:g} to {most:g}, but the model was trained on images "
-                f"from {low:g} (black) to {high:g} (white): scale them to that"
-            )
-        if high > 2 and x.dtype.kind == "f" and low <= least and most <= 1 and not _whole(x):
-            raise ValueError(
-                f"{name}: fractions from {least:g} to {most:g}, but the model was trained on "
-                f"images from {low:g} (black) to {high:g} (white): scale them to that"
+                f"{name}: {'fractions' if scaled else 'numbers'} from {least:g} to {most:g}, but "
+                f"the model was trained on images from {low:g} (black) to {high:g} (white): scale "
+                "them to that"
             )
         return _as_float(x) if self.value_range == _UNIT else _divided(x, low, high)
 
@@ -323,17 +320,26 @@ class Preprocessing:
         )
 
 
+class Carried:
+    """The attribute of a layer that holds its `Preprocessing`, or None; TypeError for others."""
+
+    def __get__(self, layer: Any, owner: type) -> Preprocessing | None:
+        return None if layer is None else vars(layer).get("_preprocessing")
+
+    def __set__(self, layer: Any, value: Preprocessing | None) -> None:
+        if value is not None and not isinstance(value, Preprocessing):
+            raise TypeError(
+                f"{type(layer).__name__}.preprocessing is a {type(value).__name__}, expected a "
+                "Preprocessing or None; give a layer another name"
+            )
+        vars(layer)["_preprocessing"] = value
+
+
 def _shape(value: Any) -> tuple[int | None, ...]:
-    try:
-        sizes = tuple(value)
-    except TypeError:
-        raise TypeError(
-            f"Preprocessing: input_shape is {value!r}, expected (channels, height, width) or "
-            "(features,)"
-        ) from None
+    sizes = tuple(value) if isinstance(value, (list, tuple)) else ()
     if not 1 <= len(sizes) <= 8 or sizes[0] is None:
         raise ValueError(
-            f"Preprocessing: input_shape is {value!r}, expected (channels, height, width) or "
+            f"Preprocessing: input_shape is {value!r:.100}, expected (channels, height, width) or "
             "(features,)"
         )
     return tuple(

@@ -149,7 +149,7 @@ def test_a_negative_is_told_from_a_positive_and_an_odd_picture_from_both():
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"input_shape": 5}, TypeError, "input_shape is 5"),
+        ({"input_shape": 5}, ValueError, "input_shape is 5"),
         ({"input_shape": ()}, ValueError, "input_shape"),
         ({"input_shape": (1, 0, 4)}, ValueError, "at least 1"),
         ({"input_shape": (1, 2**62, 4)}, ValueError, "at most"),

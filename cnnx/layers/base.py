@@ -24,13 +24,13 @@ from cnnx.layers.dtype import as_float
 from cnnx.layers.inside import held
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import grad_enabled, no_grad, run_mode, training_mode
+from cnnx.preprocessing import Carried
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from cnnx.layers.state import LoadResult
     from cnnx.layers.summary import Summary
-    from cnnx.preprocessing import Preprocessing
 
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
@@ -61,6 +61,7 @@ class Layer:
     training      True until `eval`; dropout and batch normalisation behave differently then.
                   `predict` and `evaluate` run in eval mode, `fit` in train mode, without changing
                   it: inside them it reads False, or True (see `run_mode`)
+    preprocessing    how samples are made into what the model takes, a `Preprocessing` or None
     buffer_names     attributes with arrays that are saved though not learnt, as running means are
     parameter_names  attributes that are a Parameter or None, where None may come first: assigning
                      anything else is a TypeError, as it is wherever a Parameter or Layer stands
@@ -75,6 +76,7 @@ class Layer:
                 return 2 * dy
     """
 
+    preprocessing = Carried()
     buffer_names: ClassVar[tuple[str, ...]] = ()
     parameter_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
@@ -153,22 +155,6 @@ class Layer:
             )
         if not isinstance(value, (np.ndarray, np.generic)):
             raise TypeError(f"{what} is a buffer: {kind} given, expected an array or None")
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        """How samples are made into what this model takes, saved in its file; None: not known."""
-        return vars(self).get("_preprocessing")
-
-    @preprocessing.setter
-    def preprocessing(self, value: Preprocessing | None) -> None:
-        from cnnx.preprocessing import Preprocessing
-
-        if value is not None and not isinstance(value, Preprocessing):
-            raise TypeError(
-                f"{type(self).__name__}: preprocessing is a {type(value).__name__}, expected a "
-                "Preprocessing or None; give a layer another name"
-            )
-        vars(self)["_preprocessing"] = value
 
     # -- what is inside ------------------------------------------------------------------------
 
