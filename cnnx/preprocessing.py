@@ -99,10 +99,10 @@ class Preprocessing:
             )
         for name in ("resize", "invert"):
             if not isinstance(getattr(self, name), (bool, np.bool_)):
-                raise TypeError(
-                    f"Preprocessing: {name} is {getattr(self, name)!r}, expected True or False"
-                )
+                raise TypeError(f"Preprocessing: {name} must be True or False")
             put(name, bool(getattr(self, name)))
+        if self.resize and None in self.input_shape:
+            raise ValueError(f"Preprocessing: to resize to {_words(self.input_shape)} says no size")
         if self.background is not None and not isinstance(self.background, str):
             levels = np.ravel(self.background).tolist()  # a number, or three
             levels = _numbers("background", levels, 3 if len(levels) == 3 else 1)
@@ -193,12 +193,6 @@ class Preprocessing:
         if self.value_range is None:
             raise ValueError(f"{os.fspath(path)}: {self._no_scale()}")
         channels, height, width = self.input_shape
-        known = height is not None and width is not None
-        if self.resize and not known:
-            raise ValueError(
-                f"{os.fspath(path)}: to resize, the size that the model takes must be "
-                f"known, but it takes {_words(self.input_shape)}"
-            )
         size = (height, width) if self.resize else None
         x = load_image(path, size, channels, background=self.background)  # type: ignore[arg-type]
         if not _fits(x.shape, self.input_shape):

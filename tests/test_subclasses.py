@@ -124,7 +124,7 @@ def test_what_can_not_be_made_again_is_refused_before_a_file_is_there(tmp_path):
             self.factor = 3
 
     path = tmp_path / "model.npz"
-    with pytest.raises(TypeError, match="Forgets can not be described: .* no attribute 'width'"):
+    with pytest.raises(TypeError, match=r"Forgets can not be described: .* no attribute 'width'"):
         Forgets(4).save(path)
     assert not path.exists()
     Net(4).save(path)
