@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 import zipfile
 
 import numpy as np
 import pytest
 
+import cnnx.data.limits
 from cnnx.data import (
     load_arrays,
 )
@@ -129,3 +131,147 @@ def test_a_foreign_file_is_not_an_npz_file(tmp_path):
         load_arrays(tmp_path / "c.npz")
     with pytest.raises(FileNotFoundError):
         load_arrays(tmp_path / "b.npz")
+
+
+# Names that others give
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+    ],
+    ids=["keras", "medmnist"],
+)
+def test_arrays_are_found_by_the_names_that_others_give(tmp_path, names):
+    x, y = np.arange(20, dtype=np.uint8).reshape(5, 2, 2), np.array([0, 2, 1, 0, 1], np.uint8)
+    stored = dict(zip(names, (x[:3], y[:3], x[3:], y[3:]), strict=True))
+    np.savez(tmp_path / "a.npz", **stored, val_images=x)
+    train, test = load_arrays(tmp_path / "a.npz")
+    np.testing.assert_array_equal(train.x[:, 0], x[:3].astype(np.float32) / 255)
+    assert train.y.tolist() == [0, 2, 1] and test.y.tolist() == [0, 1]
+    del stored[names[1]]
+    np.savez(tmp_path / "a.npz", **stored)
+    with pytest.raises(ValueError, match=f"found no {names[1]}, but: "):
+        load_arrays(tmp_path / "a.npz")
+
+
+def test_labels_may_be_a_column_and_may_be_truth_values(tmp_path):
+    for y in (np.array([[0], [1]], np.uint8), np.array([False, True])):
+        np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=y)
+        train, _ = load_arrays(tmp_path / "a.npz")
+        assert train.y.tolist() == [0, 1] and train.y.dtype == np.int64
+
+
+# Layout
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (28, 28, 1), (32, 48, 4), (4, 4, 3), (3, 3, 3)])
+def test_channels_last_is_asked_for_and_done(tmp_path, shape):
+    x = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+    np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int), x_test=x[:2], y_test=np.zeros(2, int))
+    height, width, channels = shape
+    message = (
+        rf"a.npz: x has shape \(5, .*: {height} channels of {width} x {channels}, or {channels} "
+        rf"channels of {height} x {width}\? say it by layout=.* \(--layout on the command line\)"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_arrays(tmp_path / "a.npz")
+    for part in load_arrays(tmp_path / "a.npz", layout="channels_last"):
+        expected = x[: len(part)].transpose(0, 3, 1, 2).astype(np.float32) / 255
+        np.testing.assert_array_equal(part.x, expected)
+        assert part.x.flags.c_contiguous
+    train, _ = load_arrays(tmp_path / "a.npz", layout="channels_first")
+    np.testing.assert_array_equal(train.x, x.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 8, 8),
+        (1, 28, 28),
+        (1, 1, 1),
+        (64, 3, 3),
+        (8, 8, 8),
+        (1, 28, 1),
+        (3, 32, 3),
+        (8, 8, 2),
+        (8, 8),
+        (3, 3),
+        (4,),
+    ],
+)
+def test_channels_first_is_taken_as_it_is(tmp_path, shape):
+    x = np.random.default_rng(0).standard_normal((5, *shape))
+    np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int))
+    train, _ = load_arrays(tmp_path / "a.npz")
+    np.testing.assert_array_equal(train.x.reshape(x.shape), x)
+
+
+def test_another_layout_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=[0, 1])
+    with pytest.raises(ValueError, match=r"load_arrays: layout is 'NHWC', expected 'channels_f"):
+        load_arrays(tmp_path / "a.npz", layout="NHWC")
+    train, _ = load_arrays(tmp_path / "a.npz", layout="channels_last")
+    assert train.x.shape == (2, 3)  # features have no channels
+
+
+# Claims
+
+
+def test_labels_with_gaps_number_no_classes(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=[0, 60_000])
+    with pytest.raises(ValueError, match=r"a.npz: y has 2 different labels up to 60000, exp"):
+        load_arrays(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=np.array([0, 2**64 - 1], np.uint64))
+    with pytest.raises(ValueError, match=r"a.npz: y has labels 0\.\.18446744073709551615"):
+        load_arrays(tmp_path / "a.npz")
+
+
+def zeros_npz(path, shapes):
+    """Arrays of uint8 zeros, of any size, packed without the memory that they claim."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, shape in shapes.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array_header_1_0(
+                    member, {"descr": "|u1", "fortran_order": False, "shape": shape}
+                )
+                for _ in range(0, int(np.prod(shape)), 1 << 20):
+                    member.write(bytes(1 << 20))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ((1 << 15, 32, 32), (1 << 20,), "x has 32768 samples, but y has 1048576"),
+        ((1 << 25,), (1 << 20,), r"x has shape \(33554432,\), expected"),
+        ((1 << 8, 1 << 17), (1 << 8, 1 << 12), r"y has shape \(256, 4096\) of uint8, expected"),
+        ((1 << 17, 16, 16, 1), (1 << 17,), "16 channels of 16 x 1, or 1 channels of 16 x 16"),
+    ],
+)
+def test_megabytes_of_zeros_are_not_unpacked_before_headers_fit(tmp_path, x, y, message):
+    import tracemalloc
+
+    path = tmp_path / "a.npz"
+    zeros_npz(path, {"x": x, "y": y})
+    assert path.stat().st_size < 1 << 17
+    tracemalloc.start()
+    start = time.process_time()
+    try:
+        with pytest.raises(ValueError, match=message) as caught:
+            load_arrays(path)
+        assert time.process_time() - start < 1
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert str(caught.value).startswith(str(path))
+
+
+def test_arrays_that_need_more_than_half_of_the_memory_are_refused(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 5), np.uint8), y=[0, 1, 0])
+    monkeypatch.setattr(cnnx.data.limits, "_memory", lambda: 2 * 4 * 15)
+    assert len(load_arrays(tmp_path / "a.npz")[0]) == 3
+    monkeypatch.setattr(cnnx.data.limits, "_memory", lambda: 2 * 4 * 15 - 1)
+    with pytest.raises(ValueError, match=r"a.npz: x \(3, 5\) takes .* GB as float32, more"):
+        load_arrays(tmp_path / "a.npz")

@@ -155,7 +155,7 @@ def test_other_encodings_are_named_or_given(tmp_path):
         ("1e300", "line 3: label 1e300, expected 0 to 65535"),
         ("99999999999999999999", "line 3: label 99999999999999999999, expected"),
         ("10000000", "line 3: label 10000000, expected"),
-        ("5000", r"the labels are 2 numbers up to 5000, expected 0 to 1: np.unique\("),
+        ("5000", r"has 2 different labels up to 5000, expected 0..1: np.unique\("),
         ("nan", "line 3: label nan is not an integer"),
         ("inf", "line 3: label inf is not an integer"),
         ("", "line 3: the label is missing"),

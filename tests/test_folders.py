@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-import cnnx.data.folders
+import cnnx.data.limits
 from cnnx.data import load_folder, load_folders, load_image, select_classes, train_test_split
 
 Image = pytest.importorskip("PIL.Image")
@@ -178,10 +178,10 @@ def test_names_that_are_not_utf_8_are_written_with_their_bytes(tmp_path):
 def test_images_that_need_more_than_half_of_the_memory_are_refused(tmp_path, monkeypatch):
     for k in range(3):
         save(tmp_path / "a" / f"{k}.png", np.zeros((100, 200)) + np.arange(200))
-    monkeypatch.setattr(cnnx.data.folders, "_memory", lambda: 2 * 3 * 4 * 100 * 200)
+    monkeypatch.setattr(cnnx.data.limits, "_memory", lambda: 2 * 3 * 4 * 100 * 200)
     assert len(load_folder(tmp_path)) == 3
     with pytest.raises(
-        ValueError, match=r"3 images of 3 x 100 x 200 .* take 0.0 GB, more than half"
+        ValueError, match=r"the array .3, 3, 100, 200. takes .* GB as float32, more than half"
     ):
         load_folder(tmp_path, channels=3)
     assert len(load_folder(tmp_path, channels=3, size=50)) == 3

@@ -6,12 +6,12 @@ Loaders return `Dataset`s (`load_digits` needs no network); wherever a data set 
 
 from __future__ import annotations
 
-from .arrays import load_arrays
 from .batches import Batches, batches, channel_stats, normalize, train_test_split
 from .csv import load_csv, save_csv
 from .datasets import (
     Dataset,
     as_dataset,
+    load_arrays,
     load_cifar10,
     load_digits,
     load_fashion_mnist,

@@ -19,7 +19,7 @@ import numpy as np
 from ..io import write_text_atomic
 from .batches import _integer
 from .datasets import Dataset, as_dataset
-from .labels import MAX_CLASSES, check_gaps
+from .limits import MAX_CLASSES, check_labels
 from .tables import open_table
 
 __all__ = ["load_csv", "save_csv"]
@@ -253,7 +253,7 @@ def _labels(
             f"predict stand in a column named y0"
         )
     y = values.astype(np.int64)
-    check_gaps(where, y)
+    check_labels(where, y)
     return y, ()
 
 

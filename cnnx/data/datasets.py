@@ -27,6 +27,7 @@ import numpy as np
 
 from . import download, formats
 from .download import CIFAR10, CIFAR10_MEMBERS, FASHION_MNIST, MNIST, Source
+from .npz import read_npz
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -315,3 +316,31 @@ def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]
         found.append([os.path.join(folder, name) for name in fitting])
     lacking = [name for name, paths in zip(source.patterns, found, strict=True) if not paths]
     return found, lacking
+
+
+# The user's own
+
+
+def load_arrays(
+    path: str | os.PathLike[str], layout: str | None = None
+) -> tuple[Dataset, Dataset | None]:
+    """Train and test of an .npz file with arrays x and y, and optionally x_test and y_test.
+
+    path    the file; x_train and y_train, as Keras names them, or train_images and train_labels
+            (with test_images and test_labels) are understood too
+    layout  "channels_first" or "channels_last", of images of four dimensions; None: channels first,
+            but an error where the shape may be or seems to be channels last
+
+    x is (n, c, h, w), or (n, h, w, c) with layout="channels_last"; (n, h, w), which gets a channel
+    axis; or (n, features). uint8 becomes float32 in [0, 1], other numbers are kept. y (n,) or
+    (n, 1) are integers from 0. test is None where the file has none. Objects are never unpickled; a
+    damaged or foreign file is a ValueError that names it, and so are labels that number no classes.
+
+    Example:
+        np.savez("mine.npz", x=images, y=labels)
+        train, test = cnnx.data.load_arrays("mine.npz")     # test is None
+    """
+    pairs = read_npz(os.path.expanduser(os.fspath(path)), layout)
+    count = max((int(y.max()) + 1 for _, y in pairs if y.size), default=0)
+    train, *test = (Dataset(x, y, tuple(map(str, range(count)))) for x, y in pairs)
+    return train, (test[0] if test else None)

@@ -18,6 +18,7 @@ import numpy as np
 
 from .datasets import Dataset
 from .images import SUFFIXES, Look, colour_words, read_header, read_image, uniform
+from .limits import check_memory
 
 __all__ = ["load_folder", "load_folders"]
 
@@ -186,22 +187,8 @@ def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, in
                 f"height), but {files[0]} has {size[1]} x {size[0]}; all must have one size: size= "
                 f"scales them"
             )
-    needed, memory = 4 * len(files) * channels * size[0] * size[1], _memory()
-    if 2 * needed > memory:  # to split a data set is to copy it
-        raise ValueError(
-            f"{root}: {len(files)} images of {channels} x {size[0]} x {size[1]} numbers (channels, "
-            f"height, width) take {needed / 1e9:.1f} GB, more than half of this machine's "
-            f"{memory / 1e9:.1f} GB: size= scales them"
-        )
+    check_memory(root, "the array", (len(files), channels, *size), "size= scales images")
     return channels, *size
-
-
-def _memory() -> float:
-    """Bytes of the machine's memory; infinite where it is not known."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):  # not on Windows
-        return float("inf")
 
 
 def _names(folder: str) -> list[str]:

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 
-DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become at most
+from .limits import DEFLATE_RATIO
+
 _MAX_IDX_BYTES = 1 << 31  # 45 times the training images of MNIST
 _CHUNK = 1 << 20  # bytes read at a time
 _CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: label, then the red, green and blue planes

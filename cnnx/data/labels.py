@@ -11,26 +11,7 @@ import numpy as np
 from .batches import _integer
 from .datasets import Dataset, as_dataset
 
-__all__ = ["MAX_CLASSES", "check_gaps", "one_hot", "select_classes"]
-
-MAX_CLASSES = 1 << 16  # more than any known image data set has (ImageNet-21k: 21,841)
-
-
-def check_gaps(where: str, labels: np.ndarray) -> None:
-    """ValueError where labels from 0 leave so much out that they are no numbering of classes.
-
-    A model has an output for each number up to the largest: a thousand are allowed, or a hundred
-    times as many as there are classes.
-    """
-    largest = int(labels.max(initial=-1))
-    if largest < 1000:
-        return
-    count = int(np.count_nonzero(np.bincount(labels)))
-    if largest >= 100 * count:
-        raise ValueError(
-            f"{where}: the labels are {count} numbers up to {largest}, expected 0 to {count - 1}: "
-            f"np.unique(labels, return_inverse=True) numbers them so"
-        )
+__all__ = ["one_hot", "select_classes"]
 
 
 def select_classes(data: Any, classes: Sequence[int], per_class: int | None = None) -> Dataset:

@@ -1,0 +1,189 @@
+"""Arrays of a data set in an .npz file: `read_npz`."""
+
+# Design:
+# A file is hostile until it is parsed. The headers of all arrays are read and compared first, with
+# each other, with the lengths that the archive names, and with what deflate can do: a few bytes may
+# claim gigabytes, of which none is unpacked. Labels, which are short, come before samples. What is
+# wrong with the content is a ValueError that begins with the path. Objects are never unpickled.
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .formats import to_unit
+from .limits import DEFLATE_RATIO, check_labels, check_memory
+
+if TYPE_CHECKING:
+    import zipfile
+
+__all__ = ["read_npz"]
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+_NAMES = (  # the arrays of train and of test
+    (("x", "y"), ("x_test", "y_test")),
+    (("x_train", "y_train"), ("x_test", "y_test")),  # Keras
+    (("train_images", "train_labels"), ("test_images", "test_labels")),  # MedMNIST
+)
+_CHANNELS = (1, 3, 4)  # of pictures: grey, colour, colour with alpha
+_LAYOUTS = ("channels_first", "channels_last")
+
+
+class _Member(NamedTuple):
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def read_npz(path: str, layout: str | None = None) -> list[Pair]:
+    """(x, y) of train and, where it is there, of test; `datasets.load_arrays` says of which form.
+
+    x (n, c, h, w) or (n, features): uint8 becomes float32 in [0, 1], other numbers are kept; y (n,)
+    int64.
+    """
+    import struct
+    import zipfile
+    import zlib
+
+    if layout not in (None, *_LAYOUTS):
+        raise ValueError(
+            f"load_arrays: layout is {layout!r}, expected 'channels_first' or 'channels_last'"
+        )
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                pairs = _headers(archive, path)
+                last = [_channels_last(path, x, layout) for x, _ in pairs]
+                labels = [_read_labels(archive, path, y) for _, y in pairs]
+                samples = [_read_samples(archive, x, turned) for (x, _), turned in zip(pairs, last)]
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            struct.error,
+            RuntimeError,
+            NotImplementedError,
+            UnicodeDecodeError,
+            OSError,
+        ) as error:
+            # A damaged directory sends the reader to a place before the file: EINVAL.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            raise ValueError(f"{path}: not an .npz file, or a damaged one ({error})") from error
+    return list(zip(samples, labels, strict=True))
+
+
+def _headers(archive: zipfile.ZipFile, path: str) -> list[tuple[_Member, _Member]]:
+    """What the headers of x and y say, of train and of test; they fit each other."""
+    names = archive.namelist()
+    stored = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
+    pairs = []
+    for x_name, y_name in _wanted(path, stored):
+        x, y = _header(archive, x_name, path), _header(archive, y_name, path)
+        if len(x.shape) not in (2, 3, 4):
+            raise ValueError(
+                f"{path}: {x.name} has shape {x.shape}, expected (n, c, h, w), (n, h, w) or "
+                f"(n, features)"
+            )
+        if y.dtype.kind not in "iub" or len(y.shape) not in (1, 2) or y.shape[1:] not in ((), (1,)):
+            remedy = ": np.argmax(y, axis=1) makes them of one-hot rows" if len(y.shape) > 1 else ""
+            raise ValueError(
+                f"{path}: {y.name} has shape {y.shape} of {y.dtype}, expected (n,) integer labels"
+                f"{remedy}"
+            )
+        if x.shape[0] != y.shape[0]:
+            raise ValueError(
+                f"{path}: {x.name} has {x.shape[0]} samples, but {y.name} has {y.shape[0]}"
+            )
+        check_memory(path, x.name, x.shape, "store fewer samples, or smaller ones")
+        pairs.append((x, y))
+    for x, _ in pairs[1:]:
+        first = pairs[0][0]
+        if x.shape[1:] != first.shape[1:]:
+            raise ValueError(
+                f"{path}: samples of {first.name} have shape {first.shape[1:]}, but those of "
+                f"{x.name} {x.shape[1:]}"
+            )
+    return pairs
+
+
+def _wanted(path: str, stored: set[str]) -> list[tuple[str, str]]:
+    """The names of x and y, of train and, where one of them is there, of test."""
+    train, test = next((known for known in _NAMES if set(known[0]) & stored), _NAMES[0])
+    wanted = [train, test] if set(test) & stored else [train]
+    for name in (name for pair in wanted for name in pair):
+        if name not in stored:
+            raise ValueError(
+                f"{path}: expected arrays x and y (and x_test with y_test), or x_train and "
+                f"y_train, found no {name}, but: {', '.join(sorted(stored)) or 'nothing'}"
+            )
+    return wanted
+
+
+def _header(archive: zipfile.ZipFile, name: str, path: str) -> _Member:
+    """The header of one array, compared with the length of what follows."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as member:
+        try:
+            version = np.lib.format.read_magic(member)
+            if version == (1, 0):
+                shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+            elif version == (2, 0):
+                shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+            else:
+                raise ValueError(f"npy version {version}")
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+            raise ValueError(f"{path}: {name} has a damaged npy header ({error})") from error
+        held = info.file_size - member.tell()
+    if dtype.kind not in "biuf":
+        kind = "Python objects" if dtype.hasobject else f"dtype {dtype}"
+        raise ValueError(f"{path}: {name} holds {kind}, expected real numbers")
+    length = math.prod(shape) * dtype.itemsize
+    packed = min(info.compress_size, os.path.getsize(path))
+    if min(shape, default=0) < 0 or length != held or held > packed * DEFLATE_RATIO:
+        raise ValueError(
+            f"{path}: the header of {name} claims {shape} of {dtype} = {length:,} bytes, "
+            f"found {held:,} bytes, {packed:,} compressed"
+        )
+    return _Member(name, shape, dtype)
+
+
+def _channels_last(path: str, x: _Member, layout: str | None) -> bool:
+    """Whether x is (n, h, w, c): what layout says, which must say it where x looks so."""
+    if layout is not None or len(x.shape) != 4:
+        return layout == "channels_last" and len(x.shape) == 4
+    _, first, middle, last = x.shape
+    picture = last in _CHANNELS and last < min(first, middle) and first not in (*_CHANNELS, 2)
+    square = last in _CHANNELS and first == middle and (first, middle, last) != (1, 1, 1)
+    if picture or square:
+        raise ValueError(
+            f"{path}: {x.name} has shape {x.shape}: {first} channels of {middle} x {last}, or "
+            f"{last} channels of {first} x {middle}? say it by layout='channels_first' or "
+            f"layout='channels_last' (--layout on the command line)"
+        )
+    return False
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _read_labels(archive: zipfile.ZipFile, path: str, y: _Member) -> np.ndarray:
+    labels = _read(archive, y.name).reshape(-1)
+    check_labels(f"{path}: {y.name}", labels)
+    return labels.astype(np.int64)
+
+
+def _read_samples(archive: zipfile.ZipFile, x: _Member, channels_last: bool) -> np.ndarray:
+    samples = _read(archive, x.name)
+    if channels_last:
+        samples = np.ascontiguousarray(samples.transpose(0, 3, 1, 2))
+    elif samples.ndim == 3:
+        samples = samples[:, None]
+    return to_unit(samples) if samples.dtype == np.uint8 else samples
