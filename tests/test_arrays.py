@@ -172,10 +172,8 @@ def test_channels_last_is_asked_for_and_done(tmp_path, shape):
     x = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
     np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int), x_test=x[:2], y_test=np.zeros(2, int))
     height, width, channels = shape
-    message = (
-        rf"a.npz: x has shape \(5, .*: {height} channels of {width} x {channels}, or {channels} "
-        rf"channels of {height} x {width}\? say it by layout=.* \(--layout on the command line\)"
-    )
+    either = rf"\({height}, {width}, {channels}\) or \({channels}, {height}, {width}\)"
+    message = rf"a.npz: x has shape \(5, .* may be {either}: say which by layout=.* \(--layout on"
     with pytest.raises(ValueError, match=message):
         load_arrays(tmp_path / "a.npz")
     for part in load_arrays(tmp_path / "a.npz", layout="channels_last"):
@@ -247,7 +245,7 @@ def zeros_npz(path, shapes):
         ((1 << 15, 32, 32), (1 << 20,), "x has 32768 samples, but y has 1048576"),
         ((1 << 25,), (1 << 20,), r"x has shape \(33554432,\), expected"),
         ((1 << 8, 1 << 17), (1 << 8, 1 << 12), r"y has shape \(256, 4096\) of uint8, expected"),
-        ((1 << 17, 16, 16, 1), (1 << 17,), "16 channels of 16 x 1, or 1 channels of 16 x 16"),
+        ((1 << 20, 4, 4, 1), (1 << 20,), r"may be \(4, 4, 1\) or \(1, 4, 4\): say which"),
     ],
 )
 def test_megabytes_of_zeros_are_not_unpacked_before_headers_fit(tmp_path, x, y, message):

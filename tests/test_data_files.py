@@ -267,3 +267,75 @@ def test_the_real_cifar_files_are_read_as_they_lie():
     assert test.y[-1] == last[0]
     pixels = np.frombuffer(last[1:], np.uint8).reshape(3, 32, 32)
     np.testing.assert_array_equal(np.rint(test.x[-1] * 255), pixels)
+
+
+# Where others leave MNIST
+
+
+@pytest.mark.parametrize("suffix", [".gz", ""])
+def test_names_with_a_dot_are_understood(tmp_path, suffix):
+    arrays = write_idx(tmp_path, suffix)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.replace("-idx", ".idx")))
+    np.testing.assert_array_equal(load_mnist(tmp_path)[0].y, arrays[1])
+
+
+def test_the_folders_of_torchvision_are_found(tmp_path, monkeypatch):
+    digits = write_idx(tmp_path / "MNIST" / "raw", "", idx_arrays(4, 2))
+    clothes = write_idx(tmp_path / "FashionMNIST" / "raw", "", idx_arrays(6, 2))
+    for directory in (tmp_path, tmp_path / "MNIST", tmp_path / "MNIST" / "raw"):
+        np.testing.assert_array_equal(load_mnist(directory)[0].y, digits[1])
+    np.testing.assert_array_equal(load_fashion_mnist(tmp_path)[0].y, clothes[1])
+    monkeypatch.setenv("CNNX_DATA", str(tmp_path))
+    np.testing.assert_array_equal(load_mnist()[1].y, digits[3])
+
+
+def save_keras(path, arrays, **others):
+    names = ("x_train", "y_train", "x_test", "y_test")
+    np.savez_compressed(path, **dict(zip(names, arrays, strict=True)) | others)
+
+
+def test_the_file_of_keras_is_mnist(tmp_path, monkeypatch):
+    arrays = idx_arrays()
+    save_keras(tmp_path / "mnist.npz", arrays)
+    monkeypatch.setenv("CNNX_DATA", str(tmp_path))
+    for train, test in (load_mnist(tmp_path), load_mnist(tmp_path / "mnist.npz"), load_mnist()):
+        for part, images, labels in ((train, *arrays[:2]), (test, *arrays[2:])):
+            np.testing.assert_array_equal(part.x[:, 0], images.astype(np.float32) / 255)
+            np.testing.assert_array_equal(part.y, labels)
+            assert part.classes == tuple("0123456789") and part.y.dtype == np.int64
+    with pytest.raises(FileNotFoundError, match="found no Fashion-MNIST"):
+        load_fashion_mnist(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"x_train": np.zeros((5, 32, 32), np.uint8)}, "samples of x_train have shape"),
+        ({"y_train": np.array([0, 1, 2, 3, 10])}, r"with labels 0\.\.9, found .* labels up to 10"),
+    ],
+)
+def test_a_file_of_that_name_with_other_arrays_is_refused(tmp_path, others, message):
+    save_keras(tmp_path / "mnist.npz", idx_arrays(), **others)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_mnist(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path / "mnist.npz"))
+    np.savez(tmp_path / "mnist.npz", x=np.zeros((1, 28, 28), np.uint8), y=[0])
+    with pytest.raises(ValueError, match=r"expected x_test and y_test"):
+        load_mnist(tmp_path)
+
+
+def test_packed_labels_are_not_unpacked_beyond_what_images_there_can_be(tmp_path):
+    """Four megabytes that deflate to four thousand bytes: more labels than any images."""
+    import tracemalloc
+
+    write_idx(tmp_path)
+    bomb = idx(np.zeros(1 << 22, np.uint8))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bomb))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"4,194,304 bytes, but the file can hold at most 2,7"):
+            load_mnist(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

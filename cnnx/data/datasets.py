@@ -12,7 +12,8 @@ Example:
 #   2. CNNX_DATA, where people keep several data sets: one that it lacks is looked for further on,
 #      but half a data set there is an error, since a download would hide that files are missing;
 #   3. the cache directory; 4. a download into it.
-# In each place the sub-directory named after the data set is tried first, then the place itself.
+# In each place the sub-directory named after the data set is tried first, then those in which
+# torchvision leaves it, then the place itself, and last the one file in which Keras keeps it.
 
 from __future__ import annotations
 
@@ -185,8 +186,10 @@ def load_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset
 
     x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "0".."9".
 
-    directory  where the four IDX files are (.gz or unpacked), or its sub-directory `mnist`. Without
-               it: `CNNX_DATA`, then the cache directory, then a download of 12 MB into the cache.
+    directory  where the four IDX files are (.gz or unpacked, also as train-images.idx3-ubyte), or
+               its sub-directory `mnist`, or torchvision's `MNIST/raw`, or Keras' file `mnist.npz`;
+               or that file itself. Without it: `CNNX_DATA`, then the cache directory, then a
+               download of 12 MB into the cache.
 
     Raises FileNotFoundError where `directory` lacks the files, `DownloadError` (a ConnectionError)
     where no mirror answers, ValueError where a file is damaged.
@@ -196,7 +199,7 @@ def load_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset
 
     Example: `train, test = cnnx.data.load_mnist()`
     """
-    return _load_idx(MNIST, directory)
+    return _load_digits_or_clothes(MNIST, directory)
 
 
 def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
@@ -204,28 +207,44 @@ def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> tuple
 
     x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "T-shirt/top" ...
 
-    directory  as in `load_mnist`, with the sub-directory `fashion-mnist`; the download has 31 MB.
+    directory  as in `load_mnist`, with the sub-directory `fashion-mnist` or `FashionMNIST/raw`; the
+               download has 31 MB.
 
     H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine
     learning algorithms, arXiv:1708.07747, 2017 (MIT licence).
 
     Example: `train, test = cnnx.data.load_fashion_mnist()`
     """
-    return _load_idx(FASHION_MNIST, directory)
+    return _load_digits_or_clothes(FASHION_MNIST, directory)
 
 
-def _load_idx(source: Source, directory: Any) -> tuple[Dataset, Dataset]:
+def _load_digits_or_clothes(source: Source, directory: Any) -> tuple[Dataset, Dataset]:
     import zlib
 
     files = [found[0] for found in _files(source, directory)]
-    parts = []
-    for images, labels in (files[:2], files[2:]):
-        x, y = formats.read_mnist(images, labels)
+    if len(files) == 1:
+        pairs, origins = _read_archive(files[0]), files * 2
+    else:
+        pairs, origins = [formats.read_mnist(*files[k : k + 2]) for k in (0, 2)], files[1::2]
+    for (_, y), origin in zip(pairs, origins, strict=True):
         title = _LABEL_SUMS.get(zlib.crc32(y.astype(np.uint8).tobytes()), source.title)
         if title != source.title:
-            raise ValueError(f"{labels}: expected the labels of {source.title}, found {title}'s")
-        parts.append(Dataset(x, y, source.classes))
-    return parts[0], parts[1]
+            raise ValueError(f"{origin}: expected the labels of {source.title}, found {title}'s")
+    train, test = (Dataset(x, y, source.classes) for x, y in pairs)
+    return train, test
+
+
+def _read_archive(path: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    pairs = read_npz(path)
+    if len(pairs) != 2:
+        raise ValueError(f"{path}: expected x_test and y_test beside the arrays of train")
+    for x, y in pairs:
+        if x.shape[1:] != (1, 28, 28) or y.max(initial=0) > 9:
+            raise ValueError(
+                f"{path}: expected images (1, 28, 28) with labels 0..9, found {x.shape[1:]} with "
+                f"labels up to {y.max(initial=0)}"
+            )
+    return pairs
 
 
 def load_cifar10(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
@@ -253,6 +272,8 @@ def _files(source: Source, directory: Any) -> list[list[str]]:
     """Paths of the files of each pattern, from the first place that holds them, or a download."""
     if directory is not None:
         place = os.path.expanduser(os.fspath(directory))
+        if source.archive and place.endswith(".npz") and os.path.isfile(place):
+            return [[place]]
         found = find_files(source, place, source.loader)
         if found is None:
             raise FileNotFoundError(
@@ -297,20 +318,27 @@ def find_files(source: Source, place: str, name: str) -> list[list[str]] | None:
             return found
         if any(found) and not partial:
             partial = f"{source.loader}: {folder} lacks {', '.join(lacking)}"
+    archive = os.path.join(place, source.archive or "")
+    if os.path.isfile(archive):
+        return [[archive]]
     if partial:
         raise FileNotFoundError(partial)
     return None
 
 
 def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]]:
-    """Files of each pattern in `folder` (a .gz may be unpacked), and the patterns without one."""
+    """Files of each pattern in `folder`, and the patterns without one.
+
+    A .gz may be unpacked, and `-idx` be `.idx`, as in some copies of MNIST.
+    """
     names = []
     if os.path.isdir(folder):
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()]
     found = []
     for pattern in source.patterns:
         bare = pattern.removesuffix(".gz")
-        fitting = fnmatch.filter(names, pattern) or fnmatch.filter(names, bare)
+        forms = [p for name in (pattern, bare) for p in (name, name.replace("-idx", ".idx"))]
+        fitting = next((some for p in forms if (some := fnmatch.filter(names, p))), [])
         # By length first: data_batch_10 comes after data_batch_9.
         fitting.sort(key=lambda name: (len(name), name))
         found.append([os.path.join(folder, name) for name in fitting])

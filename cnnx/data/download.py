@@ -31,7 +31,10 @@ class RemoteFile(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a loader looks for: title, sub-directories, patterns of file names, files to fetch."""
+    """What a loader looks for: title, sub-directories, patterns of file names, files to fetch.
+
+    archive is the name of an .npz file that holds all of them.
+    """
 
     loader: str
     title: str
@@ -39,6 +42,7 @@ class Source(NamedTuple):
     patterns: tuple[str, ...]
     remote: tuple[RemoteFile, ...]
     classes: tuple[str, ...]
+    archive: str | None = None
 
 
 _IDX_NAMES = (
@@ -61,7 +65,7 @@ def _idx_files(
 MNIST = Source(
     "load_mnist",
     "MNIST",
-    ("mnist",),
+    ("mnist", "MNIST/raw", "raw"),
     _IDX_NAMES,
     _idx_files(
         (9912422, 28881, 1648877, 4542),
@@ -75,11 +79,12 @@ MNIST = Source(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
     tuple("0123456789"),
+    archive="mnist.npz",
 )
 FASHION_MNIST = Source(
     "load_fashion_mnist",
     "Fashion-MNIST",
-    ("fashion-mnist",),
+    ("fashion-mnist", "FashionMNIST/raw", "raw"),
     _IDX_NAMES,
     _idx_files(
         (26421880, 29515, 4422102, 5148),

@@ -42,12 +42,15 @@ def _check_labels(path: str, labels: np.ndarray, classes: int) -> None:
 # IDX
 
 
-def read_idx(path: str, shape: tuple[int | None, ...], note: str = "") -> np.ndarray:
+def read_idx(
+    path: str, shape: tuple[int | None, ...], note: str = "", limit: int = _MAX_IDX_BYTES
+) -> np.ndarray:
     """Array of an IDX file of unsigned bytes, gzip-compressed or not (its first bytes tell).
 
     path   the file
     shape  the dimensions expected; None stands for any size
     note   added to the message when the dimensions differ
+    limit  bytes of data that it may claim
     returns uint8 array of that shape
 
     The format: two zero bytes, type code (08 = unsigned byte), number of dimensions, each
@@ -56,20 +59,21 @@ def read_idx(path: str, shape: tuple[int | None, ...], note: str = "") -> np.nda
     import gzip
     import zlib
 
+    size = os.path.getsize(path)
     with open(path, "rb") as plain:
         if plain.read(2) != b"\x1f\x8b":
             plain.seek(0)
-            return _parse_idx(plain, path, shape, note, ratio=1)
+            return _parse_idx(plain, path, shape, note, min(size, limit))
         plain.seek(0)
         try:
             with gzip.GzipFile(fileobj=plain, mode="rb") as unpacked:
-                return _parse_idx(unpacked, path, shape, note, ratio=DEFLATE_RATIO)
+                return _parse_idx(unpacked, path, shape, note, min(size * DEFLATE_RATIO, limit))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: damaged or truncated gzip file ({error})") from error
 
 
 def _parse_idx(
-    file: IO[bytes] | Any, path: str, shape: tuple[int | None, ...], note: str, ratio: int
+    file: IO[bytes] | Any, path: str, shape: tuple[int | None, ...], note: str, possible: int
 ) -> np.ndarray:
     magic = file.read(4)
     wanted = bytes((0, 0, 8, len(shape)))
@@ -89,11 +93,10 @@ def _parse_idx(
         expected = "(" + ", ".join("n" if want is None else str(want) for want in shape) + ")"
         raise ValueError(f"{path}: expected dimensions {expected}{note}, found {dims}")
     length = math.prod(dims)
-    possible = os.path.getsize(path) * ratio
-    if length > min(possible, _MAX_IDX_BYTES):
+    if length > possible:
         raise ValueError(
             f"{path}: its header claims {dims} = {length:,} bytes, but the file can hold at most "
-            f"{min(possible, _MAX_IDX_BYTES):,}"
+            f"{possible:,}"
         )
     # One byte more than the header claims is asked for: it shows surplus data, and at the end of
     # a gzip file it makes the reader verify the checksum.
@@ -116,7 +119,7 @@ def read_mnist(images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
 
     Example: `x, y = read_mnist("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")`
     """
-    y = read_idx(labels, (None,))
+    y = read_idx(labels, (None,), limit=_MAX_IDX_BYTES // (28 * 28))  # as many as images can be
     _check_labels(labels, y, 10)
     note = f" ({os.path.basename(labels)} holds {len(y)} labels)"
     pixels = read_idx(images, (len(y), 28, 28), note)

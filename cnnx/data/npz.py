@@ -162,9 +162,9 @@ def _channels_last(path: str, x: _Member, layout: str | None) -> bool:
     square = last in _CHANNELS and first == middle and (first, middle, last) != (1, 1, 1)
     if picture or square:
         raise ValueError(
-            f"{path}: {x.name} has shape {x.shape}: {first} channels of {middle} x {last}, or "
-            f"{last} channels of {first} x {middle}? say it by layout='channels_first' or "
-            f"layout='channels_last' (--layout on the command line)"
+            f"{path}: {x.name} has shape {x.shape}: (channels, height, width) may be "
+            f"{(first, middle, last)} or {(last, first, middle)}: say which by "
+            f"layout='channels_first' or layout='channels_last' (--layout on the command line)"
         )
     return False
 
