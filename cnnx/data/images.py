@@ -270,10 +270,7 @@ def _turned(x: np.ndarray, turn: int) -> np.ndarray:
     """x (c, h, w) as it is to be looked at: 5 to 8 exchange height and width."""
     if turn >= 5:
         x = x.transpose(0, 2, 1)
-    rows, columns = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(
-        turn, (1, 1)
-    )
-    return x[:, ::rows, ::columns]
+    return x[:, :: -1 if turn in (3, 4, 7, 8) else 1, :: -1 if turn in (2, 3, 6, 7) else 1]
 
 
 def _pixels(
@@ -286,8 +283,9 @@ def _pixels(
     if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
         # Pillow makes grey of a palette's transparency, of CMYK and of others by way of these.
         image = image.convert("RGBA" if clear else "RGB")
-    grey = "LA" if clear else "L"
-    image = image.convert(grey if channels == 1 else ("RGBA" if clear else "RGB"))
+    mode = ("L" if channels == 1 else "RGB") + ("A" if clear else "")
+    if image.mode != mode:  # else it would be copied
+        image = image.convert(mode)
     if size is not None and image.size != size:
         image = image.resize(size, _pillow().Resampling.BILINEAR)
     stored = np.asarray(image)
