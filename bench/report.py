@@ -20,6 +20,7 @@ from typing import Any
 
 BEGIN, END = "<!-- begin of bench/report.py -->", "<!-- end of bench/report.py -->"
 README = Path(__file__).resolve().parents[1] / "README.md"
+BUSY = "(!)"
 WAYS = ("torch", "torch channels_last")
 DIRECTIONS = ("conv2d ", "conv2d_backward ")
 
@@ -33,8 +34,8 @@ def report(files: list[Figures]) -> str:
     steps = [row for row in rows if row["workload"].startswith(("train ", "predict "))]
     layers = [row for row in rows if row["workload"].startswith(DIRECTIONS)]
     parts = [machine(files[0]["environment"])]
-    parts += [table(steps, "work")] if steps else []
-    parts += [table(layers, "convolution"), means(layers)] if layers else []
+    parts += [table(steps, "work"), *warning(steps)] if steps else []
+    parts += [table(layers, "convolution"), *warning(layers), means(layers)] if layers else []
     parts += [memory_table(memory)] if memory else []
     return "\n\n".join(parts)
 
@@ -57,20 +58,29 @@ def table(rows: list[Figures], what: str) -> str:
     for row in rows:
         times = row["milliseconds"]
         best = min(faster(row).values(), key=lambda spread: spread["median"], default=None)
-        cells = [row["workload"], number(next(iter(times.values())))]
+        name = f"{row['workload']} {BUSY}" if row.get("busy") else row["workload"]
+        cells = [name, number(next(iter(times.values())))]
         cells += [number(times.get(way)) for way in WAYS]
         lines.append([*cells, ratio(best), ratio(row["faster"].get("torch"))])
     return markdown(titles, lines)
 
 
+def warning(rows: list[Figures]) -> list[str]:
+    """A line below a table with rows of a busy machine."""
+    busy = any(row.get("busy") for row in rows)
+    return [f"{BUSY}: the machine was busy, these figures can not be trusted."] if busy else []
+
+
 def means(rows: list[Figures]) -> str:
-    """Geometric means of the ratios to the best way of PyTorch, for each direction."""
+    """Geometric means of the ratios to the best way of PyTorch, for each direction, without the
+    rows of a busy machine.
+    """
     found = {}
     for row in rows:
         op, _, size = row["workload"].partition(" ")
         kind = "weight" if size.endswith(" weight") else "data and weight"
         medians = [spread["median"] for spread in faster(row).values()]
-        if medians:
+        if medians and not row.get("busy"):
             found.setdefault("forward" if op == "conv2d" else kind, []).append(min(medians))
     means_of = {kind: math.exp(sum(map(math.log, n)) / len(n)) for kind, n in found.items()}
     text = ", ".join(f"{kind} {number(mean)}" for kind, mean in means_of.items())

@@ -13,8 +13,10 @@ import numpy as np
 
 from cnnx import config
 
-from .table import Row, seconds_per_row, select, with_threads
+from .busy import Watch
+from .table import Row, seconds_per_row, select
 from .task import Workload
+from .threads import with_threads
 from .timing import compare
 
 __all__ = ["run_threads"]
@@ -80,7 +82,8 @@ def _measure(workload: Workload, threads: int, seconds: float) -> Row:
     def around(name: str) -> AbstractContextManager[None]:
         return with_threads(numbers[name])
 
-    timing = compare({name: task.run for name in numbers}, seconds, around=around)
+    with Watch(threads) as watch:
+        timing = compare({name: task.run for name in numbers}, seconds, around=around)
     many, one = numbers
     return Row(
         workload=workload.name,
@@ -91,4 +94,5 @@ def _measure(workload: Workload, threads: int, seconds: float) -> Row:
         matrix=workload.matrix,
         rounds=timing.rounds,
         threads=threads,
+        busy=watch.reason,
     )

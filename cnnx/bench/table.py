@@ -9,8 +9,8 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from cnnx import config
 from cnnx.io import write_text_atomic
 
 from . import peers as peer_modules
+from .busy import Watch
 from .memory import MemoryRow
 from .task import Workload
+from .threads import with_threads
 from .timing import Spread, compare
 from .workloads import LAYERS, MODELS, OPS
 
@@ -33,7 +35,6 @@ __all__ = [
     "measure",
     "run",
     "select",
-    "with_threads",
     "write_json",
 ]
 
@@ -54,6 +55,7 @@ class Row:
     gflops, gbytes_per_s  of the first backend; None where the number means nothing
     matrix        whether GFLOP/s is the rate to look at (matrix products) or GB/s
     rounds        how many times every contestant had its turn       threads  of cnnx and the peers
+    busy          why the figures can not be trusted, or "": see `Watch`
     """
 
     workload: str
@@ -64,6 +66,7 @@ class Row:
     matrix: bool
     rounds: int
     threads: int
+    busy: str = ""
 
 
 def run(
@@ -152,7 +155,8 @@ def measure(
     def around(name: str) -> Any:
         return config.use_backend(name) if name in backends else nullcontext()
 
-    timing = compare(calls, seconds, around=around)
+    with Watch(config.get_num_threads()) as watch:
+        timing = compare(calls, seconds, around=around)
     first = backends[0]
     moved = task.bytes(task.run())
     in_seconds = timing.seconds(first)
@@ -165,6 +169,7 @@ def measure(
         matrix=workload.matrix,
         rounds=timing.rounds,
         threads=config.get_num_threads(),
+        busy=watch.reason,
     )
 
 
@@ -189,13 +194,15 @@ def environment(rows: Sequence[Row | MemoryRow] = ()) -> dict[str, Any]:
 def format_table(rows: Sequence[Row]) -> str:
     """The rows as text for a terminal, below a header that says what they hold for.
 
+    A row with `busy` has a "!" behind its name, and a line below the table says why.
+
     Example: ``print(format_table(run(filter="relu", quick=True)))``
     """
     names = list(dict.fromkeys(name for row in rows for name in row.milliseconds))
     first = _first(rows)
     peers = [name for name in names if peer_modules.is_peer(name)]
     others = [name for name in names if name != first and name not in peers]
-    columns: list[tuple[str, Callable[[Row], str]]] = [("workload", lambda row: row.workload)]
+    columns: list[tuple[str, Callable[[Row], str]]] = [("workload", _name)]
     columns += [_time(name) for name in (*others, first)]
     columns += [column for name in others for column in _ratio(name)]
     columns += [("rate", _rate)]
@@ -204,15 +211,15 @@ def format_table(rows: Sequence[Row]) -> str:
     body = [[cell(row) for _, cell in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *body)]
     lines = [_line(cells, widths) for cells in (head, ["-" * w for w in widths], *body)]
-    return "\n".join([*_header(rows, first), "", *lines])
+    return "\n".join([*_header(rows, first), "", *lines, *_footer(rows)])
 
 
 def write_json(rows: Sequence[Row | MemoryRow], path: str | os.PathLike[str]) -> None:
     """Write the rows and their environment to a file, whole or not at all.
 
     ``{"environment": {...}, "rows": [{"workload": ..., "milliseconds": {...}, "faster": {name:
-    {"median": ..., "low": ..., "high": ...}}, ...}], "memory": [...]}``; what `run_memory` gave
-    stands under "memory".
+    {"median": ..., "low": ..., "high": ...}}, ..., "busy": ""}], "memory": [...]}``; what
+    `run_memory` gave stands under "memory".
 
     Example: ``write_json(rows, "bench.json")``
     """
@@ -242,6 +249,22 @@ def _header(rows: Sequence[Row], first: str) -> list[str]:
         ", ".join(versions),
         f"x: how many times faster {first} is, the median over alternating blocks",
     ]
+
+
+def _footer(rows: Sequence[Row]) -> list[str]:
+    """What the marks mean, where there are any."""
+    reasons = [row.busy for row in rows if row.busy]
+    if not reasons:
+        return []
+    return [
+        "",
+        f"! {len(reasons)} of {len(rows)} rows can not be trusted, the machine was busy: "
+        f"{reasons[0]}. Measure again when it is idle.",
+    ]
+
+
+def _name(row: Row) -> str:
+    return f"{row.workload} !" if row.busy else row.workload
 
 
 def _time(name: str) -> tuple[str, Callable[[Row], str]]:
@@ -291,16 +314,3 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(iter(names), platform.processor() or platform.machine())
-
-
-@contextmanager
-def with_threads(n: int | None) -> Iterator[None]:
-    """Compute with n threads inside the ``with``; None leaves the number alone."""
-    before = config.get_num_threads()
-    if n is not None:
-        config.set_num_threads(n)
-    try:
-        yield
-    finally:
-        if n is not None:
-            config.set_num_threads(before)

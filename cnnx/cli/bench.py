@@ -62,11 +62,16 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print the table; returns the exit code."""
     from cnnx import bench
 
-    done = 0
+    done, warned = 0, False
 
     def report(row: bench.Row | bench.MemoryRow) -> None:
-        nonlocal done
+        nonlocal done, warned
         done += 1
+        reason = getattr(row, "busy", "")  # rows of memory have no times
+        if reason and not warned and sys.stderr is not None:
+            warned = True
+            over = "\r\033[K" if terminal.is_terminal(sys.stderr) else ""
+            print(f"{over}the machine is busy: {reason}", file=sys.stderr)
         if terminal.is_terminal(sys.stderr):
             print(f"\r\033[Kmeasured {done}: {row.workload}", end="", file=sys.stderr, flush=True)
 
