@@ -1,4 +1,4 @@
-"""The only door to OpenMP: the four calls that are needed, or, in a build without it, what they mean serially."""
+"""The only door to OpenMP: the five calls that are needed, or, in a build without it, what they mean serially."""
 
 cdef extern from *:
     """
@@ -8,6 +8,7 @@ cdef extern from *:
     #else
     #define CNNX_OPENMP 0
     static int omp_get_max_threads(void) { return 1; }
+    static int omp_get_num_threads(void) { return 1; }
     static int omp_get_thread_limit(void) { return 1; }
     static int omp_get_thread_num(void) { return 0; }
     static void omp_set_num_threads(int n) { (void)n; }
@@ -15,6 +16,7 @@ cdef extern from *:
     """
     enum: CNNX_OPENMP
     int omp_get_max_threads() noexcept nogil
+    int omp_get_num_threads() noexcept nogil
     int omp_get_thread_limit() noexcept nogil
     int omp_get_thread_num() noexcept nogil
     void omp_set_num_threads(int n) noexcept nogil

@@ -10,18 +10,20 @@
 import os
 import warnings
 
-from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_thread_limit, omp_get_thread_num, omp_set_num_threads
+from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_num_threads, omp_get_thread_limit, omp_get_thread_num
+from openmp cimport omp_set_num_threads
 
 cdef extern from "denormals.h" nogil:
-    void flush_denormals "cnnx_flush_denormals"() noexcept
+    void cnnx_flush_denormals() noexcept
     void restore_denormals "cnnx_restore_denormals"() noexcept
 
 cdef enum:
     ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
 
-cdef double WORTH_A_THREAD = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
+cdef double worth_a_thread = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
 
 cdef int thread_limit = 1
+cdef int smallest_team = 0, largest_team = 0    # of the regions since `_teams` was asked last; 0: there was none
 cdef bint team_was_used = False           # a parallel region ran in this process: a forked child must not start one
 cdef bint single_threaded_child = False
 cdef bint child_was_warned = False
@@ -46,7 +48,7 @@ cdef int threads_for(double nanoseconds) except -1:
     """Threads for a loop that takes about so long on one. Called with the GIL, before the loop."""
     global team_was_used, child_was_warned
     cdef int n = min(thread_limit, openmp_threads())
-    if n == 1 or nanoseconds < WORTH_A_THREAD:
+    if n == 1 or nanoseconds < worth_a_thread:
         return 1
     if single_threaded_child:
         if not child_was_warned:
@@ -60,6 +62,32 @@ cdef int threads_for(double nanoseconds) except -1:
         return 1
     team_was_used = True
     return n
+
+
+cdef inline void flush_denormals() noexcept nogil:
+    """What every thread does first in a parallel region; the first of a team notes its size too."""
+    global smallest_team, largest_team
+    cdef int team
+    cnnx_flush_denormals()
+    if omp_get_thread_num() == 0:
+        team = omp_get_num_threads()
+        smallest_team = min(smallest_team, team) if smallest_team else team
+        largest_team = max(largest_team, team)
+
+
+def _set_worth_a_thread(double nanoseconds):
+    """For tests: how long a loop must take on one thread to get several; at 0 all do. Returns what it was."""
+    global worth_a_thread
+    before, worth_a_thread = worth_a_thread, nanoseconds
+    return before
+
+
+def _teams():
+    """For tests: how many threads ran in the smallest and in the largest parallel region since the last call."""
+    global smallest_team, largest_team
+    seen = smallest_team, largest_team
+    smallest_team = largest_team = 0
+    return seen
 
 
 def set_num_threads(int n):

@@ -53,6 +53,17 @@ def isa(request):
 
 
 @pytest.fixture
+def all_threads():
+    """Every loop of the compiled backend gets all threads that were asked for, however short it is.
+    A function that says how many ran in the smallest and in the largest region since it was called
+    last."""
+    before = compiled._core._set_worth_a_thread(0)
+    compiled._core._teams()
+    yield compiled._core._teams
+    compiled._core._set_worth_a_thread(before)
+
+
+@pytest.fixture
 def own_directory(tmp_path, monkeypatch):
     """For the command line, which writes where it is called."""
     monkeypatch.chdir(tmp_path)
