@@ -131,6 +131,13 @@ def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return (rng.permutation(size) - size / 2).reshape(shape) / 100
 
 
+def of_scales(x: np.ndarray) -> np.ndarray:
+    """x with the entries of its first axis, in turn, made smaller by powers of two: an error that
+    is small beside the largest element of the array is not small beside those."""
+    scales = 2.0 ** -(7 * (np.arange(len(x)) % 3))
+    return x * scales.reshape(-1, *[1] * (x.ndim - 1))
+
+
 # ------------------------------------------------------------------------------------ convolution
 
 # name: (x, weight, options). Sizes around 4, 8, 16, 32, 48 pixels and channels leave full and
@@ -542,7 +549,7 @@ LINEAR: dict[str, tuple[tuple[int, ...], int, int]] = {
     "many-outputs": ((2,), 3, 131),
     "many-k-blocks": ((3,), 1301, 4),
     "few-lines-many-k-blocks": ((7,), 601, 35),
-    "many-blocks": ((290,), 70, 270),
+    "many-blocks": ((290,), 3, 270),
     "vector": ((), 6, 5),
     "four-dimensions": ((2, 3, 2), 5, 4),
     "empty-batch": ((0,), 6, 5),
@@ -918,6 +925,42 @@ def _steps():
                     _add(op, f"{variant}-{size}", _step(op, states, options, shapes, missing))
 
 
+# ----------------------------------------------------------------------------------- many scales
+
+# op: names of cases that are tried again with numbers of many scales side by side
+SCALED: dict[str, tuple[str, ...]] = {
+    "conv2d": ("plain", "pointwise", "few-windows", "filter-lanes", "depthwise", "many-images"),
+    "conv2d_backward": ("plain", "pointwise", "few-windows", "depthwise", "many-images"),
+    "conv_transpose2d": ("plain", "doubled", "depthwise"),
+    "conv_transpose2d_backward": ("plain", "doubled", "depthwise"),
+    "col2im": ("padded",),
+    "avg_pool2d": ("plain", "padded"),
+    "avg_pool2d_backward": ("plain", "padded"),
+    "global_avg_pool2d": ("many-planes",),
+    "linear": ("odd", "many-lines"),
+    "linear_backward": ("odd", "many-lines"),
+    "batch_norm": ("4-d", "inference", "many-columns"),
+    "sigmoid": ("several-vectors",),
+    "tanh": ("several-vectors",),
+    "softmax": ("matrix",),
+    "log_softmax": ("matrix",),
+    "mse": ("several-vectors",),
+    "bce_with_logits": ("several-vectors",),
+    "sgd_step": ("everything-weight",),
+    "adam_step": ("tenth-weight",),
+}
+
+
+def _scales():
+    for op, names in SCALED.items():
+        for case in [case for case in CASES[op] if case.name in names]:
+
+            def make(rng, case=case):
+                return mapped(lambda _, a: of_scales(a), case.make(rng))
+
+            _add(op, f"{case.name}-scales", make, case.length)
+
+
 # ------------------------------------------------------------------------------------------ large
 
 
@@ -925,7 +968,7 @@ def _larges():
     def add(op, make, length=1):
         LARGE[op] = Case(op, "large", make, length)
 
-    image, plane, batch = (8, 13, 40, 44), 40 * 44, (64, 1000)
+    image, plane, batch = (8, 13, 40, 44), 40 * 44, (66, 1300)
     convolution = ((9, 13, 28, 30), (37, 13, 3, 3), {"padding": 1})
     add("conv2d", _conv2d(*convolution), 13 * 9)
     add("conv2d_backward", _conv2d_backward(*convolution), 9 * 28 * 30)
@@ -1009,7 +1052,7 @@ def _larges():
     size = batch[0] * batch[1]
     add(
         "cross_entropy",
-        lambda r: {"logits": _normal(r, *batch), "target": r.integers(1000, size=64)},
+        lambda r: {"logits": _normal(r, *batch), "target": r.integers(batch[1], size=batch[0])},
         size,
     )
     add("mse", lambda r: {"pred": _normal(r, *batch), "target": r.random(batch)}, size)
@@ -1039,6 +1082,7 @@ for _fill in (
     _dropouts,
     _losses,
     _steps,
+    _scales,
     _larges,
 ):
     _fill()

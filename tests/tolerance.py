@@ -3,15 +3,16 @@
 A sum of n rounded terms, in any order, is off by at most about sqrt(n) * eps times the sum of the
 terms' absolute values, with probability close to one (Higham and Mary, "A new approach to
 probabilistic rounding error analysis", 2019); a blocked or vector sum stays well below. A handful
-of further roundings (a division, an exponential) adds a few eps whatever n is. So
+of further roundings (a division, an exponential) adds a few eps whatever n is. So, element by
+element,
 
-    |actual - expected| <= (8 + sqrt(n)) * eps * magnitude
+    |actual - expected| <= (8 + sqrt(n)) * eps * magnitude + 4 * smallest normal number
 
-where `magnitude` is the sum of absolute terms behind an output. For an op that is linear in each
-array it is the op itself, run on absolute values; where terms of both signs cancel, `TERMS` writes
-the sum down; elsewhere it is the size of the output. One number serves a whole array, its largest
-magnitude, because that is how vector exponentials and Winograd's transforms bound their errors.
-Nothing here depends on a test, a seed or a machine.
+where `magnitude` is the sum of absolute terms behind that very element: a small element beside
+large ones has a small one, unless large terms cancel in it. For an op that is linear in each array
+it is the op itself, run on absolute values; where terms of both signs cancel, `TERMS` writes the
+sum down; elsewhere it is the size of the element. Beyond the smallest normal number, results may
+be zero. Nothing here depends on a test, a seed or a machine.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 import cases
 import numpy as np
 
-# Error of an algorithm over that of direct summation. Winograd's F(4x4, 3x3) multiplies by
-# transforms whose entries grow to 5 in each dimension (Lavin and Gray, 2015); float32 only.
-AMPLIFICATION = {"direct": 1.0, "winograd": 25.0}
+# Error of Winograd's F(4x4, 3x3) over that of direct summation, as measured by Lavin and Gray
+# (2015) over whole arrays, relative to the largest element. See also `winograd_magnitudes`.
+AMPLIFICATION = 25.0
 
 # Linear in each of their arrays: their magnitude is exact.
 MULTILINEAR = (
@@ -44,6 +45,24 @@ MULTILINEAR = (
 )
 
 
+def _exponents(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x - max(x) and softmax(x) with its sum: an exponent d has the error eps * |d|, and so exp(d)
+    is off by that relative to itself."""
+    d = x - np.max(x, axis, keepdims=True)
+    total = np.sum(np.exp(d), axis, keepdims=True)
+    return d, np.exp(d) / total, total
+
+
+def _shares(p: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """p * |d|; an exponent of -inf has no share."""
+    return np.where(p == 0, 0.0, p * np.abs(d))
+
+
+def _softmax(a: dict[str, Any]) -> dict[str, Any]:
+    d, p, _ = _exponents(a["x"], a.get("axis", 1))
+    return {"0": p + _shares(p, d)}
+
+
 def _softmax_backward(a: dict[str, Any]) -> dict[str, Any]:
     dy, y = np.abs(a["dy"]), a["y"]
     return {"0": y * (dy + np.sum(dy * y, axis=a.get("axis", 1), keepdims=True))}
@@ -55,28 +74,37 @@ def _log_softmax_backward(a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _log_softmax(a: dict[str, Any]) -> dict[str, Any]:
-    """x - top - log(sum): each of the three, for the result may be their small difference."""
+    """x - top - log(sum): each of the three, for the result may be their small difference; and what
+    the sum is off by, relative to itself, is what its logarithm is off by."""
     x, axis = a["x"], a.get("axis", 1)
-    top = np.max(x, axis, keepdims=True)
-    log_sum = np.log(np.sum(np.exp(x - top), axis, keepdims=True))
-    return {"0": np.abs(x) + np.abs(top) + np.abs(log_sum)}
+    d, p, total = _exponents(x, axis)
+    of_log = 1 + np.sum(_shares(p, d), axis, keepdims=True) + np.abs(np.log(total))
+    return {"0": np.abs(x) + np.abs(np.max(x, axis, keepdims=True)) + of_log}
 
 
 def _cross_entropy(a: dict[str, Any]) -> dict[str, Any]:
-    """The weights of a sample times -log p, and p + target, over what they are divided by."""
-    logits = a["logits"]
-    terms = _log_softmax({"x": logits})["0"]
-    weights = _given(a, "weight", np.ones(logits.shape[1]))
-    samples = logits.size / logits.shape[1]
-    scale = 1.0 if a.get("reduction") == "sum" else samples * np.min(weights)
-    # The shares of one sample, smoothed or not, add up to no more than the largest weight.
-    loss = np.max(weights) * samples * np.max(terms, initial=0.0, where=np.isfinite(terms))
-    return {"0": loss / scale, "1": np.full(1, 2 * np.max(weights) / scale)}
+    """The weighted target times -log p, and p times what it adds up to plus itself, over m."""
+    logits, target = a["logits"], a["target"]
+    classes = logits.shape[1]
+    weight = _given(a, "weight", np.ones(classes))
+    smoothing = a.get("label_smoothing", 0.0)
+    labels = target.ndim < logits.ndim
+    q = np.moveaxis(np.eye(classes)[target.astype(int)], -1, 1) if labels else target
+    shape = (1, classes, *[1] * (logits.ndim - 2))
+    q = weight.reshape(shape) * ((1 - smoothing) * q + smoothing / classes)
+    m = np.sum(weight[target.astype(int)]) if labels else logits.size / classes
+    m = 1 if a.get("reduction") == "sum" else m
+    log_p = np.where(q == 0, 0, q * _log_softmax({"x": logits})["0"])
+    p = _softmax({"x": logits})["0"]
+    return {"0": np.sum(log_p) / m, "1": (p * np.sum(q, 1, keepdims=True) + q) / m}
 
 
 def _bce_with_logits(a: dict[str, Any]) -> dict[str, Any]:
-    scale = 1 if a.get("reduction") == "sum" else a["logits"].size
-    return {"1": (1 / (1 + np.exp(-a["logits"])) + a["target"]) / scale}
+    x, t = a["logits"], a["target"]
+    m = 1 if a.get("reduction") == "sum" else x.size
+    e = np.exp(-np.abs(x))
+    loss = np.maximum(x, 0) + np.abs(x * t) + np.log1p(e)
+    return {"0": np.sum(loss) / m, "1": (np.where(x < 0, e, 1) / (1 + e) + t) / m}
 
 
 def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
@@ -87,27 +115,36 @@ def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
     else:
         mean, var = np.abs(a["running_mean"]), a["running_var"]
     inv_std = 1 / np.sqrt(var + a.get("eps", 1e-5))
-    scale = inv_std * np.abs(_given(a, "weight", 1.0))
-    y = (x + mean.reshape(shape)) * scale.reshape(shape)
-    before = _given(a, "running_mean", 0.0)
+    of_var = 1 + (mean * inv_std) ** 2
+    scale = (inv_std * of_var * np.abs(_given(a, "weight", 1.0))).reshape(shape)
+    y = (x + mean.reshape(shape)) * scale
+    bias = np.reshape(np.abs(_given(a, "bias", np.zeros(x.shape[1]))), shape)
+    before = np.abs(_given(a, "running_mean", 0.0))
+    var_before = _given(a, "running_var", 0.0)
+    m = x.size / x.shape[1]
     return {
-        "0": y + np.max(np.abs(_given(a, "bias", 0.0))) + np.abs(_given(a, "add", 0.0)),
+        "0": y + bias + np.abs(_given(a, "add", 0.0)),
         "1": mean,
-        "2": inv_std * (1 + (mean * inv_std) ** 2),
-        "running_mean": np.abs(before) + mean,
+        "2": inv_std * of_var,
+        "running_mean": before + mean,
+        "running_var": var_before + (var_before + var * m / max(m - 1, 1)) * of_var,
     }
 
 
 def _batch_norm_backward(a: dict[str, Any]) -> dict[str, Any]:
-    dy, shape, axes = np.abs(a["dy"]), _per_channel(a["x"]), _all_but_channels(a["x"])
-    mean, inv_std = np.abs(a["mean"]).reshape(shape), a["inv_std"].reshape(shape)
-    normal = (np.abs(a["x"]) + mean) * inv_std
-    dweight, dbias = np.sum(dy * normal, axes), np.sum(dy, axes)
+    shape, axes = _per_channel(a["x"]), _all_but_channels(a["x"])
+    mean, inv_std = a["mean"].reshape(shape), a["inv_std"].reshape(shape)
+    weight = np.reshape(_given(a, "weight", np.ones(a["x"].shape[1])), shape)
+    before = (a["x"] - mean) * inv_std * weight
+    before = before + np.reshape(_given(a, "bias", np.zeros(a["x"].shape[1])), shape)
+    stopped = {None: False, "relu": before <= 0, "relu6": (before <= 0) | (before >= 6)}
+    dy = np.abs(np.where(stopped[a.get("activation")], 0, a["dy"]))
+    normal = (np.abs(a["x"]) + np.abs(mean)) * inv_std
+    dweight, dbias = np.sum(np.where(dy == 0, 0, dy * normal), axes), np.sum(dy, axes)
     count = max(a["x"].size // a["x"].shape[1], 1)
     through = (dbias.reshape(shape) + normal * dweight.reshape(shape)) / count
     through = through if a.get("training", True) else 0.0
-    scale = inv_std * np.reshape(np.abs(_given(a, "weight", np.ones(a["x"].shape[1]))), shape)
-    return {"0": (dy + through) * scale, "1": dweight, "2": dbias}
+    return {"0": (dy + through) * inv_std * np.abs(weight), "1": dweight, "2": dbias}
 
 
 def _given(a: dict[str, Any], name: str, default: Any) -> Any:
@@ -126,6 +163,7 @@ def _all_but_channels(x: np.ndarray) -> tuple[int, ...]:
 TERMS = {
     "sigmoid_backward": lambda a: {"0": np.abs(a["dy"]) * a["y"] * (1 + a["y"])},
     "tanh_backward": lambda a: {"0": np.abs(a["dy"]) * (1 + a["y"] ** 2)},
+    "softmax": _softmax,
     "softmax_backward": _softmax_backward,
     "log_softmax": _log_softmax,
     "log_softmax_backward": _log_softmax_backward,
@@ -146,50 +184,183 @@ EXACT = (
 )
 
 
-def tolerance(dtype: Any, reduction_length: int, algorithm: str = "direct") -> float:
+def tolerance(dtype: Any, reduction_length: int) -> float:
     """Largest admissible error, relative to the sum of absolute terms."""
-    eps = float(np.finfo(dtype).eps)
-    return (8 + reduction_length**0.5) * eps * AMPLIFICATION[algorithm]
+    return (8 + reduction_length**0.5) * float(np.finfo(dtype).eps)
 
 
-def magnitudes(function: Any, case: Any, arguments: dict[str, Any]) -> dict[str, float]:
-    """Largest sum of absolute terms in each result of `function`, which is trusted, in float64."""
+def magnitudes(
+    function: Any, case: Any, arguments: dict[str, Any], results: dict[str, Any]
+) -> dict[str, Any]:
+    """The sum of absolute terms behind each element of `results`, which are those of `function`,
+    which is trusted, for these arguments in float64."""
     arguments = cases.cast(arguments, np.float64)
+    if case.op in EXACT:
+        return dict.fromkeys(results, 0.0)
+    terms: dict[str, Any] = {}
     with np.errstate(all="ignore"):
-        terms = TERMS[case.op](arguments) if case.op in TERMS and _filled(arguments) else {}
-    for name, array in cases.arrays(arguments).items():
-        if cases.is_changed(case.op, name):  # what a step is taken off
-            terms[name] = np.maximum(np.abs(array), np.abs(terms.get(name, 0.0)))
-    if case.op in MULTILINEAR:
-        floats = {
-            name: np.abs(value)
-            for name, value in arguments.items()
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        if case.op in MULTILINEAR:
+            # No activation: it would hide the terms, as ReLU6 ends at 6.
+            plain = {"activation": None} if "activation" in arguments else {}
+            terms = cases.call(function, case.op, _absolute(arguments) | plain)
+        elif case.op.endswith("_step"):
+            before = cases.arrays(_absolute(arguments))
+            terms = cases.call(function, case.op, _absolute(arguments))
+            for name in before.keys() & terms.keys():
+                if name.startswith("params"):  # what was taken off is what is to be added
+                    terms[name] = before[name] + np.abs(before[name] - terms[name])
+        elif case.op in TERMS and _filled(arguments):
+            terms = TERMS[case.op](arguments)
+        return {
+            name: _finite(np.fmax(np.abs(value), np.abs(terms.get(name, 0.0))))
+            for name, value in results.items()
+            if value is not None
         }
-        arguments |= floats
-        if "activation" in arguments:
-            arguments["activation"] = None  # it would hide the terms: ReLU6 ends at 6
-    results = cases.call(function, case.op, arguments)
-    sizes = {name: _largest(np.abs(value)) for name, value in results.items() if value is not None}
-    return {name: max(size, _largest(terms.get(name, 0.0))) for name, size in sizes.items()}
 
 
-def assert_close(
-    actual: Any, expected: Any, limit: float, what: str = "result", tiny: float = 0.0
-) -> None:
-    """Every element within `limit` (absolute), with NaN and infinities at the same places."""
+def _absolute(arguments: dict[str, Any]) -> dict[str, Any]:
+    return cases.mapped(lambda _, a: np.asarray(np.abs(a)) if a.dtype.kind == "f" else a, arguments)
+
+
+def _finite(magnitude: np.ndarray) -> np.ndarray:
+    """NaN and infinity give way to the largest number: they are compared for themselves."""
+    finite = np.isfinite(magnitude)
+    largest = np.max(magnitude, where=finite, initial=0.0)
+    return np.where(finite, magnitude, largest)
+
+
+# ------------------------------------------------------------------- Winograd's sums of terms
+
+
+def _toom_cook(results: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Absolute values of the matrices of F(results, taps), for x, taps and products: a product of
+    polynomials is evaluated at five points and infinity, multiplied, and interpolated."""
+    points = (0.0, 1.0, -1.0, 2.0, -0.5)
+    of_x, of_taps, of_products = np.zeros((6, 6)), np.zeros((6, taps)), np.zeros((results, 6))
+    for i, point in enumerate(points):
+        others = [other for other in points if other != point]
+        of_x[i, :5] = np.poly(others)[::-1]
+        of_taps[i] = point ** np.arange(taps) / np.prod(point - np.array(others))
+        of_products[:, i] = point ** np.arange(results)
+    of_x[5] = np.poly(points)[::-1]
+    of_taps[5, -1] = of_products[-1, 5] = 1
+    return np.abs(of_x), np.abs(of_taps), np.abs(of_products)
+
+
+def _tiles(x: np.ndarray, size: int, rows: int, cols: int) -> np.ndarray:
+    """(n, c, rows, cols, size, size), every fourth pixel the first of a tile; zeros beyond x."""
+    more = ((0, 0), (0, 0), (0, 4 * rows + 2), (0, 4 * cols + 2))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, more), (size, size), (2, 3))
+    return windows[:, :, : 4 * rows : 4, : 4 * cols : 4]
+
+
+def _placed(x: np.ndarray, top: int, left: int) -> np.ndarray:
+    """x after so many rows and columns of zeros, or, where negative, without its first ones."""
+    x = np.pad(x, ((0, 0), (0, 0), (max(top, 0), 0), (max(left, 0), 0)))
+    return x[:, :, max(-top, 0) :, max(-left, 0) :]
+
+
+def _winograd(x: np.ndarray, weight: np.ndarray, top: int, left: int, oh: int, ow: int):
+    of_x, of_taps, of_products = _toom_cook(4, 3)
+    rows, cols = -(-oh // 4), -(-ow // 4)
+    v = of_x @ _tiles(_placed(x, top, left), 6, rows, cols) @ of_x.T
+    u = of_taps @ weight @ of_taps.T
+    m = np.einsum("fcij,nctsij->nftsij", u, v, optimize=True)
+    y = of_products @ m @ of_products.T
+    y = y.transpose(0, 1, 2, 4, 3, 5).reshape(len(x), len(weight), 4 * rows, 4 * cols)
+    return y[:, :, :oh, :ow]
+
+
+def _winograd_dweight(x: np.ndarray, dy: np.ndarray, top: int, left: int) -> np.ndarray:
+    of_x, of_taps, of_products = _toom_cook(3, 4)
+    rows, cols = -(-dy.shape[2] // 4), -(-dy.shape[3] // 4)
+    v = of_x @ _tiles(_placed(x, top, left), 6, rows, cols) @ of_x.T
+    u = of_taps @ _tiles(dy, 4, rows, cols) @ of_taps.T
+    m = np.einsum("nftsij,nctsij->fcij", u, v, optimize=True)
+    return of_products @ m @ of_products.T
+
+
+def winograd_magnitudes(
+    case: Any, arguments: dict[str, Any], direct: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """As `magnitudes`, from what it gave, of a 3x3 convolution at stride 1 that Winograd computes.
+
+    Two bounds hold: his algorithm itself on the absolute values of all that it adds and multiplies,
+    tile by tile, and, for the largest elements, `AMPLIFICATION`. The smaller one is taken.
+    """
+    a = _absolute(cases.cast(arguments, np.float64))
+    (top, _), (left, _) = cases.oracle.sides(a.get("padding", 0), (3, 3))
+    weight, x = a["weight"], a["x"]
+    turned = weight[:, :, ::-1, ::-1].swapaxes(0, 1)
+    transposed = case.op.startswith("conv_transpose2d")
+    found = {}
+    if case.op.endswith("backward"):
+        dy = a["dy"]
+        if transposed:  # it is the other direction of the convolution: x and dy change places
+            found["0"] = _winograd(dy, weight, top, left, *x.shape[2:])
+            found["1"] = _winograd_dweight(dy, x, top, left)
+        else:
+            found["0"] = _winograd(dy, turned, 2 - top, 2 - left, *x.shape[2:])
+            found["1"] = _winograd_dweight(x, dy, top, left)
+    elif transposed:
+        found["0"] = _winograd(x, turned, 2 - top, 2 - left, *direct["0"].shape[2:])
+    else:
+        found["0"] = _winograd(x, weight, top, left, *direct["0"].shape[2:])
+    if "bias" in a:
+        found["0"] = found["0"] + a["bias"][:, None, None]
+    return direct | {
+        name: np.minimum(size, AMPLIFICATION * np.max(direct[name], initial=0.0))
+        for name, size in found.items()
+    }
+
+
+# ---------------------------------------------------------------------------------- comparison
+
+
+def assert_close(actual: Any, expected: Any, limit: Any, what: str = "result") -> None:
+    """Every element within its `limit` (absolute), with NaN and infinities at the same places."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
+    limit = np.broadcast_to(limit, expected.shape)
     finite = np.isfinite(expected)
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
-    assert np.all(finite | same), f"{what}: NaN or inf differ at {_where(~(finite | same))}"
-    error = np.abs(np.where(finite, actual - np.where(finite, expected, 0), 0))
-    bad = ~(error <= limit + tiny)
-    assert not bad.any(), (
-        f"{what}: {bad.sum()} of {bad.size} elements are off, by up to {np.max(error):.3g} where "
-        f"{limit + tiny:.3g} is allowed; first at {_where(bad)}: "
-        f"{actual[bad].flat[0]!r}, not {expected[bad].flat[0]!r}"
+    assert np.all(finite | same), (
+        f"{what}: NaN or inf differ, {_first(~(finite | same), actual, expected)}"
     )
+    error = np.abs(np.where(finite, actual, 0) - np.where(finite, expected, 0))
+    bad = ~(error <= limit)
+    if bad.any():
+        worst = np.where(bad, error / np.maximum(limit, np.finfo(np.float64).tiny), 0)
+        at = np.unravel_index(np.nanargmax(np.where(np.isnan(worst), np.inf, worst)), bad.shape)
+        raise AssertionError(
+            f"{what}: {bad.sum()} of {bad.size} elements are off; most at "
+            f"{tuple(map(int, at))}: {actual[at]!r}, not {expected[at]!r}, off by {error[at]:.3g} "
+            f"where {limit[at]:.3g} is allowed"
+        )
+
+
+def assert_same_bits(actual: Any, expected: Any, what: str = "result") -> None:
+    """Equal to the last bit: NaN equals NaN, and -0 is not 0."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    kinds = (actual.shape, actual.dtype), (expected.shape, expected.dtype)
+    assert kinds[0] == kinds[1], f"{what}: {kinds[0]}, not {kinds[1]}"
+    if actual.tobytes() != expected.tobytes():
+        size = expected.dtype.itemsize
+        differ = np.frombuffer(actual.tobytes(), np.uint8) != np.frombuffer(
+            expected.tobytes(), np.uint8
+        )
+        bad = differ.reshape(-1, size).any(axis=1).reshape(expected.shape)
+        raise AssertionError(f"{what}: other bits, {_first(bad, actual, expected)}")
+
+
+def assert_all_same_bits(actual: dict[str, Any], expected: dict[str, Any], what: str) -> None:
+    """All results of a call, by name, are equal to the last bit."""
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        if value is None:
+            assert actual[name] is None, f"{what}: result {name} is not None"
+        else:
+            assert_same_bits(actual[name], value, f"{what}: result {name}")
 
 
 def assert_same_results(
@@ -197,31 +368,29 @@ def assert_same_results(
     expected: dict[str, Any],
     case: Any,
     dtype: Any,
-    magnitude: dict[str, float],
+    magnitude: dict[str, np.ndarray],
     tiny: float = 0.0,
-    algorithm: str = "direct",
 ) -> None:
-    """All results of a case agree within the tolerance of its dtype, length and algorithm."""
+    """All results of a case agree within the tolerance of its dtype and length. `tiny` is added,
+    where numbers below the smallest normal one may have counted as zero."""
     assert actual.keys() == expected.keys()
-    relative = 0.0 if case.op in EXACT else tolerance(dtype, case.length, algorithm)
+    exact = case.op in EXACT
+    relative = 0.0 if exact else tolerance(dtype, case.length)
+    floor = 0.0 if exact else 4 * float(np.finfo(dtype).tiny)
     for name, value in expected.items():
         what = f"{case} result {name}"
         if value is None:
             assert actual[name] is None, f"{what} is not None"
         else:
-            assert_close(actual[name], value, relative * magnitude[name], what, tiny)
+            assert_close(actual[name], value, relative * magnitude[name] + floor + tiny, what)
 
 
 def _filled(arguments: dict[str, Any]) -> bool:
     return all(array.size for array in cases.arrays(arguments).values())
 
 
-def _largest(value: Any) -> float:
-    if np.size(value) == 0:
-        return 0.0
-    finite = np.abs(value)[np.isfinite(value)]
-    return float(finite.max()) if finite.size else 0.0
-
-
-def _where(mask: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.argwhere(mask)[0])
+def _first(bad: np.ndarray, actual: np.ndarray, expected: np.ndarray) -> str:
+    at = tuple(int(i) for i in np.argwhere(bad)[0])
+    return (
+        f"{bad.sum()} of {bad.size} elements; first at {at}: {actual[at]!r}, not {expected[at]!r}"
+    )
