@@ -1,4 +1,9 @@
-"""Threads: any number of them gives the same bits, a forked child works, and so do two at once."""
+"""Threads: any number of them gives the same bits, a forked child works, and so do two at once.
+
+In the compiled backend short loops run on one thread. Here every loop gets all that were asked for
+(`all_threads`, see conftest.py), and how many really ran is asserted. The cases are large enough
+for each of five threads to find a task in every loop.
+"""
 
 from __future__ import annotations
 
@@ -10,39 +15,160 @@ from pathlib import Path
 import cases
 import numpy as np
 import pytest
+import tolerance
 
 import cnnx
+from cnnx.backends import choose
 
 BACKENDS = cnnx.available_backends()
 ROOT = Path(__file__).parents[1]
 ROUNDS = 12
+THREADS = (1, 2, 3, 5)
+
+# direction: algorithm: (x, weight, options) of a layer that it computes. Where the direction has
+# two loops for one algorithm, both: at stride 1 and strided, of planes as they lie and gathered.
+CONVOLUTIONS = [
+    ("forward", "direct", (3, 5, 40, 17), (18, 5, 3, 3), {"padding": 1}),
+    ("forward", "filter_lanes", (9, 5, 12, 11), (16, 5, 3, 3), {"padding": 1}),
+    ("forward", "implicit_gemm", (9, 5, 12, 11), (18, 5, 3, 3), {"padding": 1}),
+    ("forward", "columns", (1, 70, 7, 5), (150, 70, 3, 3), {"padding": 1}),
+    ("forward", "pointwise", (6, 20, 13, 12), (31, 20, 1, 1), {}),
+    ("forward", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
+    ("forward", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
+    ("forward", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("forward", "winograd_by_filters", (5, 130, 7, 8), (140, 130, 3, 3), {"padding": 1}),
+    ("backward_data", "direct", (3, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
+    ("backward_data", "direct", (5, 13, 27, 31), (7, 13, 3, 3), {"padding": 1, "stride": 2}),
+    ("backward_data", "implicit_gemm", (9, 19, 12, 11), (18, 19, 3, 2), {"padding": 1}),
+    ("backward_data", "implicit_gemm", (9, 19, 12, 11), (18, 19, 3, 3), {"stride": 2}),
+    ("backward_data", "columns", (1, 140, 4, 5), (80, 140, 3, 3), {"padding": 1}),
+    ("backward_data", "pointwise", (6, 20, 13, 12), (31, 20, 1, 1), {}),
+    ("backward_data", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
+    ("backward_data", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
+    ("backward_data", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("backward_data", "winograd_by_filters", (5, 140, 7, 8), (130, 140, 3, 3), {"padding": 1}),
+    ("backward_weight", "direct", (9, 13, 20, 17), (18, 13, 3, 3), {"padding": 1}),
+    ("backward_weight", "columns", (1, 70, 7, 5), (150, 70, 3, 3), {"padding": 1}),
+    ("backward_weight", "pointwise", (9, 20, 13, 12), (31, 20, 1, 1), {}),
+    ("backward_weight", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
+    ("backward_weight", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
+    ("backward_weight", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("backward_weight", "winograd_by_strips", (9, 20, 14, 15), (18, 20, 3, 3), {"padding": 1}),
+]
+DIRECTIONS = {"forward": "conv2d", "backward_data": "conv_transpose2d"}
+DIRECTIONS |= {"backward_weight": "conv2d_backward"}
 
 
-def _assert_same_bits(actual, expected, what):
-    assert actual.keys() == expected.keys()
-    for name, value in expected.items():
-        same = np.asarray(actual[name]).tobytes() == np.asarray(value).tobytes()
-        assert same, f"{what}: {name} differs"
+def _convolution(direction, algorithm, x_shape, weight_shape, options):
+    """A case whose op runs one direction of a layer: backward-data is the transposed layer."""
+    if direction == "forward":
+        make = cases._conv2d(x_shape, weight_shape, options)
+    elif direction == "backward_weight":
+        make = cases._conv2d_backward(x_shape, weight_shape, options, need_dx=False)
+    else:
+        y_shape = cases.conv_shape(x_shape, weight_shape, **options)
+        make = cases._conv_transpose2d(y_shape, weight_shape, options)
+    return cases.Case(DIRECTIONS[direction], f"{direction}-{algorithm}", make)
 
 
-# The reference knows nothing of threads: its large cases show that it is deterministic.
-CASES = {"compiled": [*cases.LARGE.values(), *cases.cases()], "reference": cases.LARGE.values()}
+# Other loops than those of an op's large case: short vectors, other axes, wide argmax ...
+OTHERS = [
+    cases.Case("linear", "dots", lambda r: _drawn(r, x=(3, 90), weight=(150, 90))),
+    cases.Case("softmax", "axis-0", lambda r: _drawn(r, x=(9, 5000)) | {"axis": 0}),
+    cases.Case("softmax", "short", lambda r: _drawn(r, x=(5000, 9))),
+    cases.Case("log_softmax", "axis-1", lambda r: _drawn(r, x=(8, 9, 700))),
+    cases.Case("batch_norm", "short-planes", lambda r: _drawn(r, x=(30, 90, 7, 7))),
+    cases.Case("batch_norm", "features", lambda r: _drawn(r, x=(40, 8000))),
+    cases.Case("max_pool2d", "pairs", lambda r: _drawn(r, x=(9, 8, 30, 32)) | {"kernel_size": 2}),
+    cases.Case("avg_pool2d", "pairs", lambda r: _drawn(r, x=(9, 8, 31, 32)) | {"kernel_size": 2}),
+    cases.Case("max_pool2d", "wide", lambda r: _drawn(r, x=(9, 8, 20, 20)) | {"kernel_size": 17}),
+    cases.Case(
+        "avg_pool2d_backward",
+        "pairs",
+        lambda r: _drawn(r, dy=(9, 8, 15, 16)) | {"x_shape": (9, 8, 31, 32), "kernel_size": 2},
+    ),
+    cases.Case(
+        "cross_entropy",
+        "short",
+        lambda r: _drawn(r, logits=(500, 9)) | {"target": r.integers(9, size=500)},
+    ),
+]
 
 
+def _drawn(rng, **shapes):
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+EVERY = [*(_convolution(*row) for row in CONVOLUTIONS), *OTHERS, *cases.LARGE.values()]
+
+
+def _called(case, dtype):
+    return cases.call(getattr(cnnx.ops, case.op), case.op, case.arguments(dtype))
+
+
+def _threads_of(number):
+    """How many run where so many are asked for: one in a build without OpenMP."""
+    return number if cnnx.config_dict()["OpenMP"].startswith("yes") else 1
+
+
+@pytest.mark.skipif("compiled" not in BACKENDS, reason="the reference has no threads")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda d: d.__name__)
-@pytest.mark.parametrize(
-    ("backend", "case"), [(name, case) for name in BACKENDS for case in CASES[name]], ids=str
-)
-def test_an_op_gives_the_same_bits_for_any_number_of_threads(case, dtype, backend):
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_an_op_gives_the_same_bits_for_any_number_of_threads(case, dtype, all_threads):
     expected = None
-    with cnnx.use_backend(backend):
-        for threads in (1, 2, 3, 5):
-            cnnx.set_num_threads(threads)
-            function = getattr(cnnx.ops, case.op)
-            results = cases.call(function, case.op, case.arguments(dtype))
-            results = {name: value for name, value in results.items() if value is not None}
-            expected = expected or results
-            _assert_same_bits(results, expected, f"{case}, {threads} threads")
+    for threads in THREADS:
+        cnnx.set_num_threads(threads)
+        all_threads()
+        results = _called(case, dtype)
+        assert all_threads() == (_threads_of(threads),) * 2, f"{case}: threads that ran"
+        expected = expected or results
+        tolerance.assert_all_same_bits(results, expected, f"{case}, {threads} threads")
+
+
+@pytest.mark.parametrize("row", CONVOLUTIONS, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_a_convolution_of_the_table_is_computed_by_its_algorithm(row):
+    direction, algorithm, x_shape, weight_shape, options = row
+    y_shape = cases.conv_shape(x_shape, weight_shape, **options)
+    stride = (options.get("stride", 1),) * 2
+    convolution = choose.Convolution.of(
+        direction, x_shape, weight_shape, y_shape, stride, (1, 1), np.float32
+    )
+    assert choose.choose(convolution) == algorithm
+
+
+def test_the_table_holds_every_algorithm_of_every_direction():
+    """`filter_lanes` and `winograd_by_...` are of one kind of direction, as their rules say."""
+    here = {(direction, algorithm) for direction, algorithm, *_ in CONVOLUTIONS}
+    one_kind = {
+        "filter_lanes": ("forward",),
+        "implicit_gemm": ("forward", "backward_data"),
+        "winograd_by_filters": ("forward", "backward_data"),
+        "winograd_by_strips": ("backward_weight",),
+    }
+    assert here == {
+        (direction, rule.algorithm)
+        for rule in choose.RULES
+        for direction in one_kind.get(rule.algorithm, choose.DIRECTIONS)
+    }
+
+
+@pytest.mark.parametrize("op", cases.LARGE)
+def test_the_reference_gives_the_same_bits_again(op):
+    with cnnx.use_backend("reference"):
+        first, second = (_called(cases.LARGE[op], np.float32) for _ in range(2))
+    tolerance.assert_all_same_bits(second, first, op)
+
+
+def test_a_short_loop_stays_on_one_thread():
+    """Otherwise every small op would wait for threads to wake up."""
+    if "compiled" in BACKENDS:
+        teams = cnnx.backends.load("compiled")._core._teams
+        cnnx.set_num_threads(3)
+        teams()
+        cnnx.ops.relu(np.ones(100, np.float32))
+        assert teams() == (1, 1)
+        cnnx.ops.relu(np.ones(3_000_000, np.float32))
+        assert teams() == (_threads_of(3),) * 2
 
 
 def _network():
@@ -84,12 +210,12 @@ def _train(optimizer, steps=3):
 def test_training_gives_the_same_bits_for_any_number_of_threads(backend, optimizer):
     expected = None
     with cnnx.use_backend(backend):
-        for threads in (1, 2, 3, 5):
+        for threads in (1, 3):
             cnnx.set_num_threads(threads)
             result = _train(getattr(cnnx, optimizer))
             assert np.isfinite(result["losses"]).all()
             expected = expected or {name: value.copy() for name, value in result.items()}
-            _assert_same_bits(result, expected, f"{threads} threads")
+            tolerance.assert_all_same_bits(result, expected, f"{threads} threads")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -181,7 +307,7 @@ def test_a_forked_child_works_on_one_thread_and_says_so_once(backend, threads):
     assert lines[1].startswith("ended True"), lines[1]
     if backend == "compiled":
         # Built without OpenMP there is one thread whatever is asked for, and nothing to tell.
-        threads = threads if cnnx.config_dict()["OpenMP"].startswith("yes") else 1
+        threads = _threads_of(threads)
         told = int(threads > 1)
         assert lines[0] == f"[True, True, True] 1 {told}", lines[0]
         assert lines[1] == f"ended True {threads}", lines[1]
