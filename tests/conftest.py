@@ -28,6 +28,7 @@ collect_ignore = (
         "test_fashion.py",
         "test_bounds.py",
         "test_denormals.py",
+        "test_memory.py",
         "test_parity.py",
         "test_winograd.py",
     ]

@@ -1,4 +1,8 @@
-"""Files: whole or not at all when written, not trusted when read."""
+"""Files: whole or not at all when written, not trusted when read.
+
+This file is longer than others because every way in which writing or reading a file can fail is a
+test of its own.
+"""
 
 from __future__ import annotations
 

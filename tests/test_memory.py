@@ -1,0 +1,93 @@
+"""The pool of the compiled backend: memory is used again, given back, and counted. A pure-Python
+install does not collect this."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+
+import cnnx
+
+
+@pytest.fixture(autouse=True)
+def _compiled():
+    with cnnx.use_backend("compiled"):
+        yield
+
+
+def test_a_view_keeps_its_memory_alive_after_the_array_is_dropped():
+    x = np.random.default_rng(0).standard_normal((32, 1024)).astype(np.float32)
+    view = cnnx.ops.relu(x)[3:5, ::7]
+    copy = view.copy()
+    gc.collect()
+    for _ in range(5):
+        cnnx.ops.relu(-np.ones_like(x))
+    np.testing.assert_array_equal(view, copy)
+
+
+def test_memory_of_a_dead_array_is_used_again():
+    """Even of one larger than all that ever lived at one time, with a small one in the pool."""
+    cnnx.ops.relu(np.ones(3, np.float32))
+    gc.collect()
+    x = np.ones(cnnx.memory_stats()["peak_bytes_in_use"] // 4 + 500_000, np.float32)
+    y = cnnx.ops.relu(x)
+    address = y.ctypes.data
+    del y
+    assert any(cnnx.ops.relu(x).ctypes.data == address for _ in range(3))
+    assert cnnx.memory_stats()["bytes_cached"] >= x.nbytes
+
+
+def test_training_for_long_does_not_make_memory_grow():
+    x = np.ones((8, 3, 32, 32), np.float32)
+    weight = np.ones((8, 3, 3, 3), np.float32)
+
+    def step():
+        y = cnnx.ops.conv2d(x, weight, padding=1)
+        cnnx.ops.conv2d_backward(y, x, weight, padding=1)
+
+    for _ in range(3):
+        step()
+    gc.collect()
+    before = cnnx.memory_stats()
+    for _ in range(50):
+        step()
+    gc.collect()
+    after = cnnx.memory_stats()
+    assert after["bytes_in_use"] == before["bytes_in_use"], "a step leaves memory behind"
+    assert after["bytes_cached"] <= before["bytes_cached"], (
+        "the pool grows though nobody asks for more"
+    )
+
+
+def test_memory_in_use_is_what_users_hold():
+    gc.collect()
+    before = cnnx.memory_stats()["bytes_in_use"]
+    y = cnnx.ops.relu(np.ones((64, 4096), np.float32))
+    assert cnnx.memory_stats()["bytes_in_use"] >= before + y.nbytes
+    del y
+    gc.collect()
+    assert cnnx.memory_stats()["bytes_in_use"] == before
+
+
+def test_the_peak_is_that_since_it_was_reset():
+    x = np.ones((64, 4096), np.float32)
+    cnnx.ops.relu(x)
+    gc.collect()
+    cnnx.reset_peak_memory_stats()
+    before = cnnx.memory_stats()["bytes_in_use"]
+    assert cnnx.memory_stats()["peak_bytes_in_use"] == before
+    y = cnnx.ops.relu(x[:32])
+    assert x.nbytes // 2 <= cnnx.memory_stats()["peak_bytes_in_use"] - before < x.nbytes
+    del y
+    gc.collect()
+    assert cnnx.memory_stats()["peak_bytes_in_use"] >= before + x.nbytes // 2
+
+
+def test_empty_cache_gives_back_what_nobody_holds():
+    cnnx.ops.relu(np.ones((64, 4096), np.float32))
+    gc.collect()
+    assert cnnx.memory_stats()["bytes_cached"] >= 64 * 4096 * 4
+    cnnx.empty_cache()
+    assert cnnx.memory_stats()["bytes_cached"] == 0
