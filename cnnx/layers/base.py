@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from cnnx.layers.assignment import check_assignment
 from cnnx.layers.dtype import as_float
 from cnnx.layers.inside import held
+from cnnx.layers.kept import Watched, keep
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import grad_enabled, no_grad, run_mode, training_mode
 from cnnx.preprocessing import Carried
@@ -58,12 +60,19 @@ class Layer:
     norm]]`` has the key ``"blocks.0.1.weight"``, ``self.heads = {"a": linear}`` the key
     ``"heads.a.weight"``.
 
-    training      True until `eval`; dropout and batch normalisation behave differently then.
-                  `predict` and `evaluate` run in eval mode, `fit` in train mode, without changing
-                  it: inside them it reads False, or True (see `run_mode`)
+    ``self._save(x)`` in forward keeps values for ``(x,) = self._saved()`` in backward. Arrays are
+    kept, not copied: the input and the output of a layer must stay as they are until backward is
+    done. A batch that was written over is a RuntimeError there, mostly (kept.py says how it is
+    found). A layer that keeps values by `_save` alone writes nothing on itself inside `no_grad`, so
+    any number of threads may predict with it; what it stores under names of its own is neither
+    compared nor apart.
+
+    training         True until `eval`; dropout and batch normalisation behave differently then.
+                     `predict` and `evaluate` run in eval mode, `fit` in train mode, and change
+                     nothing: inside them it reads False, or True (see `run_mode`)
     preprocessing    how samples are made into what the model takes, a `Preprocessing` or None
     buffer_names     attributes with arrays that are saved though not learnt, as running means are
-    parameter_names  attributes that are a Parameter or None, where None may come first: assigning
+    parameter_names  attributes that are a Parameter or None, where None may come first. To assign
                      anything else is a TypeError, as it is wherever a Parameter or Layer stands
 
     Example::
@@ -99,7 +108,7 @@ class Layer:
     def _save(self, *values: Any) -> None:
         """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
         if grad_enabled():
-            self._kept = values
+            self._kept = keep(values)
 
     def _forget(self) -> None:
         """Free what the last forward saved, before this one saves as much again."""
@@ -107,13 +116,17 @@ class Layer:
             self._kept = None
 
     def _saved(self) -> tuple[Any, ...]:
-        """What forward kept. RuntimeError in words if there was no forward."""
+        """What forward kept. RuntimeError in words if there was no forward, or if one of these
+        arrays was written over since (kept.py).
+        """
         if self._kept is None:
             raise RuntimeError(
                 f"{type(self).__name__}.backward: no forward to go back through: call the layer on "
                 "data first, outside of no_grad, once for each backward (inside a model: call the "
                 "model's backward)"
             )
+        if type(self._kept) is Watched:
+            self._kept.check(type(self).__name__)
         return self._kept
 
     def _float(self, x: Any, dtype: Any = None) -> np.ndarray:
@@ -130,8 +143,9 @@ class Layer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         declared = name in self.parameter_names or name in self.buffer_names
-        if declared or isinstance(vars(self).get(name), (Parameter, Layer)):
-            self._check_assignment(name, value)
+        guarded = declared or isinstance(vars(self).get(name), (Parameter, Layer))
+        if guarded and value is not None and not isinstance(value, (Parameter, Layer)):
+            check_assignment(self, name, value)
         if isinstance(value, Parameter) and not value.name:
             value.name = name
         object.__setattr__(self, name, value)
@@ -140,21 +154,6 @@ class Layer:
         assigned = vars(self).get("_assigned")  # place.py listens here during a user's forward
         if assigned is not None:
             assigned.add(name)
-
-    def _check_assignment(self, name: str, value: Any) -> None:
-        """TypeError for what would be used by forward, and neither be learnt nor saved."""
-        what, kind = f"{type(self).__name__}.{name}", type(value).__name__
-        if value is None or isinstance(value, (Parameter, Layer)):
-            return
-        if isinstance(vars(self).get(name), Layer):
-            raise TypeError(f"{what} is a layer: {kind} given, expected a layer or None")
-        if name not in self.buffer_names:
-            raise TypeError(
-                f"{what} is a Parameter or None: {kind} given; for other values write "
-                f"layer.{name}.data = ..., for another parameter layer.{name} = cnnx.Parameter(...)"
-            )
-        if not isinstance(value, (np.ndarray, np.generic)):
-            raise TypeError(f"{what} is a buffer: {kind} given, expected an array or None")
 
     # -- what is inside ------------------------------------------------------------------------
 

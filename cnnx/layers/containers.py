@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from cnnx.layers.base import Layer, builtin
 from cnnx.layers.fusion import Step, plan
 from cnnx.layers.inside import held
+from cnnx.layers.kept import keep, share_memory
 from cnnx.layers.place import backward_here, forward_here, learns
 
 if TYPE_CHECKING:
@@ -65,15 +66,18 @@ class Sequential(Layer):
 
     def forward(self, x: Any, **ending: Any) -> Any:
         self._forget()
+        given, within = x, False  # within: x is no longer the memory that was given
         places = []
         steps = self._steps()
         for number, (layer, arguments, behind) in enumerate(steps, start=1):
-            if number == len(steps):
+            last = number == len(steps)
+            if last:
                 arguments = arguments | ending
-            x, kept = forward_here(layer, x, **arguments)
+            x, kept = forward_here(layer, x, within and not last, **arguments)
+            within = within or not share_memory(x, given)
             places.append((layer, kept))
             if behind is not None and kept is not None:
-                places.append((behind, (x,)))
+                places.append((behind, keep((x,)) if last else (x,)))
         self._save(places)
         return x
 
@@ -128,7 +132,7 @@ class Sequential(Layer):
 
     def config(self) -> dict[str, Any]:
         """The layers. Of a subclass that holds more than these, the constructor's arguments too,
-        by the rules of `Layer.config`, and the layers that stand in attributes.
+        by the rules of `Layer.config`, and the layers that are attributes.
         """
         config: dict[str, Any] = {"layers": tuple(self._layers.items())}
         beside = any(not hasattr(Layer, k) for k in self._attributes() if k != "_layers")

@@ -23,18 +23,23 @@ from functools import cache
 from typing import Any
 
 from cnnx.layers.base import BUILTIN, Layer
+from cnnx.layers.kept import unwatched
 from cnnx.layers.run import grad_enabled
 
 __all__ = ["backward_here", "call_backward", "forward_here", "learns"]
 
 
-def forward_here(layer: Layer, x: Any, **arguments: Any) -> tuple[Any, Any]:
+def forward_here(layer: Layer, x: Any, between: bool = False, **arguments: Any) -> tuple[Any, Any]:
     """(y, kept): run forward at one place; `kept` is for `backward_here` (None in `no_grad`).
 
+    between    x comes from another layer and y goes to one: no user can write into them (kept.py)
     arguments  of forward besides x, for a layer that does its neighbours' work too (fusion.py)
     """
     if not grad_enabled():
         return _checked(layer, "forward", layer.forward(x, **arguments)), None
+    if between:
+        with unwatched():
+            return forward_here(layer, x, **arguments)
     if _is_builtin(layer):
         y = layer.forward(x, **arguments)
         return y, vars(layer).pop("_kept", None)
