@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from cnnx.data import load_image
 
 Image = pytest.importorskip("PIL.Image")
 
+ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 7), np.uint8)
 COLOUR = RNG.integers(0, 256, (5, 7, 3), np.uint8)
@@ -344,7 +346,10 @@ def test_a_large_picture_that_is_made_small_costs_the_memory_of_its_own_pixels(t
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True
+        [sys.executable, "-c", code, tmp_path / "large.png"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 120_000  # kB, where the pixels are 79,000 and floats 316,000
