@@ -135,3 +135,24 @@ def test_digits_are_those_of_scikit_learn():
 
 def test_the_digits_file_is_small():
     assert (Path(cnnx.data.__file__).parent / "digits.npz").stat().st_size < 60_000
+
+
+MASKED = np.ma.masked_equal([0, 1, 2, 1], 1)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: Dataset(MASKED, [0, 1, 0, 1]),
+        lambda: Dataset(np.zeros((4, 2)), MASKED),
+        lambda: as_dataset((list(np.ma.stack([MASKED, MASKED])), [0, 1]), "train"),
+        lambda: cnnx.data.train_test_split(np.zeros((4, 2)), MASKED),
+        lambda: cnnx.data.normalize((MASKED[:, None], [0, 1, 0, 1])),
+        lambda: cnnx.data.batches((np.zeros(4), MASKED), 2),
+        lambda: cnnx.data.one_hot(MASKED),
+        lambda: cnnx.data.save_csv("never.csv", (np.zeros((4, 2)), MASKED)),
+    ],
+)
+def test_a_masked_array_is_refused_since_its_mask_would_be_dropped(call):
+    with pytest.raises(TypeError, match=r"[xys] is a masked array: fill it first, with .*\.filled"):
+        call()

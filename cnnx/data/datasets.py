@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import unmasked
 from . import download, formats
 from .download import CIFAR10, CIFAR10_MEMBERS, FASHION_MNIST, MNIST, Source
 from .npz import read_npz
@@ -99,6 +100,8 @@ class Dataset:
 
 
 def _pair(x: ArrayLike, y: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
+    for part, values in (("x", x), ("y", y)):
+        unmasked(name, part, values)  # NumPy would drop the mask
     samples, targets = _as_numbers(x, f"{name}: x"), _as_numbers(y, f"{name}: y")
     if len(samples) != len(targets):
         raise ValueError(f"{name}: x has {len(samples)} samples, but y has {len(targets)}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import unmasked
 from .batches import _integer
 from .datasets import Dataset, as_dataset
 
@@ -67,6 +68,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     [[0.0, 1.0], [1.0, 0.0]]
     """
     op = "one_hot"
+    unmasked(op, "labels", labels)
     chosen = _labels(op, np.asarray(labels))
     count = int(chosen.max(initial=-1)) + 1 if classes is None else classes
     count = _integer(op, "classes", count, 0)
