@@ -6,6 +6,7 @@ import ast
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -219,6 +220,24 @@ def test_the_own_mode_survives_copies_pickles_files_and_old_pickles(tmp_path):
     assert old.train().training is True
 
 
+def test_a_mode_given_by_a_class_is_its_layers_own():
+    class Off(Dropout):
+        training = False
+
+    @dataclass(eq=False)
+    class Data(Layer):
+        factor: float = 2.0
+        training: bool = True
+
+    off, on = Off(0.5), Data()
+    assert (off.training, on.training, Off.training, Data.training) == (False, True, False, True)
+    with run_mode(True):
+        assert off.training and on.training
+    with run_mode(False):
+        assert not on.training
+    assert off.train().training and not on.eval().training and not Off(0.5).training
+
+
 def test_a_model_saved_in_a_run_has_the_mode_of_the_run(tmp_path):
     model = noisy()
     with run_mode(False):
@@ -289,6 +308,7 @@ def test_only_train_and_eval_write_a_mode():
     assert set(_writers()) == {
         ("layers/base.py", "train"),
         ("layers/base.py", "eval"),
+        ("layers/base.py", "__init_subclass__"),  # what a class says for its layers
         ("layers/files.py", "_build"),  # the modes of the file, on the model just made
         ("viz/attention.py", "_to_the_score"),  # a copy
         ("bench/twins.py", "module"),  # PyTorch's network

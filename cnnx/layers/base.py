@@ -25,7 +25,7 @@ from cnnx.layers.dtype import as_float
 from cnnx.layers.inside import held
 from cnnx.layers.kept import Watched, keep
 from cnnx.layers.parameter import Parameter
-from cnnx.layers.run import grad_enabled, no_grad, run_mode, training_mode
+from cnnx.layers.run import Mode, grad_enabled, no_grad, run_mode
 from cnnx.preprocessing import Carried
 
 if TYPE_CHECKING:
@@ -86,11 +86,17 @@ class Layer:
     """
 
     preprocessing = Carried()
+    training = Mode()
     buffer_names: ClassVar[tuple[str, ...]] = ()
     parameter_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
     _patched: ClassVar[object] = None  # another one whenever a layer is given its own forward
     _adds: ClassVar[bool] = False  # forward has an argument `add`: see _takes_add
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(vars(cls).get("training"), bool):  # its layers' own, under that of a run
+            cls.training = Mode(vars(cls)["training"])
 
     # -- the two calls -------------------------------------------------------------------------
 
@@ -214,16 +220,6 @@ class Layer:
                 yield from child._places(f"{prefix}{name}.", around)
 
     # -- modes ---------------------------------------------------------------------------------
-
-    @property
-    def training(self) -> bool:
-        """The mode of the run, if it has one; else the layer's own. Assigning sets its own."""
-        mode = training_mode()
-        return vars(self).get("training", True) if mode is None else mode
-
-    @training.setter
-    def training(self, mode: bool) -> None:
-        vars(self)["training"] = mode
 
     def train(self, mode: bool = True) -> Self:
         """Switch this layer and all inside to training behaviour; returns the layer."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
-__all__ = ["grad_enabled", "no_grad", "run_mode", "training_mode"]
+__all__ = ["Mode", "grad_enabled", "no_grad", "run_mode"]
 
 _enabled: ContextVar[bool] = ContextVar("cnnx_grad_enabled", default=True)
 _training: ContextVar[bool | None] = ContextVar("cnnx_training", default=None)
@@ -23,9 +24,22 @@ def grad_enabled() -> bool:
     return _enabled.get()
 
 
-def training_mode() -> bool | None:
-    """What `run_mode` says: True, False, or None where every layer's own mode counts."""
-    return _training.get()
+class Mode:
+    """The attribute `training`: the mode of the run if it has one (`run_mode`), else the object's
+    own, which assigning sets, and which is `own` before.
+    """
+
+    def __init__(self, own: bool = True) -> None:
+        self.own = own
+
+    def __get__(self, layer: Any, cls: Any = None) -> bool:
+        mode = None if layer is None else _training.get()
+        if mode is not None:
+            return mode
+        return self.own if layer is None else vars(layer).get("training", self.own)
+
+    def __set__(self, layer: Any, mode: bool) -> None:
+        vars(layer)["training"] = mode
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...layers.run import training_mode
+from ...layers.run import Mode
 from .._arrays import saved
 
 __all__ = ["Module"]
@@ -22,6 +22,7 @@ class Module:
     6
     """
 
+    training = Mode()  # dropout asks; False while `train_val` and `test` evaluate
     _kept: Any = None
 
     def forward(self, *args: Any) -> Any:
@@ -32,16 +33,6 @@ class Module:
 
     def __call__(self, *args: Any) -> Any:
         return self.forward(*args)
-
-    @property
-    def training(self) -> bool:
-        """Dropout asks. False while `train_val` and `test` evaluate; else True, or what was set."""
-        mode = training_mode()
-        return vars(self).get("training", True) if mode is None else mode
-
-    @training.setter
-    def training(self, mode: bool) -> None:
-        vars(self)["training"] = mode
 
     def zero_grad(self) -> None:
         """`dweights` and `dbiases`, where a module has them, are zeros again."""
