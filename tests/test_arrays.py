@@ -273,3 +273,12 @@ def test_arrays_that_need_more_than_half_of_the_memory_are_refused(tmp_path, mon
     monkeypatch.setattr(cnnx.data.limits, "_memory", lambda: 2 * 4 * 15 - 1)
     with pytest.raises(ValueError, match=r"a.npz: x \(3, 5\) takes .* GB as float32, more"):
         load_arrays(tmp_path / "a.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_and_a_folder_hold_no_arrays(tmp_path):
+    os.mkfifo(tmp_path / "a.npz")
+    (tmp_path / "b.npz").mkdir()
+    for name, kind in (("a.npz", "named pipe"), ("b.npz", "folder")):
+        with pytest.raises(ValueError, match=f"{name}: a {kind}, expected the file of arrays"):
+            load_arrays(tmp_path / name)

@@ -179,7 +179,7 @@ def test_many_classes_may_leave_numbers_out(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b,label\n1,,0\n", r", line 2: column 'b' is empty, expected a number"),
+        ("a,b,label\n1,,0\n", r", line 2: an empty cell in column 'b', expected a number"),
         ("a,b,label\n1,male,0\n", r", line 2: could not convert 'male' in column 'b' to a number"),
         ("a,label\n1,0\n\n1e39,0\n", r", line 4: a number is too large for float32"),
         ('a,label\n"1,0\n', r", line 2: 1 columns, expected 2"),

@@ -11,7 +11,6 @@ import itertools
 import os
 import re
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,12 +19,11 @@ from ..io import write_text_atomic
 from .batches import _integer
 from .datasets import Dataset, as_dataset
 from .limits import MAX_CLASSES, check_labels
-from .tables import open_table
+from .tables import Table, open_table
 
 __all__ = ["load_csv", "save_csv"]
 
 Path = str | os.PathLike[str]
-Number = Callable[[str], float]
 
 _CLASSES = ("label", "labels", "class", "classes", "species", "variety", "category")
 _EITHER = ("target",)  # of scikit-learn, for classes and for numbers to predict
@@ -98,64 +96,59 @@ def load_csv(
     with open_table(where, path, encoding) as table:
         rows = iter(table)
         line, first = next(rows, (1, []))
-        columns = _columns(where, first, label, table.number)
-        if not columns.names:
+        columns = _columns(where, [cell.strip() for cell in first], label, table)
+        if not columns.named:
             rows = itertools.chain([(line, first)], rows)
         for line, cells in rows:
-            at = f"{where}, line {line}"
             if len(cells) != len(first):
-                raise ValueError(f"{at}: {len(cells)} columns, expected {len(first)}")
-            x.append(_row(at, cells, columns.features, columns.names, kind, table.number))
-            targets.append([cells[k] for k in columns.targets])
+                raise ValueError(
+                    f"{where}, line {line}: {len(cells)} columns, expected {len(first)}"
+                )
+            chosen = list(itertools.compress(cells, columns.features))
+            x.append(_row(f"{where}, line {line}", chosen, columns, table, kind))
+            targets.append([cells[k].strip() for k in columns.targets])
             lines.append(line)
-    features = np.array(x, kind).reshape(len(x), len(columns.features))
-
-    def at_sample(index: int) -> str:
-        return f"{where}, line {lines[index]}"
-
-    y: np.ndarray | None = None
-    classes: tuple[str, ...] = ()
+    features = np.array(x, kind).reshape(len(x), sum(columns.features))
+    at = [f"{where}, line {line}" for line in lines]
     if columns.content != "numbers":
-        y, classes = _labels(where, at_sample, [row[0] for row in targets], columns, table.number)
-    if y is None:
-        rows_of_y = [
-            _row(at_sample(i), row, list(range(len(row))), [], kind, table.number)
-            for i, row in enumerate(targets)
-        ]
-        y = np.array(rows_of_y, kind).reshape(len(x), len(columns.targets))
-    return Dataset(features, y, classes)
+        labels = _labels(where, at, [row[0] for row in targets], columns, table)
+        if labels is not None:
+            return Dataset(features, *labels)
+    numbers = [_row(place, row, None, table, kind) for place, row in zip(at, targets, strict=True)]
+    return Dataset(features, np.array(numbers, kind).reshape(len(x), len(columns.targets)))
 
 
 class _Columns(NamedTuple):
-    """What stands where: names is [] where the first line holds numbers."""
+    """What stands where; the names are places where the first line holds numbers."""
 
+    named: bool
     names: list[str]
-    features: list[int]
+    features: list[bool]  # of each column
     targets: list[int]
     content: str  # of the targets: "classes", "numbers", or "either"
 
 
-def _columns(where: str, first: list[str], label: str | int | None, number: Number) -> _Columns:
+def _columns(where: str, first: list[str], label: str | int | None, table: Table) -> _Columns:
     lower = [name.lower() for name in first]
     if label is not None and not isinstance(label, str):
         place = _integer("load_csv", "label", label, -len(first))
         if place >= len(first):
             raise ValueError(f"{where}: label is column {place}, but there are {len(first)} from 0")
         targets, content = [place % len(first)], "either"
-        names = first if _is_header(lower, number) else []
+        named = _is_header(lower, table)
     else:
         targets, content = _named_targets(where, first, lower, label)
-        names = first
+        named = True
     left_out = set(targets)
-    if names and lower[0] in _LINE_NUMBERS + _IDENTIFIERS and 0 not in targets:
+    if named and lower[0] in _LINE_NUMBERS + _IDENTIFIERS and 0 not in targets:
         left_out.add(0)
         if lower[0] in _IDENTIFIERS:
             warnings.warn(
                 f"{where}: the column {first[0]!r} is left out: it counts the lines",
                 stacklevel=3,
             )
-    features = [k for k in range(len(first)) if k not in left_out]
-    return _Columns(names, features, targets, content)
+    names = first if named else [str(k) for k in range(len(first))]
+    return _Columns(named, names, [k not in left_out for k in range(len(first))], targets, content)
 
 
 def _named_targets(
@@ -189,48 +182,40 @@ def _named_targets(
     return found, "numbers"
 
 
-def _is_header(lower: list[str], number: Number) -> bool:
+def _is_header(lower: list[str], table: Table) -> bool:
     """Whether a line names columns: it has a known name, or no number but a count from 0."""
     if any(name in _CLASSES + _EITHER for name in lower):
         return True
-    numbers = [cell for cell in lower if _is_number(cell, number)]
+    numbers = [cell for cell in lower if table.is_number(cell)]
     return not numbers or numbers == [str(k) for k in range(len(lower))]
 
 
-def _is_number(cell: str, number: Number) -> bool:
-    try:
-        number(cell)
-    except ValueError:
-        return False
-    return True
-
-
 def _row(
-    at: str, cells: list[str], places: list[int], names: list[str], kind: np.dtype, number: Number
+    at: str, cells: list[str], columns: _Columns | None, table: Table, kind: np.dtype
 ) -> np.ndarray:
-    """The numbers in some cells of a line."""
+    """The numbers in cells of a line: those of the features, or, without columns, the targets."""
     try:
         with np.errstate(over="raise"):
-            return np.array([number(cells[k]) for k in places], kind)
+            return np.array(table.numbers(cells), kind)
     except (ValueError, FloatingPointError):
         pass
-    for k in places:
-        cell = cells[k]
-        column = f"column {names[k]!r}" if names and names[k] else f"column {k + 1}"
-        if not cell:
-            raise ValueError(f"{at}: {column} is empty, expected a number")
-        if not _is_number(cell, number):
-            raise ValueError(f"{at}: could not convert {cell[:40]!r} in {column} to a number")
+    names = list(itertools.compress(columns.names, columns.features)) if columns else []
+    for k, cell in enumerate(cells):
+        column = f" in column {names[k]!r}" if names else ""
+        if not cell.strip():
+            raise ValueError(f"{at}: an empty cell{column}, expected a number")
+        if not table.is_number(cell):
+            raise ValueError(f"{at}: could not convert {cell.strip()[:40]!r}{column} to a number")
     raise ValueError(f"{at}: a number is too large for {kind}")
 
 
 def _labels(
-    where: str, at: Callable[[int], str], cells: list[str], columns: _Columns, number: Number
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Labels and the names of classes; None for labels where they are numbers to predict."""
+    where: str, at: list[str], cells: list[str], columns: _Columns, table: Table
+) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """Labels and the names of classes; None where they are numbers to predict."""
     if "" in cells:
-        raise ValueError(f"{at(cells.index(''))}: the label is missing")
-    if not all(_is_number(cell, number) for cell in cells):
+        raise ValueError(f"{at[cells.index('')]}: the label is missing")
+    if not all(map(table.is_number, cells)):
         words = sorted(set(cells))
         if len(words) > MAX_CLASSES:
             raise ValueError(
@@ -238,18 +223,18 @@ def _labels(
             )
         places = {word: k for k, word in enumerate(words)}
         return np.array([places[cell] for cell in cells], np.int64), tuple(words)
-    values = np.array([number(cell) for cell in cells], np.float64)
+    values = np.array(table.numbers(cells), np.float64)
     whole = np.isfinite(values) & (values == np.floor(values))
     if not whole.all():
         if columns.content == "either":
-            return None, ()
+            return None
         index = int(np.argmin(whole))
-        raise ValueError(f"{at(index)}: label {cells[index]} is not an integer")
+        raise ValueError(f"{at[index]}: label {cells[index]} is not an integer")
     outside = (values < 0) | (values >= MAX_CLASSES)
     if outside.any():
         index = int(np.argmax(outside))
         raise ValueError(
-            f"{at(index)}: label {cells[index]}, expected 0 to {MAX_CLASSES - 1}; numbers to "
+            f"{at[index]}: label {cells[index]}, expected 0 to {MAX_CLASSES - 1}; numbers to "
             f"predict stand in a column named y0"
         )
     y = values.astype(np.int64)

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .batches import _integer
+from .limits import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -223,11 +223,7 @@ def _damage(file: str, what: str) -> Iterator[None]:
 def _opened(file: str) -> Iterator[Image]:
     """The picture with its header read, of a size that can be held."""
     opener = _pillow().open
-    mode = os.stat(file).st_mode
-    if not stat.S_ISREG(mode):
-        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
-        kind = kinds.get(stat.S_IFMT(mode), "device")
-        raise ValueError(f"{file}: a {kind}, expected the file of an image")
+    check_regular(file, "an image")
     with open(file, "rb") as content:
         with _damage(file, "not an image, or a damaged one"):
             image = opener(content, formats=_FORMATS)

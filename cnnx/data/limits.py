@@ -1,15 +1,25 @@
-"""What a file may claim: labels that number classes, and arrays that the machine can hold."""
+"""What a file may be and claim: a file, labels that number classes, arrays that memory can hold."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 import numpy as np
 
-__all__ = ["DEFLATE_RATIO", "MAX_CLASSES", "check_labels", "check_memory"]
+__all__ = ["DEFLATE_RATIO", "MAX_CLASSES", "check_labels", "check_memory", "check_regular"]
 
 DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become at most
 MAX_CLASSES = 1 << 16  # more than any known image data set has (ImageNet-21k: 21,841)
+
+
+def check_regular(path: str, what: str) -> None:
+    """ValueError where a path is a folder, or a pipe or device that may never answer."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "device")
+        raise ValueError(f"{path}: a {kind}, expected the file of {what}")
 
 
 def check_labels(where: str, labels: np.ndarray) -> None:

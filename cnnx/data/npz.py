@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .formats import to_unit
-from .limits import DEFLATE_RATIO, check_labels, check_memory
+from .limits import DEFLATE_RATIO, check_labels, check_memory, check_regular
 
 if TYPE_CHECKING:
     import zipfile
@@ -54,6 +54,7 @@ def read_npz(path: str, layout: str | None = None) -> list[Pair]:
         raise ValueError(
             f"load_arrays: layout is {layout!r}, expected 'channels_first' or 'channels_last'"
         )
+    check_regular(path, "arrays, as numpy.savez writes it")
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:

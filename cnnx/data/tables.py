@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 __all__ = ["Table", "open_table"]
@@ -29,9 +29,9 @@ _WORDS = {"true": 1.0, "false": 0.0}
 
 
 class Table:
-    """The rows of an open file: iterating gives (number of the line, cells without spaces around).
+    """The rows of an open file: iterating gives (number of the line, cells).
 
-    Rows without content are passed over.
+    Rows without content are passed over; cells may have spaces around what they hold.
     """
 
     def __init__(self, lines: Iterable[str], separator: str) -> None:
@@ -44,20 +44,32 @@ class Table:
         return self._reader.line_num
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
-        for row in self._reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
+        for cells in self._reader:
+            if any(cell and not cell.isspace() for cell in cells):
                 yield self.line, cells
 
-    def number(self, cell: str) -> float:
-        """The number that a cell holds; ValueError where it holds none."""
-        text = cell.replace(",", ".") if self._decimal_comma else cell
+    def numbers(self, cells: Sequence[str]) -> list[float]:
+        """The numbers that cells hold; ValueError where one holds none."""
+        if not self._decimal_comma:
+            try:
+                return list(map(float, cells))  # many at a time: a row may be a picture
+            except ValueError:
+                pass
+        return [self._number(cell.strip()) for cell in cells]
+
+    def _number(self, cell: str) -> float:
+        word = _WORDS.get(cell.lower())
+        if word is not None:
+            return word
+        return float(cell.replace(",", ".") if self._decimal_comma else cell)
+
+    def is_number(self, cell: str) -> bool:
+        """Whether a cell holds a number."""
         try:
-            return float(text)
+            self.numbers([cell])
         except ValueError:
-            if text.lower() not in _WORDS:
-                raise
-            return _WORDS[text.lower()]
+            return False
+        return True
 
 
 @contextmanager
