@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnx import checks, targets
 
-__all__ = ["accuracy", "confusion_matrix"]
+__all__ = ["accuracy", "class_pairs", "confusion_matrix"]
 
 _LARGEST_TABLE = 10_000  # classes: 800 MB of counts
 
@@ -62,6 +62,24 @@ def confusion_matrix(
     Example: ``confusion_matrix([0, 1, 1], [0, 0, 1])`` is ``[[1, 1], [0, 1]]``.
     """
     op = "confusion_matrix"
+    predicted, right, k = class_pairs(op, pred, target, classes, threshold)
+    if k > _LARGEST_TABLE:
+        raise ValueError(
+            f"{op}: a table of {k} classes would take {8 * k * k / 1e9:,.1f} GB, and at most "
+            f"{_LARGEST_TABLE} are expected: number the classes from 0 without gaps, as "
+            "np.unique(labels, return_inverse=True) does"
+        )
+    cells = right.astype(np.intp) * k + predicted.astype(np.intp)
+    return np.bincount(cells, minlength=k * k).reshape(k, k).astype(np.int64, copy=False)
+
+
+def class_pairs(
+    op: str, pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Predicted and right classes (n,), and how many classes there are.
+
+    Arguments and errors are those of `confusion_matrix`, but for the size of a table.
+    """
     predicted, right, lost, known = targets.read_classes(op, pred, target, threshold)
     if right.size == 0:
         raise ValueError(f"{op}: there is no sample to count: give at least one")
@@ -83,11 +101,4 @@ def confusion_matrix(
             f"{op}: a label is {wrong}, expected 0 to {k - 1}: number the classes from 0, as "
             "np.unique(labels, return_inverse=True) does"
         )
-    if k > _LARGEST_TABLE:
-        raise ValueError(
-            f"{op}: a table of {k} classes would take {8 * k * k / 1e9:,.1f} GB, and at most "
-            f"{_LARGEST_TABLE} are expected: number the classes from 0 without gaps, as "
-            "np.unique(labels, return_inverse=True) does"
-        )
-    cells = right.astype(np.intp) * k + predicted.astype(np.intp)
-    return np.bincount(cells, minlength=k * k).reshape(k, k).astype(np.int64, copy=False)
+    return predicted, right, k

@@ -158,7 +158,6 @@ def test_more_classes_than_pixels_share_cells():
         (np.ma.masked_equal([0, 1], 1), [0, 1], "masked"),
         ([0, 1], np.ma.masked_equal([0, 1], 1), "masked"),
         ([[0.5, np.nan]], [1], "NaN"),
-        ([0.5], [0], "float64"),
         ([0, -1], [0, 1], "-1"),
         ([0, 1], [0], r"\(2,\)"),
         ([], [], "sample"),
@@ -167,6 +166,21 @@ def test_more_classes_than_pixels_share_cells():
 def test_what_makes_no_confusion_matrix_is_refused_in_words(pred, target, words):
     with pytest.raises((TypeError, ValueError), match=f"^(plot_)?confusion_matrix: .*{words}"):
         viz.plot_confusion_matrix(pred, target)
+
+
+def test_targets_come_in_every_form_that_metrics_take():
+    expected = [[50, 50], [0, 100]]
+    labels = np.array([0, 0, 1])
+    scores = np.array([[2.0, 1.0], [1.0, 2.0], [0.0, 3.0]])
+    for pred, target, options in (
+        (scores, np.eye(2, dtype=int)[labels], {}),
+        (scores, labels[:, None], {}),
+        (scores[:, 1:] - scores[:, :1], labels, {}),  # one output, which says yes from 0 on
+        ([0.1, 0.9, 0.8], labels, {"threshold": 0.5}),
+        (scores.argmax(axis=1).reshape(3, 1, 1), labels.reshape(3, 1, 1), {}),
+    ):
+        (axes, _) = viz.plot_confusion_matrix(pred, target, **options).axes
+        assert np.array_equal(axes.images[0].get_array(), expected)
 
 
 def test_a_class_beyond_the_names_is_refused():

@@ -14,7 +14,7 @@ import numpy as np
 from cnnx import metrics
 
 from . import figures
-from .arguments import Names, array, class_name, class_names, finite
+from .arguments import Names, array, class_name, class_names
 from .images import Path
 
 __all__ = ["plot_confusion_matrix"]
@@ -38,25 +38,29 @@ def plot_confusion_matrix(
     target: Any,
     *,
     classes: Any = None,
+    threshold: float | None = None,
     path: Path = None,
     ax: Any = None,
 ) -> Any:
     """How often a class (row) was taken for another (column): counts, shaded by their row's share.
 
-    pred     scores (n, k) or predicted classes (n,), target  right classes: as in `cnnx.metrics`
+    pred, target, threshold  scores or predicted classes, and right ones: as in `cnnx.accuracy`
     classes  names of the classes, in the order of their numbers
 
     Up to 40 classes are all drawn, with their counts up to 30. Of more, those that occur in pred
     or target; beyond 1,000 of these, neighbours share a row. The title says so.
 
-    returns  the matplotlib Figure; ValueError as in `cnnx.metrics.confusion_matrix`, and for scores
-    that are not finite; TypeError for what is no array, and for classes that are no names
+    returns  the matplotlib Figure; ValueError as in `cnnx.metrics.confusion_matrix`, TypeError for
+    what is no array, and for classes that are no names
 
     >>> figure = cnnx.viz.plot_confusion_matrix(cnnx.predict(model, test.x), test.y)
     """
     op = "plot_confusion_matrix"
     names = class_names(op, classes)
-    said, right, known = _labels(op, pred, target, len(names))
+    advice = f"expected scores or classes: {op}(cnnx.predict(model, test.x), test.y)"
+    for name, given in (("pred", pred), ("target", target)):
+        array(op, name, given, advice)
+    said, right, known = metrics.class_pairs(op, pred, target, len(names) or None, threshold)
     matrix = _matrix(said, right, known)
     k = len(matrix.counts)
     share = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
@@ -80,31 +84,6 @@ def plot_confusion_matrix(
     if ax is None:
         figures.colour_bar(drawn, [axes], "share of the true class (%)")
     return figures.finish(op, axes, path)
-
-
-def _labels(op: str, pred: Any, target: Any, named: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Predicted and right classes (n,), and how many classes there are."""
-    advice = f"expected scores or classes: {op}(cnnx.predict(model, test.x), test.y)"
-    said = array(op, "pred", pred, advice)
-    right = array(op, "target", target, advice)
-    given, known = said.shape, named
-    if said.ndim == 2 and said.size:
-        known = max(named, said.shape[1])
-        said = finite(op, "the scores in pred", said).argmax(axis=1)
-    if right.ndim != 1 or said.shape != right.shape or right.size == 0:
-        raise ValueError(
-            f"{op}: pred has shape {given} and target {right.shape}, expected scores (n, classes) "
-            "or classes (n,), and classes (n,), of at least one sample"
-        )
-    for name, labels in (("pred", said), ("target", right)):
-        if labels.dtype.kind not in "iub":
-            raise ValueError(f"{op}: {name} is {labels.dtype}, expected class numbers")
-    least, largest = int(min(said.min(), right.min())), int(max(said.max(), right.max()))
-    known = known or largest + 1
-    if least < 0 or largest >= known:
-        wrong = least if least < 0 else largest
-        raise ValueError(f"{op}: a label is {wrong}, expected 0 to {known - 1}")
-    return said, right, known
 
 
 def _matrix(said: np.ndarray, right: np.ndarray, known: int) -> _Matrix:
