@@ -186,3 +186,43 @@ def test_targets_come_in_every_form_that_metrics_take():
 def test_a_class_beyond_the_names_is_refused():
     with pytest.raises(ValueError, match="3, expected 0 to 2"):
         viz.plot_confusion_matrix([0, 3], [0, 1], classes=NAMES)
+
+
+LETTER = "\N{MODIFIER LETTER LOW DOWN ARROWHEAD}"  # in DejaVu Serif, and not in DejaVu Sans
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda model, x, names: viz.plot_images(x, [0, 1, 1, 2, 0], classes=names),
+        lambda model, x, names: viz.plot_probabilities(model, x, classes=names),
+        lambda model, x, names: viz.plot_confusion_matrix([0, 1], [0, 2], classes=names),
+        lambda model, x, names: viz.plot_decision_boundary(
+            Linear(2, 3), x[:, 0, 0, :2], [0, 1, 1, 2, 0], steps=4, classes=names
+        ),
+        lambda model, x, names: viz.grad_cam(model, x, [0, 1, 1, 2, 0], classes=names),
+    ],
+    ids=["images", "probabilities", "confusion", "boundary", "grad_cam"],
+)
+def test_letters_that_the_font_lacks_come_from_another_that_is_installed(
+    draw, model, images, monkeypatch, tmp_path
+):
+    names = [f"{LETTER}{name}" for name in NAMES]
+    monkeypatch.setattr("cnnx.viz.fonts.FAMILIES", ())
+    with pytest.warns(UserWarning, match="missing from font"):
+        draw(model, images, names).savefig(tmp_path / "boxes.png")
+    monkeypatch.setattr(
+        "cnnx.viz.fonts.FAMILIES", ("No Such Font", "STIXSizeOneSym", "DejaVu Serif")
+    )
+    figure = draw(model, images, names)
+    figure.savefig(tmp_path / "a.png")  # a warning would be an error here
+    assert sum(LETTER in word for word in words(figure)) >= 2
+
+
+def test_without_a_font_for_them_names_are_boxes_and_nothing_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnx.viz.fonts.FAMILIES", ())
+    with pytest.warns(UserWarning, match="missing from font"):
+        viz.plot_confusion_matrix(
+            [0, 1], [0, 1], classes=["\u732b", "\u72d7"], path=tmp_path / "a.png"
+        )
+    assert (tmp_path / "a.png").stat().st_size > 1000

@@ -20,6 +20,8 @@ import numpy as np
 
 from cnnx import io
 
+from .fonts import make_legible
+
 BLUE, ORANGE = "#2a6fbb", "#d9680f"
 INK, SOFT, GRID = "#26282b", "#6b7077", "#e4e6e9"
 # Okabe and Ito, "Color Universal Design", 2008: told apart by nearly all readers.
@@ -140,6 +142,9 @@ def colour_bar(drawn: Any, axes: list[Any], label: str) -> None:
 def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
     """The figure that the Axes belong to, written to `path` where one is given."""
     figure = axes.get_figure(root=True)
+    from matplotlib.text import Text
+
+    make_legible(figure.findobj(Text))
     if path is not None:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(
