@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from timeit import repeat
+
 import numpy as np
 import pytest
 from layer_helpers import images
@@ -31,6 +33,7 @@ from cnnx.layers import (
     Softmax,
     Tanh,
 )
+from cnnx.layers.kept import keep
 
 MODIFIED = r"\.backward: .*modified in place since forward"
 
@@ -188,10 +191,6 @@ def test_an_input_that_no_gradient_needs_may_be_overwritten():
 
 
 def test_the_watch_costs_microseconds():
-    from timeit import repeat
-
-    from cnnx.layers.kept import keep
-
     x = images(128, 64, 16, 16, dtype=np.float32)
     values = (x,)
     seconds = min(repeat(lambda: keep(values).check("Conv2D"), number=200, repeat=7)) / 200

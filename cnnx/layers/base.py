@@ -61,7 +61,7 @@ class Layer:
     ``"heads.a.weight"``.
 
     ``self._save(x)`` in forward keeps values for ``(x,) = self._saved()`` in backward. Arrays are
-    kept, not copied: the input and the output of a layer must stay as they are until backward is
+    kept, not copied: input, output and weights of a layer must stay as they are until backward is
     done. A batch that was written over is a RuntimeError there, mostly (kept.py says how it is
     found). A layer that keeps values by `_save` alone writes nothing on itself inside `no_grad`, so
     any number of threads may predict with it; what it stores under names of its own is neither
