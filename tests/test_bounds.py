@@ -12,14 +12,16 @@ import mmap
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import cases
+import forced
 import numpy as np
 import pytest
 
 import cnnx
-from cnnx.backends import choose, compiled
+from cnnx.backends import compiled
 
 PROT_NONE = 0
 
@@ -39,18 +41,25 @@ def fenced(array: np.ndarray, at_end: bool) -> np.ndarray:
     return copy
 
 
+def ways(op: str, arguments: dict) -> tuple[str, ...]:
+    """What computes a case: its own algorithm, and for 3x3 windows at stride 1 Winograd's too."""
+    can = "conv" in op and arguments["weight"].shape[2:] == (3, 3)
+    can = can and not {"stride", "dilation", "groups"} & arguments.keys()
+    return ("", *forced.WAYS) if can else ("",)
+
+
 def call_all(isa: str) -> None:
     """Every case of every op, after a line that names it."""
     compiled.set_isa(isa)
     for case in cases.cases():
-        algorithms = choose.ALGORITHMS if "conv" in case.op else ("auto",)
         for dtype in (np.float32, np.float64):
             given = case.arguments(dtype)
             for at_end in (True, False):
-                print(case, np.dtype(dtype), "at the end" if at_end else "at the start", flush=True)
-                for algorithm in algorithms:
+                where = "at the end" if at_end else "at the start"
+                for way in ways(case.op, given):
+                    print(case, np.dtype(dtype), where, way, flush=True)
                     arguments = cases.mapped(lambda name, a: fenced(a, at_end), given)  # noqa: B023
-                    with cnnx.use_algorithm(algorithm):
+                    with forced.winograd(way) if way else nullcontext():
                         cases.call(getattr(cnnx.ops, case.op), case.op, arguments)
 
 

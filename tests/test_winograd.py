@@ -4,6 +4,7 @@ error; the same bits for every number of threads. A pure-Python install does not
 from __future__ import annotations
 
 import cases
+import forced
 import numpy as np
 import pytest
 import tolerance
@@ -24,28 +25,13 @@ SHAPES = [
     ((6, 4, 34, 35), 5, 1),
 ]
 DTYPES = (np.float32, np.float64)
-DATA, WEIGHT = ("forward", "backward_data"), ("backward_weight",)
-# Each of Winograd's algorithms, and the directions that have it.
-WAYS = {
-    "tiles": {"winograd": DATA + WEIGHT},
-    "filters, strips": {"winograd_by_filters": DATA, "winograd_by_strips": WEIGHT},
-}
 
 
-@pytest.fixture(params=WAYS)
-def algorithm(request, monkeypatch):
+@pytest.fixture(params=forced.WAYS)
+def algorithm(request):
     """Every 3x3 convolution by one algorithm, which its direction has."""
-
-    def rule(name, directions):
-        return choose.Rule(
-            name, lambda c: c.is_winograd_shape and c.direction in directions, "a test"
-        )
-
-    rules = [rule(*item) for item in WAYS[request.param].items()]
-    monkeypatch.setattr(choose, "RULES", (*rules, choose.RULES[-1]))
-    choose._choose.cache_clear()
-    yield request.param
-    choose._choose.cache_clear()
+    with forced.winograd(request.param):
+        yield request.param
 
 
 MAKERS = {
@@ -78,7 +64,7 @@ def _results(case, dtype, backend):
 
 def test_every_algorithm_of_winograd_s_is_forced():
     ours = {rule.algorithm for rule in choose.RULES if choose.is_winograd(rule.algorithm)}
-    assert ours == {name for way in WAYS.values() for name in way}
+    assert ours == {name for way in forced.WAYS.values() for name in way}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)

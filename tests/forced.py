@@ -1,0 +1,34 @@
+"""Winograd's algorithms forced on every convolution that they can compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cnnx.backends import choose
+
+DATA, WEIGHT = ("forward", "backward_data"), ("backward_weight",)
+# Each of them, and the directions that have it: together every direction twice.
+WAYS = {
+    "tiles": {"winograd": DATA + WEIGHT},
+    "filters, strips": {"winograd_by_filters": DATA, "winograd_by_strips": WEIGHT},
+}
+
+
+@contextmanager
+def winograd(way: str) -> Iterator[None]:
+    """Within the block, 3x3 convolutions at stride 1 go one of the WAYS, all others as ever."""
+
+    def rule(name: str, directions: tuple[str, ...]) -> choose.Rule:
+        return choose.Rule(
+            name, lambda c: c.is_winograd_shape and c.direction in directions, "a test"
+        )
+
+    before = choose.RULES
+    choose.RULES = (*(rule(*item) for item in WAYS[way].items()), *before)
+    choose._choose.cache_clear()
+    try:
+        yield
+    finally:
+        choose.RULES = before
+        choose._choose.cache_clear()
