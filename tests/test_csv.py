@@ -49,6 +49,7 @@ def test_text_that_is_no_table_is_named(tmp_path, text, words):
 
 # What others write
 
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 POINTS = [[0.5, 1], [2, 3.25], [-1, 4e-3]]
 TABLES = {
     "blank-last-line": "a,b,label\n0.5,1,0\n2,3.25,1\n-1,4e-3,0\n\n",
@@ -60,12 +61,13 @@ TABLES = {
     "pandas-read-again": "Unnamed: 0,a,b,y\n0,0.5,1,0\n7,2,3.25,1\n3,-1,4e-3,0\n",
     "semicolons": "a;b;Label\n0,5;1;0\n2;3,25;1\n-1;4e-3;0\n",
     "tabs": "a\tb\tClass\n0.5\t1\t0.0\n2\t3.25\t1.0\n-1\t4e-3\t0.0\n",
+    "comma-at-the-end": "a,b,label,\n0.5,1,0,\n2,3.25,1,\n-1,4e-3,0,\n",
     "a-feature-called-y": "x,y,label\n0.5,1,0\n2,3.25,1\n-1,4e-3,0\n",
 }
 
 
 @pytest.mark.parametrize("kind", TABLES)
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_tables_as_programs_write_them_are_read(tmp_path, kind, encoding):
     data = load_csv(table(tmp_path / "a.csv", TABLES[kind], encoding))
     np.testing.assert_array_equal(data.x, np.float32(POINTS))
@@ -184,6 +186,8 @@ def test_many_classes_may_leave_numbers_out(tmp_path):
         ("a,label\n1,0\n\n1e39,0\n", r", line 4: a number is too large for float32"),
         ('a,label\n"1,0\n', r", line 2: 1 columns, expected 2"),
         ("a,label\n" + "1" * 200_000 + ",0\n", r", line 2: field larger than field limit"),
+        ("a,,label\n1,2,3\n", r", line 2: column 1 from 0 has no name"),
+        ("label\n1\n", r" has no column of numbers beside that of the label"),
         ("a,a,\n1,2,3\n", r" starts with 'a,a,'"),
         ("\n\n", r" starts with ''"),
     ],

@@ -86,7 +86,7 @@ def load_csv(
 
     Example: ``data = load_csv("iris.csv", label="Species")``
     """
-    where = f"load_csv: {os.fspath(path)!r}"
+    where = f"load_csv: {os.fsdecode(path)!r}"
     kind = np.dtype(dtype)
     if kind.kind != "f":
         raise TypeError(f"load_csv: dtype is {kind}, expected one of floating-point numbers")
@@ -104,6 +104,9 @@ def load_csv(
                 raise ValueError(
                     f"{where}, line {line}: {len(cells)} columns, expected {len(first)}"
                 )
+            for k in columns.unnamed:
+                if cells[k].strip():
+                    raise ValueError(f"{where}, line {line}: column {k} from 0 has no name")
             chosen = list(itertools.compress(cells, columns.features))
             x.append(_row(f"{where}, line {line}", chosen, columns, table, kind))
             targets.append([cells[k].strip() for k in columns.targets])
@@ -125,6 +128,7 @@ class _Columns(NamedTuple):
     names: list[str]
     features: list[bool]  # of each column
     targets: list[int]
+    unnamed: list[int]  # what a comma at the end of each line makes
     content: str  # of the targets: "classes", "numbers", or "either"
 
 
@@ -139,7 +143,8 @@ def _columns(where: str, first: list[str], label: str | int | None, table: Table
     else:
         targets, content = _named_targets(where, first, lower, label)
         named = True
-    left_out = set(targets)
+    unnamed = [k for k, name in enumerate(first) if not name and k > 0] if named else []
+    left_out = {*targets, *unnamed}
     if named and lower[0] in _LINE_NUMBERS + _IDENTIFIERS and 0 not in targets:
         left_out.add(0)
         if lower[0] in _IDENTIFIERS:
@@ -148,7 +153,12 @@ def _columns(where: str, first: list[str], label: str | int | None, table: Table
                 stacklevel=3,
             )
     names = first if named else [str(k) for k in range(len(first))]
-    return _Columns(named, names, [k not in left_out for k in range(len(first))], targets, content)
+    features = [k not in left_out for k in range(len(first))]
+    if not any(features):
+        raise ValueError(
+            f"{where} has no columns beside that of the label, expected numbers in some"
+        )
+    return _Columns(named, names, features, targets, unnamed, content)
 
 
 def _named_targets(

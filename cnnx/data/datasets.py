@@ -371,7 +371,7 @@ def load_arrays(
         np.savez("mine.npz", x=images, y=labels)
         train, test = cnnx.data.load_arrays("mine.npz")     # test is None
     """
-    pairs = read_npz(os.path.expanduser(os.fspath(path)), layout)
+    pairs = read_npz(os.path.expanduser(os.fsdecode(path)), layout)
     count = max((int(y.max()) + 1 for _, y in pairs if y.size), default=0)
     train, *test = (Dataset(x, y, tuple(map(str, range(count)))) for x, y in pairs)
     return train, (test[0] if test else None)

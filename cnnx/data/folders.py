@@ -58,7 +58,7 @@ def load_folder(
     Example: `train, test = train_test_split(load_folder("flowers", size=64))`
     """
     look = Look.of("load_folder", size, channels, background, invert)
-    root = os.path.expanduser(os.fspath(path))
+    root = os.path.expanduser(os.fsdecode(path))
     parts = _parts(root)
     if len(parts) > 1:
         raise ValueError(
@@ -90,7 +90,7 @@ def load_folders(
     Example: `train, test = load_folders("flowers", size=64)`
     """
     look = Look.of("load_folders", size, channels, background, invert)
-    root = os.path.expanduser(os.fspath(path))
+    root = os.path.expanduser(os.fsdecode(path))
     train, *test = _read(root, _parts(root), look)
     return train, (test[0] if test else None)
 

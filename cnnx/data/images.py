@@ -101,7 +101,7 @@ def load_image(
     Example: ``x = load_image("seven.png", size=28, channels=1, invert=True)[None]``
     """
     look = Look.of("load_image", size, channels, background, invert)
-    file = os.path.expanduser(os.fspath(path))
+    file = os.path.expanduser(os.fsdecode(path))
     x = read_image(file, look)
     if uniform(x):
         warnings.warn(
@@ -225,7 +225,7 @@ def _opened(file: str) -> Iterator[Image]:
     opener = _pillow().open
     check_regular(file, "an image")
     with open(file, "rb") as content:
-        with _damage(file, "not an image, or a damaged one"):
+        with _damage(file, f"not an image ({', '.join(_FORMATS)}), or a damaged one"):
             image = opener(content, formats=_FORMATS)
         with image:
             width, height = image.size

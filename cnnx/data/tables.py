@@ -75,9 +75,8 @@ class Table:
 @contextmanager
 def open_table(where: str, path: str | os.PathLike[str], encoding: str | None) -> Iterator[Table]:
     """Open a file of text; what can not be read in it is a ValueError that begins with `where`."""
-    with open(os.path.expanduser(os.fspath(path)), "rb") as raw:
-        start = raw.peek(4)
-        found = encoding or next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+    with open(os.path.expanduser(os.fsdecode(path)), "rb") as raw:
+        found = encoding or _encoding(raw.peek(4))
         try:
             text = io.TextIOWrapper(raw, found, newline="")
         except LookupError:
@@ -99,6 +98,17 @@ def open_table(where: str, path: str | os.PathLike[str], encoding: str | None) -
         except csv.Error as error:
             line = table.line if table else 1
             raise ValueError(f"{where}, line {line}: {error}") from None
+
+
+def _encoding(start: bytes) -> str:
+    """By its mark; UTF-16 may come without, with every other byte a zero."""
+    for mark, name in _MARKS:
+        if start.startswith(mark):
+            return name
+    zeros = [byte == 0 for byte in start[:2]]
+    if zeros == [False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if zeros == [True, False] else "utf-8"
 
 
 def _width(line: str, separator: str) -> int:
