@@ -187,7 +187,7 @@ def test_many_classes_may_leave_numbers_out(tmp_path):
         ('a,label\n"1,0\n', r", line 2: 1 columns, expected 2"),
         ("a,label\n" + "1" * 200_000 + ",0\n", r", line 2: field larger than field limit"),
         ("a,,label\n1,2,3\n", r", line 2: column 1 from 0 has no name"),
-        ("label\n1\n", r" has no column of numbers beside that of the label"),
+        ("label\n1\n", r" has no columns beside that of the label"),
         ("a,a,\n1,2,3\n", r" starts with 'a,a,'"),
         ("\n\n", r" starts with ''"),
     ],
