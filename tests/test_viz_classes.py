@@ -209,8 +209,8 @@ def test_letters_that_the_font_lacks_come_from_another_that_is_installed(
 ):
     names = [f"{LETTER}{name}" for name in NAMES]
     monkeypatch.setattr("cnnx.viz.fonts.FAMILIES", ())
-    with pytest.warns(UserWarning, match="missing from font"):
-        draw(model, images, names).savefig(tmp_path / "boxes.png")
+    with pytest.warns(UserWarning, match=f"no font of this machine has the letters '{LETTER}'"):
+        draw(model, images, names)
     monkeypatch.setattr(
         "cnnx.viz.fonts.FAMILIES", ("No Such Font", "STIXSizeOneSym", "DejaVu Serif")
     )
@@ -219,10 +219,13 @@ def test_letters_that_the_font_lacks_come_from_another_that_is_installed(
     assert sum(LETTER in word for word in words(figure)) >= 2
 
 
-def test_without_a_font_for_them_names_are_boxes_and_nothing_fails(tmp_path, monkeypatch):
+def test_without_a_font_for_them_names_are_boxes_with_a_single_warning(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnx.viz.fonts.FAMILIES", ())
-    with pytest.warns(UserWarning, match="missing from font"):
+    with pytest.warns(UserWarning) as warned:
         viz.plot_confusion_matrix(
             [0, 1], [0, 1], classes=["\u732b", "\u72d7"], path=tmp_path / "a.png"
         )
     assert (tmp_path / "a.png").stat().st_size > 1000
+    (warning,) = warned
+    assert "plot_confusion_matrix: no font" in str(warning.message)
+    assert warning.filename == __file__

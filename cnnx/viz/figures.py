@@ -11,6 +11,8 @@
 from __future__ import annotations
 
 import os
+import reprlib
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
@@ -144,7 +146,13 @@ def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
     figure = axes.get_figure(root=True)
     from matplotlib.text import Text
 
-    make_legible(figure.findobj(Text))
+    boxes = make_legible(figure.findobj(Text))
+    if boxes:
+        warnings.warn(
+            f"{op}: no font of this machine has the letters {reprlib.repr(boxes)}, which are drawn "
+            "as boxes: install one, such as Noto Sans CJK",
+            stacklevel=3,
+        )
     if path is not None:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(
@@ -157,6 +165,8 @@ def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
                 f"{op}: {os.fspath(path)!r} ends in none of the suffixes that can be written: "
                 f"{', '.join(sorted(known))}"
             )
-        with io.atomic_write(path) as file:
+        with io.atomic_write(path) as file, warnings.catch_warnings():
+            if boxes:
+                warnings.filterwarnings("ignore", "Glyph .* missing from")  # one for each, again
             figure.savefig(file, format=suffix)
     return figure

@@ -36,18 +36,22 @@ FAMILIES = (
 )
 
 
-def make_legible(texts: Iterable[Any]) -> None:
+def make_legible(texts: Iterable[Any]) -> str:
     """Give texts with letters that their font lacks a second font of this machine that has them.
 
-    Where there is none, matplotlib draws boxes, and warns: the picture is made all the same.
+    returns  the letters for which there is none, and which matplotlib draws as boxes
     """
+    boxes: set[str] = set()
     for text in texts:
         letters = {letter for letter in text.get_text() if not letter.isascii()}
         missing = letters and letters - _drawn_by(text.get_fontproperties(), letters)
         if missing:
             second = _family_with(missing)
-            if second is not None:
+            if second is None:
+                boxes |= missing
+            else:
                 text.set_fontfamily([*text.get_fontfamily(), second])
+    return "".join(sorted(boxes))
 
 
 def _drawn_by(properties: Any, letters: Iterable[str]) -> set[str]:
