@@ -32,6 +32,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from cnnx import checks
+
 __all__ = ["atomic_write", "leftovers", "load_npz", "name_of", "save_npz", "write_text_atomic"]
 
 Path = str | os.PathLike[str]
@@ -217,6 +219,7 @@ def save_npz(path: Path | IO[bytes], arrays: Mapping[str, np.ndarray], meta: Any
     """
     text = json.dumps({"arrays": list(arrays), "meta": meta}, indent=1)
     for name, array in arrays.items():
+        checks.unmasked("save_npz", repr(name), array)
         if np.asarray(array).dtype.kind not in "biufc":
             raise TypeError(f"save_npz: array {name!r} has dtype {np.asarray(array).dtype}")
         if f"{name}.npy" == _META or name == _META:

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_version": (),
     "random": (),
     "checks": (),
-    "io": (),
+    "io": ("checks",),
     "init": ("random",),
     "backends": (),
     "backends/reference": ("backends/reference",),

@@ -303,3 +303,12 @@ def test_reprs_read_like_torch():
     assert repr(Sequential(ReLU(), Sequential(Dropout(0.2)))) == (
         "Sequential(\n  (0): ReLU()\n  (1): Sequential(\n    (0): Dropout(p=0.2)\n  )\n)"
     )
+
+
+def test_a_number_is_the_shape_of_a_row_of_features():
+    model = Sequential(Linear(64, 10))
+    for shape in (64, np.int64(64), (64,), [64], np.array([64])):
+        assert str(model.summary(shape)) == str(model.summary((64,)))
+    for wrong in (None, "64", 6.5, (3, None), (0,), (-1, 4), ()):
+        with pytest.raises(ValueError, match=r"summary: input_shape is .*without the batch"):
+            model.summary(wrong)

@@ -13,6 +13,7 @@ FLOAT64 = np.dtype(np.float64)
 
 def floats(where: str, value: Any) -> np.ndarray:
     """The value as a float64 array; nested lists and integers too."""
+    checks.unmasked(where, "x", value)
     try:
         return np.asarray(value, FLOAT64)
     except (TypeError, ValueError) as error:

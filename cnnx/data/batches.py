@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import unmasked
 from ..random import generator
 from .datasets import Dataset, as_dataset
 
@@ -244,6 +245,8 @@ def normalize(*data: Any, mean: ArrayLike | None = None, std: ArrayLike | None =
     if mean is None or std is None:
         mean, std = channel_stats(sets[0])
         std = np.where(std > 0, std, 1.0)
+    unmasked("normalize", "mean", mean)
+    unmasked("normalize", "std", std)
     mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise ValueError(f"normalize: mean must be finite and std positive, got {mean} and {std}")

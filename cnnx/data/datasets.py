@@ -79,6 +79,7 @@ class Dataset:
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return Dataset(self.x[index], self.y[index], self.classes, self.names[index])
+        unmasked("Dataset", "index", index)
         chosen = np.asarray(index if np.size(index) else np.asarray(index, np.intp))
         if isinstance(index, tuple) or chosen.ndim > 1 or chosen.dtype.kind not in "iub":
             raise TypeError(

@@ -369,6 +369,9 @@ class Layer:
     def summary(self, input_shape: Any) -> Summary:
         """A table of layers, output shapes, parameters and multiply-adds for one sample.
 
+        input_shape  that of one sample, without the batch; a number of features too. ValueError
+                     for what is no shape, or does not fit a layer
+
         Example: ``print(model.summary((1, 28, 28)))``
         """
         from cnnx.layers.summary import summarise

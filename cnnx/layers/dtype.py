@@ -18,10 +18,11 @@ def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarr
 
     With a dtype (a layer with parameters gives theirs) x is cast to it. Without, float32 and
     float64 stay, booleans, integers and float16 become float32. Complex numbers, objects and text
-    are a TypeError that names the `owner`.
+    are a TypeError that names the `owner`; so are masked arrays, whose mask would be lost.
     """
     if checks.plain(x, dtype):
         return x  # nearly always
+    checks.unmasked(owner, "x", x)
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
         raise TypeError(

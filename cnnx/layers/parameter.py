@@ -116,6 +116,7 @@ class Parameter:
 def _as_parameter_array(name: str, value: Any, default: np.dtype[Any]) -> np.ndarray:
     if checks.plain(value):
         return value  # nearly always: every gradient of every step comes by
+    checks.unmasked(f"Parameter {name!r}", "data", value)
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(

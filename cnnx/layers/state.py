@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnx import checks
 from cnnx.layers.base import Layer
 from cnnx.layers.parameter import Parameter
 
@@ -67,6 +68,8 @@ def match(
 ) -> tuple[list[tuple[Entry, np.ndarray]], LoadResult]:
     """(entry, value) pairs ready to be written, and the keys left over. Changes nothing."""
     table = dict(entries(layer))
+    for key, value in dict(arrays).items():
+        checks.unmasked("load_state_dict", repr(key), value)
     given = {str(key): np.asarray(value) for key, value in dict(arrays).items()}
     missing = [key for key in table if key not in given]
     unexpected = [key for key in given if key not in table]

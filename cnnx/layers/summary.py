@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from cnnx.layers.base import Layer
 from cnnx.layers.containers import Sequential
@@ -58,13 +60,27 @@ class Summary:
     __repr__ = __str__
 
 
-def summarise(layer: Layer, input_shape: Iterable[int]) -> Summary:
+def summarise(layer: Layer, input_shape: Any) -> Summary:
     """The summary of a layer or model for samples of `input_shape` (no batch axis)."""
-    shape = tuple(int(size) for size in input_shape)
+    shape = _sizes(input_shape)
     rows: list[SummaryRow] = []
     _collect(layer, "", shape, rows, set())
     trainable = sum(p.size for p in layer.parameters() if p.requires_grad)
     return Summary(shape, rows, trainable)
+
+
+def _sizes(input_shape: Any) -> tuple[int, ...]:
+    """One sample's shape; a number is that of a row of features, as in NumPy."""
+    try:
+        sizes = tuple(map(operator.index, np.atleast_1d(input_shape)))
+    except (TypeError, ValueError):
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise ValueError(
+            f"summary: input_shape is {input_shape!r}, expected the shape of one sample, without "
+            "the batch: (3, 32, 32) for images, 64 or (64,) for features"
+        )
+    return sizes
 
 
 def _collect(

@@ -136,8 +136,7 @@ _ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of up to 256 codes, and of
 
 def _argmax(forward: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
     op = f"{forward}_backward"
-    checks.given(op, "argmax", argmax)
-    argmax = np.asarray(argmax)
+    argmax = checks.from_anything(op, "argmax", argmax)
     codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
     expected = _ARGMAX[codes > 256]
     if argmax.dtype is not expected and argmax.dtype.newbyteorder("=") != expected:

@@ -237,6 +237,7 @@ def _checked_state(
         raise ValueError(f"{what} has {sorted(given)}, and lacks {sorted(missing)}")
     state: dict[str, Any] = {"step": checks.integer(what, "step", given["step"])}
     for name in set(given) - {"step"}:
+        checks.unmasked(what, name, given[name])
         array = np.asarray(given[name])
         if array.shape != parameter.shape or array.dtype.kind != "f":
             raise ValueError(
