@@ -146,3 +146,16 @@ def test_fit_in_a_thread_is_fit_in_the_main_thread():
         return model.state_dict()
 
     assert_same(work(), in_a_thread(work))
+
+
+def test_fits_side_by_side_give_the_bits_of_fits_one_after_another():
+    def work(seed):
+        with random.seeded(seed):
+            model = Sequential(Linear(2, 8), ReLU(), Dropout(0.5), Linear(8, 3))
+        cnnx.fit(model, blobs(), validation=blobs(30), epochs=4, seed=seed, verbose=False)
+        return model.state_dict()
+
+    expected = [work(1), work(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for weights, right in zip(pool.map(work, (1, 2)), expected, strict=True):
+            assert_same(weights, right)
