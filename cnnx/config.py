@@ -69,8 +69,9 @@ def set_num_threads(n: int) -> None:
     """Let the compiled backend use up to n threads; the results are the same bits for every n.
 
     It is a limit for all threads of the program; OpenMP gives more than the default only to the
-    thread that asked for it. n may be more than the machine has cores. It has no effect on the reference backend: NumPy's
-    threads are NumPy's affair.
+    thread that asked for it. n may be more than the machine has cores. It has no effect on the
+    reference backend: NumPy's threads are NumPy's affair.
+
     `get_num_threads` tells how many it got: 1 where cnnx was built without OpenMP, and no more than
     OMP_THREAD_LIMIT allows. The default is the smallest of: cores this process may use, the
     container's CPU quota, OMP_NUM_THREADS and CNNX_NUM_THREADS.
