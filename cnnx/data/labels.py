@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import unmasked
 from .batches import _integer
 from .datasets import Dataset, as_dataset
+from .limits import MAX_CLASSES, check_memory
 
 __all__ = ["one_hot", "select_classes"]
 
@@ -48,10 +49,10 @@ def select_classes(data: Any, classes: Sequence[int], per_class: int | None = No
             )
         chosen.append(found[:per_class])
     order = np.sort(np.concatenate(chosen))
-    places = np.zeros(max(wanted) + 1, np.int64)
-    places[wanted] = np.arange(len(wanted))
+    rank = np.argsort(wanted)
+    places = rank[np.searchsorted(np.sort(wanted), labels[order])]
     names = tuple(whole.classes[k] if k < len(whole.classes) else str(k) for k in wanted)
-    return replace(whole[order], y=places[labels[order]], classes=names)
+    return replace(whole[order], y=places, classes=names)
 
 
 def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> np.ndarray:
@@ -70,8 +71,14 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     op = "one_hot"
     unmasked(op, "labels", labels)
     chosen = _labels(op, np.asarray(labels))
-    count = int(chosen.max(initial=-1)) + 1 if classes is None else classes
-    count = _integer(op, "classes", count, 0)
+    largest = int(chosen.max(initial=-1))
+    if classes is None and largest >= MAX_CLASSES:
+        raise ValueError(
+            f"{op}: labels go up to {largest}, expected {MAX_CLASSES - 1} at most: say how many "
+            f"there are by classes="
+        )
+    count = largest + 1 if classes is None else _integer(op, "classes", classes, 0)
+    check_memory(op, "y", (len(chosen), count), "keep the labels as they are")
     if chosen.size and not (chosen.min() >= 0 and chosen.max() < count):
         raise ValueError(
             f"{op}: labels lie between {chosen.min()} and {chosen.max()}, expected 0 to {count - 1}"

@@ -21,6 +21,7 @@ import numpy as np
 from ..random import generator
 from .batches import _integer
 from .datasets import Dataset
+from .limits import check_memory
 
 __all__ = [
     "make_circle",
@@ -118,8 +119,13 @@ def _classes(
 ) -> Dataset:
     op = f"make_{name}"
     points, classes = _integer(op, "points", points, 1), _integer(op, "classes", classes, 1)
+    _check_number(op, points * classes)
     x, y = draw(points, classes, _noise(op, noise), _source(op, seed))
     return Dataset(x.astype(np.float32), y, tuple(str(j) for j in range(classes)))
+
+
+def _check_number(op: str, points: int) -> None:
+    check_memory(op, "x", (points, 2), "draw fewer points")
 
 
 def _noise(op: str, noise: Any) -> float:
@@ -225,6 +231,7 @@ def make_zone_3d(
     """
     op = "make_zone_3d"
     classes = _integer(op, "classes", classes, 1)
+    _check_number(op, classes)
     angle = 2 * np.pi * np.arange(classes) / classes
     around = 10 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     given = around if centers is None else np.asarray(centers, np.float64)
@@ -255,6 +262,7 @@ def make_polynomial(
     """
     op = "make_polynomial"
     points = _integer(op, "points", points, 1)
+    _check_number(op, points)
     powers = np.asarray(coefficients, np.float64)
     if powers.ndim != 1 or not powers.size:
         raise ValueError(f"{op}: coefficients has shape {powers.shape}, expected one or more")
