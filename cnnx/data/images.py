@@ -252,7 +252,7 @@ def _channels(file: str, image: Image) -> int:
 
 def _turn(image: Image) -> int:
     """The EXIF orientation, 1 (upright) to 8; damaged metadata is no reason to refuse a picture."""
-    if image.format == "TIFF":  # Pillow turns these itself
+    if image.format == "TIFF":  # Pillow turns these itself, and gives the size of after that
         return 1
     try:
         # The method of the base class: that of PNG would decode all pixels to look behind them.
