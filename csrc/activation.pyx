@@ -203,9 +203,9 @@ cdef void vectors_task(
     """n vectors side by side; one alone, where the axis is the last, has a kernel of its own."""
     if function == SOFTMAX and saved == NULL:
         if inner == 1:
-            kernels_for(x).softmax(k, x, y)
+            kernels_for(x).softmax(k, x, y, NULL)
         else:
-            kernels_for(x).softmax_across(k, n, inner, x, y, NULL)
+            kernels_for(x).softmax_across(k, n, inner, x, y, NULL, NULL)
     elif function == SOFTMAX:
         if inner == 1:
             kernels_for(x).softmax_backward(k, x, saved, y)

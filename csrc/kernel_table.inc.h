@@ -150,8 +150,9 @@ typedef struct {
     /* --- exponentials, one row: exponential.inc.c; the output may be an input --- */
     void (*sigmoid)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*tanh)(ptrdiff_t n, const REAL *x, REAL *y);
-    /* n > 0 for these; softmax returns the log of the sum of exp(x[i]) */
-    double (*softmax)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* n > 0 for these; softmax returns the log of the sum of exp(x[i] - top), the largest x[i] being *top. It is not
+       added: where all are large, their differences would be rounded away. top may be NULL. */
+    double (*softmax)(ptrdiff_t n, const REAL *x, REAL *y, REAL *top);
     void (*softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
     void (*log_softmax)(ptrdiff_t n, const REAL *x, REAL *y);
     void (*log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
@@ -159,8 +160,9 @@ typedef struct {
     void (*turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
     void (*turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y);
     /* The same of n <= CNNX_ACROSS vectors that lie side by side: element i of vector j is x[i*step + j], i < k. The
-       logs of the sums go to log_sums, if it is not NULL. */
-    void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, double *log_sums);
+       largest and the logs of the sums go to tops and log_sums, if log_sums is not NULL. */
+    void (*softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, REAL *tops,
+                           double *log_sums);
     void (*softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y, REAL *dx);
     void (*log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y);
     void (*log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,

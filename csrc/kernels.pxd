@@ -122,7 +122,7 @@ cdef extern from "kernels.h" nogil:
             void *dx) noexcept nogil
         void (*sigmoid)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*tanh)(Py_ssize_t n, const void *x, void *y) noexcept nogil
-        double (*softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        double (*softmax)(Py_ssize_t n, const void *x, void *y, void *top) noexcept nogil
         void (*softmax_backward)(Py_ssize_t n, const void *dy, const void *y,
             void *dx) noexcept nogil
         void (*log_softmax)(Py_ssize_t n, const void *x, void *y) noexcept nogil
@@ -131,7 +131,7 @@ cdef extern from "kernels.h" nogil:
         void (*turn)(Py_ssize_t k, Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*turn_back)(Py_ssize_t k, Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*softmax_across)(
-            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y,
+            Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *x, void *y, void *tops,
             double *log_sums) noexcept nogil
         void (*softmax_backward_across)(
             Py_ssize_t k, Py_ssize_t n, Py_ssize_t step, const void *dy, const void *y,

@@ -2,8 +2,8 @@
 # number of threads.
 #
 # Design:
-# A loss and its gradient are made together, while a row or a piece is in the cache. For cross-entropy, with log p = x -
-# log(sum of exp x) and q the weighted, smoothed target of a sample: its loss is the sum of q * (log(sum of exp x) - x),
+# A loss and its gradient are made together, while a row or a piece is in the cache. For cross-entropy, with q the
+# weighted, smoothed target of a sample and z = x - (the largest x): its loss is the sum of q * (log(sum of exp z) - z),
 # its gradient softmax(x) * (sum of q) - q. Where the target is a label, without smoothing, q is one number.
 
 cdef enum:
@@ -71,25 +71,26 @@ cdef void cross_entropy_task(
 ) noexcept nogil:
     """Some samples: one, or several short ones."""
     cdef real turned[SHORT_VECTOR * CNNX_ACROSS]
+    cdef real tops[CNNX_ACROSS]
     cdef Py_ssize_t i
     if k <= SHORT_VECTOR:
         kernels_for(logits).turn(k, n, logits, turned)
-        kernels_for(logits).softmax_across(k, n, CNNX_ACROSS, turned, turned, losses)
+        kernels_for(logits).softmax_across(k, n, CNNX_ACROSS, turned, turned, tops, losses)
         kernels_for(logits).turn_back(k, n, turned, dlogits)
     else:
-        losses[0] = kernels_for(logits).softmax(k, logits, dlogits)
+        losses[0] = kernels_for(logits).softmax(k, logits, dlogits, tops)
     for i in range(n):
         losses[i] = finish_sample(
             k, logits + i * k, labels[i] if labels != NULL else -1, target + i * k if target != NULL else NULL, weight,
-            smoothing, m, losses[i], dlogits + i * k,
+            smoothing, m, tops[i], losses[i], dlogits + i * k,
         )
 
 
 cdef double finish_sample(
     Py_ssize_t k, const real *logits, Py_ssize_t label, const real *target, const real *weight, double smoothing,
-    double m, double log_sum, real *dlogits,
+    double m, double top, double log_sum, real *dlogits,
 ) noexcept nogil:
-    """Loss of one sample. dlogits comes as softmax(logits), with the log of the sum of exponentials."""
+    """Loss of one sample. dlogits comes as softmax(logits), top is the largest, log_sum that of exp(logits - top)."""
     cdef double loss = 0, q, q_sum = 0
     cdef real p
     cdef Py_ssize_t j
@@ -97,12 +98,12 @@ cdef double finish_sample(
         q, p = weight[label] if weight != NULL else 1, dlogits[label]
         kernels_for(logits).affine(k, dlogits, 0, <real>(q / m), 0, dlogits)
         dlogits[label] = <real>((p - 1) * q / m)
-        return q * (log_sum - logits[label]) if q != 0 else 0
+        return q * (log_sum - (logits[label] - top)) if q != 0 else 0
     for j in range(k):
         q = weighted_target(j, label, target, weight, smoothing, k)
         q_sum += q
         if q != 0:
-            loss += q * (log_sum - logits[j])
+            loss += q * (log_sum - (logits[j] - top))
     for j in range(k):
         q = weighted_target(j, label, target, weight, smoothing, k)
         dlogits[j] = <real>((dlogits[j] * q_sum - q) / m)

@@ -125,12 +125,13 @@ static inline double NAME(exp_sum)(ptrdiff_t n, const REAL *x, REAL center, REAL
     return NAME(sum_of_lanes)(sums[0] + sums[1]);
 }
 
-static double NAME(softmax)(ptrdiff_t n, const REAL *x, REAL *y) {
+static double NAME(softmax)(ptrdiff_t n, const REAL *x, REAL *y, REAL *top) {
     const REAL center = NAME(largest)(n, x);
     const double sum = NAME(exp_sum)(n, x, center, y);
     const REAL scale = (REAL)(1 / sum);
     for (ptrdiff_t i = 0; i < n; i++) y[i] *= scale;
-    return center + log(sum);
+    if (top) *top = center;
+    return log(sum);
 }
 
 static void NAME(softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
@@ -207,13 +208,14 @@ static inline void NAME(log_row)(ptrdiff_t n, const REAL *x, REAL *y) {
         NAME(store_some)(y + j, NAME(vec_log)(NAME(load_some)(x + j, n - j, 1)), n - j);
 }
 
-static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, double *log_sums) {
+static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, REAL *tops,
+                                 double *log_sums) {
     REAL most[CNNX_ACROSS], logs[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
     NAME(largest_across)(k, n, step, x, most);
     for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * step, most, y + i * step, sum);
     if (log_sums) {
         NAME(log_row)(n, sum, logs);
-        for (ptrdiff_t j = 0; j < n; j++) log_sums[j] = (double)most[j] + logs[j];
+        for (ptrdiff_t j = 0; j < n; j++) tops[j] = most[j], log_sums[j] = logs[j];
     }
     for (ptrdiff_t j = 0; j < n; j++) sum[j] = 1 / sum[j];
     for (ptrdiff_t i = 0; i < k; i++)
