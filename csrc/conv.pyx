@@ -124,7 +124,8 @@ def data_gradient(dy, weight, bias, x_shape, stride, padding, dilation, groups):
     elif algorithm == "columns":
         conv2d_dx_by_columns(dy, weight, bias, stride, padding, dilation, dx)
     elif algorithm == "pointwise":
-        if stride != (1, 1):
+        # Pixels that no window meets: between them, or beyond the last, in a transposed convolution's output padding.
+        if stride != (1, 1) or dx.shape[2] > dy.shape[2] - padding[0] or dx.shape[3] > dy.shape[3] - padding[1]:
             dx[...] = 0 if bias is None else bias[:, None, None]
         _pointwise(dy, weight, True, bias, stride, padding, None, None, dx)
     else:

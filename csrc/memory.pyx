@@ -8,6 +8,8 @@
 # with such a base costs 0.4 us, less than np.empty. All of this runs under the GIL: kernels never allocate.
 # Built with -fsanitize=address, what a block has beyond the size asked for is forbidden ground, and so is all of it
 # while it lies here: a block serves sizes up to its class's, and no sanitizer knows which one by itself.
+# In a debug build a block is handed out full of NaN: an element that no kernel writes, or that one reads before it is
+# written, shows in the results. (Bytes 0xFF are NaN in float and double, and -1 in tables of integers.)
 
 import numpy as np
 
@@ -23,6 +25,13 @@ cdef extern from *:
     #include <stdlib.h>
     static void *cnnx_aligned_alloc(size_t size) { return aligned_alloc(64, size); }
 
+    #ifdef CNNX_DEBUG
+    #include <string.h>
+    #define cnnx_spoil(data, size) memset(data, 0xFF, size)
+    #else
+    #define cnnx_spoil(data, size) ((void)(data), (void)(size))
+    #endif
+
     #ifdef __SANITIZE_ADDRESS__
     #include <sanitizer/asan_interface.h>
     #else
@@ -31,6 +40,7 @@ cdef extern from *:
     #endif
     """
     void *cnnx_aligned_alloc(size_t size) nogil
+    void spoil "cnnx_spoil" (void *data, size_t size) nogil
     void forbid "ASAN_POISON_MEMORY_REGION" (void *data, size_t size) nogil
     void allow "ASAN_UNPOISON_MEMORY_REGION" (void *data, size_t size) nogil
 
@@ -99,6 +109,7 @@ cdef Block take(size_t size):
     block.index = index
     forbid(block.data, class_bytes(index))
     allow(block.data, size)
+    spoil(block.data, size)
     bytes_in_use += class_bytes(index)
     peak_bytes_in_use = max(peak_bytes_in_use, bytes_in_use)
     measured_peak = max(measured_peak, bytes_in_use)
@@ -199,6 +210,11 @@ def empty_cache():
             free_blocks[index] = unused.next
             free(unused)
     bytes_cached = 0
+
+
+def uninitialised(Py_ssize_t n):
+    """n doubles as an op gets them for its result, for the tests: NaN in a debug build."""
+    return new_array((n,), np.dtype(np.float64))
 
 
 def memory_stats():

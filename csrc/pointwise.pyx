@@ -107,7 +107,7 @@ def _pointwise(
     padding,                            # (top, left)
     activation,
     const real[:, :, :, ::1] add,       # IN   as y, or None
-    real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow); transposed, with a stride: zeros before
+    real[:, :, :, ::1] y,               # OUT  (n, oc, oh, ow); transposed: the bias before, where no x reaches
 ):
     """y of a convolution; transposed, dx from dy, and the stride and padding are those of y."""
     cdef Py_ssize_t h = x.shape[2], w = x.shape[3], oh = y.shape[2], ow = y.shape[3], task

@@ -321,6 +321,22 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     "plain": ((2, 3, 5, 6), (3, 4, 3, 3), {}),
     "one-pixel": ((3, 5, 1, 1), (5, 2, 1, 1), {}),
     "one-pixel-spread": ((3, 5, 1, 1), (5, 2, 4, 3), {}),
+    # Pixels that no window meets: beyond the last one, in one direction or in both.
+    "pointwise-output-padding": (
+        (2, 3, 4, 5),
+        (3, 4, 1, 1),
+        {"dilation": (2, 3), "output_padding": (1, 2)},
+    ),
+    "pointwise-rows-padding": (
+        (2, 3, 2, 2),
+        (3, 4, 1, 1),
+        {"dilation": 2, "output_padding": (1, 0)},
+    ),
+    "pointwise-columns-padding": (
+        (2, 3, 9, 9),
+        (3, 4, 1, 1),
+        {"dilation": 2, "output_padding": (0, 1), "padding": ((0, 0), (1, 0))},
+    ),
     "padded": ((2, 3, 5, 6), (3, 4, 3, 3), {"padding": 1}),
     "same": ((2, 3, 5, 6), (3, 4, 2, 3), {"padding": "same"}),
     "doubled": ((2, 3, 4, 5), (3, 6, 4, 4), {"stride": 2, "padding": 1}),

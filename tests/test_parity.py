@@ -70,6 +70,29 @@ def test_compiled_equals_the_reference(case, dtype, isa, all_threads):
     tolerance.assert_all_same_bits(again, actual, f"{case}, 3 threads")
 
 
+@pytest.mark.parametrize("case", EVERY, ids=str)
+def test_every_element_of_a_result_is_written(case):
+    """The blocks that the results get are those of arrays of NaN, dead just before."""
+    for dtype in DTYPES:
+        before = cases.call(_op(case.op), case.op, case.arguments(dtype))
+        arguments = case.arguments(dtype)
+        sizes = [a.nbytes for a in cases.arrays(before).values() for _ in range(2)]
+        full = [cnnx.ops.relu(np.full(-(-size // 4), np.nan, np.float32)) for size in sizes]
+        del full
+        after = cases.call(_op(case.op), case.op, arguments)
+        for name, value in before.items():
+            np.testing.assert_array_equal(after[name], value)
+
+
+def test_a_debug_build_hands_out_memory_full_of_nan():
+    """So that in such a build every test shows what no kernel wrote, scratch included."""
+    flags = cnnx.config_dict()["compiler flags"].split()
+    for n in (1, 7, 1000, 7):
+        block = compiled._core.uninitialised(n)
+        assert np.isnan(block).all() or "-DCNNX_DEBUG" not in flags
+        block[...] = 1
+
+
 def test_an_empty_batch_teaches_batch_norm_nothing():
     for backend in ("reference", "compiled"):
         mean, var = np.array([1.0, 2.0]), np.array([3.0, 4.0])
