@@ -5,7 +5,8 @@
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
 # the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is
 # worth. Loops over large tasks are scheduled dynamically: a core that is disturbed then takes fewer of them.
-# libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread.
+# libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread. It ends
+# the process when a thread cannot be started: so that is tried before (team.h), and one thread has to do if it fails.
 
 import os
 import warnings
@@ -16,6 +17,9 @@ from openmp cimport omp_set_num_threads
 cdef extern from "denormals.h" nogil:
     void cnnx_flush_denormals() noexcept
     void restore_denormals "cnnx_restore_denormals"() noexcept
+
+cdef extern from "team.h":
+    bint can_have_team "cnnx_can_have_team"(int threads) noexcept
 
 cdef enum:
     ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
@@ -46,7 +50,7 @@ cdef inline int openmp_threads() noexcept nogil:
 
 cdef int threads_for(double nanoseconds) except -1:
     """Threads for a loop that takes about so long on one. Called with the GIL, before the loop."""
-    global team_was_used, child_was_warned
+    global thread_limit, team_was_used, child_was_warned
     cdef int n = min(thread_limit, openmp_threads())
     if n == 1 or nanoseconds < worth_a_thread:
         return 1
@@ -59,6 +63,15 @@ cdef int threads_for(double nanoseconds) except -1:
                 RuntimeWarning,
                 stacklevel=3,
             )
+        return 1
+    if not can_have_team(n):
+        thread_limit = 1
+        warnings.warn(
+            f"cnnx runs on one thread: {n} cannot be started, for want of memory for their stacks or of a larger limit "
+            f"(ulimit -v, ulimit -u, the container's). Make room, then cnnx.set_num_threads({n}) to use {n} again.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
         return 1
     team_was_used = True
     return n

@@ -7,6 +7,7 @@ for each of five threads to find a task in every loop.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -293,6 +294,43 @@ else:
     os.kill(child, signal.SIGKILL)
     print("the child hangs")
 """
+
+
+NO_ROOM = """
+import resource, sys, warnings
+import numpy as np
+import cnnx
+
+cnnx.set_num_threads(1)
+x = np.random.default_rng(0).standard_normal(1_000_000).astype(np.float32)
+expected = cnnx.ops.sigmoid(x).copy()
+cnnx.set_num_threads(int(sys.argv[1]))
+pages = int(open("/proc/self/statm").read().split()[0])
+room = pages * resource.getpagesize() + 3_000_000   # less than a stack
+resource.setrlimit(resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    same = [np.array_equal(cnnx.ops.sigmoid(x), expected) for _ in range(2)]
+told = [str(w.message) for w in caught if w.category is RuntimeWarning]
+print(same, cnnx.get_num_threads(), len(told), told[0].partition(":")[0])
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+cnnx.set_num_threads(int(sys.argv[1]))
+print(np.array_equal(cnnx.ops.sigmoid(x), expected), cnnx.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc, limits memory")
+@pytest.mark.parametrize("threads", [2, 5])
+def test_without_memory_for_a_thread_one_does_the_work_and_says_so_once(threads):
+    if not cnnx.config_dict().get("OpenMP", "").startswith("yes"):
+        pytest.skip("one thread, whatever is asked for")
+    environment = os.environ | {"CNNX_BACKEND": "compiled", "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", NO_ROOM, str(threads)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    limited, free = done.stdout.splitlines()
+    assert limited == "[True, True] 1 1 cnnx runs on one thread"
+    assert free == f"True {threads}"
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
