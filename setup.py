@@ -1,34 +1,35 @@
-"""The build and nothing else: the extension, the kernel sets (one per ISA), and the search for
-OpenMP.
+"""The build and nothing else: the extension, made of Cython's C and the kernel sets (one per ISA),
+and what is asked of the compiler.
 
 Environment variables
     CNNX_PURE=1      no extension: pure Python, the reference backend
-    CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C
+    CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C, and the memory that
+                     kernels get is full of NaN
     CNNX_OPENMP=0    do not look for OpenMP: all loops run serially
     CNNX_ALL_SETS=1  the kernel sets of every machine, for the tests: none asks more of the CPU than
                      `baseline` does, so vectors longer than its own are taken in parts
 
 # Design:
-# Each ISA is a small static library of one stub file, compiled with that ISA's flags: the same
-# source in two libraries would share one object file. Included files are named as dependencies, or
-# editing them would rebuild nothing. What is found out about the compiler is written to a file that
-# the extension depends on, so another answer rebuilds it. Each kind of build has folders of its
-# own (KIND): objects of one never get into another.
+# Each source has flags of its own (an ISA's stub those of the ISA), which setuptools cannot give:
+# so the objects are made here, side by side. An object is made again when its command differs, or a
+# file that it was made from is newer: the compiler itself lists these, so no list can be forgotten.
+# Each kind of build has folders of its own (KIND): objects of one never get into another.
+# A pure installation carries a file that says so (MARK): without an extension and without the mark,
+# cnnx warns.
 """
 
 import os
 import platform
 import shlex
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from glob import glob
 from pathlib import Path
 
 from setuptools import Extension, setup
-from setuptools.command.build import build
-from setuptools.command.build_clib import build_clib
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError, LinkError
 
 PURE = os.environ.get("CNNX_PURE") == "1"
@@ -50,12 +51,13 @@ MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(
     platform.machine().lower(), platform.machine()
 )
 
+STANDARD = "-std=c11"
+# Asked for where the compiler knows them.
 # Contraction makes a*b + c one instruction. Neither of the next two changes a result; sqrt becomes
 # one instruction.
 # The last keeps short copies loops: a call of memcpy for 16 elements takes longer than the
 # elements.
-C_FLAGS = [
-    "-std=c11",
+WISHES = [
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -66,12 +68,10 @@ C_FLAGS = [
 TYPE_CHECKS = ["-Werror=incompatible-pointer-types"]
 # Python's own flags ask for debug symbols, which would be four fifths of the wheel; functions keep
 # their names without them, for perf and backtraces.
-LEVEL = ["-O1", "-g", "-UNDEBUG"] if DEBUG else ["-O3", "-g0"]
+LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"] if DEBUG else ["-O3", "-g0"]
 SETS = ["-DCNNX_ALL_SETS"] if ALL_SETS else []
 
-STATE = Path("build", "cnnx-build-state.txt")
-HEADERS = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.inc.c", recursive=True))
-CYTHON_SOURCES = sorted(glob("csrc/*.pyx") + glob("csrc/*.pxd"))
+MARK = Path("cnnx", "backends", "PURE")
 
 NO_COMPILER = """
 cnnx needs a C compiler, gcc or clang, and none works here ({reason}).
@@ -114,31 +114,58 @@ def works(compiler, program, compile_flags=(), link_flags=()):
         return f"a program that it made ended with status {status}" if status else None
 
 
-class Build(build):
-    """What all commands share: where the objects go."""
+def knows(compiler, flags):
+    """Whether a compiler takes these flags without a word."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("int nothing;")
+        words = [*compiler.compiler_so, *flags, "-Werror", "-c", str(source)]
+        try:
+            done = subprocess.run([*words, "-o", f"{source}.o"], capture_output=True)
+        except OSError:
+            return False
+    return done.returncode == 0
 
-    def finalize_options(self):
-        super().finalize_options()
-        self.build_temp = str(Path(self.build_temp, KIND))
+
+def known(compiler, flags):
+    """Those of the flags that a compiler takes."""
+    return flags if knows(compiler, flags) else [f for f in flags if knows(compiler, [f])]
 
 
-class BuildLibraries(build_clib):
-    """The kernel sets."""
+class Object:
+    """An object file, its source, and what it is made with."""
 
-    def build_libraries(self, libraries):
-        if sys.platform == "win32":
-            raise SystemExit(NO_COMPILER.format(reason="Microsoft's lacks the vector extension"))
-        reason = works(self.compiler, "int main(void) { return 0; }")
-        if reason:
-            raise SystemExit(NO_COMPILER.format(reason=reason))
-        build_some = super().build_libraries
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a compiler each: they share nothing
-            list(pool.map(lambda library: build_some([library]), libraries))
+    def __init__(self, compiler, source, folder, **options):
+        self.compiler, self.source, self.folder, self.options = compiler, source, folder, options
+        self.path = Path(*compiler.object_filenames([source], output_dir=folder))
+        self.listed = self.path.with_suffix(".d")  # the files that it was made from
+        self.record = self.path.with_suffix(".made")  # how it was made, once that is done
+        self.recipe = f"{sys.version} {compiler.compiler_so} {options}"
+
+    def is_fresh(self):
+        try:
+            files = shlex.split(self.listed.read_text().partition(": ")[2].replace("\\\n", " "))
+            made = self.path.stat().st_mtime_ns
+            return self.record.read_text() == self.recipe and all(
+                Path(file).stat().st_mtime_ns <= made for file in files
+            )
+        except OSError:  # not there, or made from a file that is gone
+            return False
+
+    def make(self):
+        if self.is_fresh():
+            return
+        self.record.unlink(missing_ok=True)
+        self.compiler.compile(
+            [self.source],
+            output_dir=self.folder,
+            extra_preargs=["-MMD", "-MF", str(self.listed)],
+            **self.options,
+        )
+        self.record.write_text(self.recipe)
 
 
 class BuildExtension(build_ext):
-    """The extension, after the kernel sets; a bare build_ext would not build those."""
-
     def finalize_options(self):
         from Cython.Build import cythonize
 
@@ -161,28 +188,53 @@ class BuildExtension(build_ext):
                 },
             )
         super().finalize_options()
-
-    def run(self):
-        self.run_command("build_clib")
-        super().run()
+        self.build_temp = str(Path(self.build_temp, KIND))
 
     def build_extensions(self):
+        if sys.platform == "win32":
+            raise SystemExit(NO_COMPILER.format(reason="Microsoft's lacks the vector extension"))
+        reason = works(self.compiler, "int main(void) { return 0; }")
+        if reason:
+            raise SystemExit(NO_COMPILER.format(reason=reason))
+        super().build_extensions()
+
+    def build_extension(self, extension):
+        compile_flags, link_flags = self.find_openmp()
+        objects = self.objects(extension.sources, compile_flags)
+        for made in objects:
+            made.path.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a compiler each: they share nothing
+            list(pool.map(Object.make, objects))
+        self.compiler.link_shared_object(
+            [str(made.path) for made in objects],
+            self.get_ext_fullpath(extension.name),
+            libraries=self.get_libraries(extension),
+            extra_postargs=link_flags,
+            export_symbols=self.get_export_symbols(extension),
+            build_temp=self.build_temp,
+            target_lang="c",
+        )
+
+    def objects(self, sources, openmp):
+        """What the extension is linked of. The Cython source is the first: it takes the longest."""
         import numpy
 
-        compile_flags, link_flags = self.find_openmp()
-        flags = [*C_FLAGS, *TYPE_CHECKS, *LEVEL, *SETS, *compile_flags]
-        for extension in self.extensions:
-            extension.include_dirs += ["csrc", numpy.get_include()]
-            extension.extra_compile_args += flags
-            extension.extra_link_args += link_flags
-            shown = " ".join([*flags, *(f"{isa}: {' '.join(f)}" for isa, f in kernel_sets() if f)])
-            extension.define_macros += [
+        common = [STANDARD, *known(self.compiler, WISHES), *LEVEL]
+        flags = [*common, *TYPE_CHECKS, *SETS, *openmp]
+        shown = " ".join([*flags, *(f"{isa}: {' '.join(f)}" for isa, f in kernel_sets() if f)])
+        options = {
+            "include_dirs": ["csrc", numpy.get_include()],
+            "macros": [
                 ("CNNX_FLAGS", f'"{shown}"'),
                 ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
-            ]
-        if remember(f"{shown} {numpy.__version__} {sys.version}"):
-            self.force = True
-        super().build_extensions()
+            ],
+            "extra_postargs": flags,
+        }
+        of_sets = {stub(isa): {"extra_postargs": [*common, *more]} for isa, more in kernel_sets()}
+        return [
+            Object(self.compiler, source, self.build_temp, **of_sets.get(source, options))
+            for source in sources
+        ]
 
     def find_openmp(self):
         for compile_flags, link_flags in OPENMP_FLAGS if LOOK_FOR_OPENMP else []:
@@ -192,45 +244,40 @@ class BuildExtension(build_ext):
         return [], []
 
 
+class BuildPython(build_py):
+    """The Python files, and the mark of a pure installation, if it is one."""
+
+    def run(self):
+        super().run()
+        if self.editable_mode:  # the checkout itself is what is installed
+            folder = Path()
+            MARK.unlink(missing_ok=True)
+        else:
+            folder = Path(self.build_lib)
+        if PURE:
+            folder.joinpath(MARK).write_text("Built with CNNX_PURE=1: no extension is missing.\n")
+
+
 def kernel_sets():
     if ALL_SETS:
         return {isa: [] for sets in ISA_FLAGS.values() for isa in sets}.items()
     return ISA_FLAGS.get(MACHINE, BASELINE).items()
 
 
-def remember(state):
-    """Whether the state differs from that of the last build, which it replaces."""
-    changed = not STATE.exists() or STATE.read_text() != state
-    STATE.parent.mkdir(exist_ok=True)
-    STATE.write_text(state)
-    return changed
-
-
-def libraries():
-    return [
-        (
-            f"cnnx_{isa}",
-            {
-                "sources": [f"csrc/isa/{isa}.c"],
-                "obj_deps": {"": HEADERS, f"csrc/isa/{isa}.c": HEADERS},
-                "cflags": [*C_FLAGS, *LEVEL, *flags],
-            },
-        )
-        for isa, flags in kernel_sets()
-    ]
+def stub(isa):
+    """The source of a kernel set."""
+    return f"csrc/isa/{isa}.c"
 
 
 if PURE:
-    setup()
+    setup(cmdclass={"build_py": BuildPython})
 else:
     setup(
-        libraries=libraries(),
         ext_modules=[
             Extension(
                 "cnnx.backends.compiled._core",
-                ["csrc/_core.pyx", "csrc/select.c"],
-                depends=[*HEADERS, *CYTHON_SOURCES],
+                ["csrc/_core.pyx", "csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())],
             )
         ],
-        cmdclass={"build": Build, "build_clib": BuildLibraries, "build_ext": BuildExtension},
+        cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
     )

@@ -16,7 +16,7 @@ static void NAME(relu6)(ptrdiff_t n, const REAL *x, REAL *y) {
 }
 
 static void NAME(relu6_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
-    for (ptrdiff_t i = 0; i < n; i++) dx[i] = (y[i] <= 0) | (y[i] >= 6) ? 0 : dy[i];
+    for (ptrdiff_t i = 0; i < n; i++) dx[i] = ((y[i] <= 0) | (y[i] >= 6)) ? 0 : dy[i];
 }
 
 static void NAME(leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y) {

@@ -1,0 +1,139 @@
+"""The build makes again what changed, and nothing else; and it asks what the compiler knows.
+
+The setup.py of cnnx builds a module of a few lines, whose files lie and include one another as
+those of cnnx do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SETUP = Path(__file__).parents[1] / "setup.py"
+COMPILER = next((found for name in ("gcc", "cc", "clang") if (found := shutil.which(name))), None)
+
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+
+FILES = {
+    "pyproject.toml": (
+        '[project]\nname = "cnnx"\nversion = "0"\n'
+        '[tool.setuptools.packages.find]\ninclude = ["cnnx*"]\n'
+    ),
+    "cnnx/__init__.py": "",
+    "cnnx/backends/__init__.py": "",
+    "cnnx/backends/compiled/__init__.py": "",
+    "csrc/_core.pyx": (
+        'cdef extern from "kernels.h":\n    int cnnx_baseline()\n    int CNNX_HEADER\n'
+        'include "part.pyx"\n'
+        "def value():\n    return cnnx_baseline() + CNNX_HEADER + part()\n"
+    ),
+    "csrc/part.pyx": "cdef int part():\n    return 100\n",
+    "csrc/select.c": '#include "kernels.h"\nint cnnx_selected(void) { return cnnx_baseline(); }\n',
+    "csrc/kernels.h": "#define CNNX_HEADER 10\nint cnnx_baseline(void);\n",
+    "csrc/micro/kernel.inc.c": '#include "one.inc.c"\nint NAME(void) { return ONE; }\n',
+    "csrc/micro/one.inc.c": "#define ONE 1\n",
+}
+SETS = {"baseline", "avx2", "avx512", "neon"}
+
+
+class Tree:
+    """A checkout of a few lines."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        stub = '#define NAME cnnx_{}\n#include "../micro/kernel.inc.c"\n'
+        stubs = {f"csrc/isa/{isa}.c": stub.format(isa) for isa in SETS}
+        for name, text in (FILES | stubs).items():
+            folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+            folder.joinpath(name).write_text(text)
+        shutil.copy(SETUP, folder)
+
+    def run(self, *words, **environment):
+        mine = {name: text for name, text in os.environ.items() if not name.startswith("CNNX_")}
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=self.folder,
+            env={"CC": COMPILER} | mine | environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def times(self):
+        return {path: path.stat().st_mtime_ns for path in self.folder.glob("build/**/*.[co]")}
+
+    def build(self, **environment):
+        """The value that the module tells, and the files that were made anew on the way."""
+        before = self.times()
+        self.run("setup.py", "-q", "build_ext", "--inplace", **environment)
+        code = "from cnnx.backends.compiled._core import value; print(value())"
+        made = {path.stem for path, time in self.times().items() if before.get(path) != time}
+        return int(self.run("-c", code)), made
+
+    def edit(self, name, before, after):
+        path = self.folder / name
+        assert before in path.read_text()
+        path.write_text(path.read_text().replace(before, after))
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    pytest.importorskip("Cython")
+    tree = Tree(tmp_path_factory.mktemp("checkout"))
+    value, made = tree.build()
+    assert value == 111 and {"_core", "select", "baseline"} <= made
+    return tree
+
+
+def test_nothing_is_made_again_where_nothing_changed(tree):
+    assert tree.build()[1] == set()
+
+
+def test_an_edit_of_cython_makes_no_kernel_set_again(tree):
+    tree.edit("csrc/part.pyx", "100", "200")
+    assert tree.build() == (211, {"_core"})
+
+
+def test_an_edit_of_a_kernel_makes_the_kernel_sets_again_and_not_cythons_part(tree):
+    """Two files deep: a list of included files would have to name it."""
+    tree.edit("csrc/micro/one.inc.c", "ONE 1", "ONE 2")
+    value, made = tree.build()
+    assert value % 10 == 2 and "baseline" in made and made <= SETS
+
+
+def test_an_edit_of_one_stub_makes_one_set_again(tree):
+    tree.edit("csrc/isa/baseline.c", "#define", "#define UNUSED\n#define")
+    assert tree.build()[1] == {"baseline"}
+
+
+def test_an_edit_of_a_header_makes_again_what_includes_it(tree):
+    tree.edit("csrc/kernels.h", "10", "20")
+    value, made = tree.build()
+    assert value // 10 % 10 == 2 and made == {"_core", "select"}
+
+
+def test_another_kind_of_build_and_back_again(tree):
+    """Objects of one kind never get into another, and the module is that of the last build."""
+    value, _ = tree.build(CNNX_DEBUG="1")
+    assert b"-DCNNX_DEBUG" in b"".join(p.read_bytes() for p in tree.folder.glob("build/**/*.made"))
+    tree.edit("csrc/part.pyx", "00", "01")
+    assert tree.build()[0] == value + 1
+
+
+def test_a_compiler_that_knows_fewer_flags_will_do(tree, tmp_path):
+    """As clang, which ends with an error on one of gcc's."""
+    stranger = tmp_path / "stranger"
+    refuses = 'for word in "$@"; do case $word in -fno-tree-*) exit 1;; esac; done\n'
+    stranger.write_text(f'#!/bin/sh\n{refuses}exec {COMPILER} "$@"\n')
+    stranger.chmod(0o755)
+    _, made = tree.build(CC=str(stranger))
+    assert {"_core", "select", "baseline"} <= made, "another compiler makes all anew"
+    records = [path.read_text() for path in tree.folder.glob("build/temp*/csrc/**/*.made")]
+    assert records and not any("-fno-tree" in record for record in records)
+    assert all("-fno-math-errno" in record for record in records)
