@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -137,7 +138,17 @@ def show_config() -> None:
 def _default_backend() -> ModuleType:
     name = os.environ.get("CNNX_BACKEND")
     if not name:
-        return backends.load(available_backends()[0])
+        try:
+            return backends.load("compiled")
+        except backends.NotBuiltError as error:
+            if not backends.IS_PURE:
+                warnings.warn(
+                    f"cnnx computes with its slow reference backend: {error} "
+                    "(CNNX_BACKEND=reference asks for it, without this warning.)",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return backends.load("reference")
     try:
         return backends.load(name)
     except (ValueError, ImportError) as error:

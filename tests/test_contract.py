@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import doctest
 import inspect
-import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -138,32 +135,3 @@ def test_an_option_that_a_signature_offers_is_tried_by_a_case(op):
         given = [arguments[name] for arguments in calls if name in arguments]
         other = [v for v in given if isinstance(v, np.ndarray) or v != default]
         assert other, f"no case of {op} gives {name} anything but {default!r}"
-
-
-def test_without_the_extension_the_reference_is_the_default_and_compiled_says_why():
-    """As after CNNX_PURE=1: the module `_core` can not be found."""
-    program = """
-import sys
-
-class NotBuilt:
-    def find_spec(self, name, path=None, target=None):
-        if name == "cnnx.backends.compiled._core":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, NotBuilt())
-import cnnx
-
-print(cnnx.available_backends(), cnnx.get_backend(), cnnx.get_num_threads())
-try:
-    cnnx.set_backend("compiled")
-except ImportError as error:
-    print(error)
-"""
-    environment = {name: value for name, value in os.environ.items() if name != "CNNX_BACKEND"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
-    assert first == "('reference',) reference 1"
-    assert second.startswith("backend 'compiled' is not part of this installation")

@@ -7,6 +7,8 @@ compiled     Cython and C; there where cnnx was installed with a C compiler
 from __future__ import annotations
 
 import importlib
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from types import ModuleType
 
 from . import reference
@@ -16,26 +18,56 @@ OP_NAMES: tuple[str, ...] = tuple(reference.__all__)
 _NAMES = ("compiled", "reference")
 
 
+_FOLDER = Path(__file__).parent
+
+# setup.py puts this file into a pure installation: no extension is missing there.
+IS_PURE = (_FOLDER / "PURE").exists()
+
+
 class NotBuiltError(ImportError):
-    """The compiled backend is not part of this installation."""
+    """The compiled backend is not part of this installation, or does not load."""
 
 
 def load(name: str) -> ModuleType:
     """The backend's module. ValueError for a name that is none; NotBuiltError, with what to do, if
-    it was not built."""
+    it was not built, or does not load."""
     if name not in _NAMES:
         raise ValueError(
             f"backend {name!r} is unknown: there are {' and '.join(map(repr, _NAMES))}"
         )
     try:
         return importlib.import_module(f"{__name__}.{name}")
-    except ModuleNotFoundError as error:
-        if name != "compiled" or error.name != f"{__name__}.compiled._core":
+    except ImportError as error:
+        if name != "compiled":
             raise
-        raise NotBuiltError(
-            "backend 'compiled' is not part of this installation: it was built in pure Python "
-            "(CNNX_PURE=1), or not built at all. Install a C compiler, then cnnx again."
-        ) from None
+        raise NotBuiltError(_why_not_there(error)) from error
+
+
+def _why_not_there(error: ImportError) -> str:
+    """Why the extension cannot be used, and what to do."""
+    if IS_PURE:
+        return (
+            "backend 'compiled' is not part of this installation, which was built in pure Python "
+            "(CNNX_PURE=1). Install a C compiler, then cnnx again without that variable."
+        )
+    folder = _FOLDER / "compiled"
+    there = sorted(path.name for path in folder.glob("_core.*") if path.suffix in (".so", ".pyd"))
+    if not isinstance(error, ModuleNotFoundError) or error.name != f"{__name__}.compiled._core":
+        return (
+            f"backend 'compiled' does not load: {error}. Build it again with this Python and "
+            f"NumPy: in a checkout python -m pip install -e ., elsewhere install cnnx again."
+        )
+    if there:
+        return (
+            f"backend 'compiled' was built for another Python: {folder} holds {', '.join(there)}, "
+            f"and this Python loads _core{EXTENSION_SUFFIXES[0]}. Build it for this one: in a "
+            f"checkout python -m pip install -e ., elsewhere install cnnx again."
+        )
+    return (
+        f"backend 'compiled' is not part of this installation: {folder} holds no extension. If "
+        f"that is a checkout, compile it there by python -m pip install -e ., or, where cnnx is "
+        f"installed elsewhere, start Python in another directory."
+    )
 
 
 def available() -> tuple[str, ...]:

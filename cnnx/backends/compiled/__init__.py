@@ -17,6 +17,10 @@ from ._core import (
     usable_isas,
 )
 
+_missing = [name for name in _reference.__all__ if not hasattr(_core, name)]
+if _missing:
+    raise ImportError(f"{_core.__file__} is older than these sources: it lacks {_missing[0]}")
+
 globals().update({name: getattr(_core, name) for name in _reference.__all__})
 
 __all__ = [
