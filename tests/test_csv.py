@@ -133,6 +133,18 @@ def test_fractions_are_numbers_to_predict(tmp_path, name):
     assert data.y.dtype == np.float64 and data.y.tolist() == [[2.5], [3]]
 
 
+def test_a_number_that_is_missing_makes_no_fractions_of_labels(tmp_path):
+    path = table(tmp_path / "a.csv", "a,target\n1,2\n2,nan\n")
+    with pytest.raises(ValueError, match=r"line 3: label nan is not an integer"):
+        load_csv(path)
+
+
+@pytest.mark.parametrize("label", [None, 0, -1, "y"])
+def test_an_empty_file_is_said_to_be_so(tmp_path, label):
+    with pytest.raises(ValueError, match=r"a.csv' starts with '', expected a header"):
+        load_csv(table(tmp_path / "a.csv", ""), label=label)
+
+
 def test_truth_values_are_numbers(tmp_path):
     data = load_csv(table(tmp_path / "a.csv", "a,b,label\nTrue,2,False\nfalse,3,True\n"))
     assert data.x.tolist() == [[1, 2], [0, 3]] and data.y.tolist() == [0, 1]

@@ -133,6 +133,8 @@ class _Columns(NamedTuple):
 
 
 def _columns(where: str, first: list[str], label: str | int | None, table: Table) -> _Columns:
+    if not first:
+        raise ValueError(f"{where} starts with '', expected a header as x0,x1,label or x0,y0")
     lower = [name.lower() for name in first]
     if label is not None and not isinstance(label, str):
         place = _integer("load_csv", "label", label, -len(first))
@@ -234,9 +236,10 @@ def _labels(
         places = {word: k for k, word in enumerate(words)}
         return np.array([places[cell] for cell in cells], np.int64), tuple(words)
     values = np.array(table.numbers(cells), np.float64)
-    whole = np.isfinite(values) & (values == np.floor(values))
+    finite = np.isfinite(values)
+    whole = finite & (values == np.floor(values))
     if not whole.all():
-        if columns.content == "either":
+        if columns.content == "either" and (finite & ~whole).any():
             return None
         index = int(np.argmin(whole))
         raise ValueError(f"{at[index]}: label {cells[index]} is not an integer")
