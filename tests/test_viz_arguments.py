@@ -198,6 +198,13 @@ def test_a_target_that_is_no_class_is_refused_without_printing_it(target):
     assert len(str(error.value)) < 160
 
 
+@pytest.mark.parametrize("wrong", [0.5, np.nan, np.inf])
+def test_known_points_have_whole_classes(wrong):
+    with pytest.raises(ValueError, match=f"y holds {wrong}, expected class numbers"):
+        viz.plot_decision_boundary(FLAT, POINTS, [0, wrong], steps=4)
+    viz.plot_decision_boundary(FLAT, POINTS, [[0.0], [1.0]], steps=4)
+
+
 def test_of_a_dataset_one_image_is_taken_for_feature_maps():
     with pytest.raises(TypeError, match=r"image is a Dataset, expected one image .*test\.x\[0\]"):
         viz.plot_feature_maps(MODEL, Dataset(GREY, np.arange(3)))

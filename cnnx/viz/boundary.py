@@ -117,6 +117,10 @@ def _plane(
         right = right[:, 0]
     if right is not None and right.shape != (len(points),):
         raise ValueError(f"{op}: y has shape {right.shape}, expected {len(points)} classes")
+    if right is not None and right.dtype.kind == "f":
+        wrong = right[~np.isfinite(right) | (right != np.floor(right))]
+        if len(wrong):
+            raise ValueError(f"{op}: y holds {wrong[0]:g}, expected class numbers")
     low, high = points.min(axis=0), points.max(axis=0)
     margin = 0.1 * np.where(high > low, high - low, 1)
     across, up = (
