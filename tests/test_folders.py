@@ -104,7 +104,7 @@ def test_images_of_one_colour_are_named_in_one_warning(tmp_path):
     save(tmp_path / "a" / "0.png")
     for k in (1, 2):
         save(tmp_path / "a" / f"{k}.png", np.full((4, 6, 4), [255, 255, 255, 0]))
-    message = r"all pixels are alike in 2 images such as a/1.png; transparent ones lie on 1, see ba"
+    message = r"all pixels are alike in 2 images such as a/1.png; transparent pixels lie on 1, s"
     with pytest.warns(UserWarning, match=message) as caught:
         load_folder(tmp_path)
     assert len(caught) == 1

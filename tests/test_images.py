@@ -194,6 +194,11 @@ def test_an_image_of_one_colour_is_named_with_its_background(tmp_path):
     save(tmp_path / "white.png", transparent((255, 255, 255)))
     with pytest.warns(UserWarning, match=r"white.png: every pixel is 1; .* lie on 1, see ba"):
         load_image(tmp_path / "white.png")
+    with pytest.warns(UserWarning, match=r"white.png: every pixel is 0; .* lie on 1, see ba"):
+        load_image(tmp_path / "white.png", channels=1, invert=True)
+    save(tmp_path / "grey.png", np.full((4, 4), 51, np.uint8))
+    with pytest.warns(UserWarning, match=r"grey.png: every pixel is 0\.2$"):
+        load_image(tmp_path / "grey.png")
     save(tmp_path / "dot.png", np.zeros((1, 1), np.uint8))
     assert load_image(tmp_path / "dot.png").shape == (1, 1, 1)  # one pixel can not but be alike
 

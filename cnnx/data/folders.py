@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .datasets import Dataset
-from .images import SUFFIXES, Look, colour_words, read_header, read_image, uniform
+from .images import SUFFIXES, Look, behind, read_header, read_image, uniform
 from .limits import check_memory
 
 __all__ = ["load_folder", "load_folders"]
@@ -121,13 +121,11 @@ def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
         _warn(f"{root}: left out: {_some(left_out, 'file')}; images are {', '.join(SUFFIXES)}")
     shape = _common_shape(root, [file for part in samples for file, _ in part], look)
     look = look._replace(channels=shape[0])
-    plain: list[str] = []
+    plain: dict[str, str] = {}  # images of one colour, and what to say of them
     sets = [_load(root, part, shape, look, classes, plain) for part in samples]
     if plain:
-        _warn(
-            f"{root}: all pixels are alike in {_some(plain, 'image')}; transparent ones lie on "
-            f"{colour_words(look.background)}, see background="
-        )
+        said = max(plain.values(), key=len)
+        _warn(f"{root}: all pixels are alike in {_some(list(plain), 'image')}{said}")
     return sets
 
 
@@ -137,13 +135,13 @@ def _load(
     shape: tuple[int, int, int],
     look: Look,
     classes: list[str],
-    plain: list[str],
+    plain: dict[str, str],
 ) -> Dataset:
     x = np.empty((len(samples), *shape), np.float32)
     for pixels, (file, _) in zip(x, samples, strict=True):
         pixels[...] = read_image(os.path.join(root, file), look)
         if uniform(pixels):
-            plain.append(file)
+            plain[file] = behind(pixels, look)
     y = np.array([label for _, label in samples], np.int64)
     names = (_text(file).replace(os.sep, "/") for file, _ in samples)
     return Dataset(x, y, tuple(map(_text, classes)), tuple(names))
@@ -152,7 +150,8 @@ def _load(
 def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> list[Sample]:
     """The images of a part; paths that its owner may miss are added to left_out."""
     found = _folders(os.path.join(root, part))
-    unknown = [name for name in found if name not in classes]
+    labels = {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in found if name not in labels]
     if unknown:
         raise ValueError(
             f"{os.path.join(root, part)}: found a folder for {', '.join(unknown)}, but the classes "
@@ -170,7 +169,7 @@ def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> l
                 f"{os.path.join(root, folder)}: found {held}, expected images: "
                 f"{', '.join(SUFFIXES)}"
             )
-        samples += [(image, classes.index(name)) for image in images]
+        samples += [(image, labels[name]) for image in images]
         left_out += others
     return samples
 

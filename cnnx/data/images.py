@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SUFFIXES",
     "Look",
-    "colour_words",
+    "behind",
     "load_image",
     "read_header",
     "read_image",
@@ -105,9 +105,7 @@ def load_image(
     x = read_image(file, look)
     if uniform(x):
         warnings.warn(
-            f"{file}: every pixel is {colour_words(x[:, 0, 0])}; transparent pixels lie on "
-            f"{colour_words(look.background)}, see background=",
-            stacklevel=2,
+            f"{file}: every pixel is {_colour_words(x[:, 0, 0])}{behind(x, look)}", stacklevel=2
         )
     return x
 
@@ -117,10 +115,23 @@ def uniform(x: np.ndarray) -> bool:
     return x[0].size > 1 and bool((x == x[:, :1, :1]).all())
 
 
-def colour_words(levels: Any) -> str:
-    """A colour in a message: 0.5, or (0.2, 0.4, 0.8)."""
+def behind(x: np.ndarray, look: Look) -> str:
+    """What to say of a uniform picture: that it is the background, where it is of that colour."""
+    background = _seen(look.background, len(x))
+    if not np.allclose(1 - x[:, 0, 0] if look.invert else x[:, 0, 0], background, atol=1 / 255):
+        return ""
+    return f"; transparent pixels lie on {_colour_words(look.background)}, see background="
+
+
+def _colour_words(levels: Any) -> str:
+    """0.5, or (0.2, 0.4, 0.8)."""
     numbers = [f"{float(level):.4g}" for level in levels]
     return numbers[0] if len(set(numbers)) == 1 else f"({', '.join(numbers)})"
+
+
+def _seen(colour: tuple[float, float, float], channels: int) -> np.ndarray:
+    """Red, green and blue in three channels or one."""
+    return np.array([np.dot(_LUMA, colour)] if channels == 1 else colour, np.float32)
 
 
 def read_header(file: str) -> Header:
@@ -136,9 +147,7 @@ def read_image(file: str, look: Look) -> np.ndarray:
     """`load_image` without a warning."""
     with _opened(file) as image:
         channels = look.channels or _channels(file, image)
-        background = np.array(look.background, np.float32)
-        if channels == 1:
-            background = np.array([np.dot(_LUMA, look.background)], np.float32)
+        background = _seen(look.background, channels)
         with _damage(file, "damaged or truncated image"):
             turn = _turn(image)
             if look.size is None:
