@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import checks, ops
+from cnnx import checks, ops, targets
 from cnnx.data import Dataset, as_dataset
 from cnnx.layers import Layer, no_grad, run_mode
 from cnnx.losses import CrossEntropyLoss
@@ -81,12 +81,7 @@ def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
             f"predict_labels: the outputs have shape {outputs.shape}, expected (n, classes, ...): "
             "reshape them to (n, 1) at the model's end"
         )
-    lost = np.isnan(outputs).any(axis=tuple(range(1, outputs.ndim)))
-    if lost.any():
-        raise ValueError(
-            f"predict_labels: {np.count_nonzero(lost)} of {len(lost)} outputs are NaN, the first "
-            f"that of x[{lost.argmax()}]: NaN is no class; look for NaN in x and in the weights"
-        )
+    targets.refuse_nan("predict_labels", outputs)
     if outputs.shape[1] == 1:
         half = 0.5 if gives_probabilities(model) else 0.0
         return (outputs[:, 0] >= half).astype(np.int64)

@@ -32,7 +32,9 @@ __all__ = [
     "read_answers",
     "read_classes",
     "read_distribution",
+    "read_labels",
     "read_numbers",
+    "refuse_nan",
 ]
 
 Shape = tuple[int, ...]
@@ -73,6 +75,28 @@ def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> 
             f"one-hot rows or probabilities {shape}"
         )
     return checks.labels(op, _whole(op, target).reshape(labels), shape[1])
+
+
+def read_labels(op: str, target: np.ndarray) -> np.ndarray:
+    """Integers (n,) of labels (n,) or (n, 1), or of one-hot rows (n, k): scores are not known yet.
+
+    ValueError for what holds no classes.
+    """
+    if target.ndim == 2 and target.shape[1] > 1:
+        rows = _probabilities(op, target)
+        if not is_one_hot(rows):
+            first = np.flatnonzero(((rows != 0) & (rows != 1)).any(axis=1))[0]
+            raise ValueError(
+                f"{op}: target[{first}] is no one-hot row: labels (n,) or rows with a single 1 "
+                "among zeros are expected"
+            )
+        return rows.argmax(axis=1)
+    if target.ndim not in (1, 2):
+        raise ValueError(
+            f"{op}: target has shape {target.shape}, but labels (n,) or one-hot rows (n, classes) "
+            "are expected"
+        )
+    return _whole(op, target).reshape(-1)
 
 
 def read_numbers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
@@ -159,6 +183,16 @@ def are_classes(target: np.ndarray, shape: Shape) -> bool:
     if target.shape in ((shape[0], *shape[2:]), (shape[0], 1, *shape[2:])):
         return target.dtype.kind != "f" or bool((target == np.floor(target)).all())
     return target.shape == shape and is_one_hot(target)
+
+
+def refuse_nan(op: str, outputs: np.ndarray) -> None:
+    """ValueError where the class of a sample is asked for and an output is NaN."""
+    if outputs.dtype.kind == "f" and np.isnan(outputs).any():
+        lost = np.isnan(outputs).reshape(len(outputs), -1).any(axis=1)
+        raise ValueError(
+            f"{op}: {np.count_nonzero(lost)} of {len(lost)} outputs are NaN, the first that of "
+            f"x[{lost.argmax()}], and NaN is no class: look for NaN in x and in the weights"
+        )
 
 
 def is_one_hot(target: np.ndarray) -> bool:

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_version": (),
     "random": (),
     "checks": (),
+    "targets": ("checks",),
     "io": ("checks",),
     "init": ("random",),
     "backends": (),
@@ -35,12 +36,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends/compiled": ("backends/reference",),  # for the list of names alone
     "config": ("backends", "_version"),
     "ops": ("checks", "config"),
-    "data": ("checks", "random", "io"),
+    "data": ("checks", "random", "io", "targets"),
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
     "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
     "layers/files": (*MIDDLE, "layers", "io", "preprocessing"),  # model.save and load
-    "targets": ("checks",),
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),

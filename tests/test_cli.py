@@ -52,6 +52,16 @@ def test_evaluate_counts_class_by_class(known_model, capsys):
     assert lines[-1] == f"loss {loss:.4f}, accuracy 80.00 %"
 
 
+def test_outputs_that_are_nan_are_one_line_and_no_class(known_model, capsys):
+    x = np.zeros((4, 1, 2, 2), np.float32)
+    x[2, 0, 1, 1] = math.nan
+    np.savez("four.npz", x=x, y=[0, 0, 1, 1], x_test=x, y_test=[0, 0, 1, 1])
+    np.save("four.npy", x)
+    for words in (("evaluate", "--data", "four.npz"), ("predict", "four.npy")):
+        error = failure(capsys, words[0], known_model, *words[1:])
+        assert "1 of 4 outputs are NaN, the first that of x[2]" in error
+
+
 def test_evaluate_needs_data_where_no_run_names_it(known_model, capsys):
     assert "use --data" in failure(capsys, "evaluate", known_model)
     Path("run.json").write_text("[]")

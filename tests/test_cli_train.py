@@ -275,3 +275,16 @@ def test_traceback_shows_where_an_error_came_up():
     for words in (["--traceback", "evaluate", "none.npz"], ["evaluate", "none.npz", "--traceback"]):
         with pytest.raises(FileNotFoundError):
             main(words)
+
+
+def test_one_hot_labels_train_and_score_as_labels_do(capsys):
+    x, y = sides()
+    said = []
+    for name, target in (("labels", y), ("rows", np.eye(2, dtype=np.uint8)[y]), ("f", 1.0 * y)):
+        np.savez(f"{name}.npz", x=x, y=target)
+        words = ["--data", f"{name}.npz", "--model", "mlp", "--out", name, *SHORT]
+        assert main(["train", *words]) == 0
+        capsys.readouterr()
+        assert main(["evaluate", name]) == 0
+        said.append(capsys.readouterr().out.splitlines()[1:])
+    assert said[0] == said[1] == said[2]

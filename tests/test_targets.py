@@ -266,6 +266,32 @@ def test_accuracy_refuses_numbers_that_are_no_classes():
         accuracy(LOGITS, ANSWERS, threshold=math.nan)
 
 
+@pytest.mark.parametrize("form", CLASS_FORMS)
+def test_files_and_splits_take_the_same_forms(form, tmp_path):
+    target = np.asarray(CLASS_FORMS[form])
+    np.savez(tmp_path / "own.npz", x=np.zeros((5, 2)), y=target)
+    train, _ = data.load_arrays(tmp_path / "own.npz")
+    assert train.y.dtype == np.int64
+    assert train.y.tolist() == LABELS.tolist()
+    if target.dtype.kind == "f" and target.shape != (5, 3):
+        return  # to a split, numbers are numbers, and are not shared out
+    places = np.arange(100)
+    _, test = data.train_test_split((places, target[np.arange(100) % 5]), test_size=20, seed=1)
+    assert np.bincount(LABELS[test.x % 5]).tolist() == [4, 8, 8]
+
+
+def test_a_file_of_numbers_to_predict_is_no_file_of_labels(tmp_path):
+    for y, message in (
+        (np.linspace(0, 1, 5), r"own.npz: y: target\[1\] is 0\.25.*whole numbers"),
+        (SCORES, r"own.npz: y: target\[0\].*no probabilities"),
+        (EYE[LABELS] + 1, r"own.npz: y: target\[0\].*no one-hot row"),
+        (np.full((5, 3), 1 / 3), r"own.npz: y: target\[0\] is no one-hot row"),
+    ):
+        np.savez(tmp_path / "own.npz", x=np.zeros((5, 2)), y=y)
+        with pytest.raises(ValueError, match=message):
+            data.load_arrays(tmp_path / "own.npz")
+
+
 def test_no_weight_moves_when_the_loss_can_not_learn_from_the_targets():
     model = Sequential(Linear(1, 1))
     before = model.state_dict()

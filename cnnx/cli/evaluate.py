@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnx import targets
 from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer
 from cnnx.cli.console import printable
@@ -109,6 +110,7 @@ def _scores(model: Layer, parts: data.Parts, batch_size: int) -> tuple[float, np
             f"the model's outputs have shape {outputs.shape}, but one score for each class "
             f"(n, {len(parts.classes)}) is expected"
         )
+    targets.refuse_nan("evaluate", outputs)
     return float(CrossEntropyLoss()(outputs, parts.test.y)), outputs.argmax(axis=1)
 
 

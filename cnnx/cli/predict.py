@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnx import inference, io
+from cnnx import inference, io, targets
 from cnnx.cli import data, images
 from cnnx.cli.arguments import add_command, add_machine, integer
 from cnnx.cli.console import printable
@@ -113,6 +113,7 @@ def _guesses(
 ) -> Iterator[Guess]:
     for names, x in _batches(samples, batch_size):
         rows = inference.predict_proba(model, x, batch_size)
+        targets.refuse_nan("predict", rows)
         if rows.ndim != 2:
             raise ValueError(
                 f"the model's outputs have shape {rows.shape}, expected a score for each class"

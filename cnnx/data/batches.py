@@ -11,6 +11,7 @@ import numpy as np
 
 from ..checks import unmasked
 from ..random import generator
+from ..targets import is_one_hot
 from .datasets import Dataset, as_dataset
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def train_test_split(
     data, y    Dataset or (x, y) pair; or x and y as two arguments
     test_size  share of the samples between 0 and 1 (rounded up), or their number
     stratify   give every class its share of the test set, to within one sample; y must then be
-               integer labels (n,) with two or more samples of each class
+               integer labels (n,) or (n, 1), or one-hot rows, with two or more samples of each
+               class
     seed       int from 0: the same seed, the same split; None: `cnnx.manual_seed`'s generator
 
     returns    train, test: Datasets, copied, in random order
@@ -174,12 +176,16 @@ def _test_count(op: str, test_size: float, n: int) -> int:
 
 def _stratified_labels(op: str, y: np.ndarray, count: int) -> np.ndarray:
     """Labels as 0..classes-1, where a stratified split with a test set of `count` is possible."""
-    if y.ndim != 1 or y.dtype.kind not in "iub":
+    if y.shape[1:] in ((), (1,)):
+        classes = y.reshape(-1) if y.dtype.kind in "iub" else None
+    else:
+        classes = y.argmax(axis=1) if y.ndim == 2 and is_one_hot(y) else None
+    if classes is None:
         raise ValueError(
-            f"{op}: stratify=True needs integer labels (n,), but y is {y.shape} {y.dtype}; "
-            f"pass stratify=False"
+            f"{op}: stratify=True needs integer labels (n,) or one-hot rows, but y is {y.shape} "
+            f"{y.dtype}; pass stratify=False"
         )
-    names, labels, sizes = np.unique(y, return_inverse=True, return_counts=True)
+    names, labels, sizes = np.unique(classes, return_inverse=True, return_counts=True)
     if sizes.min() < 2:
         raise ValueError(
             f"{op}: class {names[sizes.argmin()]} has 1 sample, stratify=True needs 2 or more; "

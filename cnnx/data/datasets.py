@@ -364,9 +364,10 @@ def load_arrays(
             but an error where the shape may be or seems to be channels last
 
     x is (n, c, h, w), or (n, h, w, c) with layout="channels_last"; (n, h, w), which gets a channel
-    axis; or (n, features). uint8 becomes float32 in [0, 1], other numbers are kept. y (n,) or
-    (n, 1) are integers from 0. test is None where the file has none. Objects are never unpickled; a
-    damaged or foreign file is a ValueError that names it, and so are labels that number no classes.
+    axis; or (n, features). uint8 becomes float32 in [0, 1], other numbers are kept. y are whole
+    numbers from 0, (n,) or (n, 1), or one-hot rows (n, classes). test is None where the file has
+    none. Objects are never unpickled; a damaged or foreign file is a ValueError that names it, and
+    so are labels that number no classes.
 
     Example:
         np.savez("mine.npz", x=images, y=labels)

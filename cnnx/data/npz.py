@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..targets import read_labels
 from .formats import to_unit
 from .limits import DEFLATE_RATIO, check_labels, check_memory, check_regular
 
@@ -31,6 +32,7 @@ _NAMES = (  # the arrays of train and of test
     (("train_images", "train_labels"), ("test_images", "test_labels")),  # MedMNIST
 )
 _CHANNELS = (1, 3, 4)  # of pictures: grey, colour, colour with alpha
+_ONE_HOT = 1000  # columns of labels; more would be a heap of zeros to unpack
 _LAYOUTS = ("channels_first", "channels_last")
 
 
@@ -91,11 +93,11 @@ def _headers(archive: zipfile.ZipFile, path: str) -> list[tuple[_Member, _Member
                 f"{path}: {x.name} has shape {x.shape}, expected (n, c, h, w), (n, h, w) or "
                 f"(n, features)"
             )
-        if y.dtype.kind not in "iub" or len(y.shape) not in (1, 2) or y.shape[1:] not in ((), (1,)):
-            remedy = ": np.argmax(y, axis=1) makes them of one-hot rows" if len(y.shape) > 1 else ""
+        columns = y.shape[1:] or (1,)
+        if y.dtype.kind not in "biuf" or len(columns) > 1 or not 0 < columns[0] <= _ONE_HOT:
             raise ValueError(
-                f"{path}: {y.name} has shape {y.shape} of {y.dtype}, expected (n,) integer labels"
-                f"{remedy}"
+                f"{path}: {y.name} has shape {y.shape} of {y.dtype}, expected (n,) integer labels, "
+                f"or one-hot rows of at most {_ONE_HOT} classes"
             )
         if x.shape[0] != y.shape[0]:
             raise ValueError(
@@ -176,7 +178,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
 
 
 def _read_labels(archive: zipfile.ZipFile, path: str, y: _Member) -> np.ndarray:
-    labels = _read(archive, y.name).reshape(-1)
+    labels = read_labels(f"{path}: {y.name}", _read(archive, y.name))
     check_labels(f"{path}: {y.name}", labels)
     return labels.astype(np.int64)
 
