@@ -133,12 +133,38 @@ def sequential_step(m: Any, batch: int) -> Callable[[], float]:
     return step
 
 
+def cs231n_step(variant: str, m: Any, batch: int) -> Callable[[], float]:
+    """A step of SGD of the course's network: 32 filters of 7x7, ReLU, pooling, an affine layer."""
+    forward, backward = (getattr(m, f"conv_{way}_{variant}") for way in ("forward", "backward"))
+    w1, b1 = 0.1 * np.random.randn(32, 3, 7, 7), np.zeros(32)
+    w2, b2 = 0.01 * np.random.randn(8192, 10), np.zeros(10)
+    x, y = np.random.rand(batch, 3, 32, 32), np.random.randint(0, 10, batch)
+    window = {"pool_height": 2, "pool_width": 2, "stride": 2}
+
+    def step() -> float:
+        a, conv = forward(x, w1, b1, {"stride": 1, "pad": 3})
+        a, relu = m.relu_forward(a)
+        a, pool = m.max_pool_forward_fast(a, window)
+        scores, affine = m.affine_forward(a, w2, b2)
+        loss, d = m.softmax_loss(scores, y)
+        d, dw2, db2 = m.affine_backward(d, affine)
+        d = m.relu_backward(m.max_pool_backward_fast(d, pool), relu)
+        _, dw1, db1 = backward(d, conv)
+        for value, gradient in ((w1, dw1), (b1, db1), (w2, dw2), (b2, db2)):
+            m.sgd(value, gradient)
+        return float(loss)
+
+    return step
+
+
 PROGRAMS = [
     Program("listnet", "0 against 1", listnet_conv, 16, 5.0),
     Program("listnet", "XOR", listnet_xor, 50, 1.0),
     Program("functional", "SimpleCNN, batch 32", functional_step, 32, 100.0),
     Program("network", "two convolutions, batch 32", network_step, 32, 20.0),
     Program("sequential", "two convolutions, batch 32", sequential_step, 32, 20.0),
+    Program("cs231n", "conv_*_naive, batch 4", partial(cs231n_step, "naive"), 4, 200.0),
+    Program("cs231n", "conv_*_im2col, batch 32", partial(cs231n_step, "im2col"), 32, 10.0),
 ]
 
 

@@ -15,9 +15,9 @@ from data_helpers import write_idx
 
 import cnnx
 from cnnx.data import make_zone, save_csv
-from cnnx.examples import fashion_mnist, mnist_conv, mnist_mlp, spiral, xor
+from cnnx.examples import cs231n_convnet, fashion_mnist, mnist_conv, mnist_mlp, spiral, xor
 
-NAMES = ("fashion_mnist", "mnist_conv", "mnist_mlp", "spiral", "xor")
+NAMES = ("cs231n_convnet", "fashion_mnist", "mnist_conv", "mnist_mlp", "spiral", "xor")
 REAL = os.environ.get("CNNX_DATA", "")
 
 
@@ -55,6 +55,20 @@ def test_an_example_on_images_learns_from_a_directory(program, epochs, least, mn
     assert least < accuracy <= 1
     assert f"test accuracy {100 * accuracy:.2f} %" in out
     assert out.count("\nepoch") == epochs
+
+
+def test_the_course_s_network_learns_from_a_directory(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, count in (("data_batch_1.bin", 200), ("test_batch.bin", 100)):
+        labels = rng.integers(0, 10, count).astype(np.uint8)
+        images = rng.integers(0, 80, (count, 3, 32, 32), np.uint8)
+        for image, label in zip(images, labels):
+            image[:, 3 * label : 3 * label + 3] += 150
+        (tmp_path / name).write_bytes(np.c_[labels, images.reshape(count, -1)].tobytes())
+    accuracy = cs231n_convnet.main(["--data", str(tmp_path), "--epochs", "3"])
+    out = capsys.readouterr().out
+    assert accuracy > 0.8 and f"test accuracy {100 * accuracy:.2f} %" in out
+    assert "200 images to learn from, 100 to test on" in out and "(Epoch 3 / 3)" in out
 
 
 def test_the_data_are_looked_for_in_cnnx_data(mnist, monkeypatch, capsys):

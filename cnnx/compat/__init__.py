@@ -1,4 +1,4 @@
-"""Drop-in modules for four dialects of "a CNN from scratch in NumPy", on cnnx's kernels.
+"""Drop-in modules for five dialects of "a CNN from scratch in NumPy", on cnnx's kernels.
 
 A program keeps everything but its import lines: names, argument names and order, the attributes
 that scripts read, defaults, initialisation from `np.random` in the same order, float64, and the
@@ -8,6 +8,7 @@ listnet      a network is a list of layers, one sample at a time, backward updat
 functional   functions with caches, and a model that updates itself
 network      layers that keep their gradients, and optimisers that visit them
 sequential   a model that owns its loss and its optimiser
+cs231n       a course's layers, a function forward and one backward each, and its Solver
 
 >>> from cnnx.compat.listnet import Dense, Tanh, mse, mse_prime, train
 
