@@ -8,7 +8,6 @@ import importlib
 import numpy as np
 import pytest
 from dialect_helpers import page, run, same, with_new_imports, write_mnist
-from dialects import network as plain_network
 from dialects import sequential as plain
 
 from cnnx.compat import sequential
@@ -122,22 +121,39 @@ def test_losses_and_their_gradients():
         same(getattr(sequential.MSE(), method)(p, target), expected)
 
 
-def test_adam_steps_weights_that_lie_anyhow():
+def test_adam_keeps_its_averages_on_the_layer_whose_weights_lie_anyhow():
     results = []
-    for transposed in (False, True):
+    for layout in ("as made", "rows", "spread"):
         np.random.seed(0)
         layer, optimizer = sequential.Linear(6, 4), sequential.Adam(lr=0.1)
-        if transposed:
-            layer.weights = np.ascontiguousarray(layer.weights)[::-1][::-1]
+        if layout != "as made":
+            layer.weights = np.ascontiguousarray(layer.weights)
+        if layout == "spread":
             spread = np.zeros((12, 4))
             spread[::2] = layer.weights
             layer.weights = spread[::2]
+        before = layer.weights.copy()
+        first = layer.weights
         for _ in range(3):
             layer.backward(np.cos(layer(np.ones((2, 6)))))
             optimizer.update_params(layer)
-        results.append(layer.weights)
-    same(*results)
-    assert optimizer.count == 3
+        same(first, before)  # a step makes new arrays
+        results.append((layer.weights, layer.weights_momentums, layer.weights_cache))
+        assert layer.biases_momentums.shape == layer.biases_cache.shape == (1, 4)
+    for other in results[1:]:
+        for ours, theirs in zip(results[0], other):
+            same(ours, theirs)
+    assert optimizer.iterations == 4 and optimizer.lr == optimizer.lr_0 == 0.1
+
+
+def test_adam_s_rate_decays_with_every_layer():
+    layer, optimizer = sequential.Linear(2, 2), sequential.Adam(lr=1.0, decay=0.5)
+    layer.backward(layer(np.ones((1, 2))))
+    rates = []
+    for _ in range(3):
+        optimizer.update_params(layer)
+        rates.append(optimizer.lr)
+    assert rates == [1 / 1.5, 1 / 2, 1 / 2.5]
 
 
 def data(count):
@@ -145,37 +161,116 @@ def data(count):
     return np.random.randn(count, 2, 9, 9), np.random.randint(0, 5, count)
 
 
-def test_train_val_returns_what_the_formulas_give(capsys):
+@pytest.mark.parametrize("labels", ["(n,)", "(n, 1)"])
+def test_train_val_returns_what_the_formulas_give_and_draws_what_they_draw(capsys, labels):
     results = []
     for m in (sequential, plain):
         X, y = data(20)
+        y = y[:, None] if labels == "(n, 1)" else y
         np.random.seed(3)
-        model = m.Sequential(cnn(m), m.CrossEntropyLoss(), m.Adam())
+        model = m.Sequential(cnn(m), m.CrossEntropyLoss(), m.Adam(decay=1e-3))
         options = {"verbose_freq": 2} if m is sequential else {}
-        results.append(m.train_val(model, X, y, X[:7], y[:7], 4, 8, **options))
+        metrics = m.train_val(model, X, y, X[:7], y[:7], 4, 8, **options)
+        results.append((*metrics, m.test(model, X, y), np.random.rand(3)))
     for ours, theirs in zip(*results):
-        assert isinstance(ours, list) and len(ours) == 4
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["Epoch 2/4", "Epoch 4/4"]
+    assert results[0][-1].tolist() == results[1][-1].tolist()
+    losses, accuracies, val_losses, val_accuracies, (loss, accuracy), _ = results[0]
+    lines = [
+        f"Epoch {n}, Train Loss: {losses[n - 1]:4f}, Train Accuracy: {accuracies[n - 1]:4f}, "
+        f"Val Loss: {val_losses[n - 1]:4f}, Val Accuracy: {val_accuracies[n - 1]:4f}"
+        for n in (2, 4)
+    ]
+    lines.append(f"Test Loss: {loss:4f}, Test Accuracy: {accuracy:4f}")
+    assert capsys.readouterr().out.splitlines() == lines
 
 
-def test_dropout_is_off_in_test_and_on_again_after_it():
+class Scaled(sequential.Module):
+    """A layer of one's own that learns: the base class of both is as good as none here."""
+
+    def __init__(self, features):
+        self.weights, self.biases = np.random.rand(1, features), np.zeros((1, features))
+
+    def forward(self, x):
+        self.x = x
+        return x * self.weights + self.biases
+
+    def backward(self, dvalues):
+        self.dweights = (self.x * dvalues).sum(axis=0, keepdims=True)
+        self.dbiases = dvalues.sum(axis=0, keepdims=True)
+        return dvalues * self.weights
+
+
+class SquaredLoss:
+    """A loss of one's own: the squared error of probabilities."""
+
+    def calculate(self, y_pred, y_true):
+        return float(((y_pred - np.eye(y_pred.shape[1])[y_true]) ** 2).mean())
+
+    def backward(self, y_pred, y_true):
+        return 2 * (y_pred - np.eye(y_pred.shape[1])[y_true]) / y_pred.size
+
+
+class Halving:
+    """An optimiser of one's own."""
+
+    lr = 0.5
+
+    def update_params(self, layer):
+        layer.weights = layer.weights - self.lr * layer.dweights
+        layer.biases = layer.biases - self.lr * layer.dbiases
+        self.lr *= 0.99
+
+
+def test_layers_losses_and_optimizers_of_one_s_own_train_the_same():
+    results = []
+    for m in (sequential, plain):
+        np.random.seed(5)
+        X, y = m.generate_spiral_data(12, 2, 3)
+        layers = [m.Linear(2, 8), Scaled(8), m.ReLU(), m.Dropout(0.25), m.Linear(8, 3), m.Softmax()]
+        model = m.Sequential(layers, SquaredLoss(), Halving())
+        results.append((*m.train_val(model, X, y, X, y, 20, 8), np.random.rand(2)))
+    for ours, theirs in zip(*results):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert results[0][-1].tolist() == results[1][-1].tolist()
+
+
+def test_sixty_epochs_of_the_spiral_follow_the_formulas():
+    results = []
+    for m in (sequential, plain):
+        np.random.seed(0)
+        X, y = m.generate_spiral_data(100, 2, 3)
+        X_train, X_val, X_test, y_train, y_val, y_test = m.train_val_test_split(X, y)
+        layers = [m.Linear(2, 64), m.ReLU(), m.Linear(64, 3), m.Softmax()]
+        model = m.Sequential(layers, m.CrossEntropyLoss(), m.Adam(lr=0.02, decay=1e-4))
+        metrics = m.train_val(model, X_train, y_train, X_val, y_val, epochs=60)
+        results.append((*metrics, m.test(model, X_test, y_test)))
+    for ours, theirs in zip(*results):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_dropout_passes_everything_on_in_test_and_drops_again_after_it():
     X, y = data(8)
     model = sequential.Sequential(cnn(sequential), sequential.CrossEntropyLoss(), None)
-    state = np.random.get_state()[1].copy()
     first = sequential.test(model, X, y)
-    assert first == sequential.test(model, X, np.eye(5)[y])
-    assert (np.random.get_state()[1] == state).all()
+    np.testing.assert_allclose(first, sequential.test(model, X, np.eye(5)[y]), rtol=1e-12)
     assert (model.forward(X) != model.forward(X)).any()
+    dropout = sequential.Dropout(0.5)
+    x = np.ones((4, 4))
+    state = np.random.get_state()[1].copy()
+    assert dropout.forward(x, train=False) is x
+    assert (np.random.get_state()[1] == state).all()
 
 
 def test_splits_batches_and_spirals():
     X = np.arange(40)
-    parts = sequential.train_val_test_split(X, X * 2, 0.5, 0.25, 0.25)
-    assert [len(part) for part in parts] == [20, 20, 10, 10, 10, 10]
-    assert all((y == 2 * x).all() for x, y in zip(parts[::2], parts[1::2]))
-    assert sorted(np.concatenate(parts[::2])) == X.tolist()
+    results = []
+    for m in (sequential, plain):
+        np.random.seed(0)
+        results.append(m.train_val_test_split(X, X * 2, 0.52, 0.23, 0.25))
+    assert [len(part) for part in results[0]] == [20, 9, 11, 20, 9, 11]
+    for ours, theirs in zip(*results):
+        assert ours.tolist() == theirs.tolist()
     np.random.seed(0)
     order = np.random.permutation(40)
     np.random.seed(0)
@@ -184,21 +279,85 @@ def test_splits_batches_and_spirals():
     np.random.seed(0)
     points, classes = sequential.generate_spiral_data(9, 2, 3)
     np.random.seed(0)
-    same(points, plain_network.spiral(9, 3))
-    assert classes.tolist() == [j for j in range(3) for _ in range(9)]
+    expected, labels = plain.generate_spiral_data(9, 2, 3)
+    same(points, expected)
+    assert classes.dtype == np.uint8 and classes.tolist() == labels.tolist()
 
 
-def test_plots_are_figures_and_draw_nothing_from_np_random(monkeypatch):
+def test_attributes_that_scripts_read():
+    x = np.random.randn(2, 1, 4, 4)
+    convolution, pool, flatten = (
+        sequential.Conv2d(1, 2),
+        sequential.MaxPool2d(),
+        sequential.Flatten(),
+    )
+    y = convolution(x)
+    assert convolution.x is x and convolution.output is y
+    pooled = pool(y)
+    assert pool.x is y and pool.max_indices.shape == pooled.shape and pool.max_indices.max() < 4
+    flat = flatten(pooled)
+    assert flatten.backward(flat) is flatten.dx and flatten.dx.shape == pooled.shape
+    dropout = sequential.Dropout(0.5)
+    assert dropout.keep_prob == 0.5
+    dropped = dropout(flat)
+    same(dropped, flat * dropout.binary_mask)
+    assert dropout.backward(flat) is dropout.dx
+    relu, softmax, linear = sequential.ReLU(), sequential.Softmax(), sequential.Linear(8, 3)
+    assert relu.backward(relu(flat)) is relu.dx
+    assert softmax.backward(softmax(flat)) is softmax.dx and softmax.output.shape == flat.shape
+    assert linear(flat).shape == (2, 3) and linear.x is flat
+    loss = sequential.MSE()
+    assert loss.forward(flat, dropped) is loss.output and loss.backward(flat, flat) is loss.dx
+    assert sequential.Module()(x) is x and sequential.Module().backward(x) is x
+
+
+DEEP = {
+    "layers.conv2d": "Conv2d",
+    "layers.dropout": "Dropout",
+    "layers.flatten": "Flatten",
+    "layers.linear": "Linear",
+    "layers.maxpool2d": "MaxPool2d",
+    "layers.relu": "ReLU",
+    "layers.softmax": "Softmax",
+    "loss.cross_entropy_loss": "CrossEntropyLoss",
+    "loss.loss_func": "Loss",
+    "loss.mse": "MSE",
+    "optim.adam": "Adam",
+    "optim.optimzer": "Optimizer",
+    "utils.utils": "train_val",
+}
+
+
+@pytest.mark.parametrize("path", DEEP)
+def test_deep_modules_are_where_programs_import_them(path):
+    module = importlib.import_module(f"cnnx.compat.sequential.{path}")
+    assert getattr(module, DEEP[path]) is getattr(sequential, DEEP[path])
+
+
+def test_plots_are_figures(monkeypatch):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("Agg")
-    layers = [sequential.Linear(2, 3), sequential.Softmax()]
+    pyplot.close("all")
+    sequential.generate_spiral_data(5, 2, 3)
+    assert not pyplot.get_fignums()  # it was shown, and nobody keeps it
+    layers = [sequential.Linear(2, 4), sequential.Dropout(), sequential.Linear(4, 3)]
     model = sequential.Sequential(layers, None, None)
-    state = np.random.get_state()[1].copy()
+    np.random.seed(6)
     figure = sequential.plot_spiral_data_decision_boundary(model, title="arms")
     assert figure.axes[0].get_title() == "arms"
-    assert (np.random.get_state()[1] == state).all()
-    curves = sequential.plot_training_metrics([2.0, 1.0], [0.5, 0.6], [2.1, 1.2], [0.4, 0.5])
+    drawn = np.random.rand()
+    np.random.seed(6)
+    np.random.binomial(1, 0.5, (200 * 200, 4))  # the mask of the points of the picture
+    assert drawn == np.random.rand()
+    curves = sequential.plot_training_metrics(
+        [2.0, 1.0], [0.5, 0.6], [2.1, 1.2], [0.4, 0.5], title="Spiral", xticks=[1, 2]
+    )
     assert len(curves.axes) == 2 and len(curves.axes[0].lines) == 2
+    assert [axes.get_title() for axes in curves.axes] == [
+        "Spiral Cross Entropy Loss",
+        "Spiral Classification Accuracy",
+    ]
+    assert curves.axes[0].get_xticks().tolist() == [1, 2]
     pyplot.close("all")
 
 
@@ -210,7 +369,8 @@ def test_plots_are_figures_and_draw_nothing_from_np_random(monkeypatch):
         (lambda: sequential.Conv2d(1, 1)([[1.0]]), ValueError, "Conv2d: .*images"),
         (lambda: sequential.Dropout(1.0), ValueError, "p=1.0, expected"),
         (lambda: sequential.Adam(beta_2=0), ValueError, "beta_2=0, expected"),
-        (lambda: sequential.Module()(1), NotImplementedError, "Module has no forward"),
+        (lambda: sequential.Loss().calculate(1, 1), NotImplementedError, "Loss has no forward"),
+        (lambda: sequential.Dropout().backward([1.0]), RuntimeError, "Dropout: backward needs"),
         (
             lambda: sequential.CrossEntropyLoss().forward([[0.5, 0.5]], [2]),
             ValueError,
@@ -238,8 +398,9 @@ def test_the_page_runs_with_its_import_lines_changed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".layers", ".loss", ".module", ".optim", ".sequential", ".utils"]
+    "path", ["", "module", "sequential", "layers.weighted", "utils.pictures", *DEEP]
 )
-def test_the_examples_run(name):
-    found = doctest.testmod(importlib.import_module(f"cnnx.compat.sequential{name}"))
+def test_the_examples_run(path):
+    module = importlib.import_module(f"cnnx.compat.sequential.{path}".rstrip("."))
+    found = doctest.testmod(module)
     assert found.attempted and not found.failed

@@ -12,6 +12,12 @@ def windows(x, kernel, stride):
 
 
 class Module:
+    def forward(self, x):
+        return x
+
+    def backward(self, dvalues):
+        return dvalues
+
     def __call__(self, x):
         return self.forward(x)
 
@@ -116,16 +122,24 @@ class Softmax(Module):
 
 
 class Dropout(Module):
-    def __init__(self, p=0.5):
-        self.keep, self.off = 1 - p, False
+    """The original drops in evaluation too; here it only draws there."""
 
-    def forward(self, x):
-        mask = np.random.binomial(1, self.keep, x.shape) / self.keep if not self.off else 1.0
-        self.mask = mask
+    applied = True
+
+    def __init__(self, p=0.5):
+        self.keep_prob = 1 - p
+
+    def forward(self, x, train=True):
+        if not train:
+            return x
+        mask = np.random.binomial(1, self.keep_prob, size=x.shape) / self.keep_prob
+        if not Dropout.applied:
+            return x
+        self.binary_mask = mask
         return x * mask
 
     def backward(self, dvalues):
-        return dvalues * self.mask
+        return dvalues * self.binary_mask
 
 
 class CrossEntropyLoss:
@@ -159,22 +173,23 @@ class Optimizer:
 
 
 class Adam:
-    def __init__(self, lr=1e-3, decay=0, eps=1e-8, beta_1=0.9, beta_2=0.999):
-        self.lr, self.decay, self.eps, self.beta_1, self.beta_2 = lr, decay, eps, beta_1, beta_2
-        self.count, self.state = 0, {}
+    def __init__(self, lr=1e-3, decay=0.0, eps=1e-8, beta_1=0.9, beta_2=0.999):
+        self.lr_0, self.decay, self.eps, self.beta_1, self.beta_2 = lr, decay, eps, beta_1, beta_2
+        self.iterations = 1
 
     def update_params(self, layer):
-        lr = self.lr / (1 + self.decay * self.count)
-        t = self.count + 1
+        lr, t = self.lr_0 / (1 + self.decay * self.iterations), self.iterations
         for name in ("weights", "biases"):
             p, g = getattr(layer, name), getattr(layer, f"d{name}")
-            m, v = self.state.get((id(layer), name), (0, 0))
+            m = getattr(layer, f"{name}_momentums", np.zeros_like(p))
+            v = getattr(layer, f"{name}_cache", np.zeros_like(p))
             m = self.beta_1 * m + (1 - self.beta_1) * g
             v = self.beta_2 * v + (1 - self.beta_2) * g**2
-            self.state[id(layer), name] = m, v
             m_hat, v_hat = m / (1 - self.beta_1**t), v / (1 - self.beta_2**t)
-            p -= lr * m_hat / np.sqrt(v_hat + self.eps)
-        self.count += 1
+            setattr(layer, f"{name}_momentums", m)
+            setattr(layer, f"{name}_cache", v)
+            setattr(layer, name, p - lr * m_hat / np.sqrt(v_hat + self.eps))
+        self.iterations += 1
 
 
 class Sequential:
@@ -204,29 +219,53 @@ class Sequential:
         return self.loss_func.calculate(output, target)
 
 
+def train_val_test_split(X, y, train_pct=0.7, val_pct=0.15, test_pct=0.15):
+    order = np.random.permutation(len(X))
+    X, y = X[order], y[order]
+    first = int(train_pct * len(X))
+    second = first + int(val_pct * len(X))
+    return X[:first], X[first:second], X[second:], y[:first], y[first:second], y[second:]
+
+
+def epoch_loop(model, X, y, train=True, batch_size=32):
+    loss, right = 0, 0
+    order = np.random.permutation(X.shape[0])
+    for start in range(0, X.shape[0], batch_size):
+        chosen = order[start : start + batch_size]
+        features, target = X[chosen], y[chosen].flatten()
+        output = model.forward(features)
+        loss += model.calculate_loss(output, target) * features.shape[0]
+        if train:
+            model.backward(output, target)
+            model.optimize()
+        right += (output.argmax(axis=1) == target).sum()
+    return loss / X.shape[0], right / X.shape[0]
+
+
 def train_val(model, X_train, y_train, X_val, y_val, epochs=100, batch_size=32):
     results = [], [], [], []
     for _ in range(epochs):
-        losses, accuracies = [], []
-        order = np.random.permutation(len(X_train))
-        for start in range(0, len(X_train), batch_size):
-            chosen = order[start : start + batch_size]
-            y_pred = model.forward(X_train[chosen])
-            losses.append(model.calculate_loss(y_pred, y_train[chosen]))
-            accuracies.append(np.mean(y_pred.argmax(1) == y_train[chosen]))
-            model.backward(y_pred, y_train[chosen])
-            model.optimize()
-        for layer in model.layers:
-            layer.off = True
-        y_pred = model.forward(X_val)
-        for layer in model.layers:
-            layer.off = False
-        epoch = (
-            np.mean(losses),
-            np.mean(accuracies),
-            model.calculate_loss(y_pred, y_val),
-            np.mean(y_pred.argmax(1) == y_val),
-        )
-        for values, value in zip(results, epoch):
+        trained = epoch_loop(model, X_train, y_train, True, batch_size)
+        Dropout.applied = False
+        validated = epoch_loop(model, X_val, y_val, False, batch_size)
+        Dropout.applied = True
+        for values, value in zip(results, (*trained, *validated)):
             values.append(value)
     return results
+
+
+def test(model, X, y):
+    Dropout.applied = False
+    result = epoch_loop(model, X, y, False)
+    Dropout.applied = True
+    return result
+
+
+def generate_spiral_data(N, D, K):
+    X, y = np.zeros((N * K, D)), np.zeros(N * K, dtype="uint8")
+    for j in range(K):
+        of_class = slice(N * j, N * (j + 1))
+        r = np.linspace(0.0, 1, N)
+        t = np.linspace(j * 4, (j + 1) * 4, N) + np.random.randn(N) * 0.2
+        X[of_class], y[of_class] = np.c_[r * np.sin(t), r * np.cos(t)], j
+    return X, y

@@ -3,13 +3,13 @@ images (n, c, h, w); sub-modules `layers loss module optim sequential utils` as 
 
 >>> import numpy as np
 >>> from cnnx.compat.sequential import Adam, CrossEntropyLoss, Linear, ReLU, Sequential, Softmax
->>> from cnnx.compat.sequential import generate_spiral_data, test, train_val
+>>> from cnnx.compat.sequential import epoch_loop, generate_spiral_data, train_val
 >>> np.random.seed(0)
 >>> X, y = generate_spiral_data(20, 2, 3)
 >>> layers = [Linear(2, 64), ReLU(), Linear(64, 3), Softmax()]
 >>> model = Sequential(layers, CrossEntropyLoss(), Adam(lr=0.01))
 >>> history = train_val(model, X, y, X, y, epochs=100, verbose_freq=1000)
->>> test(model, X, y)[1] > 0.8
+>>> epoch_loop(model, X, y, train=False)[1] > 0.8
 True
 """
 
@@ -22,6 +22,7 @@ from .optim import Adam, Optimizer
 from .sequential import Sequential
 from .utils import (
     batch_generator,
+    epoch_loop,
     generate_spiral_data,
     plot_spiral_data_decision_boundary,
     plot_training_metrics,
@@ -46,6 +47,7 @@ __all__ = [
     "Sequential",
     "Softmax",
     "batch_generator",
+    "epoch_loop",
     "generate_spiral_data",
     "plot_spiral_data_decision_boundary",
     "plot_training_metrics",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...layers.run import Mode
 from .._arrays import saved
 
@@ -13,32 +11,30 @@ __all__ = ["Module"]
 
 
 class Module:
-    """`forward` and `backward` are the subclass's; calling a module is `forward`.
+    """`forward` and `backward`, which pass on what they get until a subclass has its own; calling
+    a module is `forward`.
 
     >>> class Double(Module):
     ...     def forward(self, x):
     ...         return 2 * x
-    >>> Double()(3)
-    6
+    >>> Double()(3), Module()(3)
+    (6, 3)
     """
 
     training = Mode()  # dropout asks; False while `train_val` and `test` evaluate
     _kept: Any = None
 
-    def forward(self, *args: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+    def forward(self, x: Any) -> Any:
+        return x
 
-    def backward(self, *args: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} has no backward")
-
-    def __call__(self, *args: Any) -> Any:
-        return self.forward(*args)
+    def backward(self, dvalues: Any) -> Any:
+        return dvalues
 
     def zero_grad(self) -> None:
-        """`dweights` and `dbiases`, where a module has them, are zeros again."""
-        for name in ("weights", "biases"):
-            if hasattr(self, name):
-                setattr(self, f"d{name}", np.zeros_like(getattr(self, name)))
+        """Nothing, for a module without weights."""
+
+    def __call__(self, x: Any) -> Any:
+        return self.forward(x)
 
     def _saved(self) -> Any:
         return saved(type(self).__name__, self._kept)

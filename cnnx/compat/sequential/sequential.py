@@ -33,7 +33,7 @@ class Sequential(Module):
             x = layer.forward(x)
         return x
 
-    def backward(self, y_pred: Any, y_true: Any) -> Any:
+    def backward(self, y_pred: Any, y_true: Any) -> Any:  # type: ignore[override]
         """The loss's gradient through all layers; returns the input's."""
         gradient = self.loss_func.backward(y_pred, y_true)
         for layer in reversed(self.layers):
@@ -47,9 +47,9 @@ class Sequential(Module):
                 self.optimizer.update_params(layer)
 
     def zero_grad(self) -> None:
-        """Gradients of all layers are zeros again."""
+        """Gradients of all layers that have weights are zeros again."""
         for layer in self.layers:
-            if hasattr(layer, "zero_grad"):
+            if hasattr(layer, "weights"):
                 layer.zero_grad()
 
     def calculate_loss(self, output: Any, target: Any) -> float:

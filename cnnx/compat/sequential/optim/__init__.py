@@ -1,0 +1,8 @@
+"""Optimisers of the dialect `sequential`: `update_params(layer)` steps its weights and biases."""
+
+from __future__ import annotations
+
+from .adam import Adam
+from .optimzer import Optimizer
+
+__all__ = ["Adam", "Optimizer"]
