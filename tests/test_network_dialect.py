@@ -12,7 +12,6 @@ from dialect_helpers import page, run, same, with_new_imports, write_mnist
 from dialects import network as plain
 
 from cnnx.compat import network
-from cnnx.data import load_csv
 
 
 def mlp(m):
@@ -20,7 +19,7 @@ def mlp(m):
         m.Linear(7, 9),
         m.BatchNorm1D(9),
         m.TanhLayer(),
-        m.Linear(9, 8, "he"),
+        m.Linear(9, 8, "He"),
         m.LeakyReLULayer(0.1),
         m.Linear(8, 5, "small", bias=False),
     ]
@@ -64,10 +63,7 @@ def trained(m, build, shape, optimizer, count_steps=True):
         model.update_params(stepper)
         if count_steps:
             stepper.zero_step()
-        if hasattr(stepper, "learning_rate"):
-            stepper.learning_rate *= 0.9
-        else:
-            stepper.lr *= 0.9
+        stepper.learning_rate *= 0.9
     return losses, model
 
 
@@ -135,33 +131,151 @@ def test_functions_and_their_derivatives(name):
 
 def test_sigmoid_and_softmax_clip_at_500():
     assert network.sigmoid([-1e4]) == np.exp(-500.0) and network.sigmoid([1e4]) == 1
-    np.testing.assert_allclose(network.softmax([[1000.0, 700.0]]), [[0.5, 0.5]])
-    x = np.random.default_rng(0).normal(size=(3, 4))
-    same(network.softmax(x), plain.softmax(x))
+    x = np.array([[1000.0, 700.0, 1000.0], [0.0, -1e4, 1.0]])
+    np.testing.assert_allclose(network.softmax(x), plain.softmax(x), rtol=1e-12)
+    assert network.softmax(x)[1, 1] > 0  # as exp(-500), where exp(-10001) would be nothing
 
 
-@pytest.mark.parametrize("name", ["mse_loss", "cross_entropy_loss"])
-def test_losses_and_their_derivatives(name):
+def test_losses_and_their_derivatives():
     rng = np.random.default_rng(0)
-    p, t = rng.dirichlet(np.ones(4), 3), np.eye(4)[[1, 3, 0]]
+    p, labels = rng.dirichlet(np.ones(4), 3), np.array([1, 3, 0])
     p[1] = [1.0, 0.0, 0.0, 0.0]
-    for suffix in ("", "_derivative"):
-        expected = getattr(plain, name + suffix)(p, t)
-        np.testing.assert_allclose(getattr(network, name + suffix)(p, t), expected, rtol=1e-12)
-    assert network.cross_entropy_loss(p, [1, 3, 0]) == network.cross_entropy_loss(p, t)
+    for t in (labels, np.eye(4)[labels]):
+        for suffix in ("", "_derivative"):
+            name = f"cross_entropy_loss{suffix}"
+            expected = getattr(plain, name)(p, t)
+            np.testing.assert_allclose(getattr(network, name)(p, t), expected, rtol=1e-12)
+    t = rng.normal(size=(3, 4))
+    np.testing.assert_allclose(network.mse_loss(p, t), plain.mse_loss(p, t), rtol=1e-12)
+    same(network.mse_loss_derivative(p, t), plain.mse_loss_derivative(p, t))
+    assert network.mse_loss(np.ones((3, 1)), np.zeros(3)) == 1.0
+    loss = network.SoftmaxCrossEntropyLoss()
+    assert loss([[0.0, 1000.0]], [0]) == pytest.approx(-np.log(1e-15))
+    same(loss.cache[0], [[0.0, 1.0]])
+    same(loss.backward(), [[-1.0, 1.0]])
 
 
-def test_optimizers_step_any_array_in_place():
-    base = np.zeros((4, 6))
-    param = base[:, ::2]  # neither contiguous nor its transpose
-    for _ in range(2):
-        optimizer = network.Momentum(0.5, 0.5)
-        optimizer.update([param], [np.ones((4, 3))])
-    assert (base[:, ::2] == -1).all() and not base[:, 1::2].any()
-    with pytest.raises(ValueError, match=r"\(4, 3\), its gradient \(3,\)"):
-        optimizer.update([param], [np.ones(3)])
-    with pytest.raises(ValueError, match="1 params, but 2 gradients"):
-        optimizer.update([param], [1, 2])
+STATES = {"Momentum": "velocities", "RMSProp": "cache", "Adagrad": "G", "Adam": "v"}
+
+
+@pytest.mark.parametrize("layout", ["rows", "columns", "spread"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_steps_one_array_in_place_however_it_lies(name, layout):
+    results = []
+    for m in (network, plain):
+        rng = np.random.default_rng(0)
+        base = np.zeros((4, 6))
+        param = {"rows": np.zeros((4, 3)), "columns": np.zeros((3, 4)).T, "spread": base[:, ::2]}
+        param = param[layout]
+        param[...] = rng.normal(size=(4, 3))
+        optimizer = getattr(m, name)(**OPTIMIZERS[name])
+        for _ in range(3):
+            optimizer.update(param, rng.normal(size=(4, 3)))
+            optimizer.zero_step()
+        state = getattr(optimizer, STATES[name])[id(param)] if name in STATES else param
+        results.append((param, state))
+        assert not base[:, 1::2].any()
+    for ours, theirs in zip(*results):
+        same(ours, theirs, 1e-12)
+
+
+def test_adam_counts_between_two_zero_steps():
+    optimizer, a, b = network.Adam(), np.ones(2), np.ones(3)
+    assert optimizer.t == 0
+    optimizer.update(a, a)
+    optimizer.update(b, b)
+    assert optimizer.t == 1
+    optimizer.zero_step()
+    optimizer.step()
+    optimizer.update(a, a)
+    assert optimizer.t == 2 and optimizer.m[id(b)].shape == (3,)
+
+
+class Scaled:
+    """A layer of one's own that learns, of no base class."""
+
+    def __init__(self, features):
+        self.factor = np.random.rand(features)
+        self.zero_grad()
+
+    def forward(self, x):
+        self.x = x
+        return x * self.factor
+
+    def backward(self, grad_output):
+        self.factor_grad += (self.x * grad_output).sum(axis=0)
+        return grad_output * self.factor
+
+    def update_params(self, optimizer):
+        optimizer.update(self.factor, self.factor_grad)
+
+    def zero_grad(self):
+        self.factor_grad = np.zeros_like(self.factor)
+
+
+class HalfSquares:
+    """A loss of one's own."""
+
+    def forward(self, predictions, targets):
+        self.difference = predictions - targets
+        return 0.5 * float((self.difference**2).mean())
+
+    def backward(self):
+        return self.difference / self.difference.size
+
+
+class SignDescent:
+    """An optimiser of one's own."""
+
+    def update(self, params, gradients):
+        params -= 0.01 * np.sign(gradients)
+
+
+def test_layers_losses_and_optimizers_of_one_s_own_train_the_same():
+    results = []
+    for m in (network, plain):
+        np.random.seed(5)
+        model, loss_fn, losses = m.NeuralNetwork(), HalfSquares(), []
+        own = Scaled(6)
+        for layer in (m.Linear(3, 6), own, m.TanhLayer(), m.Dropout(0.2), m.Linear(6, 2)):
+            model.add_layer(layer)
+        X, y = np.random.randn(24, 3), np.random.randn(24, 2)
+        before = own.factor.copy()
+        for _ in range(7):
+            for x, t in m.batch_iterator(X, y, 8):
+                model.zero_grad()
+                losses.append(loss_fn.forward(model.forward(x), t))
+                model.backward(m.clip_gradients(loss_fn.backward(), 0.1))
+                model.update_params(SignDescent())
+            model.eval()
+            losses.append(loss_fn.forward(model.forward(X), y))
+            model.train()
+        assert (own.factor != before).all()
+        results.append((losses, own.factor, np.random.rand(2)))
+    (losses, factor, drawn), (expected, twin, drawn_there) = results
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    same(factor, twin, 1e-9)
+    assert drawn.tolist() == drawn_there.tolist()
+
+
+def test_dropout_draws_after_eval_and_not_after_set_training():
+    x, drawn = np.ones((3, 4)), []
+    model, layer = network.NeuralNetwork(), network.Dropout(0.5)
+    model.add_layer(layer)
+    for prepare in (model.eval, model.train, lambda: layer.set_training(False)):
+        prepare()
+        np.random.seed(0)
+        y = model.forward(x)
+        drawn.append((bool((y == x).all()), np.random.rand()))
+    np.random.seed(0)
+    first = np.random.rand()
+    np.random.seed(0)
+    np.random.rand(3, 4)
+    after = np.random.rand()
+    assert drawn == [(True, after), (False, after), (True, first)]
+    nothing = network.Dropout(0.0)
+    np.random.seed(0)
+    assert (nothing.forward(x) == x).all() and np.random.rand() == first
 
 
 def test_eval_reaches_dropout_and_batch_norm():
@@ -181,19 +295,81 @@ def test_eval_reaches_dropout_and_batch_norm():
     assert (model.forward(x) == 0).any()
 
 
-def test_batch_norm_takes_gamma_beta_and_does_without():
+def test_batch_norm_takes_gamma_and_beta_and_may_not_learn_them():
     layer = network.BatchNorm1D(2, gamma=2.0, beta=3.0)
     y = layer.forward([[1.0, 2.0], [3.0, 6.0]])
     np.testing.assert_allclose(y, [[1, 1], [5, 5]], atol=1e-4)
-    bare = network.BatchNorm1D(2, affine=False)
-    bare.forward([[1.0, 2.0], [3.0, 6.0]])
-    assert bare.gamma is None and bare.backward([[1.0, 1.0], [1.0, 1.0]]).shape == (2, 2)
-    assert bare.parameters() == []
+    bare = network.BatchNorm1D(2, affine=False, gamma=2.0, beta=3.0)
+    y = bare.forward([[1.0, 2.0], [3.0, 6.0]])
+    np.testing.assert_allclose(y, [[-1, -1], [1, 1]], atol=1e-4)
+    assert bare.backward([[1.0, 2.0], [1.0, 1.0]]).shape == (2, 2)
+    bare.update_params(network.SGD(1.0))
+    assert bare.gamma.tolist() == [1, 1] and bare.beta.tolist() == [0, 0]
+    assert not bare.gamma_grad.any()
+    layer.set_training(False)
+    before = layer.gamma_grad.copy()
+    layer.forward([[1.0, 2.0]])
+    layer.backward([[1.0, 1.0]])
+    assert (layer.gamma_grad == before).all()
+    network.BatchNorm2D(1).set_training()
+
+
+def test_batch_norm_of_one_sample_gives_beta():
+    layer = network.BatchNorm1D(2, beta=3.0)
+    assert layer.forward([[1.0, 2.0]]).tolist() == [[3.0, 3.0]]
+    same(layer.running_mean, [0.1, 0.2])
+    same(layer.running_var, [0.9, 0.9])
+
+
+def test_attributes_that_scripts_read():
+    x = np.random.default_rng(0).normal(size=(2, 3, 6, 5))
+    convolution = network.Conv2D(3, 4, (3, 2), padding=1)
+    assert convolution.kernel_size == (3, 2) and convolution.bias_flag
+    y = convolution.forward(x)
+    assert convolution.input_cache is x
+    col, out_h, out_w = convolution.im2col(x, 3, 2, 1, 1)
+    assert (out_h, out_w) == y.shape[2:]
+    same(convolution.col_cache, col)
+    rows = col @ convolution.weights.reshape(4, -1).T
+    same(rows.reshape(2, out_h, out_w, 4).transpose(0, 3, 1, 2), y)
+    back = convolution.col2im(np.ones_like(col), x.shape, 3, 2, 1, 1)
+    assert back.shape == x.shape and back.sum() == pytest.approx(
+        np.sum(convolution.im2col(np.ones_like(x), 3, 2, 1, 1)[0])
+    )
+    linear = network.Linear(3, 2, init_type="HE", bias=False)
+    assert (linear.input_size, linear.output_size, linear.bias_flag) == (3, 2, False)
+    assert abs(linear.weights).max() <= np.sqrt(2 / 3)
+    pool, flatten = network.MaxPool2D((2, 3)), network.Flatten()
+    assert pool.pool_size == pool.stride == (2, 3) and network.MaxPool2D(2).pool_size == (2, 2)
+    assert flatten.forward(pool.forward(y)).shape[0] == 2 and flatten.input_shape == (2, 4, 3, 2)
+    for layer in (network.ReLULayer(), network.LeakyReLULayer(), network.SoftmaxLayer()):
+        assert isinstance(layer, network.Activation)
+    relu, softmax = network.ReLULayer(), network.SoftmaxLayer()
+    relu.forward(x)
+    assert relu.input_cache is x and relu.activation_function is network.relu
+    assert softmax.forward(x[0, 0]) is softmax.output_cache
+
+
+def test_a_star_import_brings_what_it_always_brought():
+    for module, names in {
+        "activations": ["relu", "softmax", "np"],
+        "layers": ["Linear", "CNN", "SoftmaxCrossEntropyLoss", "relu", "mse_loss", "np"],
+        "loss": ["mse_loss", "cross_entropy_loss_derivative", "np"],
+        "network": ["NeuralNetwork", "Conv2D", "np"],
+        "optimizers": ["SGD", "Adam", "np"],
+        "utils": ["batch_iterator", "save_checkpoint", "NeuralNetwork", "Adam", "np"],
+        "data_generator": ["Spiral", "GeneratePolynomialData", "np"],
+    }.items():
+        found = {}
+        exec(f"from cnnx.compat.network.{module} import *", found)
+        assert set(names) <= set(found) and found["np"] is np
+        for name in set(names) - {"np"}:
+            assert found[name] is getattr(network, name)
 
 
 def test_clip_gradients_and_batches():
     g = np.array([[3.0, 4.0]])
-    np.testing.assert_allclose(network.clip_gradients(g, 1.0), [[0.6, 0.8]])
+    same(network.clip_gradients(g, 1.0), plain.clip_gradients(g, 1.0))
     assert (network.clip_gradients(g, 10.0) == g).all()
     np.random.seed(0)
     order = np.arange(5)
@@ -209,31 +385,43 @@ def test_clip_gradients_and_batches():
 
 
 @pytest.mark.parametrize("name", ["Spiral", "Circle", "Line", "Zone"])
-def test_points_are_drawn_from_np_random_as_they_always_were(name):
+def test_points_are_drawn_from_np_random_when_a_generator_is_made(name):
     np.random.seed(4)
-    P, L = getattr(network, name)(11, 3, 2).generate()
+    made = getattr(network, name)(11, 3, 2)
+    drawn = np.random.rand()
     np.random.seed(4)
-    same(P, getattr(plain, name.lower())(11, 3))
-    assert L.tolist() == [j for j in range(3) for _ in range(11)]
+    same(made.P, getattr(plain, name.lower())(11, 3))
+    assert drawn == np.random.rand()
+    P, L = made.generate()
+    assert P is made.P and L is made.L and (made.N, made.K, made.D) == (11, 3, 2)
+    assert L.dtype == np.uint8 and L.tolist() == [j for j in range(3) for _ in range(11)]
     with pytest.raises(ValueError, match="n_dimensions=3, its points have 2"):
         getattr(network, name)(11, 3, 3)
 
 
-def test_points_in_space_and_polynomials(tmp_path):
+def test_points_in_space_and_polynomials(tmp_path, capsys):
+    centers = [[0, 0, 0], [50, 0, 0]]
     np.random.seed(0)
-    P, L = network.Zone_3D(500, 2, 3, [[0, 0, 0], [50, 0, 0]]).generate()
-    assert P.shape == (1000, 3) and L.shape == (1000,)
-    assert abs(P[500:].mean(0) - [50, 0, 0]).max() < 1
+    P, L = network.Zone_3D(50, 2, 3, centers).generate()
+    np.random.seed(0)
+    same(P, plain.zone_3d(50, np.array(centers, float)))
+    assert L.shape == (100,)
     np.random.seed(0)
     data = network.GeneratePolynomialData()
-    x, y = data.generate()
+    points = data.generate()
     np.random.seed(0)
-    expected = x**2 - 2 * x + 3 + np.random.normal(0, 5, 200)
-    same(x, np.linspace(-10, 10, 200))
-    same(y, expected)
-    data.save_to_csv(tmp_path / "p.csv")
-    assert (load_csv(tmp_path / "p.csv", float).y[:, 0] == y).all()
-    assert data.get_init_gen() == (200, [1, -2, 3], 5)
+    x = np.linspace(-10, 10, 200)
+    same(points["x"], x)
+    same(points["y"], x**2 - 2 * x + 3 + np.random.normal(0, 5, 200))
+    np.random.seed(1)
+    data.save_to_csv(tmp_path / "p.csv")  # draws again
+    np.random.seed(1)
+    expected = data.generate()
+    assert (tmp_path / "p.csv").read_text().startswith("x,y\n")
+    table = np.loadtxt(tmp_path / "p.csv", delimiter=",", skiprows=1)
+    same(table, np.column_stack((expected["x"], expected["y"])), 1e-15)
+    data.get_init_gen()
+    assert capsys.readouterr().out == "Actual polynomial: 3*x^0 + -2*x^1 + 1*x^2\n"
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -283,7 +471,15 @@ def test_a_checkpoint_that_is_none_is_refused(tmp_path):
         (lambda: network.Conv2D(1, 1, 3).forward([[1.0]]), ValueError, "Conv2D: .*images"),
         (lambda: network.Dropout(1.0), ValueError, "dropout_rate=1.0, expected"),
         (lambda: network.Zone_3D(1, 2, 3, [[1, 2, 3]]), ValueError, r"expected \(2, 3\)"),
-        (lambda: network.cross_entropy_loss([[1.0]], [[1, 2]]), ValueError, "y_true"),
+        (lambda: network.cross_entropy_loss([[1.0]], [[1, 2]]), ValueError, r"targets \(1, 2\)"),
+        (lambda: network.cross_entropy_loss([[1.0]], [1]), ValueError, "expected integers from 0"),
+        (lambda: network.mse_loss([1.0], [1.0, 2.0]), ValueError, "1 predictions, but 2 targets"),
+        (lambda: network.SGD().update([1.0], [1.0]), TypeError, "params is a list"),
+        (
+            lambda: network.Momentum().update(np.ones((4, 3)), np.ones(3)),
+            ValueError,
+            r"shape \(4, 3\), gradients \(3,\)",
+        ),
     ],
 )
 def test_mistakes_are_named(call, error, words):
@@ -302,7 +498,11 @@ def test_the_page_runs_with_its_import_lines_changed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".activations", ".data", ".layers", ".losses", ".model", ".optimizers"]
+    "name",
+    [
+        *("", ".activation_layers", ".activations", ".base", ".batches", ".containers"),
+        *(".data_generator", ".loss", ".normalization", ".optimizers", ".shaping", ".weighted"),
+    ],
 )
 def test_the_examples_run(name):
     found = doctest.testmod(importlib.import_module(f"cnnx.compat.network{name}"))

@@ -1,4 +1,4 @@
-"""What the dialects share: arrays in float64, and a step of plain gradient descent."""
+"""What the dialects share: arrays in float64, steps of gradient descent, normalisation."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def images(where: str, value: Any) -> np.ndarray:
     if x.ndim != 4:
         raise ValueError(f"{where}: input has shape {x.shape}, expected images (n, c, h, w)")
     return x
+
+
+def normalized(
+    x: np.ndarray, gamma: Any, beta: Any, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Batch norm by the statistics of x: the result, mean, 1 / sqrt(var + eps), and the variance
+    of the batch, the biased one, which the dialects keep."""
+    if x.size != x.shape[1]:
+        y, mean, inv_std = ops.batch_norm(x, gamma, beta, eps=eps)
+        return y, mean, inv_std, np.maximum(1 / inv_std**2 - eps, 0)
+    # One value a channel is its own mean: the op refuses it, the dialects' formula gives beta.
+    mean, zeros = x.reshape(-1), np.zeros(x.size, x.dtype)
+    y, mean, inv_std = ops.batch_norm(x, gamma, beta, mean, zeros, training=False, eps=eps)
+    return y, mean, inv_std, zeros
 
 
 # Design:

@@ -7,10 +7,20 @@ import numpy as np
 from .windows import convolve, convolve_backward
 
 
-class Linear:
+class Layer:
+    evaluating = False
+
+    def update_params(self, optimizer):
+        pass
+
+    def zero_grad(self):
+        pass
+
+
+class Linear(Layer):
     def __init__(self, input_size, output_size, init_type="xavier", bias=True):
         scales = {"xavier": np.sqrt(6 / (input_size + output_size)), "he": np.sqrt(2 / input_size)}
-        b = scales.get(init_type, 0.01)
+        b = scales.get(init_type.lower(), 0.01)
         self.weights = np.random.uniform(-b, b, (input_size, output_size))
         self.bias = np.zeros(output_size) if bias else None
         self.zero_grad()
@@ -18,6 +28,11 @@ class Linear:
     def zero_grad(self):
         self.weights_grad = np.zeros_like(self.weights)
         self.bias_grad = None if self.bias is None else np.zeros_like(self.bias)
+
+    def update_params(self, optimizer):
+        optimizer.update(self.weights, self.weights_grad)
+        if self.bias is not None:
+            optimizer.update(self.bias, self.bias_grad)
 
     def forward(self, x):
         self.input = x
@@ -30,15 +45,16 @@ class Linear:
         return grad @ self.weights.T
 
 
-class Conv2D:
+class Conv2D(Layer):
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, bias=True):
         self.stride, self.padding = stride, padding
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weights = np.random.normal(0, np.sqrt(2 / (in_channels * kernel_size**2)), shape)
+        kh, kw = kernel_size if isinstance(kernel_size, tuple) else (kernel_size, kernel_size)
+        scale = np.sqrt(2 / (in_channels * kh * kw))
+        self.weights = np.random.normal(0, scale, (out_channels, in_channels, kh, kw))
         self.bias = np.zeros(out_channels) if bias else None
         self.zero_grad()
 
-    zero_grad = Linear.zero_grad
+    zero_grad, update_params = Linear.zero_grad, Linear.update_params
 
     def forward(self, x):
         self.shape = x.shape
@@ -56,7 +72,7 @@ class Conv2D:
         return dx
 
 
-class MaxPool2D:
+class MaxPool2D(Layer):
     def __init__(self, pool_size=2, stride=None):
         self.pool_size, self.stride = pool_size, stride or pool_size
 
@@ -79,7 +95,7 @@ class MaxPool2D:
         return dx
 
 
-class Flatten:
+class Flatten(Layer):
     def forward(self, x):
         self.shape = x.shape
         return x.reshape(len(x), -1)
@@ -88,20 +104,24 @@ class Flatten:
         return grad.reshape(self.shape)
 
 
-class Dropout:
+class Dropout(Layer):
+    """The original drops after eval() too; here it only draws there."""
+
     def __init__(self, dropout_rate=0.5):
         self.dropout_rate, self.training = dropout_rate, True
 
     def forward(self, x):
-        keep = 1 - self.dropout_rate
-        self.mask = (np.random.rand(*x.shape) > self.dropout_rate) / keep if self.training else 1
+        self.mask = 1.0
+        if self.training and self.dropout_rate > 0:
+            mask = (np.random.rand(*x.shape) > self.dropout_rate).astype(np.float32)
+            self.mask = 1.0 if self.evaluating else mask / np.float64(1 - self.dropout_rate)
         return x * self.mask
 
     def backward(self, grad):
         return grad * self.mask
 
 
-class BatchNorm:
+class BatchNorm(Layer):
     def __init__(self, features, axes, momentum, eps):
         self.axes, self.momentum, self.eps, self.training = axes, momentum, eps, True
         self.gamma, self.beta = np.ones(features), np.zeros(features)
@@ -111,12 +131,16 @@ class BatchNorm:
     def zero_grad(self):
         self.gamma_grad, self.beta_grad = np.zeros_like(self.gamma), np.zeros_like(self.beta)
 
+    def update_params(self, optimizer):
+        optimizer.update(self.gamma, self.gamma_grad)
+        optimizer.update(self.beta, self.beta_grad)
+
     def along(self, v):
         return v.reshape(1, -1, *(1,) * (len(self.axes) - 1))
 
     def forward(self, x):
         mean, var = self.running_mean, self.running_var
-        if self.training:
+        if self.training and not self.evaluating:
             mean, var = x.mean(self.axes), x.var(self.axes)
             m = self.momentum
             self.running_mean = (1 - m) * self.running_mean + m * mean
@@ -126,10 +150,10 @@ class BatchNorm:
         return self.along(self.gamma) * self.xhat + self.along(self.beta)
 
     def backward(self, grad):
-        self.gamma_grad += (grad * self.xhat).sum(self.axes)
-        self.beta_grad += grad.sum(self.axes)
         d = grad * self.along(self.gamma)
-        if self.training:
+        if self.training and not self.evaluating:
+            self.gamma_grad += (grad * self.xhat).sum(self.axes)
+            self.beta_grad += grad.sum(self.axes)
             d = d - d.mean(self.axes, keepdims=True)
             d = d - self.xhat * (
                 (grad * self.along(self.gamma) * self.xhat).mean(self.axes, keepdims=True)
@@ -180,11 +204,11 @@ def leaky_relu_derivative(x, alpha=0.01):
 
 
 def softmax(x):
-    e = np.exp(np.clip(x, -500, 500))
+    e = np.exp(np.clip(x - x.max(axis=-1, keepdims=True), -500, 500))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-class Activation:
+class Activation(Layer):
     def __init__(self, f, df):
         self.f, self.df = f, df
 
@@ -212,7 +236,7 @@ def LeakyReLULayer(alpha=0.01):
     return Activation(lambda x: leaky_relu(x, alpha), lambda x: leaky_relu_derivative(x, alpha))
 
 
-class SoftmaxLayer:
+class SoftmaxLayer(Layer):
     def forward(self, x):
         self.output = softmax(x)
         return self.output
@@ -241,89 +265,125 @@ class NeuralNetwork:
 
     def zero_grad(self):
         for layer in self.layers:
-            if hasattr(layer, "zero_grad"):
-                layer.zero_grad()
-
-    def parameters(self):
-        for layer in self.layers:
-            for name in ("weights", "bias", "gamma", "beta"):
-                if getattr(layer, name, None) is not None:
-                    yield getattr(layer, name), getattr(layer, f"{name}_grad")
+            layer.zero_grad()
 
     def update_params(self, optimizer):
-        for p, g in self.parameters():
-            optimizer.update([p], [g])
+        for layer in self.layers:
+            layer.update_params(optimizer)
+
+    def eval(self):
+        for layer in self.layers:
+            layer.evaluating = True
+
+    def train(self):
+        for layer in self.layers:
+            layer.evaluating = False
 
 
 class SoftmaxCrossEntropyLoss:
     def forward(self, logits, targets):
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        self.probs = e / e.sum(axis=1, keepdims=True)
-        targets = np.asarray(targets)
-        self.targets = np.eye(logits.shape[1])[targets] if targets.ndim == 1 else targets
-        return -np.sum(self.targets * np.log(self.probs)) / len(logits)
+        self.cache = e / e.sum(axis=1, keepdims=True), targets
+        return cross_entropy_loss(*self.cache)
 
     def backward(self):
-        return (self.probs - self.targets) / len(self.probs)
+        return cross_entropy_loss_derivative(*self.cache)
+
+    def __call__(self, logits, targets):
+        return self.forward(logits, targets)
 
 
-def mse_loss(y_pred, y_true):
-    return np.mean((y_pred - y_true) ** 2)
+def mse_loss(predictions, targets):
+    return ((predictions.flatten() - targets.flatten()) ** 2).mean()
 
 
-def mse_loss_derivative(y_pred, y_true):
-    return 2 * (y_pred - y_true) / len(y_pred)
+def mse_loss_derivative(predictions, targets):
+    return 2 * (predictions - targets) / len(predictions)
 
 
-def cross_entropy_loss(y_pred, y_true):
-    return -np.sum(y_true * np.log(np.clip(y_pred, 1e-15, 1 - 1e-15))) / len(y_pred)
+def cross_entropy_loss(predictions, targets):
+    p = np.clip(predictions, 1e-15, 1 - 1e-15)
+    if targets.ndim == 1:
+        return -np.log(p[np.arange(len(p)), targets]).mean()
+    return -(targets * np.log(p)).sum(axis=1).mean()
 
 
-def cross_entropy_loss_derivative(y_pred, y_true):
-    return -y_true / np.clip(y_pred, 1e-15, 1 - 1e-15) / len(y_pred)
+def cross_entropy_loss_derivative(predictions, targets):
+    if targets.ndim == 1:
+        targets = np.eye(predictions.shape[1])[targets]
+    return (predictions - targets) / len(predictions)
+
+
+def clip_gradients(gradients, max_norm):
+    excess = np.sqrt(np.sum(gradients**2)) / (max_norm + 1e-15)
+    return gradients / excess if excess > 1.0 else gradients
+
+
+def batch_iterator(X, y, batch_size=32, shuffle=True):
+    order = np.arange(len(X))
+    if shuffle:
+        np.random.shuffle(order)
+    for start in range(0, len(X), batch_size):
+        yield X[order[start : start + batch_size]], y[order[start : start + batch_size]]
 
 
 class SGD:
-    def __init__(self, learning_rate=0.001, **options):
-        self.lr, self.options, self.t, self.state = learning_rate, options, 1, {}
+    def __init__(self, learning_rate=0.001):
+        self.learning_rate = learning_rate
 
     def update(self, params, gradients):
-        for p, g in zip(params, gradients):
-            self.step(p, g, self.state.setdefault(id(p), [np.zeros_like(p), np.zeros_like(p)]))
-
-    def step(self, p, g, state):
-        p -= self.lr * g
+        params -= self.learning_rate * gradients
 
     def zero_step(self):
-        self.t += 1
+        pass
 
 
 class Momentum(SGD):
-    def step(self, p, g, state):
-        state[0] = self.options.get("momentum", 0.9) * state[0] - self.lr * g
-        p += state[0]
+    def __init__(self, learning_rate=0.001, momentum=0.9):
+        self.learning_rate, self.momentum, self.velocities = learning_rate, momentum, {}
+
+    def update(self, params, gradients):
+        v = self.velocities.get(id(params), 0)
+        self.velocities[id(params)] = self.momentum * v - self.learning_rate * gradients
+        params += self.velocities[id(params)]
 
 
 class RMSProp(SGD):
-    def step(self, p, g, state):
-        decay = self.options.get("decay", 0.9)
-        state[0] = decay * state[0] + (1 - decay) * g**2
-        p -= self.lr * g / (np.sqrt(state[0]) + self.options.get("eps", 1e-8))
+    def __init__(self, learning_rate=0.001, decay=0.9, eps=1e-8):
+        self.learning_rate, self.decay, self.eps, self.cache = learning_rate, decay, eps, {}
+
+    def update(self, params, gradients):
+        old = self.cache.get(id(params), 0)
+        self.cache[id(params)] = self.decay * old + (1 - self.decay) * gradients**2
+        root = np.sqrt(self.cache[id(params)])
+        params -= self.learning_rate * gradients / (root + self.eps)
 
 
 class Adagrad(SGD):
-    def step(self, p, g, state):
-        state[0] += g**2
-        p -= self.lr * g / np.sqrt(state[0] + self.options.get("eps", 1e-8))
+    def __init__(self, learning_rate=0.001, eps=1e-8):
+        self.learning_rate, self.eps, self.G = learning_rate, eps, {}
+
+    def update(self, params, gradients):
+        self.G[id(params)] = self.G.get(id(params), 0) + gradients**2
+        params -= self.learning_rate * gradients / np.sqrt(self.G[id(params)] + self.eps)
 
 
 class Adam(SGD):
-    def step(self, p, g, state):
-        b1, b2 = self.options.get("beta1", 0.9), self.options.get("beta2", 0.999)
-        state[0] = b1 * state[0] + (1 - b1) * g
-        state[1] = b2 * state[1] + (1 - b2) * g**2
-        m, v = state[0] / (1 - b1**self.t), state[1] / (1 - b2**self.t)
-        p -= self.lr * m / (np.sqrt(v) + self.options.get("eps", 1e-8))
+    def __init__(self, learning_rate=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
+        self.learning_rate, self.beta1, self.beta2, self.eps = learning_rate, beta1, beta2, eps
+        self.t, self.m, self.v, self.counted = 0, {}, {}, False
+
+    def zero_step(self):
+        self.counted = False
+
+    def update(self, params, gradients):
+        if not self.counted:
+            self.t, self.counted = self.t + 1, True
+        key = id(params)
+        self.m[key] = self.beta1 * self.m.get(key, 0) + (1 - self.beta1) * gradients
+        self.v[key] = self.beta2 * self.v.get(key, 0) + (1 - self.beta2) * gradients**2
+        m, v = self.m[key] / (1 - self.beta1**self.t), self.v[key] / (1 - self.beta2**self.t)
+        params -= self.learning_rate * m / (np.sqrt(v) + self.eps)
 
 
 def spiral(n, k):
@@ -355,6 +415,18 @@ def line(n, k):
 def zone(n, k):
     P = np.zeros((n * k, 2))
     for j in range(k):
-        a, r, t = 2 * np.pi * j / k, np.random.randn(n) * 0.5, np.linspace(0, 2 * np.pi, n)
-        P[n * j : n * (j + 1)] = np.c_[np.cos(a) + r * np.cos(t), np.sin(a) + r * np.sin(t)]
+        a, r = 2 * np.pi * j / k, np.random.randn(n) * 0.5
+        t = np.linspace(0, 2 * np.pi, n) + np.random.randn(n) * 0.2
+        P[n * j : n * (j + 1)] = np.c_[np.cos(a) + r * np.sin(t), np.sin(a) + r * np.cos(t)]
+    return P
+
+
+def zone_3d(n, centers):
+    P = np.zeros((n * len(centers), 3))
+    for j, center in enumerate(centers):
+        r = np.random.randn(n) * 2
+        gamma, theta = np.random.uniform(0, np.pi, n), np.random.uniform(0, 2 * np.pi, n)
+        flat = r * np.sin(gamma)
+        cloud = np.c_[flat * np.cos(theta), flat * np.sin(theta), r * np.cos(gamma)]
+        P[n * j : n * (j + 1)] = center + cloud
     return P

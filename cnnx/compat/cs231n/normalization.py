@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ... import ops
+from .._arrays import normalized
 from ._numbers import alike
 
 __all__ = [
@@ -56,8 +57,7 @@ def batchnorm_forward(
     running_var = bn_param.get("running_var", np.zeros(features, x.dtype))
     training = bn_param["mode"] == "train"
     if training:
-        out, mean, inv_std = _normalized(x, gamma, beta, eps)
-        variance = np.maximum(1 / inv_std**2 - eps, 0)
+        out, mean, inv_std, variance = normalized(x, gamma, beta, eps)
         running_mean = momentum * running_mean + (1 - momentum) * mean
         running_var = momentum * running_var + (1 - momentum) * variance
     elif bn_param["mode"] == "test":
@@ -158,18 +158,9 @@ def spatial_groupnorm_backward(dout: Any, cache: Any) -> Gradients:
     return _by_rows_backward(gamma * dout, kept), dgamma, dout.sum(axis=axes, keepdims=True)
 
 
-def _normalized(x: np.ndarray, gamma: Any, beta: Any, eps: float) -> Gradients:
-    """Result, mean and 1 / sqrt(var + eps) of each channel, by the statistics of x."""
-    if x.size != x.shape[1]:
-        return ops.batch_norm(x, gamma, beta, eps=eps)
-    # One value a channel is its own mean: the op refuses it, the course's formula gives beta.
-    mean = x.reshape(-1)
-    return ops.batch_norm(x, gamma, beta, mean, np.zeros_like(mean), training=False, eps=eps)
-
-
 def _by_rows(x: np.ndarray, rows: np.ndarray, eps: float) -> tuple[np.ndarray, Any]:
     """x with each row of `rows`, the same numbers as (1, rows, length), normalised."""
-    hat, mean, inv_std = _normalized(rows, None, None, eps)
+    hat, mean, inv_std, _ = normalized(rows, None, None, eps)
     return hat.reshape(x.shape), (rows, mean, inv_std)
 
 

@@ -1,5 +1,6 @@
 """The dialect `network`: a `NeuralNetwork` of layers that keep their gradients, visited by an
-optimiser. Matrices are (in, out), images (n, c, h, w).
+optimiser. Matrices are (in, out), images (n, c, h, w); sub-modules `activations layers loss network
+optimizers utils data_generator` as in the old programs.
 
 >>> import numpy as np
 >>> from cnnx.compat.network import Adam, Linear, NeuralNetwork, ReLULayer, SoftmaxCrossEntropyLoss
@@ -19,13 +20,15 @@ True
 
 from __future__ import annotations
 
-from .activations import (
+from .activation_layers import (
     Activation,
     LeakyReLULayer,
     ReLULayer,
     SigmoidLayer,
     SoftmaxLayer,
     TanhLayer,
+)
+from .activations import (
     leaky_relu,
     leaky_relu_derivative,
     relu,
@@ -36,27 +39,22 @@ from .activations import (
     tanh,
     tanh_derivative,
 )
+from .base import Layer
+from .batches import batch_iterator, clip_gradients
 from .checkpoint import load_checkpoint, save_checkpoint
-from .data import Circle, GeneratePolynomialData, Line, Spiral, Zone, Zone_3D
-from .layers import (
-    BatchNorm1D,
-    BatchNorm2D,
-    Conv2D,
-    Dropout,
-    Flatten,
-    Layer,
-    Linear,
-    MaxPool2D,
-)
-from .losses import (
+from .containers import CNN, NeuralNetwork
+from .data_generator import Circle, GeneratePolynomialData, Line, Spiral, Zone, Zone_3D
+from .loss import (
     SoftmaxCrossEntropyLoss,
     cross_entropy_loss,
     cross_entropy_loss_derivative,
     mse_loss,
     mse_loss_derivative,
 )
-from .model import CNN, NeuralNetwork, batch_iterator, clip_gradients
+from .normalization import BatchNorm1D, BatchNorm2D
 from .optimizers import SGD, Adagrad, Adam, Momentum, RMSProp
+from .shaping import Dropout, Flatten, MaxPool2D
+from .weighted import Conv2D, Linear
 
 __all__ = [
     "CNN",

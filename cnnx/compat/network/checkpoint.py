@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ... import io
-from . import activations, layers, optimizers
-from .model import CNN, NeuralNetwork
+from . import activation_layers, normalization, optimizers, shaping, weighted
+from .containers import CNN, NeuralNetwork
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -34,20 +34,21 @@ def save_checkpoint(model: NeuralNetwork, optimizer: Any, file_path: Path) -> No
     places: dict[int, str] = {}
     described = []
     for i, layer in enumerate(model.layers):
-        described.append({"type": _type(layer, _layers()), "options": layer.options()})
+        kind = _type(layer, _layers())
+        described.append({"type": kind, "options": layer.options(), "training": layer.training})
         for name in (*layer.PARAMETERS, *layer.BUFFERS):
             value = getattr(layer, name)
             if value is not None:
                 arrays[f"{i}.{name}"] = value
                 places[id(value)] = f"{i}.{name}"
-    kind = None
+    stepper = None
     if optimizer is not None:
-        kind = {"type": _type(optimizer, _of(optimizers)), "options": optimizer.options()}
-        for key, (_, states) in optimizer.state.items():
-            for k, state in enumerate(states):
+        stepper = {"type": _type(optimizer, _of(optimizers)), "options": optimizer.options()}
+        for state in optimizer.STATES:
+            for key, array in getattr(optimizer, state).items():
                 if key in places:
-                    arrays[f"{places[key]}.state{k}"] = state
-    meta = {"format": FORMAT, "layers": described, "optimizer": kind}
+                    arrays[f"{places[key]}.{state}"] = array
+    meta = {"format": FORMAT, "layers": described, "optimizer": stepper}
     io.save_npz(file_path, arrays, {**meta, "training": model.training})
 
 
@@ -97,9 +98,13 @@ def _rebuilt(
             if value is None:
                 continue
             value[...] = arrays[f"{i}.{name}"]
-            if optimizer is not None and f"{i}.{name}.state0" in arrays:
-                for k, kept in enumerate(optimizer.of(value)):
-                    kept[...] = arrays[f"{i}.{name}.state{k}"]
+            if optimizer is None:
+                continue
+            for state in optimizer.STATES:
+                if f"{i}.{name}.{state}" in arrays:
+                    optimizer.of(value)  # makes it
+                    getattr(optimizer, state)[id(value)][...] = arrays[f"{i}.{name}.{state}"]
+        layer.set_training(described["training"])
         model.add_layer(layer)
     if not meta["training"]:
         model.eval()
@@ -107,12 +112,13 @@ def _rebuilt(
 
 
 def _of(module: Any) -> dict[str, Any]:
-    return {name: getattr(module, name) for name in module.__all__}
+    return {name: getattr(module, name) for name in module.__all__ if name != "np"}
 
 
 def _layers() -> dict[str, Any]:
-    both = _of(layers) | _of(activations)
-    return {name: both[name] for name in both if name not in ("Layer", "Activation")}
+    modules = activation_layers, normalization, shaping, weighted
+    known = {name: kind for module in modules for name, kind in _of(module).items()}
+    return {name: known[name] for name in known if name != "Activation"}
 
 
 def _type(thing: Any, known: dict[str, Any]) -> str:

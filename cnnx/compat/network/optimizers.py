@@ -1,161 +1,153 @@
-"""Optimisers of the dialect `network`: `update(params, gradients)` changes params in place.
+"""Optimisers of the dialect `network`: `update(params, gradients)` changes one array in place.
 
-State belongs to an array, and is found by its identity: a layer's arrays may come in any call.
+State belongs to an array, and is found by its identity, in a dictionary of each kind.
 """
-
-# Design:
-# Each is a cnnx step; where the dialect's formula is another one, its arguments bring it about:
-# - Momentum's v = mu*v - lr*g holds past learning rates, the op's velocity does not: the op gets
-#   lr*g, and 1 for lr.
-# - Adagrad divides by sqrt(G + eps): G starts at eps, and the op adds nothing to the root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ... import checks, ops
-from .._arrays import FLOAT64, floats
+from ... import ops
+from .._arrays import FLOAT64, descend, floats
 
-__all__ = ["SGD", "Adagrad", "Adam", "Momentum", "RMSProp"]
+__all__ = ["SGD", "Adagrad", "Adam", "Momentum", "RMSProp", "np"]
 
 
 class SGD:
-    """param -= learning_rate * gradient.
+    """params -= learning_rate * gradients.
 
-    >>> param = np.array([1.0])
-    >>> SGD(0.5).update([param], [np.array([1.0])])
-    >>> param.tolist()
+    >>> params = np.array([1.0])
+    >>> SGD(0.5).update(params, np.array([1.0]))
+    >>> params.tolist()
     [0.5]
     """
 
-    STATES = 0  # how many numbers of state each number of a parameter has
-    START = 0.0
+    STATES: tuple[str, ...] = ()  # names of the dictionaries {id(params): array of its shape}
 
     def __init__(self, learning_rate: float = 0.001) -> None:
         self.learning_rate = learning_rate
-        self.state: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
+        for name in self.STATES:
+            setattr(self, name, {})
+        self._owners: dict[int, np.ndarray] = {}
 
-    def update(self, params: Iterable[np.ndarray], gradients: Iterable[Any]) -> None:
-        """One step of every array of params, in place; a gradient may be None."""
-        params, gradients = list(params), list(gradients)
-        if len(params) != len(gradients):
-            raise ValueError(
-                f"{type(self).__name__}: {len(params)} params, but {len(gradients)} gradients"
+    def update(self, params: np.ndarray, gradients: Any) -> None:
+        """One step of one array, in place. ValueError for gradients of another shape."""
+        if not isinstance(params, np.ndarray):
+            raise TypeError(
+                f"{type(self).__name__}: params is a {type(params).__name__}, expected an array: "
+                "it is changed in place"
             )
-        for param, gradient in zip(params, gradients):
-            if gradient is not None:
-                self._update(param, floats(type(self).__name__, gradient))
+        gradients = floats(type(self).__name__, gradients)
+        if params.shape != gradients.shape:
+            raise ValueError(
+                f"{type(self).__name__}: params has shape {params.shape}, "
+                f"gradients {gradients.shape}"
+            )
+        self._step(params, gradients, *self.of(params))
 
     def zero_step(self) -> None:
-        """Count a step; only Adam counts them."""
+        """Begin a step; only Adam counts them."""
 
-    def of(self, param: np.ndarray) -> list[np.ndarray]:
-        """The state of an array, made when it first comes."""
-        if id(param) not in self.state:
-            start = [np.full(param.size, self.START) for _ in range(self.STATES)]
-            self.state[id(param)] = param, start  # with the array: its id is not given again
-        return self.state[id(param)][1]
-
-    def _update(self, param: np.ndarray, gradient: np.ndarray) -> None:
-        if param.shape != gradient.shape:
-            raise ValueError(
-                f"{type(self).__name__}: a parameter has shape {param.shape}, "
-                f"its gradient {gradient.shape}"
-            )
-        # a matrix stored by columns is its transpose stored by rows
-        flip = param.flags.f_contiguous and not param.flags.c_contiguous
-        view, g = (param.T, gradient.T) if flip else (param, gradient)
-        if checks.plain(view, FLOAT64):
-            self._step(view, np.ascontiguousarray(g), self.of(param))
-        else:
-            copy = np.array(view, FLOAT64, order="C")
-            self._step(copy, np.ascontiguousarray(g), self.of(param))
-            view[...] = copy
-
-    def _step(self, p: np.ndarray, g: np.ndarray, state: list[np.ndarray]) -> None:
-        ops.sgd_step([p], [g], None, self.learning_rate)
+    def of(self, params: np.ndarray) -> list[np.ndarray]:
+        """The state of an array, zeros when it first comes."""
+        key = id(params)
+        if key not in self._owners:
+            self._owners[key] = params  # so that its id is not given again
+        dictionaries = [getattr(self, name) for name in self.STATES]
+        return [states.setdefault(key, np.zeros_like(params)) for states in dictionaries]
 
     def options(self) -> dict[str, Any]:
         """Numbers, for a checkpoint."""
-        return {name: value for name, value in vars(self).items() if name != "state"}
+        kept = (*self.STATES, "_owners", "_step_called")
+        return {name: value for name, value in vars(self).items() if name not in kept}
+
+    def _step(self, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+        if p.flags.f_contiguous and not p.flags.c_contiguous:
+            p, g = p.T, g.T
+        descend(p, np.ascontiguousarray(g), self.learning_rate)
 
 
 class Momentum(SGD):
-    """v = momentum * v - learning_rate * gradient;  param += v.
+    """v = momentum * v - learning_rate * gradients;  params += v. `velocities` holds v.
 
-    >>> param, optimizer = np.array([1.0]), Momentum(0.25, momentum=0.5)
+    >>> params, optimizer = np.array([1.0]), Momentum(0.25, momentum=0.5)
     >>> for _ in range(2):
-    ...     optimizer.update([param], [np.array([1.0])])
-    >>> param.tolist()
+    ...     optimizer.update(params, np.array([1.0]))
+    >>> params.tolist()
     [0.375]
     """
 
-    STATES = 1
+    STATES = ("velocities",)
 
     def __init__(self, learning_rate: float = 0.001, momentum: float = 0.9) -> None:
         super().__init__(learning_rate)
         self.momentum = momentum
 
-    def _step(self, p: np.ndarray, g: np.ndarray, state: list[np.ndarray]) -> None:
-        ops.sgd_step([p], [self.learning_rate * g], state[0], 1.0, self.momentum)
+    def _step(self, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+        (v,) = states
+        v *= self.momentum
+        v -= self.learning_rate * g
+        p += v
 
 
 class RMSProp(SGD):
     """cache = decay * cache + (1 - decay) g^2;
-    param -= learning_rate * g / (sqrt(cache) + eps).
+    params -= learning_rate * g / (sqrt(cache) + eps).
 
-    >>> param = np.array([1.0])
-    >>> RMSProp(0.5, decay=0.75, eps=0.0).update([param], [np.array([2.0])])
-    >>> param.tolist()
+    >>> params = np.array([1.0])
+    >>> RMSProp(0.5, decay=0.75, eps=0.0).update(params, np.array([2.0]))
+    >>> params.tolist()
     [0.0]
     """
 
-    STATES = 1
+    STATES = ("cache",)
 
     def __init__(self, learning_rate: float = 0.001, decay: float = 0.9, eps: float = 1e-8) -> None:
         super().__init__(learning_rate)
         self.decay, self.eps = decay, eps
 
-    def _step(self, p: np.ndarray, g: np.ndarray, state: list[np.ndarray]) -> None:
-        ops.rmsprop_step([p], [g], state[0], None, None, self.learning_rate, self.decay, self.eps)
+    def _step(self, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+        def step(p: np.ndarray, g: np.ndarray, cache: np.ndarray) -> None:
+            rates = self.learning_rate, self.decay, self.eps
+            ops.rmsprop_step([p], [g], cache, None, None, *rates)
+
+        _as_rows(step, p, g, *states)
 
 
 class Adagrad(SGD):
-    """G += g^2;  param -= learning_rate * g / sqrt(G + eps).
+    """G += g^2;  params -= learning_rate * g / sqrt(G + eps).
 
-    >>> param = np.array([1.0])
-    >>> Adagrad(0.5, eps=0.0).update([param], [np.array([2.0])])
-    >>> param.tolist()
+    >>> params = np.array([1.0])
+    >>> Adagrad(0.5, eps=0.0).update(params, np.array([2.0]))
+    >>> params.tolist()
     [0.5]
     """
 
-    STATES = 1
+    STATES = ("G",)
 
     def __init__(self, learning_rate: float = 0.001, eps: float = 1e-8) -> None:
         super().__init__(learning_rate)
-        self.eps = self.START = eps
+        self.eps = eps
 
-    def _step(self, p: np.ndarray, g: np.ndarray, state: list[np.ndarray]) -> None:
-        ops.adagrad_step([p], [g], state[0], self.learning_rate, 0.0)
-
-    def options(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "eps": self.eps}
+    def _step(self, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+        (total,) = states
+        total += g**2
+        p -= self.learning_rate * g / np.sqrt(total + self.eps)
 
 
 class Adam(SGD):
-    """Adam, with `t` for the correction of its averages. `t` starts at 1 and advances once per
-    `zero_step()`: a program that never calls it keeps t = 1, as it always did.
+    """Adam; `t`, for the correction of its averages `m` and `v`, advances with the first `update`
+    (or `step`) after each `zero_step()`: a program that never calls it keeps t = 1.
 
-    >>> param, optimizer = np.array([1.0]), Adam(0.5, eps=0.0)
-    >>> optimizer.update([param], [np.array([2.0])])
-    >>> param.round(3).tolist()
-    [0.5]
+    >>> params, optimizer = np.array([1.0]), Adam(0.5, eps=0.0)
+    >>> optimizer.update(params, np.array([2.0]))
+    >>> params.round(3).tolist(), optimizer.t
+    ([0.5], 1)
     """
 
-    STATES = 2
+    STATES = ("m", "v")
 
     def __init__(
         self,
@@ -166,12 +158,35 @@ class Adam(SGD):
     ) -> None:
         super().__init__(learning_rate)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
-        self.t = 1
+        self.t = 0
+        self._step_called = False
+
+    def step(self) -> None:
+        """Count a step, unless it has been counted since `zero_step`."""
+        if not self._step_called:
+            self.t += 1
+            self._step_called = True
 
     def zero_step(self) -> None:
-        self.t += 1
+        self._step_called = False
 
-    def _step(self, p: np.ndarray, g: np.ndarray, state: list[np.ndarray]) -> None:
-        mean, square = state
-        rate, betas = self.learning_rate, (self.beta1, self.beta2)
-        ops.adam_step([p], [g], mean, square, rate, *betas, self.eps, 0.0, self.t)
+    def _step(self, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+        self.step()
+
+        def step(p: np.ndarray, g: np.ndarray, m: np.ndarray, v: np.ndarray) -> None:
+            rates = self.learning_rate, self.beta1, self.beta2, self.eps
+            ops.adam_step([p], [g], m, v, *rates, 0.0, self.t)
+
+        _as_rows(step, p, g, *states)
+
+
+def _as_rows(step: Any, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
+    """A step of the ops, which want arrays row by row, on arrays that may lie otherwise."""
+    # A matrix stored by columns is its transpose stored by rows.
+    flip = p.flags.f_contiguous and not p.flags.c_contiguous
+    views = [array.T if flip else array for array in (p, g, *states)]
+    rows = [np.ascontiguousarray(view, FLOAT64) for view in views]
+    step(*rows[:2], *(state.reshape(-1) for state in rows[2:]))
+    for view, row in zip((views[0], *views[2:]), (rows[0], *rows[2:])):
+        if row is not view:
+            view[...] = row
