@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bench": (*RUNS, "training"),
     "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),
     "compat": (*RUNS, "training", "viz"),
-    "examples": (*RUNS, "training", "viz", "cli"),
+    "examples": (*RUNS, "training", "viz", "cli", "compat"),
     "__main__": ("cli",),
 }
 # Outside the standard library: NumPy at the top of a file; these inside a function of these alone.

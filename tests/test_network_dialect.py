@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-import pickle
-
 import numpy as np
 import pytest
 from dialect_helpers import page, run, same, with_new_imports, write_mnist
@@ -321,52 +317,6 @@ def test_batch_norm_of_one_sample_gives_beta():
     same(layer.running_var, [0.9, 0.9])
 
 
-def test_attributes_that_scripts_read():
-    x = np.random.default_rng(0).normal(size=(2, 3, 6, 5))
-    convolution = network.Conv2D(3, 4, (3, 2), padding=1)
-    assert convolution.kernel_size == (3, 2) and convolution.bias_flag
-    y = convolution.forward(x)
-    assert convolution.input_cache is x
-    col, out_h, out_w = convolution.im2col(x, 3, 2, 1, 1)
-    assert (out_h, out_w) == y.shape[2:]
-    same(convolution.col_cache, col)
-    rows = col @ convolution.weights.reshape(4, -1).T
-    same(rows.reshape(2, out_h, out_w, 4).transpose(0, 3, 1, 2), y)
-    back = convolution.col2im(np.ones_like(col), x.shape, 3, 2, 1, 1)
-    assert back.shape == x.shape and back.sum() == pytest.approx(
-        np.sum(convolution.im2col(np.ones_like(x), 3, 2, 1, 1)[0])
-    )
-    linear = network.Linear(3, 2, init_type="HE", bias=False)
-    assert (linear.input_size, linear.output_size, linear.bias_flag) == (3, 2, False)
-    assert abs(linear.weights).max() <= np.sqrt(2 / 3)
-    pool, flatten = network.MaxPool2D((2, 3)), network.Flatten()
-    assert pool.pool_size == pool.stride == (2, 3) and network.MaxPool2D(2).pool_size == (2, 2)
-    assert flatten.forward(pool.forward(y)).shape[0] == 2 and flatten.input_shape == (2, 4, 3, 2)
-    for layer in (network.ReLULayer(), network.LeakyReLULayer(), network.SoftmaxLayer()):
-        assert isinstance(layer, network.Activation)
-    relu, softmax = network.ReLULayer(), network.SoftmaxLayer()
-    relu.forward(x)
-    assert relu.input_cache is x and relu.activation_function is network.relu
-    assert softmax.forward(x[0, 0]) is softmax.output_cache
-
-
-def test_a_star_import_brings_what_it_always_brought():
-    for module, names in {
-        "activations": ["relu", "softmax", "np"],
-        "layers": ["Linear", "CNN", "SoftmaxCrossEntropyLoss", "relu", "mse_loss", "np"],
-        "loss": ["mse_loss", "cross_entropy_loss_derivative", "np"],
-        "network": ["NeuralNetwork", "Conv2D", "np"],
-        "optimizers": ["SGD", "Adam", "np"],
-        "utils": ["batch_iterator", "save_checkpoint", "NeuralNetwork", "Adam", "np"],
-        "data_generator": ["Spiral", "GeneratePolynomialData", "np"],
-    }.items():
-        found = {}
-        exec(f"from cnnx.compat.network.{module} import *", found)
-        assert set(names) <= set(found) and found["np"] is np
-        for name in set(names) - {"np"}:
-            assert found[name] is getattr(network, name)
-
-
 def test_clip_gradients_and_batches():
     g = np.array([[3.0, 4.0]])
     same(network.clip_gradients(g, 1.0), plain.clip_gradients(g, 1.0))
@@ -382,85 +332,6 @@ def test_clip_gradients_and_batches():
     assert next(straight)[0].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="X has 2 samples, y 3"):
         next(network.batch_iterator([1, 2], [1, 2, 3]))
-
-
-@pytest.mark.parametrize("name", ["Spiral", "Circle", "Line", "Zone"])
-def test_points_are_drawn_from_np_random_when_a_generator_is_made(name):
-    np.random.seed(4)
-    made = getattr(network, name)(11, 3, 2)
-    drawn = np.random.rand()
-    np.random.seed(4)
-    same(made.P, getattr(plain, name.lower())(11, 3))
-    assert drawn == np.random.rand()
-    P, L = made.generate()
-    assert P is made.P and L is made.L and (made.N, made.K, made.D) == (11, 3, 2)
-    assert L.dtype == np.uint8 and L.tolist() == [j for j in range(3) for _ in range(11)]
-    with pytest.raises(ValueError, match="n_dimensions=3, its points have 2"):
-        getattr(network, name)(11, 3, 3)
-
-
-def test_points_in_space_and_polynomials(tmp_path, capsys):
-    centers = [[0, 0, 0], [50, 0, 0]]
-    np.random.seed(0)
-    P, L = network.Zone_3D(50, 2, 3, centers).generate()
-    np.random.seed(0)
-    same(P, plain.zone_3d(50, np.array(centers, float)))
-    assert L.shape == (100,)
-    np.random.seed(0)
-    data = network.GeneratePolynomialData()
-    points = data.generate()
-    np.random.seed(0)
-    x = np.linspace(-10, 10, 200)
-    same(points["x"], x)
-    same(points["y"], x**2 - 2 * x + 3 + np.random.normal(0, 5, 200))
-    np.random.seed(1)
-    data.save_to_csv(tmp_path / "p.csv")  # draws again
-    np.random.seed(1)
-    expected = data.generate()
-    assert (tmp_path / "p.csv").read_text().startswith("x,y\n")
-    table = np.loadtxt(tmp_path / "p.csv", delimiter=",", skiprows=1)
-    same(table, np.column_stack((expected["x"], expected["y"])), 1e-15)
-    data.get_init_gen()
-    assert capsys.readouterr().out == "Actual polynomial: 3*x^0 + -2*x^1 + 1*x^2\n"
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_checkpoint_goes_on_as_if_nothing_had_happened(tmp_path, optimizer):
-    _, model = trained(network, cnn, (2, 9, 9), optimizer)
-    stepper = getattr(network, optimizer)(**OPTIMIZERS[optimizer])
-    x, y = np.random.randn(6, 2, 9, 9), np.random.randint(0, 5, 6)
-
-    def step(model, stepper):
-        loss_fn = network.SoftmaxCrossEntropyLoss()
-        np.random.seed(0)
-        model.zero_grad()
-        value = loss_fn(model.forward(x), y)
-        model.backward(loss_fn.backward())
-        model.update_params(stepper)
-        stepper.zero_step()
-        return value
-
-    step(model, stepper)
-    network.save_checkpoint(model, stepper, tmp_path / "c.npz")
-    before = np.random.get_state()[1].copy()
-    loaded, again = network.load_checkpoint(tmp_path / "c.npz", "CNN")
-    assert (np.random.get_state()[1] == before).all()
-    assert type(loaded) is network.CNN and type(again) is type(stepper)
-    for _ in range(3):
-        assert step(model, stepper) == step(loaded, again)
-
-
-def test_a_checkpoint_that_is_none_is_refused(tmp_path):
-    model = network.NeuralNetwork()
-    model.add_layer(network.Activation(np.sin, np.cos))
-    with pytest.raises(TypeError, match="Activation is not one of"):
-        network.save_checkpoint(model, None, tmp_path / "c.npz")
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "old.pkl").write_bytes(pickle.dumps({"layers": [1, 2, 3]}))
-    with pytest.raises(ValueError, match=r"pickle.*np\.savez"):
-        network.load_checkpoint(tmp_path / "old.pkl")
-    with pytest.raises(ValueError, match="model_type is 'MLP', expected one of NeuralNetwork, CNN"):
-        network.load_checkpoint(tmp_path / "old.pkl", "MLP")
 
 
 @pytest.mark.parametrize(
@@ -495,15 +366,3 @@ def test_the_page_runs_with_its_import_lines_changed(tmp_path, monkeypatch):
     assert names["accuracy"] == names["again"] > 0.85
     assert names["points"].shape == (300, 2)
     assert run(idiomatic)["accuracy"] > 0.9
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("", ".activation_layers", ".activations", ".base", ".batches", ".containers"),
-        *(".data_generator", ".loss", ".normalization", ".optimizers", ".shaping", ".weighted"),
-    ],
-)
-def test_the_examples_run(name):
-    found = doctest.testmod(importlib.import_module(f"cnnx.compat.network{name}"))
-    assert found.attempted and not found.failed
