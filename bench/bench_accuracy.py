@@ -2,12 +2,14 @@
 
     CNNX_DATA=data python bench/bench_accuracy.py --data fashion-mnist --epochs 10 --seeds 0 1 2
     python bench/bench_accuracy.py --data cifar10 --json accuracy.json
+    python bench/bench_accuracy.py --outliers
 
 The two runs of a seed are a pair: the same initial weights, batches and dropout masks, once under
 `cnnx.use_algorithm("auto")`, once under "direct". What they differ by is rounding, and what
 training makes of it: two runs drift apart as if they had other seeds, so a single difference says
 little and the mean over seeds, with its spread, is the figure.
 First comes the error of single convolutions of the network's sizes, in float32, against float64.
+With --outliers: what one pixel of another size does to outputs whose windows do not hold it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from cnnx.data import Dataset
 LOADERS = {"fashion-mnist": cnnx.data.load_fashion_mnist, "cifar10": cnnx.data.load_cifar10}
 WAYS = ("auto", "direct")
 RESULTS = ("y", "dx", "dweight")
+OUTLIERS = (0, 1e1, 1e2, 1e3, 1e4, 1e6, 1e8, 1e12, 1e20)
+PLACES = ((5, 6), (4, 4), (7, 7), (6, 9), (8, 8))  # in the middle of a tile, and at its edges
 
 Shape = tuple[int, ...]
 
@@ -84,6 +88,33 @@ def errors(layer: cnnx.Conv2D, shape: Shape) -> dict[str, dict[str, float]]:
     }
 
 
+def outlier_errors(size: float, seeds: int = 5) -> dict[str, float]:
+    """Largest error, for each way, of outputs that do not depend on the one pixel of -size.
+
+    32 channels of noise (deviation 1), 16x16, and 32 filters whose outputs have deviation 1 too.
+    Also the largest weight, and the largest error in units of eps * size * that weight.
+    """
+    found = dict.fromkeys((*WAYS, "weight", "units"), 0.0)
+    eps = float(np.finfo(np.float32).eps)
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        weight = (rng.standard_normal((32, 32, 3, 3)) / np.sqrt(9 * 32)).astype(np.float32)
+        found["weight"] = max(found["weight"], float(np.abs(weight).max()))
+        for row, col in PLACES:
+            x = rng.standard_normal((1, 32, 16, 16)).astype(np.float32)
+            x[0, 1, row, col] = -size
+            away = np.ones((16, 16), bool)
+            away[row - 1 : row + 2, col - 1 : col + 2] = False
+            with cnnx.use_algorithm("direct"):
+                exact = cnnx.ops.conv2d(x.astype(float), weight.astype(float), padding=1)
+            for way in WAYS:
+                with cnnx.use_algorithm(way):
+                    error = np.abs(cnnx.ops.conv2d(x, weight, padding=1) - exact)[..., away]
+                found[way] = max(found[way], float(error.max()))
+    found["units"] = found["auto"] / (eps * max(size, 1) * found["weight"])
+    return found
+
+
 def accuracy(
     train: Dataset, test: Dataset, way: str, seed: int, epochs: int, batch_size: int
 ) -> float:
@@ -127,8 +158,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--samples", type=int, help="of train and of test; default: all")
+    parser.add_argument("--outliers", action="store_true", help="nothing but what outliers do")
     parser.add_argument("--json", type=Path, help="write the figures here, after each pair")
     given = parser.parse_args(arguments)
+    if given.outliers:
+        for size in OUTLIERS:
+            row = outlier_errors(size)
+            print(f"{size:7.0e}  {'  '.join(f'{name} {row[name]:.1e}' for name in row)}")
+        return
     train, test = (data[: given.samples] for data in LOADERS[given.data]())
     print(f"{given.data}: {len(train)} to train, {len(test)} to test, {given.epochs} epochs")
     figures: dict[str, Any] = {

@@ -49,6 +49,15 @@ def test_errors_are_those_of_float32():
         assert 2**-26 < found["direct"][name] < found["auto"][name] < 3e-6
 
 
+def test_what_an_outlier_costs_is_printed_for_both_ways(capsys, monkeypatch):
+    monkeypatch.setattr(bench_accuracy, "OUTLIERS", (1e3,))
+    bench_accuracy.main(["--outliers"])
+    words = capsys.readouterr().out.split()
+    found = dict(zip(words[1::2], map(float, words[2::2])))
+    assert float(words[0]) == 1e3 and found["direct"] < 4e-6
+    assert 5e-5 < found["auto"] < 64 * 2**-23 * 1e3 * found["weight"]
+
+
 def test_a_pair_begins_with_the_same_weights_batches_and_masks(bars, monkeypatch):
     """Where both ways are direct, both runs are the same to the last bit."""
     trained, scores = [], []

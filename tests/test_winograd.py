@@ -105,6 +105,30 @@ def test_it_is_what_runs(monkeypatch):
     assert 0 < np.max(np.abs(auto - direct)) < 1e-5 * np.max(np.abs(direct))
 
 
+@pytest.mark.parametrize("size", [1e3, 1e4, 1e8, 1e20])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_an_outlier_spoils_its_tiles_no_more_than_documented(size, rotated, algorithm, isa):
+    """docs/winograd.md: 64 * eps * size * the largest weight, where no window holds it; direct
+    summation is not touched there."""
+    rng = np.random.default_rng(0)
+    weight = (rng.standard_normal((32, 32, 3, 3)) / 17).astype(np.float32)
+    op = cnnx.ops.conv_transpose2d if rotated else cnnx.ops.conv2d
+    for row, col in ((5, 6), (4, 4), (7, 7), (8, 8)):
+        x = rng.standard_normal((1, 32, 16, 16)).astype(np.float32)
+        x[0, 1, row, col] = -size
+        away = np.ones((16, 16), bool)
+        away[row - 1 : row + 2, col - 1 : col + 2] = False
+        with cnnx.use_backend("reference"):
+            exact = op(x.astype(float), weight.astype(float), padding=1)[..., away]
+        eps = np.finfo(np.float32).eps
+        few = 64 * eps * np.abs(exact).max()
+        y = op(x, weight, padding=1)[..., away]
+        assert np.abs(y - exact).max() <= few + 64 * eps * size * np.abs(weight).max()
+        assert np.abs(y - exact).max() > few, "an outlier does nothing: say so in the docs"
+        with cnnx.use_algorithm("direct"):
+            assert np.abs(op(x, weight, padding=1)[..., away] - exact).max() < few
+
+
 @pytest.mark.parametrize(("channels", "most"), [(16, 4e-6), (64, 6e-6), (512, 2e-5)])
 def test_its_error_against_float64(channels, most):
     """Relative to the largest value, which grows with the channels."""

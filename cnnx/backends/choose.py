@@ -190,7 +190,8 @@ class use_algorithm:
 
     "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
                 that is Winograd's, with rounding errors a few times those of direct summation; a
-                NaN or infinity in x then spreads to the 4x4 pixels of its tiles
+                NaN or infinity in x then spreads to the 4x4 pixels of its tiles, and a number some
+                hundred times the others costs them digits (docs/winograd.md, "Outliers")
     "direct"    never Winograd's: sums of products, exact but for their own rounding
     "winograd"  Winograd's wherever it can be: 3x3, stride 1, in float64 too
 
