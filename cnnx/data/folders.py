@@ -184,9 +184,9 @@ def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, in
             raise ValueError(
                 f"{os.path.join(root, file)}: {header.size[1]} x {header.size[0]} pixels (width x "
                 f"height), but {files[0]} has {size[1]} x {size[0]}; all must have one size: size= "
-                f"scales them"
+                f"(on the command line --resize) scales them"
             )
-    check_memory(root, "the array", (len(files), channels, *size), "size= scales images")
+    check_memory(root, "the array", (len(files), channels, *size), "scale them by size= (--resize)")
     return channels, *size
 
 

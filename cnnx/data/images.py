@@ -120,7 +120,10 @@ def behind(x: np.ndarray, look: Look) -> str:
     background = _seen(look.background, len(x))
     if not np.allclose(1 - x[:, 0, 0] if look.invert else x[:, 0, 0], background, atol=1 / 255):
         return ""
-    return f"; transparent pixels lie on {_colour_words(look.background)}, see background="
+    return (
+        f"; transparent pixels lie on {_colour_words(look.background)}: background= (on the "
+        f"command line --background) says on what else"
+    )
 
 
 def _colour_words(levels: Any) -> str:
