@@ -188,6 +188,34 @@ def test_a_class_beyond_the_names_is_refused():
         viz.plot_confusion_matrix([0, 3], [0, 1], classes=NAMES)
 
 
+def test_the_boundaries_of_many_classes_are_where_each_leads():
+    from cnnx.viz.boundary import Plane, boundaries
+
+    outputs = np.random.default_rng(0).standard_normal((9, 9, 30)).astype(np.float32)
+    labels = outputs.argmax(axis=2)
+    axis = np.arange(9.0)
+    plane = Plane(axis, axis, outputs, labels, 0.0, np.zeros((1, 2)), None, ())
+    leads = [
+        outputs[..., k] - np.delete(outputs, k, axis=2).max(axis=2) for k in np.unique(labels)[1:]
+    ]
+    assert len(leads) > 20
+    for lead, expected in zip(boundaries(plane), leads, strict=True):
+        assert np.array_equal(lead, expected)
+
+
+@pytest.mark.parametrize("outputs", [1, 1000])
+def test_points_of_a_thousand_classes_have_their_colours_and_no_legend(outputs, tmp_path):
+    points = np.random.default_rng(0).random((300, 2), np.float32)
+    labels = np.arange(300) * 3
+    for kind in ("regions", None):
+        figure = viz.plot_decision_boundary(
+            Linear(2, outputs), points, labels, kind=kind, steps=20, path=tmp_path / "a.png"
+        )
+        assert figure.axes[0].get_legend() is None
+    few = viz.plot_decision_boundary(Linear(2, 3), points[:20], labels[:20], steps=20).axes[0]
+    assert len(few.get_legend().get_texts()) == 20
+
+
 LETTER = "\N{MODIFIER LETTER LOW DOWN ARROWHEAD}"  # in DejaVu Serif, and not in DejaVu Sans
 
 

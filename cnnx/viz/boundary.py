@@ -21,7 +21,9 @@ from . import arguments, figures, look
 from .arguments import Names, class_name, class_names
 from .images import Path
 
-__all__ = ["Plane", "boundaries", "colour_of", "groups", "plot_decision_boundary"]
+__all__ = ["Plane", "boundaries", "colour_of", "groups", "has_legend", "plot_decision_boundary"]
+
+IN_LEGEND = 20  # names: more are higher than the picture
 
 
 class Plane(NamedTuple):
@@ -58,7 +60,8 @@ def plot_decision_boundary(
                None: a surface for a model with one output, if `ax` is None or 3-D; else regions
     threshold  an output from which a single-output model says class 1; None: 0.5 where the model
                ends in a Sigmoid, else 0
-    classes    names of the classes           steps  points of the grid on each side
+    classes    names of the classes: beside the plane, up to 20 of them
+    steps      points of the grid on each side
     interactive  an .html file to write, to be turned and zoomed in a browser without a network;
                needs plotly (``pip install 'cnnx[plotly]'``); no `ax` and `path` then
 
@@ -148,10 +151,18 @@ def colour_of(label: int) -> str:
     return figures.CLASSES[label % len(figures.CLASSES)]
 
 
+def has_legend(plane: Plane) -> bool:
+    """Whether the points' classes are known, and few enough for a list of their names."""
+    return plane.right is not None and len(np.unique(plane.right)) <= IN_LEGEND
+
+
 def groups(plane: Plane) -> list[tuple[str, str, np.ndarray]]:
-    """(name, colour, mask of the points) for every class of the points."""
+    """(name, colour, mask of the points) for every class of the points; of many, every colour."""
     if plane.right is None:
         return [("points", figures.INK, np.ones(len(plane.points), bool))]
+    if not has_legend(plane):
+        hue = plane.right.astype(np.int64) % len(figures.CLASSES)
+        return [("", colour_of(int(k)), hue == k) for k in np.unique(hue)]
     return [
         (class_name(plane.names, int(k)), colour_of(int(k)), plane.right == k)
         for k in np.unique(plane.right)
@@ -189,7 +200,7 @@ def _regions(op: str, plane: Plane, ax: Any) -> Any:
     figures.label_axes(axes, "x", "y")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if plane.right is not None:
+    if has_legend(plane):
         # Beside the plane: on it, it would hide points.
         axes.legend(
             title="class",
@@ -205,14 +216,14 @@ def _regions(op: str, plane: Plane, ax: Any) -> Any:
 def boundaries(plane: Plane) -> Iterator[np.ndarray]:
     """By how much a class leads, whose boundary is at 0, for all classes but the first: that one
     meets none but these."""
+    single = plane.outputs.shape[2] == 1
+    if not single:
+        # The best of the others is the best of all, or the second where the class itself is that.
+        second, first = np.moveaxis(np.partition(plane.outputs, -2, axis=2)[..., -2:], 2, 0)
     for k in np.unique(plane.labels)[1:]:
-        lead = _lead(plane, int(k))
+        if single:
+            lead = plane.outputs[..., 0] - np.float32(plane.threshold)
+        else:
+            lead = plane.outputs[..., k] - np.where(plane.labels == k, second, first)
         if lead.min() < 0 < lead.max():
             yield lead
-
-
-def _lead(plane: Plane, k: int) -> np.ndarray:
-    """By how much class k is ahead of all others: 0 on its boundary."""
-    if plane.outputs.shape[2] == 1:
-        return plane.outputs[..., 0] - np.float32(plane.threshold)
-    return plane.outputs[..., k] - np.delete(plane.outputs, k, axis=2).max(axis=2)

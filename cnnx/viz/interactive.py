@@ -17,7 +17,7 @@ from cnnx import io
 
 from . import figures
 from .arguments import class_name
-from .boundary import Plane, boundaries, colour_of, groups
+from .boundary import Plane, boundaries, colour_of, groups, has_legend
 from .surface import heights
 
 __all__ = ["page"]
@@ -53,7 +53,7 @@ def page(plane: Plane, kind: str, path: str | os.PathLike[str]) -> Any:
         raise ImportError(
             "interactive pictures are drawn with plotly: pip install 'cnnx[plotly]'"
         ) from error
-    figure = go.Figure(layout={**LAYOUT, "showlegend": plane.right is not None})
+    figure = go.Figure(layout={**LAYOUT, "showlegend": has_legend(plane)})
     (_surface if kind == "surface" else _regions)(go, figure, plane)
     text = figure.to_html(full_html=False, include_plotlyjs=True, config=CONFIG)
     io.write_text_atomic(path, PAGE.format(text))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import figures
-from .boundary import Plane, groups
+from .boundary import Plane, groups, has_legend
 
 __all__ = ["heights", "surface"]
 
@@ -38,7 +38,7 @@ def surface(plane: Plane, ax: Any) -> Any:
     ax.set_zlabel("output", fontsize=10, color=figures.SOFT)
     ax.view_init(elev=28, azim=-60)
     ax.set_box_aspect(None, zoom=0.92)
-    if plane.right is not None:
+    if has_legend(plane):
         ax.legend(title="class", fontsize=8, title_fontsize=8, loc="upper left", frameon=False)
     return ax
 
