@@ -148,6 +148,8 @@ cdef object vectorwise(Function function, x, saved, int axis):
         elif d > axis:
             inner *= shape[d]
     y = empty_like(x)
+    if not y.size:
+        return y
     if is_single(x):
         _vectors(
             function, outer, shape[axis], inner,

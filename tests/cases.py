@@ -699,6 +699,8 @@ SOFTMAX: dict[str, tuple[tuple[int, ...], int]] = {
     "many-classes": ((2, 131), 1),
     "far-apart": ((4, 6), 1),
     "empty-batch": ((0, 5), 1),
+    "no-classes": ((3, 0, 2), 1),
+    "no-classes-in-short-vectors": ((3, 0), -1),
 }
 
 

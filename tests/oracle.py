@@ -467,9 +467,9 @@ def tanh_backward(dy, y):
 
 
 def _lines(shape, axis):
-    """Lists of positions, one list for each line along the axis."""
+    """Lists of positions, one list for each line along the axis that has any."""
     axis %= len(shape)
-    for p in np.ndindex(*shape[:axis], *shape[axis + 1 :]):
+    for p in np.ndindex(*shape[:axis], *shape[axis + 1 :]) if shape[axis] else ():
         yield [(*p[:axis], k, *p[axis:]) for k in range(shape[axis])]
 
 

@@ -67,6 +67,8 @@ def tanh_backward(dy, y):
 
 def softmax(x, axis):
     """y[k] = exp(x[k]) / sum over j of exp(x[j]); with the largest x subtracted: no overflow."""
+    if not x.size:  # there is no maximum
+        return x.copy()
     e = np.exp(x - x.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 
@@ -78,6 +80,8 @@ def softmax_backward(dy, y, axis):
 
 def log_softmax(x, axis):
     """y[k] = x[k] - log(sum over j of exp(x[j])), with the largest x subtracted first."""
+    if not x.size:
+        return x.copy()
     shifted = x - x.max(axis=axis, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
