@@ -9,6 +9,7 @@ import pickle
 import numpy as np
 import pytest
 
+import cnnx
 from cnnx import ops
 from cnnx.layers import Linear, Parameter
 from cnnx.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
@@ -337,3 +338,22 @@ def test_clip_grad_value_cuts_every_entry():
     np.testing.assert_allclose(parameter.grad, [-0.5, 0.2, 0.5])
     with pytest.raises(ValueError, match="clip_value=-1"):
         clip_grad_value([parameter], -1)
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_centered_rmsprop_with_constant_gradients_stays_finite(backend, dtype):
+    """Their variance is 0, but what rounding leaves of it may be negative."""
+    with cnnx.use_backend(backend):
+        gradient = np.array([0.1, -0.3, 1e3, 0.0], dtype)
+        parameter = Parameter(np.zeros(4, dtype))
+        optimizer = RMSProp([parameter], lr=0.01, alpha=0.9, eps=1e-3, centered=True)
+        for _ in range(600):
+            before = parameter.data.copy()
+            parameter.grad = gradient
+            optimizer.step()
+            step = before - parameter.data
+            # Against the gradient, and at most that of a variance of 0: lr * g / eps.
+            assert (step * gradient >= 0).all()
+            assert (abs(step) <= 1.01 * abs(0.01 * gradient.astype(np.float64) / 1e-3)).all()
+        assert np.isfinite(parameter.data).all() and abs(parameter.data[0]) > 1

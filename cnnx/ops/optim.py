@@ -67,7 +67,9 @@ def rmsprop_step(
 
     square_avg = alpha*square_avg + (1 - alpha)*g^2;  param -= lr * g / (sqrt(square_avg) + eps)
 
-    Where grad_avg is given ("centered"), the square of the running average of g is taken off first.
+    Where grad_avg is given ("centered"), the square of the running average of g is taken off first;
+    what is left is a variance, and counts as 0 where rounding makes it negative (in PyTorch, where
+    the gradients are equal, that ends in NaN).
     Where velocity is given: velocity = momentum*velocity + quotient, param -= lr * velocity.
 
     >>> param, square_avg = np.array([1.0]), np.zeros(1)

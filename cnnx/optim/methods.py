@@ -75,7 +75,8 @@ class RMSProp(Optimizer):
 
     g = grad + weight_decay * w;   s = alpha * s + (1 - alpha) * g^2
     w -= lr * g / (sqrt(s) + eps)
-    centered: s less the square of the running mean of g;   momentum: steps add up in a velocity
+    centered: s less the square of the running mean of g, and never below 0, as rounding would make
+    it of equal gradients (in PyTorch that ends in NaN);   momentum: steps add up in a velocity
 
     params  parameters or groups
     lr, alpha, eps, weight_decay, momentum, centered  as in PyTorch

@@ -23,6 +23,7 @@ static void NAME(rmsprop)(ptrdiff_t n, REAL *restrict param, const REAL *restric
         if (grad_avg) {
             grad_avg[i] += one_minus_alpha * (g - grad_avg[i]);
             variance -= grad_avg[i] * grad_avg[i];
+            variance = variance < 0 ? 0 : variance; /* of equal gradients it is rounding, of any sign; NaN stays */
         }
         REAL step = g / (SQRT(variance) + eps);
         if (velocity) step = velocity[i] = momentum * velocity[i] + step;

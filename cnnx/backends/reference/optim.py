@@ -38,7 +38,7 @@ def rmsprop_step(
 
     square_avg = alpha * square_avg + (1 - alpha) * g^2
     grad_avg   = alpha * grad_avg + (1 - alpha) * g                       where given ("centered")
-    step       = g / (sqrt(square_avg - grad_avg^2) + eps)
+    step       = g / (sqrt(max(square_avg - grad_avg^2, 0)) + eps)
     velocity   = momentum * velocity + step                           where given
     param     -= lr * velocity                                        or, where not given, lr * step
 
@@ -52,7 +52,7 @@ def rmsprop_step(
         variance = square
         if mean is not None:
             mean += (1 - alpha) * (g - mean)
-            variance = square - mean * mean
+            variance = np.maximum(square - mean * mean, 0)  # rounding alone can have any sign
         step = g / (np.sqrt(variance) + eps)
         if speed is not None:
             speed *= momentum
