@@ -21,6 +21,7 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, e
     if not training:
         mean[...] = running_mean
         np.divide(1, np.sqrt(running_var + x.dtype.type(eps)), out=inv_std)
+        running_mean = running_var = None   # they are read only, maybe in memory that can not be written
     elif not x.size:
         mean[...] = 0
         inv_std[...] = 1 / np.sqrt(x.dtype.type(eps)) if eps else np.inf
