@@ -8,7 +8,7 @@ import pytest
 import cnnx
 from cnnx.data import Dataset
 from cnnx.history import History
-from cnnx.layers import Conv2D, Flatten, Linear, Sequential
+from cnnx.layers import Conv2D, Flatten, Identity, Linear, Sequential
 
 pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
@@ -208,3 +208,18 @@ def test_known_points_have_whole_classes(wrong):
 def test_of_a_dataset_one_image_is_taken_for_feature_maps():
     with pytest.raises(TypeError, match=r"image is a Dataset, expected one image .*test\.x\[0\]"):
         viz.plot_feature_maps(MODEL, Dataset(GREY, np.arange(3)))
+
+
+def test_a_picture_of_more_than_paper_holds_is_refused_before_any_work():
+    many = np.zeros((5000, 1, 6, 6), np.float32)
+    for draw in (
+        lambda: viz.plot_images(many, count=5000),
+        lambda: viz.plot_probabilities(MODEL, many, count=2500),
+        lambda: viz.grad_cam(Identity(), many),  # whose outputs are no scores: it is not asked
+        lambda: viz.saliency(Identity(), many),
+        lambda: viz.plot_filters(Conv2D(16, 200, 1), count=200),
+    ):
+        with pytest.raises(ValueError, match=r"panels, expected at most 2,000: draw fewer"):
+            draw()
+    with pytest.raises(ValueError, match="steps=1000000, but at most 5000"):
+        viz.plot_decision_boundary(FLAT, POINTS, steps=10**6)

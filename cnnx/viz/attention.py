@@ -91,6 +91,7 @@ def grad_cam(
     op = "grad_cam"
     names = class_names(op, classes)
     shown = look.pictures(op, look.samples(op, images))
+    figures.fits(op, 2 * len(shown))
     maps, chosen = _grad_cam(op, model, images, target, layer)
     return _draw(op, shown, maps, chosen, names, path, ax, over=True)
 
@@ -115,6 +116,7 @@ def saliency(
     op = "saliency"
     names = class_names(op, classes)
     shown = look.pictures(op, look.samples(op, images))
+    figures.fits(op, 2 * len(shown))
     maps, chosen = _saliency(op, model, images, target)
     return _draw(op, shown, maps, chosen, names, path, ax, over=False)
 

@@ -72,7 +72,7 @@ def plot_decision_boundary(
     >>> figure = cnnx.viz.plot_decision_boundary(model, cnnx.data.make_spiral(seed=0))
     """
     op = "plot_decision_boundary"
-    steps = checks.integer(op, "steps", steps, least=2)
+    steps = checks.integer(op, "steps", steps, least=2, most=5000)
     if kind is not None:
         checks.choice(op, "kind", kind, ("regions", "surface"))
     if interactive is not None and (ax is not None or path is not None):

@@ -24,6 +24,7 @@ from cnnx import io
 
 from .fonts import make_legible
 
+MOST_PANELS = 2000
 BLUE, ORANGE = "#2a6fbb", "#d9680f"
 INK, SOFT, GRID = "#26282b", "#6b7077", "#e4e6e9"
 # Okabe and Ito, "Color Universal Design", 2008: told apart by nearly all readers.
@@ -63,8 +64,18 @@ def an_axes(op: str, ax: Any) -> Any:
     return ax
 
 
+def fits(op: str, count: int) -> None:
+    """ValueError for more panels than a picture holds, of which each takes 20 ms or more."""
+    if count > MOST_PANELS:
+        raise ValueError(
+            f"{op}: the picture would have {count:,} panels, expected at most {MOST_PANELS:,}: "
+            "draw fewer, such as test[:24]"
+        )
+
+
 def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float]) -> list[Any]:
     """rows * columns Axes, row by row; `size` is the width and height of each in a new figure."""
+    fits(op, rows * columns)
     if ax is None:
         figure = new_figure(size[0] * columns + 0.3, size[1] * rows + 0.3)
         return list(figure.subplots(rows, columns, squeeze=False).ravel())

@@ -52,6 +52,7 @@ def plot_probabilities(
     array = look.samples(op, images)
     right = class_numbers(op, "labels", labels, len(array))
     array = array[:count]
+    figures.fits(op, 2 * len(array))
     shown = look.pictures(op, array)
     chances = predict_proba(model, array)
     if chances.ndim != 2 or chances.shape[1] < 2:
