@@ -39,6 +39,10 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 
     Example: ``logits = cnnx.predict(model, test.x)``
     """
+    if not callable(model):
+        raise TypeError(
+            f"predict: model is a {type(model).__name__}, expected a Layer: predict(model, x)"
+        )
     inputs = _inputs(x)
     size = checks.integer("predict", "batch_size", batch_size, least=1)
     # max(..., 1): an empty array runs through the model once, so the output's shape is right.
@@ -116,6 +120,10 @@ def evaluate(
 
     Example: ``cnnx.evaluate(model, test).accuracy``
     """
+    if not callable(model):
+        raise TypeError(
+            f"evaluate: model is a {type(model).__name__}, expected a Layer: evaluate(model, data)"
+        )
     data = as_dataset(data)
     if len(data) == 0:
         raise ValueError("evaluate: data has 0 samples, expected at least one")

@@ -44,13 +44,13 @@ class Measures:
         self.asked = None if metrics is None else _by_name(op, metrics)
         self.settled: dict[str, Metric] | None = None
 
-    def settle(self, outputs: np.ndarray, target: np.ndarray) -> None:
+    def settle(self, outputs: np.ndarray, target: np.ndarray, name: str = "data") -> None:
         """Decide on the default metric and on where yes begins, by the targets of all samples.
 
-        ValueError where the loss can not take the targets.
+        ValueError, with the name of the set, where the loss can not take its targets.
         """
         shape = (len(target), *outputs.shape[1:])
-        self.check(outputs, target)
+        self.check(outputs, target, name)
         asked = self.asked
         if asked is None:
             asked = dict(_METRICS) if self._has_classes(target, shape) else {}
@@ -62,10 +62,14 @@ class Measures:
             for name, metric in asked.items()
         }
 
-    def check(self, outputs: np.ndarray, target: np.ndarray) -> None:
-        """ValueError where the loss can not take a target of these samples."""
-        if isinstance(self.loss, Loss):
+    def check(self, outputs: np.ndarray, target: np.ndarray, name: str) -> None:
+        """ValueError, with the name of the set, where the loss can not take a target of it."""
+        if not isinstance(self.loss, Loss):
+            return
+        try:
             self.loss.read(target, (len(target), *outputs.shape[1:]), outputs.dtype)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self.op}: {name}: {error}") from None
 
     def __call__(self, outputs: Any, target: Any) -> dict[str, float]:
         """The value of every metric."""

@@ -102,8 +102,9 @@ def fit(
         raise TypeError(f"fit: model is a {type(model).__name__}, expected a Layer")
     data = as_dataset(train, "train")
     held_out = None if validation is None else as_dataset(validation, "validation")
-    if len(data) == 0:
-        raise ValueError("fit: train has 0 samples, expected at least one")
+    for name, samples in (("train", data), ("validation", held_out)):
+        if samples is not None and len(samples) == 0:
+            raise ValueError(f"fit: {name} has 0 samples, expected at least one")
     epochs = checks.integer("fit", "epochs", epochs)
     loss_fn = CrossEntropyLoss() if loss is None else loss
     optimizer = Adam(model.parameters(), lr=1e-3) if optimizer is None else optimizer
@@ -207,14 +208,14 @@ class _Epoch:
 
     def _check_targets(self, outputs: Any, data: Dataset) -> None:
         """A wrong target in the last batch, or in the validation set, is found before a step."""
-        self.measures.settle(outputs, data.y)
+        self.measures.settle(outputs, data.y, "train")
         if self._share(data.y, (len(data), *outputs.shape[1:])) == 0:
             raise ValueError(
                 "fit: every label of train has the class weight 0, so there is nothing to learn: "
                 "give a class that occurs a weight above 0"
             )
         if self.held_out is not None:
-            self.measures.check(outputs, self.held_out.y)
+            self.measures.check(outputs, self.held_out.y, "validation")
 
 
 def _mode(model: Layer) -> bool | None:

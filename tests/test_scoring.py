@@ -11,7 +11,7 @@ import pytest
 from training_helpers import blobs, mlp
 
 from cnnx import data
-from cnnx.inference import evaluate, predict_labels, predict_proba
+from cnnx.inference import evaluate, predict, predict_labels, predict_proba
 from cnnx.layers import Flatten, Identity, Linear, Sequential, Sigmoid, Softmax
 from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from cnnx.metrics import accuracy, confusion_matrix
@@ -267,6 +267,29 @@ def test_a_loss_that_is_not_finite_carries_the_epochs_before():
     with pytest.raises(NotFiniteError) as caught:
         quiet_fit(mlp(), (x, y), epochs=4, callbacks=[Poison()])
     assert len(caught.value.history) == 1
+
+
+def test_the_set_with_a_wrong_target_is_named():
+    x, y = blobs(9)
+    bad = y.copy()
+    bad[5] = 7
+    with pytest.raises(ValueError, match=r"fit: validation: CrossEntropyLoss: target\[5\] is 7"):
+        quiet_fit(mlp(), (x, y), validation=(x, bad))
+    with pytest.raises(ValueError, match=r"fit: train: CrossEntropyLoss: target\[5\] is 7"):
+        quiet_fit(mlp(), (x, bad), validation=(x, y))
+    with pytest.raises(ValueError, match="fit: validation has 0 samples"):
+        quiet_fit(mlp(), (x, y), validation=(x[:0], y[:0]))
+
+
+def test_model_and_data_in_the_wrong_order_are_named():
+    model, (x, y) = mlp(), blobs(9)
+    for run in (predict, predict_labels, predict_proba):
+        with pytest.raises(TypeError, match=r"predict: model is a ndarray.*predict\(model, x\)"):
+            run(x, model)
+    with pytest.raises(TypeError, match=r"evaluate: model is a tuple.*evaluate\(model, data\)"):
+        evaluate((x, y), model)
+    with pytest.raises(TypeError, match=r"fit: model is a tuple, expected a Layer"):
+        fit((x, y), model)
 
 
 def test_callbacks_are_a_list_or_one_object():
