@@ -36,8 +36,12 @@ def test_the_programs_of_the_page_run(tmp_path, monkeypatch, capsys):
     programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for program in programs:
         exec(compile(program, str(PAGE), "exec"), names)
-    assert len(programs) == 3
+    assert len(programs) == 4
     assert re.match(r"\('daisy', 'rose'\) (daisy|rose)/\d.jpg", capsys.readouterr().out)
     assert names["x"].shape == (1, 1, 28, 28)
     assert names["train"].x.shape == (4, 3, 32, 32)
     assert names["data"].classes == ("setosa",)
+    for line in re.findall(
+        r"^(cnnx\.accuracy.*)  # (0\.667|1\.0)", "\n".join(programs), re.MULTILINE
+    ):
+        assert eval(line[0], names) == pytest.approx(float(line[1]), abs=5e-4)
