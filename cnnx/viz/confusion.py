@@ -88,6 +88,7 @@ def plot_confusion_matrix(
 
 def _matrix(said: np.ndarray, right: np.ndarray, known: int) -> _Matrix:
     """Counts of the classes to draw."""
+    said, right = said.astype(np.int64), right.astype(np.int64)
     few = known <= ALL_DRAWN
     occurring = np.arange(known) if few else np.unique(np.concatenate([said, right]))
     a_cell = -(-len(occurring) // CELLS)
@@ -105,15 +106,9 @@ def _write_counts(axes: Any, counts: np.ndarray, share: np.ndarray) -> None:
 
 
 def _name_rows(axes: Any, matrix: _Matrix, names: Names) -> None:
-    """The names of rows and columns; of many, every 2nd, 5th, 10th, 20th, ..."""
+    """The names of rows and columns; of many, every second, fifth or tenth."""
     k = len(matrix.counts)
-    step = next(
-        digit * 10**zeros
-        for zeros in range(9)
-        for digit in (1, 2, 5)
-        if k <= WORDS * digit * 10**zeros
-    )
-    places = range(0, k, step)
+    places = range(0, k, next(step for step in (1, 2, 5, 10) if k <= WORDS * step))
     words = [figures.plain(class_name(names, int(matrix.classes[i]), 24)) for i in places]
     turn: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(places, words, **(turn if max(map(len, words)) > 3 else {}))
