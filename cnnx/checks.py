@@ -1,4 +1,4 @@
-"""Shape arithmetic, and the errors about shapes, dtypes and numbers.
+"""The errors about arrays, dtypes and numbers.
 
 Pure functions, called by the gate before any work. Every message begins with the op, then says
 what was given, with its numbers, then what was expected.
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
-_LARGEST_ARRAY = 2**63 - 1
+_LARGEST_INTEGER = 2**63 - 1  # what the kernels' indices hold
+_LARGEST_REAL = float(np.finfo(np.float32).max)
+_LARGEST_ARRAY = 2**47  # bytes: what a process can address
 
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
@@ -150,13 +151,16 @@ def in_place(op: str, name: str, value: Any) -> np.ndarray:
 
 
 def integer(op: str, name: str, value: Any, least: int = 0, most: int | None = None) -> int:
-    """A whole number within bounds."""
-    if type(value) is int and least <= value and most is None:
+    """A whole number within bounds, those of int64 included."""
+    if type(value) is int and least <= value <= _LARGEST_INTEGER and most is None:
         return value
     try:
-        number = operator.index(value)
+        number = int(operator.index(value))  # True is 1
     except TypeError:
         raise TypeError(f"{op}: {name}={value!r} is not an integer") from None
+    if abs(number) > _LARGEST_INTEGER:
+        shown = number if number.bit_length() < 200 else f"a number of {number.bit_length()} bits"
+        raise ValueError(f"{op}: {name} is {shown}, but at most 2**63 - 1 is expected")
     if number < least:
         raise ValueError(f"{op}: {name}={number}, but at least {least} is expected")
     if most is not None and number > most:
@@ -172,13 +176,19 @@ def real(
     most: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite number within bounds: least <= value <= most, value < below."""
+    """A finite number within bounds: least <= value <= most, value < below; float32 holds it."""
     try:
+        if type(value) is not float and (isinstance(value, (str, bytes)) or np.ndim(value)):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{op}: {name}={value!r} is not a number") from None
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{op}: {name}={number} is not finite")
+    if abs(number) > _LARGEST_REAL:
+        raise ValueError(f"{op}: {name}={number:g}, which is more than float32 holds")
     if not (least <= number <= most and number < below):
         bounds = [f"at least {least:g}"] if least > -math.inf else []
         bounds += [f"at most {most:g}"] if most < math.inf else []
@@ -190,115 +200,38 @@ def real(
 
 
 def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
-    """An integer, or (rows, columns), as a pair."""
-    if type(value) is int and value >= least:
+    """An integer, alone or as the one entry of a sequence, or (rows, columns), as a pair."""
+    if type(value) is int and least <= value <= _LARGEST_INTEGER:
         return value, value
-    if isinstance(value, (tuple, Sequence, np.ndarray)) and not isinstance(value, str):
-        if len(value) != 2:
+    if is_sequence(value):
+        if len(value) not in (1, 2):
             raise ValueError(
                 f"{op}: {name}={value!r} has {len(value)} entries, but one integer or two are "
                 f"expected"
             )
-        return integer(op, name, value[0], least), integer(op, name, value[1], least)
+        return integer(op, name, value[0], least), integer(op, name, value[-1], least)
     number = integer(op, name, value, least)
     return number, number
 
 
-def padding2d(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """((top, bottom), (left, right)) from that, an int, (rows, columns), "same" or "valid"."""
-    if isinstance(value, str):
-        return _named_padding(op, value, kernel, stride, dilation)
-    if (
-        not isinstance(value, int)
-        and isinstance(value, (tuple, Sequence))
-        and len(value) == 2
-        and not isinstance(value[0], int)
-        and isinstance(value[0], (tuple, Sequence, np.ndarray))
-    ):
-        return pair(op, "padding", value[0], 0), pair(op, "padding", value[1], 0)
-    rows, columns = pair(op, "padding", value, 0)
-    return (rows, rows), (columns, columns)
+def kept_pair(op: str, name: str, value: Any, least: int = 1) -> int | Pair:
+    """The same for a layer to keep, as it was given: an integer or a pair."""
+    rows, columns = pair(op, name, value, least)
+    return (rows, columns) if is_sequence(value) else rows
 
 
-def _named_padding(op: str, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    if name == "valid":
-        return (0, 0), (0, 0)
-    if name != "same":
-        raise ValueError(f'{op}: padding={name!r}, but "same", "valid" or numbers are expected')
-    if stride != (1, 1):
-        raise ValueError(f'{op}: padding="same" needs stride 1, but stride is {stride}')
-    totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
-    (top, bottom), (left, right) = [(total // 2, total - total // 2) for total in totals]
-    return (top, bottom), (left, right)
+def is_sequence(value: Any) -> bool:
+    """Whether it has entries, and is no text: a tuple, a list, an array of at least one axis."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, (tuple, Sequence)) and not isinstance(value, (str, bytes, bytearray))
 
 
-def output_size(
-    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
-) -> Pair:
-    """How many windows fit: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
-    counts = []
-    for axis, what in enumerate(("rows", "columns")):
-        before, after = padding[axis]
-        reach = dilation[axis] * (kernel[axis] - 1) + 1
-        padded = size[axis] + before + after
-        if reach > padded:
-            dilated = f" with dilation {dilation[axis]}" if dilation[axis] > 1 else ""
-            raise ValueError(
-                f"{op}: the kernel of {kernel[axis]} {what}{dilated} covers {reach}, "
-                f"but the image has only {size[axis]} {what} and {before + after} of padding"
-            )
-        counts.append((padded - reach) // stride[axis] + 1)
-    return counts[0], counts[1]
-
-
-def transposed_size(
-    op: str,
-    size: Pair,
-    kernel: Pair,
-    stride: Pair,
-    padding: Padding,
-    dilation: Pair,
-    output_padding: Pair,
-) -> Pair:
-    """Size of a transposed convolution's result: (size - 1)*stride - before - after
-    + dilation*(kernel - 1) + output_padding + 1."""
-    sizes = []
-    for axis, what in enumerate(("rows", "columns")):
-        if output_padding[axis] >= max(stride[axis], dilation[axis]):
-            raise ValueError(
-                f"{op}: output_padding={output_padding[axis]} {what}, but less than the stride "
-                f"{stride[axis]} or the dilation {dilation[axis]} is expected"
-            )
-        reach = (size[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1
-        count = reach + output_padding[axis] - sum(padding[axis])
-        if count < 1:
-            raise ValueError(
-                f"{op}: the result would have {count} {what}: {reach} from the image, "
-                f"{output_padding[axis]} of output_padding, less {sum(padding[axis])} of padding"
-            )
-        sizes.append(count)
-    return sizes[0], sizes[1]
-
-
-def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
-    """Padding grown at the bottom and the right until a last, incomplete window fits (ceil_mode).
-
-    As in PyTorch, a window that would begin beyond the image is left out.
-    """
-    grown = []
-    for n, k, s, (before, after) in zip(size, kernel, stride, padding):
-        count = -((k - n - before - after) // s) + 1
-        if (count - 1) * s >= n + before:
-            count -= 1
-        grown.append((before, max(after, (count - 1) * s + k - n - before)))
-    return grown[0], grown[1]
-
-
-def array_size(op: str, shape: tuple[int, ...], itemsize: int) -> None:
-    """A result must be addressable at all."""
-    if math.prod(shape) * itemsize > _LARGEST_ARRAY:
+def array_size(op: str, shape: tuple[int, ...], itemsize: int, name: str = "the result") -> None:
+    """A new array must be addressable at all; an empty one, along its other axes."""
+    if math.prod([n or 1 for n in shape]) * itemsize > _LARGEST_ARRAY:
         raise ValueError(
-            f"{op}: the result would have shape {shape}, which is more than any memory holds"
+            f"{op}: {name} would have shape {shape}, which is more than any memory holds"
         )
 
 
@@ -308,14 +241,14 @@ def shape4d(op: str, name: str, value: Any) -> tuple[int, int, int, int]:
         shape = tuple(map(operator.index, value))
     except TypeError:
         raise TypeError(f"{op}: {name}={value!r} is not a shape (n, c, h, w)") from None
-    if len(shape) != 4 or min(shape) < 0:
+    if len(shape) != 4 or min(shape) < 0 or max(shape) > _LARGEST_INTEGER:
         raise ValueError(f"{op}: {name}={shape}, but four sizes (n, c, h, w) are expected")
     return shape
 
 
 def axis(op: str, value: Any, name: str, ndim: int) -> int:
     """An axis, counted from the front or (negative) from the back, as a number from 0."""
-    number = integer(op, "axis", value, least=-(2**31))
+    number = integer(op, "axis", value, least=-_LARGEST_INTEGER)
     if not -ndim <= number < ndim:
         raise ValueError(f"{op}: axis={number}, but {name} has {ndim} dimensions")
     return number % ndim
@@ -323,7 +256,7 @@ def axis(op: str, value: Any, name: str, ndim: int) -> int:
 
 def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of a few words."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         expected = " or ".join(repr(word) for word in choices)
         raise ValueError(f"{op}: {name}={value!r}, but {expected} is expected")
     return value

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MIDDLE = ("ops", "init", "random", "checks")
+MIDDLE = ("ops", "init", "random", "checks", "windows")
 PARTS = (
     *("config", *MIDDLE, "io", "preprocessing", "layers", "targets", "losses", "optim", "metrics"),
 )
@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_version": (),
     "random": (),
     "checks": (),
+    "windows": ("checks",),
     "targets": ("checks",),
     "io": ("checks",),
     "init": ("random",),
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends/reference": ("backends/reference",),
     "backends/compiled": ("backends/reference",),  # for the list of names alone
     "config": ("backends", "_version"),
-    "ops": ("checks", "config"),
+    "ops": ("checks", "windows", "config"),
     "data": ("checks", "random", "io", "targets"),
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,

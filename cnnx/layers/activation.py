@@ -81,7 +81,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = checks.real("LeakyReLU", "negative_slope", negative_slope)
         self.inplace = checks.flag("LeakyReLU", "inplace", inplace)
 
     def forward(self, x: Any) -> Any:
@@ -151,7 +151,8 @@ class Softmax(Layer):
         if axis is not None and dim is not None:
             raise TypeError(f"Softmax: axis={axis} and dim={dim} are one argument: give one")
         given = dim if axis is None else axis
-        self.axis = 1 if given is None else given
+        given = 1 if given is None else given
+        self.axis = checks.integer("Softmax", "axis", given, least=-(2**31))
 
     def forward(self, x: Any) -> Any:
         y = ops.softmax(self._float(x), self.axis)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from cnnx import checks, init, ops
+from cnnx import checks, init, ops, windows
 from cnnx.layers.base import Layer, builtin
 from cnnx.layers.parameter import Parameter
 
@@ -60,14 +60,17 @@ class Conv2D(Layer):
         self.kernel_size = checks.pair("Conv2D", "kernel_size", kernel_size)
         self.stride = checks.pair("Conv2D", "stride", stride)
         self.dilation = checks.pair("Conv2D", "dilation", dilation)
-        checks.padding2d("Conv2D", padding, self.kernel_size, self.stride, self.dilation)
-        self.padding = padding
+        geometry = self.kernel_size, self.stride, self.dilation
+        self.padding = windows.kept_padding("Conv2D", padding, *geometry)
         self.groups = checks.integer("Conv2D", "groups", groups, least=1)
-        _check_groups("Conv2D", groups, in_channels, out_channels)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        _check_groups("Conv2D", self.groups, self.in_channels, self.out_channels)
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        checks.array_size("Conv2D", shape, 8, "weight")  # drawn in float64
         bound = 1.0 / math.sqrt(init.fans(shape)[0])
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
+        self.bias = None
+        if checks.flag("Conv2D", "bias", bias):
+            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
 
     def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
         x = self._float(x, self.weight.dtype)
@@ -155,15 +158,18 @@ class ConvTranspose2D(Layer):
         self.kernel_size = checks.pair(name, "kernel_size", kernel_size)
         self.stride = checks.pair(name, "stride", stride)
         self.dilation = checks.pair(name, "dilation", dilation)
-        checks.padding2d(name, padding, self.kernel_size, self.stride, self.dilation)
-        self.padding = padding
+        geometry = self.kernel_size, self.stride, self.dilation
+        self.padding = windows.kept_padding(name, padding, *geometry)
         self.output_padding = checks.pair(name, "output_padding", output_padding, least=0)
         self.groups = checks.integer(name, "groups", groups, least=1)
-        _check_groups(name, groups, in_channels, out_channels)
-        shape = (in_channels, out_channels // groups, *self.kernel_size)
+        _check_groups(name, self.groups, self.in_channels, self.out_channels)
+        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+        checks.array_size(name, shape, 8, "weight")  # drawn in float64
         bound = 1.0 / math.sqrt(init.fans(shape)[0])
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = Parameter(init.uniform(out_channels, -bound, bound), "bias") if bias else None
+        self.bias = None
+        if checks.flag(name, "bias", bias):
+            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
 
     def forward(self, x: Any) -> Any:
         x = self._float(x, self.weight.dtype)

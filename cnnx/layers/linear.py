@@ -35,10 +35,13 @@ class Linear(Layer):
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = checks.integer("Linear", "in_features", in_features, least=1)
         self.out_features = checks.integer("Linear", "out_features", out_features, least=1)
-        bound = 1.0 / math.sqrt(in_features)
-        shape = (out_features, in_features)
+        bound = 1.0 / math.sqrt(self.in_features)
+        shape = (self.out_features, self.in_features)
+        checks.array_size("Linear", shape, 8, "weight")  # drawn in float64
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = Parameter(init.uniform(out_features, -bound, bound), "bias") if bias else None
+        self.bias = None
+        if checks.flag("Linear", "bias", bias):
+            self.bias = Parameter(init.uniform(self.out_features, -bound, bound), "bias")
 
     def forward(self, x: Any, activation: str | None = None) -> Any:
         x = self._float(x, self.weight.dtype)

@@ -33,17 +33,19 @@ class _BatchNorm(Layer):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
-        self.num_features = checks.integer(
-            type(self).__name__, "num_features", num_features, least=1
+        name = type(self).__name__
+        self.num_features = c = checks.integer(name, "num_features", num_features, least=1)
+        checks.array_size(name, (c,), 4, "weight")
+        self.eps = checks.real(name, "eps", eps, 0.0)
+        self.momentum = (
+            momentum if momentum is None else checks.real(name, "momentum", momentum, 0.0, 1.0)
         )
-        self.eps = eps
-        self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
-        self.weight = Parameter(init.ones(num_features), "weight") if affine else None
-        self.bias = Parameter(init.zeros(num_features), "bias") if affine else None
-        self.running_mean = init.zeros(num_features) if track_running_stats else None
-        self.running_var = init.ones(num_features) if track_running_stats else None
+        self.affine = checks.flag(name, "affine", affine)
+        self.track_running_stats = checks.flag(name, "track_running_stats", track_running_stats)
+        self.weight = Parameter(init.ones(c), "weight") if affine else None
+        self.bias = Parameter(init.zeros(c), "bias") if affine else None
+        self.running_mean = init.zeros(c) if track_running_stats else None
+        self.running_var = init.ones(c) if track_running_stats else None
         self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
 
     def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnx import ops
+from cnnx import checks, ops, windows
 from cnnx.layers.base import Layer, builtin
 
 __all__ = ["AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
@@ -24,7 +24,7 @@ class MaxPool2D(Layer):
     ceil_mode    round the output size up: a last window may hang over the border
 
     Backward gives each window's gradient to its first maximum; windows that overlap add up.
-    Errors come from `ops.max_pool2d`, at the first call.
+    ValueError for a larger padding; an image that does not fit is found by `ops.max_pool2d`.
 
     Example: ``MaxPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
     """
@@ -36,10 +36,10 @@ class MaxPool2D(Layer):
         padding: Pair = 0,
         ceil_mode: bool = False,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
+        self.kernel_size, self.stride, self.padding = _kept(
+            "MaxPool2D", kernel_size, stride, padding
+        )
+        self.ceil_mode = checks.flag("MaxPool2D", "ceil_mode", ceil_mode)
 
     def forward(self, x: Any, after_relu: bool = False) -> Any:
         x = self._float(x)
@@ -71,7 +71,8 @@ class AvgPool2D(Layer):
     kernel_size, stride, padding, ceil_mode  as in `MaxPool2D`; the border holds zeros
     count_include_pad  True: divide by the window's size; False: by the pixels of x inside it
 
-    Errors come from `ops.avg_pool2d`, at the first call.
+    ValueError for a padding of more than half of the kernel; an image that does not fit is found by
+    `ops.avg_pool2d`.
 
     Example: ``AvgPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
     """
@@ -84,11 +85,11 @@ class AvgPool2D(Layer):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
+        self.kernel_size, self.stride, self.padding = _kept(
+            "AvgPool2D", kernel_size, stride, padding
+        )
+        self.ceil_mode = checks.flag("AvgPool2D", "ceil_mode", ceil_mode)
+        self.count_include_pad = checks.flag("AvgPool2D", "count_include_pad", count_include_pad)
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
@@ -132,3 +133,14 @@ class GlobalAvgPool2D(Layer):
     def backward(self, dy: Any) -> Any:
         x_shape, dtype = self._saved()
         return ops.global_avg_pool2d_backward(self._float(dy, dtype), x_shape)
+
+
+def _kept(name: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
+    """kernel_size, stride and padding, as they were given, when they are sizes."""
+    kernel = checks.kept_pair(name, "kernel_size", kernel_size)
+    windows.pool_padding(name, padding, checks.pair(name, "kernel_size", kernel))
+    return (
+        kernel,
+        kernel if stride is None else checks.kept_pair(name, "stride", stride),
+        checks.kept_pair(name, "padding", padding, least=0),
+    )

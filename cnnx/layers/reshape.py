@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from cnnx import checks
 from cnnx.layers.base import Layer, builtin
 
 __all__ = ["Flatten", "Reshape"]
@@ -22,7 +23,7 @@ class Flatten(Layer):
     """
 
     def __init__(self, start_dim: int = 1) -> None:
-        self.start_dim = start_dim
+        self.start_dim = checks.integer("Flatten", "start_dim", start_dim)
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
@@ -55,8 +56,9 @@ class Reshape(Layer):
     """
 
     def __init__(self, shape: Any) -> None:
-        self.shape = (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
-        if self.shape.count(-1) > 1 or any(size < -1 for size in self.shape):
+        sizes = shape if checks.is_sequence(shape) else (shape,)
+        self.shape = tuple(checks.integer("Reshape", "shape", size, least=-1) for size in sizes)
+        if self.shape.count(-1) > 1:
             raise ValueError(f"Reshape: shape is {self.shape}, expected sizes and at most one -1")
 
     def forward(self, x: Any) -> Any:

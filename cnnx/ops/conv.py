@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, windows
 from ..config import backend
 
 
@@ -41,7 +41,8 @@ def conv2d(
     returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1
 
     Raises ValueError where shapes or numbers do not fit, TypeError for a dtype that is neither
-    float32 nor float64.
+    float32 nor float64. A stride or dilation may be any number: time and memory follow the windows
+    that there are.
 
     >>> ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
     [[4.0, 4.0], [4.0, 4.0]]
@@ -93,7 +94,8 @@ def conv2d_backward(
     why = "the result of conv2d for x {} and weight {}"
     checks.same_shape(op, "dy", dy, out_shape, why, x.shape, weight.shape)
     checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    return backend().conv2d_backward(dy, x, weight, *geometry, bool(need_dx))
+    need_dx = checks.flag(op, "need_dx", need_dx)
+    return backend().conv2d_backward(dy, x, weight, *geometry, need_dx)
 
 
 def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any):
@@ -117,10 +119,12 @@ def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: An
         )
     stride = checks.pair(op, "stride", stride)
     dilation = checks.pair(op, "dilation", dilation)
-    padding = checks.padding2d(op, padding, (kh, kw), stride, dilation)
-    out_shape = (n, oc, *checks.output_size(op, (h, w), (kh, kw), stride, padding, dilation))
+    padding = windows.padding2d(op, padding, (kh, kw), stride, dilation)
+    size = windows.output_size(op, (h, w), (kh, kw), stride, padding, dilation)
+    out_shape = (n, oc, *size)
     checks.array_size(op, out_shape, x.itemsize)
-    return x, weight, (stride, padding, dilation, groups), out_shape
+    geometry = windows.compact(op, (h, w), (kh, kw), size, stride, padding, dilation)
+    return x, weight, (*geometry, groups), out_shape
 
 
 def conv_transpose2d(
@@ -152,8 +156,8 @@ def conv_transpose2d(
     returns   y (n, oc, oh, ow),
               oh = (h - 1)*stride - top - bottom + dilation*(kh - 1) + output_padding + 1
 
-    Raises ValueError where shapes or numbers do not fit, TypeError for a dtype that is neither
-    float32 nor float64.
+    Raises ValueError where shapes or numbers do not fit, and where next to nothing of y would get
+    anything from x; TypeError for a dtype that is neither float32 nor float64.
 
     >>> ops.conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
     [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
@@ -213,7 +217,8 @@ def conv_transpose2d_backward(
         f"the result of conv_transpose2d for x {x.shape} and weight {weight.shape}",
     )
     checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    return backend().conv_transpose2d_backward(dy, x, weight, *geometry, bool(need_dx))
+    need_dx = checks.flag(op, "need_dx", need_dx)
+    return backend().conv_transpose2d_backward(dy, x, weight, *geometry, need_dx)
 
 
 def _check_transpose(
@@ -244,11 +249,16 @@ def _check_transpose(
         raise ValueError(f"{op}: x has {c} channels, which groups={groups} does not divide")
     stride = checks.pair(op, "stride", stride)
     dilation = checks.pair(op, "dilation", dilation)
-    padding = checks.padding2d(op, padding, (kh, kw), stride, dilation)
+    padding = windows.padding2d(op, padding, (kh, kw), stride, dilation)
     extra = checks.pair(op, "output_padding", output_padding, 0)
-    size = checks.transposed_size(op, (h, w), (kh, kw), stride, padding, dilation, extra)
+    size = windows.transposed_size(op, (h, w), (kh, kw), stride, padding, dilation, extra)
     out_shape = (n, group_filters * groups, *size)
     checks.array_size(op, out_shape, x.itemsize)
+    # The windows lie on y, one for each pixel of x.
+    stride, padding, dilation = windows.compact(
+        op, size, (kh, kw), (h, w), stride, padding, dilation
+    )
+    extra = windows.beyond_reach(size, (kh, kw), (h, w), stride, padding, dilation)
     return x, weight, (stride, padding, dilation, groups), extra, out_shape
 
 
@@ -270,8 +280,7 @@ def im2col(
     """
     op = "im2col"
     x = checks.array(op, "x", x, 4)
-    geometry, cols_shape = _windows(op, x.shape, kernel_size, stride, padding, dilation)
-    checks.array_size(op, cols_shape, x.itemsize)
+    geometry, _ = _windows(op, x.shape, kernel_size, stride, padding, dilation)
     return backend().im2col(x, *geometry)
 
 
@@ -303,6 +312,9 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
     kernel = checks.pair(op, "kernel_size", kernel_size)
     stride = checks.pair(op, "stride", stride)
     dilation = checks.pair(op, "dilation", dilation)
-    padding = checks.padding2d(op, padding, kernel, stride, dilation)
-    oh, ow = checks.output_size(op, (h, w), kernel, stride, padding, dilation)
-    return (kernel, stride, padding, dilation), (n * oh * ow, c * kernel[0] * kernel[1])
+    padding = windows.padding2d(op, padding, kernel, stride, dilation)
+    oh, ow = windows.output_size(op, (h, w), kernel, stride, padding, dilation)
+    columns = c * kernel[0] * kernel[1]
+    checks.array_size(op, ((n or 1) * oh * ow, columns), 8)
+    geometry = windows.compact(op, (h, w), kernel, (oh, ow), stride, padding, dilation)
+    return (kernel, *geometry), (n * oh * ow, columns)

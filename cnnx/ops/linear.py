@@ -63,7 +63,8 @@ def linear_backward(
         weight.shape,
     )
     checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    dx, dweight, dbias = backend().linear_backward(_rows(dy), _rows(x), weight, bool(need_dx))
+    need_dx = checks.flag(op, "need_dx", need_dx)
+    dx, dweight, dbias = backend().linear_backward(_rows(dy), _rows(x), weight, need_dx)
     return (None if dx is None else dx.reshape(x.shape)), dweight, dbias
 
 

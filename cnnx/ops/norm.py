@@ -53,6 +53,7 @@ def batch_norm(
     if add is not None:
         add = checks.array(op, "add", add)
         checks.same_shape(op, "add", add, x.shape, "the shape of x")
+    training = checks.flag(op, "training", training)
     running_mean, running_var = _statistics(op, x, running_mean, running_var, training, why)
     checks.same_dtype(
         op,
@@ -66,7 +67,7 @@ def batch_norm(
     activation = checks.activation(op, activation)
     momentum = checks.real(op, "momentum", momentum, 0.0, 1.0)
     eps = checks.real(op, "eps", eps, 0.0)
-    statistics = running_mean, running_var, bool(training), momentum, eps
+    statistics = running_mean, running_var, training, momentum, eps
     y, mean, inv_std = backend().batch_norm(
         _flat(x), weight, bias, *statistics, activation, None if add is None else _flat(add)
     )
@@ -113,13 +114,14 @@ def batch_norm_backward(
     weight = checks.vector(op, "weight", weight, c, *why)
     bias = checks.vector(op, "bias", bias, c, *why)
     activation = checks.activation(op, activation)
+    training = checks.flag(op, "training", training)
     mean = checks.array(op, "mean", mean)
     inv_std = checks.array(op, "inv_std", inv_std)
     checks.same_shape(op, "mean", mean, (c,), *why)
     checks.same_shape(op, "inv_std", inv_std, (c,), *why)
     checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std, bias=bias)
     dx, dweight, dbias = backend().batch_norm_backward(
-        _flat(dy), _flat(x), weight, mean, inv_std, bool(training), bias, activation
+        _flat(dy), _flat(x), weight, mean, inv_std, training, bias, activation
     )
     return dx.reshape(x.shape), dweight, dbias
 

@@ -44,11 +44,12 @@ def sgd_step(
     op = "sgd_step"
     params, grads = _arrays(op, params, grads, optional=("velocity",), velocity=velocity)
     numbers = _numbers(op, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    nesterov = checks.flag(op, "nesterov", nesterov)
     if velocity is None and (momentum or nesterov):
         raise ValueError(
             f"{op}: momentum={momentum:g}, nesterov={nesterov} needs a velocity array, not None"
         )
-    backend().sgd_step(params, grads, velocity if momentum else None, *numbers, bool(nesterov))
+    backend().sgd_step(params, grads, velocity if momentum else None, *numbers, nesterov)
 
 
 def rmsprop_step(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import checks
+from .. import checks, windows
 from ..config import backend
 
 
@@ -20,7 +20,8 @@ def max_pool2d(
     x            (n, c, h, w)
     kernel_size, stride, padding    an integer or (rows, columns); stride defaults to kernel_size;
                  padding is at most half of the kernel, and is never the maximum
-    ceil_mode    whether a last, incomplete window at the bottom and the right counts too
+    ceil_mode    whether a last, incomplete window at the bottom and the right counts too, as the
+                 only one of a kernel larger than the image does
 
     returns  y (n, c, oh, ow), oh = (h + 2*padding - kh) // sh + 1 (rounded up with ceil_mode), and
              argmax, as y: u*kw + v of the first maximum, uint8 or, if kh*kw > 256, int32.
@@ -181,9 +182,8 @@ def avg_pool2d(
     kernel, stride, given, padding, _ = _windows(
         op, x.shape, kernel_size, stride, padding, ceil_mode
     )
-    return backend().avg_pool2d(
-        x, kernel, stride, padding, given if count_include_pad else _NOTHING
-    )
+    counted = _counted(op, given, count_include_pad)
+    return backend().avg_pool2d(x, kernel, stride, padding, counted)
 
 
 def avg_pool2d_backward(
@@ -213,11 +213,14 @@ def avg_pool2d_backward(
     )
     checks.same_shape(op, "dy", dy, y_shape, "the result of avg_pool2d for x_shape {}", x_shape)
     checks.array_size(op, x_shape, dy.itemsize)
-    counted = given if count_include_pad else _NOTHING
+    counted = _counted(op, given, count_include_pad)
     return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
 
 
-_NOTHING: checks.Padding = ((0, 0), (0, 0))
+def _counted(op: str, padding: windows.Padding, count_include_pad: Any) -> windows.Padding:
+    """The padding whose cells a mean counts."""
+    counts = checks.flag(op, "count_include_pad", count_include_pad)
+    return padding if counts else ((0, 0), (0, 0))
 
 
 def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
@@ -225,19 +228,34 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)
     stride = kernel if stride is None else checks.pair(op, "stride", stride)
-    rows, columns = checks.pair(op, "padding", padding, 0)
-    if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
-        raise ValueError(
-            f"{op}: padding={(rows, columns)} is more than half of kernel_size={kernel}: "
-            "a window could lie outside the image"
-        )
+    rows, columns = windows.pool_padding(op, padding, kernel)
     _not_empty_image(op, "x", x_shape)
+    _not_far_larger(op, kernel, (h, w))
     given = ((rows, rows), (columns, columns))
-    size, grown = checks.output_size(op, (h, w), kernel, stride, given), given
-    if checks.flag(op, "ceil_mode", ceil_mode):
-        grown = checks.ceil_padding((h, w), kernel, stride, given)
-        size = checks.output_size(op, (h, w), kernel, stride, grown)
+    ceil_mode = checks.flag(op, "ceil_mode", ceil_mode)
+    grown = windows.ceil_padding((h, w), kernel, stride, given) if ceil_mode else given
+    size = windows.output_size(op, (h, w), kernel, stride, grown)
+    # Every window meets the image: only the stride of a single one can be anything.
+    stride, _, _ = windows.compact(op, (h, w), kernel, size, stride, grown)
     return kernel, stride, given, grown, (n, c, *size)
+
+
+_LARGE_KERNEL = 256  # rows or columns: no image need be so large
+_LARGEST_CODE = 2**31 - 1  # of argmax
+
+
+def _not_far_larger(op: str, kernel: checks.Pair, size: checks.Pair) -> None:
+    """Cells of a window that are padding cost time too, and argmax has a number for each."""
+    if (
+        kernel[0] > max(size[0], _LARGE_KERNEL)
+        or kernel[1] > max(size[1], _LARGE_KERNEL)
+        or kernel[0] * kernel[1] >= _LARGEST_CODE
+    ):
+        raise ValueError(
+            f"{op}: kernel_size={kernel} is too large for an image of {size[0]}x{size[1]}: "
+            f"at most the image's size (or {_LARGE_KERNEL}), and less than {_LARGEST_CODE} cells, "
+            f"are expected"
+        )
 
 
 def global_avg_pool2d(x: Any) -> np.ndarray:

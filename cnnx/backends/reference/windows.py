@@ -36,13 +36,23 @@ def scatter_windows(values, x_shape, stride, padding, dilation=(1, 1)):
 
     x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += values[n, c, i, j, u, v]
 
-    The loop runs over the kernel only; for one (u, v) all windows touch different pixels.
+    The loop runs over the kernel only, where for one (u, v) all windows touch different pixels; or
+    over the windows, if they are fewer.
     """
     n, c, h, w = x_shape
     _, _, oh, ow, kh, kw = values.shape
     (top, bottom), (left, right) = padding
     (sh, sw), (dh, dw) = stride, dilation
+    if not values.size:
+        return np.zeros(x_shape, values.dtype)
     x = np.zeros((n, c, h + top + bottom, w + left + right), values.dtype)
+    if oh * ow < kh * kw:
+        for i in range(oh):
+            for j in range(ow):
+                rows = slice(i * sh, i * sh + dh * kh, dh)
+                columns = slice(j * sw, j * sw + dw * kw, dw)
+                x[:, :, rows, columns] += values[:, :, i, j]
+        return np.ascontiguousarray(crop(x, padding))
     for u in range(kh):
         for v in range(kw):
             rows = slice(u * dh, u * dh + sh * oh, sh)

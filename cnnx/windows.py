@@ -1,0 +1,204 @@
+"""Windows on an image: how many there are, where they lie, and the errors about their geometry.
+
+A geometry is kernel, stride and dilation, (rows, columns) each, and padding, ((top, bottom), (left,
+right)). Along an axis, window i has tap u at pixel i*stride + u*dilation - before.
+
+Numbers are Python's until here, so nothing overflows; what goes on to the kernels is `compact`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .checks import Pair, is_sequence, pair
+
+Padding = tuple[Pair, Pair]
+
+_BLANK = 256  # rows or columns: so much padding is fine around the smallest image,
+_GAPS = 64  # and so many rows of a transposed convolution for each that gets anything
+
+
+def padding2d(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """((top, bottom), (left, right)) from that, an int, (rows, columns), "same" or "valid"."""
+    if isinstance(value, str):
+        return _named_padding(op, value, kernel, stride, dilation)
+    if type(value) is not int and is_sequence(value) and len(value) == 2 and is_sequence(value[0]):
+        return pair(op, "padding", value[0], 0), pair(op, "padding", value[1], 0)
+    rows, columns = pair(op, "padding", value, 0)
+    return (rows, rows), (columns, columns)
+
+
+def _named_padding(op: str, name: str, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    if name == "valid":
+        return (0, 0), (0, 0)
+    if name != "same":
+        raise ValueError(f'{op}: padding={name!r}, but "same", "valid" or numbers are expected')
+    if stride != (1, 1):
+        raise ValueError(f'{op}: padding="same" needs stride 1, but stride is {stride}')
+    totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
+    (top, bottom), (left, right) = [(total // 2, total - total // 2) for total in totals]
+    return (top, bottom), (left, right)
+
+
+def kept_padding(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
+    """The same for a layer to keep, as it was given: a word, an integer, a pair or two pairs."""
+    (top, bottom), (left, right) = padding2d(op, value, kernel, stride, dilation)
+    if isinstance(value, str):
+        return value
+    if not is_sequence(value):
+        return top
+    return ((top, bottom), (left, right)) if is_sequence(value[0]) else (top, left)
+
+
+def pool_padding(op: str, value: Any, kernel: Pair) -> Pair:
+    """(rows, columns) of padding, at most half of the kernel: every window meets the image."""
+    rows, columns = pair(op, "padding", value, 0)
+    if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
+        raise ValueError(
+            f"{op}: padding={(rows, columns)} is more than half of kernel_size={kernel}: "
+            "a window could lie outside the image"
+        )
+    return rows, columns
+
+
+def output_size(
+    op: str, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Pair:
+    """How many windows fit: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
+    counts = []
+    for axis, what in enumerate(("rows", "columns")):
+        before, after = padding[axis]
+        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        padded = size[axis] + before + after
+        if reach > padded:
+            dilated = f" with dilation {dilation[axis]}" if dilation[axis] > 1 else ""
+            raise ValueError(
+                f"{op}: the kernel of {kernel[axis]} {what}{dilated} covers {reach}, "
+                f"but the image has only {size[axis]} {what} and {before + after} of padding"
+            )
+        counts.append((padded - reach) // stride[axis] + 1)
+    return counts[0], counts[1]
+
+
+def transposed_size(
+    op: str,
+    size: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair,
+    output_padding: Pair,
+) -> Pair:
+    """Size of a transposed convolution's result: (size - 1)*stride - before - after
+    + dilation*(kernel - 1) + output_padding + 1."""
+    sizes = []
+    for axis, what in enumerate(("rows", "columns")):
+        if output_padding[axis] >= max(stride[axis], dilation[axis]):
+            raise ValueError(
+                f"{op}: output_padding={output_padding[axis]} {what}, but less than the stride "
+                f"{stride[axis]} or the dilation {dilation[axis]} is expected"
+            )
+        reach = _reach(size[axis], kernel[axis], stride[axis], dilation[axis])
+        count = reach + output_padding[axis] - sum(padding[axis])
+        if count < 1:
+            raise ValueError(
+                f"{op}: the result would have {count} {what}: {reach} from the image, "
+                f"{output_padding[axis]} of output_padding, less {sum(padding[axis])} of padding"
+            )
+        met = size[axis] * kernel[axis]
+        if count > max(_BLANK, _GAPS * met):
+            raise ValueError(
+                f"{op}: the result would have {count} {what}, of which no more than {met} get "
+                f"anything from x: stride {stride[axis]}, dilation {dilation[axis]} and "
+                f"output_padding {output_padding[axis]} are too many"
+            )
+        sizes.append(count)
+    return sizes[0], sizes[1]
+
+
+def beyond_reach(
+    size: Pair, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> Pair:
+    """Rows and columns of an image that lie after the last of so many windows: output_padding."""
+    return (
+        size[0] + sum(padding[0]) - _reach(counts[0], kernel[0], stride[0], dilation[0]),
+        size[1] + sum(padding[1]) - _reach(counts[1], kernel[1], stride[1], dilation[1]),
+    )
+
+
+def _reach(count: int, kernel: int, stride: int, dilation: int) -> int:
+    """From the first tap of the first window to the last of the last."""
+    return (count - 1) * stride + dilation * (kernel - 1) + 1
+
+
+def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
+    """Padding grown at the bottom and the right until a last, incomplete window fits (ceil_mode).
+
+    As in PyTorch, a window that would begin beyond the image is left out. An only window may be
+    incomplete too; where not even that fits, the padding stays as it is.
+    """
+    grown = []
+    for n, k, s, (before, after) in zip(size, kernel, stride, padding):
+        count = -((k - n - before - after) // s) + 1
+        if (count - 1) * s >= n + before:
+            count -= 1
+        needed = (count - 1) * s + k - n - before
+        grown.append((before, max(after, needed if count > 0 else 0)))
+    return grown[0], grown[1]
+
+
+def compact(
+    op: str,
+    size: Pair,
+    kernel: Pair,
+    counts: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
+) -> tuple[Pair, Padding, Pair]:
+    """Stride, padding and dilation of the same windows, as small as they can be.
+
+    Window i (of `counts`) has tap u at pixel i*stride + u*dilation - before. Where windows, or
+    taps, are so far apart that at most one of them meets the image, their distance is of no account
+    but as a number, which time and memory would follow. So they are drawn together until they just
+    miss the image. What then still has far more padding than pixels and windows is an error.
+    """
+    for axis in (0, 1):
+        n, k, count, s, d = size[axis], kernel[axis], counts[axis], stride[axis], dilation[axis]
+        before, after = padding[axis]
+        if s > n + d * (k - 1) or d > n + s * (count - 1) or n + before + after > _BLANK:
+            break
+    else:
+        return stride, padding, dilation  # nearly always
+    rows, columns = (
+        _compact_axis(op, what, size[i], kernel[i], counts[i], stride[i], padding[i], dilation[i])
+        for i, what in enumerate(("rows", "columns"))
+    )
+    return (rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2])
+
+
+def _compact_axis(
+    op: str, what: str, n: int, k: int, count: int, s: int, padding: Pair, d: int
+) -> tuple[int, Pair, int]:
+    if count == 0:  # a transposed convolution of an image without pixels
+        return 1, (0, max(0, k - n)), 1
+    before, s = _drawn_together(n, d * (k - 1) + 1, s, padding[0])
+    before, d = _drawn_together(n, s * (count - 1) + 1, d, before)
+    needed = _reach(count, k, s, d)
+    if needed > max(_BLANK, (k + 8) * (n + count)):
+        raise ValueError(
+            f"{op}: {padding[0]} and {padding[1]} {what} of padding are too many for {count} "
+            f"windows of {k} on an image of {n}: most of what they see would be padding"
+        )
+    return s, (before, max(0, needed - n - before)), d
+
+
+def _drawn_together(n: int, width: int, step: int, before: int) -> tuple[int, int]:
+    """Stretches of `width`, a `step` apart, the first at -before, each meeting the same of n
+    pixels as it did: where the first then begins, as `before`, and the step."""
+    near = n + width
+    if step <= near:
+        return before, step
+    # At most one meets the image: the first that does not end before it, unless it begins beyond.
+    one = -(-(before - width + 1) // step)
+    return one * near - min(one * step - before, n), near
