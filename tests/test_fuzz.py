@@ -1,0 +1,87 @@
+"""Calls with all arguments that people, files and mistakes bring: no crash, no hang, no odd error.
+
+The calls are made by fuzz.py, in a process of their own: a crash would end that, not this one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fuzz
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import ops
+from cnnx.layers.base import BUILTIN
+
+CALLS, SEED = 20_000, 12
+
+
+def test_no_call_of_an_op_or_a_layer_crashes_hangs_or_has_another_shape(tmp_path):
+    progress = tmp_path / "progress"
+    script = [str(Path(fuzz.__file__)), str(SEED), "0", str(CALLS), str(progress)]
+    run = subprocess.run(
+        [sys.executable, "-X", "faulthandler", *script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the cnnx that is tested here
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    number = int(progress.read_text())
+    again = f"python tests/fuzz.py {SEED} {number} {number + 1}"
+    assert run.returncode in (0, 1), (
+        f"{again} ended all, by {run.returncode}:\n{run.stderr[-3000:]}"
+    )
+    assert run.returncode == 0, f"faults, and what makes them again:\n{run.stdout}"
+    assert number == CALLS - 1
+    results, _, errors, _ = run.stdout.split()
+    assert int(results) > CALLS / 4 and int(errors) > CALLS / 4, run.stdout
+
+
+def test_every_op_and_layer_is_called():
+    """By name: an op or a layer that is new is drawn too, or this names it."""
+    drawn = {"op": set(), "layer": set()}
+    for number in range(2000):
+        rng = np.random.default_rng([SEED, number])
+        call = fuzz.call_layer(rng) if number % 5 == 4 else fuzz.call_op(rng)
+        drawn["layer" if number % 5 == 4 else "op"].add(next(call)[0])
+    assert drawn["op"] == set(ops.__all__)
+    assert drawn["layer"] == set(BUILTIN) - fuzz.NOT_FUZZED
+
+
+def _error(error):
+    def relu(x):
+        raise error
+
+    return relu
+
+
+DIFFERENCES = [
+    (lambda x: x * len(cnnx.get_backend()) ** 2, "differs"),
+    (lambda x: x.astype(np.float16 if cnnx.get_backend() == "reference" else "f8"), "float16"),
+]
+
+
+@pytest.mark.parametrize(
+    ("relu", "fault"),
+    [
+        *(DIFFERENCES if len(cnnx.available_backends()) > 1 else []),
+        (lambda x: x[:1], "shapes"),
+        (lambda x: [x], "shapes"),
+        (_error(KeyError("x")), "KeyError"),
+        (_error(ValueError("x is odd")), "other words"),
+        (_error(MemoryError()), "MemoryError for a result of 6.0 elements"),
+        (lambda x: [x for _ in range(100) if time.sleep(0) or sum(range(10**6))][0], r"\d s$"),
+    ],
+)
+def test_a_fault_is_found(monkeypatch, relu, fault):
+    """The fuzz can fail: by an op that does each of what a call may not do."""
+    monkeypatch.setattr(fuzz, "draw_op", lambda rng: ("relu", {"x": np.ones((2, 3))}))
+    monkeypatch.setattr(ops, "relu", relu)
+    with pytest.raises(fuzz.Fault, match=fault):
+        list(fuzz.call_op(None))
