@@ -305,7 +305,7 @@ def test_sequential_takes_layers_a_list_or_names():
     assert list(named.state_dict()) == ["dense.weight", "dense.bias"]
     assert named["dense"] is named[0] is one
     assert named[-1] is two
-    assert list(Sequential({"dense": one})) == [one]
+    assert list(Sequential({"dense": one}).state_dict()) == ["dense.weight", "dense.bias"]
     assert list(Sequential(("dense", one))) == [one]
     assert len(Sequential()) == 0
 

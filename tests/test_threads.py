@@ -1,8 +1,8 @@
 """Threads: any number of them gives the same bits, a forked child works, and so do two at once.
 
 In the compiled backend short loops run on one thread. Here every loop gets all that were asked for
-(`all_threads`, see conftest.py), and how many really ran is asserted. The cases are large enough
-for each of five threads to find a task in every loop.
+(`all_threads`, see conftest.py), and how many really ran is asserted. Each of five threads finds a
+task in every loop of the cases, and tasks that last long enough to meet others.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ ROOT = Path(__file__).parents[1]
 ROUNDS = 12
 THREADS = (1, 2, 3, 5)
 
-# direction: algorithm: (x, weight, options) of a layer that it computes. Where the direction has
-# two loops for one algorithm, both: at stride 1 and strided, of planes as they lie and gathered.
+# Direction, algorithm, and the x, weight and options of a layer that it computes. Where one has two
+# ways to work, both: at stride 1 and strided, planes as they lie and gathered.
 CONVOLUTIONS = [
-    ("forward", "direct", (3, 5, 40, 17), (18, 5, 3, 3), {"padding": 1}),
-    ("forward", "filter_lanes", (9, 5, 12, 11), (16, 5, 3, 3), {"padding": 1}),
-    ("forward", "implicit_gemm", (9, 5, 12, 11), (18, 5, 3, 3), {"padding": 1}),
-    ("forward", "columns", (1, 70, 7, 5), (150, 70, 3, 3), {"padding": 1}),
-    ("forward", "pointwise", (6, 20, 13, 12), (31, 20, 1, 1), {}),
-    ("forward", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
-    ("forward", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
-    ("forward", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("forward", "direct", (9, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
+    ("forward", "filter_lanes", (40, 13, 12, 11), (16, 13, 3, 3), {"padding": 1}),
+    ("forward", "implicit_gemm", (40, 13, 12, 11), (18, 13, 3, 3), {"padding": 1}),
+    ("forward", "columns", (1, 140, 7, 5), (300, 140, 3, 3), {"padding": 1}),
+    ("forward", "pointwise", (18, 60, 13, 12), (90, 60, 1, 1), {}),
+    ("forward", "pointwise", (60, 60, 9, 12), (90, 60, 1, 1), {"stride": 2}),
+    ("forward", "depthwise", (18, 80, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80}),
+    ("forward", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
     ("forward", "winograd_by_filters", (5, 130, 7, 8), (140, 130, 3, 3), {"padding": 1}),
-    ("backward_data", "direct", (3, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
-    ("backward_data", "direct", (5, 13, 27, 31), (7, 13, 3, 3), {"padding": 1, "stride": 2}),
-    ("backward_data", "implicit_gemm", (9, 19, 12, 11), (18, 19, 3, 2), {"padding": 1}),
-    ("backward_data", "implicit_gemm", (9, 19, 12, 11), (18, 19, 3, 3), {"stride": 2}),
-    ("backward_data", "columns", (1, 140, 4, 5), (80, 140, 3, 3), {"padding": 1}),
-    ("backward_data", "pointwise", (6, 20, 13, 12), (31, 20, 1, 1), {}),
-    ("backward_data", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
-    ("backward_data", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
-    ("backward_data", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("backward_data", "direct", (9, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
+    ("backward_data", "direct", (18, 13, 27, 31), (24, 13, 3, 3), {"padding": 1, "stride": 2}),
+    ("backward_data", "implicit_gemm", (40, 19, 12, 11), (18, 19, 3, 2), {"padding": 1}),
+    ("backward_data", "implicit_gemm", (40, 19, 12, 11), (38, 19, 3, 3), {"stride": 2}),
+    ("backward_data", "columns", (1, 140, 4, 5), (300, 140, 3, 3), {"padding": 1}),
+    ("backward_data", "pointwise", (18, 60, 13, 12), (90, 60, 1, 1), {}),
+    ("backward_data", "pointwise", (60, 60, 9, 12), (90, 60, 1, 1), {"stride": 2}),
+    ("backward_data", "depthwise", (18, 80, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80}),
+    ("backward_data", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
     ("backward_data", "winograd_by_filters", (5, 140, 7, 8), (130, 140, 3, 3), {"padding": 1}),
-    ("backward_weight", "direct", (9, 13, 20, 17), (18, 13, 3, 3), {"padding": 1}),
-    ("backward_weight", "columns", (1, 70, 7, 5), (150, 70, 3, 3), {"padding": 1}),
-    ("backward_weight", "pointwise", (9, 20, 13, 12), (31, 20, 1, 1), {}),
-    ("backward_weight", "pointwise", (27, 20, 9, 12), (31, 20, 1, 1), {"stride": 2}),
-    ("backward_weight", "depthwise", (9, 40, 14, 15), (40, 1, 3, 3), {"padding": 1, "groups": 40}),
-    ("backward_weight", "winograd", (9, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
-    ("backward_weight", "winograd_by_strips", (9, 20, 14, 15), (18, 20, 3, 3), {"padding": 1}),
+    ("backward_weight", "direct", (18, 13, 20, 17), (18, 13, 3, 3), {"padding": 1}),
+    ("backward_weight", "columns", (1, 140, 7, 5), (300, 140, 3, 3), {"padding": 1}),
+    ("backward_weight", "pointwise", (18, 60, 13, 12), (90, 60, 1, 1), {}),
+    ("backward_weight", "pointwise", (60, 60, 9, 12), (90, 60, 1, 1), {"stride": 2}),
+    ("backward_weight", "depthwise", (18, 80, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80}),
+    ("backward_weight", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
+    ("backward_weight", "winograd_by_strips", (30, 20, 14, 15), (18, 20, 3, 3), {"padding": 1}),
 ]
 DIRECTIONS = {"forward": "conv2d", "backward_data": "conv_transpose2d"}
 DIRECTIONS |= {"backward_weight": "conv2d_backward"}
