@@ -51,6 +51,20 @@ def test_convolution_and_its_columns(stride, padding):
     same(back, plain.col2im(columns, X.shape, 3, 2, stride, padding))
 
 
+@pytest.mark.parametrize("b", [0.5, 2, np.float64(0.5), np.array([0.5])], ids=repr)
+def test_one_number_as_the_bias_of_all_filters(b):
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(2, 3, 6, 5)), rng.normal(size=(4, 3, 3, 2))
+    out, cache = functional.conv_forward(X, W, b)
+    expected, twin = plain.conv_forward(X, W, b)
+    same(out, expected)
+    assert cache[2] == b
+    dout = rng.normal(size=out.shape)
+    for a, e in zip(functional.conv_backward(dout, cache), plain.conv_backward(dout, twin)):
+        assert a.shape == e.shape
+        same(a, e)
+
+
 @pytest.mark.parametrize("pool, stride", [(2, 2), (3, 2), (2, 3), (1, 1)])
 def test_every_maximum_of_a_window_receives_the_gradient(pool, stride):
     rng = np.random.default_rng(0)
@@ -80,6 +94,8 @@ def test_each_layer_forward_and_backward(name):
         for _ in range(3):
             x, dy = np.random.randn(*inputs), np.random.randn(*outputs)
             rounds += [layer.forward(x), layer.backward(dy)]
+        if name == "Dense":
+            np.testing.assert_array_equal(layer.X, x)
         results.append(rounds)
     for ours, theirs in zip(*results):
         same(ours, theirs)
@@ -105,6 +121,11 @@ def test_attributes_that_scripts_read():
     [
         (lambda: functional.im2col(np.ones((3, 3)), 2, 2), ValueError, r"im2col: .*\(3, 3\)"),
         (lambda: functional.ReLU().backward([[1]]), RuntimeError, "ReLU: backward needs"),
+        (
+            lambda: functional.conv_forward(np.ones((1, 1, 3, 3)), np.ones((4, 1, 2, 2)), [1, 2]),
+            ValueError,
+            r"conv_forward: b has 2 numbers, .* W \(4, 1, 2, 2\)",
+        ),
         (lambda: functional.SimpleCNN().backward(), RuntimeError, "SimpleCNN: backward needs"),
         (
             lambda: functional.SimpleCNN().forward(np.ones((1, 1, 14, 14))),

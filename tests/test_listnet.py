@@ -126,7 +126,59 @@ def test_attributes_that_scripts_read():
     assert layer.forward(x) is layer.output and (layer.input == x).all()
     dense = listnet.Dense(3, 2)
     assert dense.weights.shape == (2, 3) and dense.bias.shape == (2, 1)
-    assert listnet.Layer().input is None and listnet.Layer().output is None
+    for m in (listnet, plain):
+        layer = m.Layer()
+        assert layer.input is None and layer.output is None
+        assert layer.forward(1) is None and layer.backward(1, 0.1) is None
+
+
+def test_kernals_is_another_spelling_of_kernels():
+    layer = listnet.Convolutional((2, 6, 5), 3, 4)
+    assert layer.kernals is layer.kernels
+    layer.kernals = np.zeros((4, 2, 3, 3))
+    assert not layer.kernels.any()
+    same(layer.forward(np.ones((2, 6, 5))), layer.biases)
+
+
+@pytest.mark.parametrize("sizes", [(4, 3), (900, 40), (3, 3), (1, 1)])
+@pytest.mark.parametrize("columns", [None, 1, 5])
+def test_several_columns_and_vectors_go_through_dense_as_numpy_computes_them(sizes, columns):
+    shape = sizes[:1] if columns is None else (sizes[0], columns)
+    results = []
+    for m in (listnet, plain):
+        np.random.seed(1)
+        layer = m.Dense(*sizes)
+        layer.forward(np.random.randn(sizes[0], 1))
+        layer.backward(np.random.randn(sizes[1], 1), 0.1)  # a large layer's update may wait
+        x = np.random.randn(*shape)
+        results.append((layer.forward(x), layer.forward(x.tolist())))
+        assert layer.input.shape == shape
+    for ours, theirs in zip(*results):
+        assert ours.shape == theirs.shape
+        same(ours, theirs)
+
+
+def test_a_line_through_points_that_are_vectors_of_one_number():
+    results = []
+    for m in (listnet, plain):
+        np.random.seed(0)
+        x = np.random.rand(8, 1)
+        network = [m.Dense(1, 1)]
+        m.train(network, m.mse, m.mse_prime, x, 3 * x + 1, 5, 0.1, False)
+        results.append((network[0].weights, network[0].bias))
+    for ours, theirs in zip(*results):
+        same(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 3)])
+def test_dense_learns_from_one_column(shape):
+    """There the formulas fail too, but after they have changed the weights."""
+    layer = listnet.Dense(2, 3)
+    before = layer.weights.copy()
+    layer.forward(np.ones(shape))
+    with pytest.raises(ValueError, match=r"Dense: .*one column \(2, 1\).*shape \(2,"):
+        layer.backward(np.ones((3, 1)), 0.1)
+    assert (layer.weights == before).all()
 
 
 def test_weights_of_a_large_layer_are_whole_whenever_they_are_read():
@@ -186,7 +238,12 @@ def test_layers_of_ones_own_and_a_layer_at_two_places():
 @pytest.mark.parametrize(
     "call, error, words",
     [
-        (lambda: listnet.Dense(2, 3).forward([1, 2]), ValueError, r"\(2,\).*\(3, 2\).*\(2, 1\)"),
+        (lambda: listnet.Dense(2, 3).forward([1]), ValueError, r"\(1,\).*\(3, 2\).*\(2, 1\)"),
+        (
+            lambda: listnet.Dense(2, 3).forward(np.ones((3, 2, 1))),
+            ValueError,
+            r"\(3, 2, 1\).*\(3, 2\).*\(2, 1\)",
+        ),
         (lambda: listnet.Dense(2, 3).backward([[1]], 1), RuntimeError, "Dense: backward needs"),
         (lambda: listnet.Tanh().backward([[1]], 1), RuntimeError, "Tanh: backward needs"),
         (
@@ -205,7 +262,6 @@ def test_layers_of_ones_own_and_a_layer_at_two_places():
             "x_train has 1 samples and y_train 0",
         ),
         (lambda: listnet.Sigmoid().forward("x"), ValueError, "Sigmoid expects numbers"),
-        (lambda: listnet.Layer().forward(1), NotImplementedError, "Layer has no forward"),
     ],
 )
 def test_mistakes_are_named(call, error, words):

@@ -68,7 +68,7 @@ def col2im(
 def conv_forward(
     X: Any, W: Any, b: Any, stride: int = 1, padding: int = 0
 ) -> tuple[np.ndarray, Cache]:
-    """Convolution of X (N, C, H, W) with W (F, C, FH, FW), and b of F numbers.
+    """Convolution of X (N, C, H, W) with W (F, C, FH, FW); b of F numbers, or one for all filters.
 
     returns  out (N, F, oh, ow), and cache = (X, W, b, stride, padding, X_col) for `conv_backward`
 
@@ -77,12 +77,19 @@ def conv_forward(
     ((1, 2, 2, 2), (4, 4))
     """
     x, weight, bias = images("conv_forward", X), floats("conv_forward", W), np.asarray(b, float)
-    out = ops.conv2d(x, weight, bias.reshape(-1), stride, padding)
+    if bias.size not in (1, len(weight)):
+        raise ValueError(
+            f"conv_forward: b has {bias.size} numbers, expected 1 or as many as W {weight.shape} "
+            f"has filters, {len(weight)}"
+        )
+    vector = np.resize(bias, len(weight))
+    out = ops.conv2d(x, weight, vector, stride, padding)
     return out, (x, weight, bias, stride, padding, ops.im2col(x, weight.shape[2:], stride, padding))
 
 
 def conv_backward(dout: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients dX, dW, db of `conv_forward`, from the gradient by its result.
+    """Gradients dX, dW, db of `conv_forward`, from the gradient by its result. db has F numbers,
+    even where b was one for all filters.
 
     >>> out, cache = conv_forward(np.ones((1, 1, 3, 3)), np.ones((2, 1, 2, 2)), np.zeros(2))
     >>> dX, dW, db = conv_backward(np.ones_like(out), cache)
@@ -92,7 +99,7 @@ def conv_backward(dout: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.n
     X, W, b, stride, padding, _ = cache
     dX, dW, db = ops.conv2d_backward(floats("conv_backward", dout), X, W, stride, padding)
     assert dX is not None
-    return dX, dW, db.reshape(b.shape)
+    return dX, dW, db.reshape(b.shape) if db.size == b.size else db
 
 
 class ReLU:
@@ -165,24 +172,24 @@ class MaxPool:
 class Dense:
     """X W + b; `backward` steps W and b by 0.01 after it has taken the input's gradient.
 
-    `W` (in_dim, out_dim): 0.01 * np.random.randn; `b` (out_dim,): zeros.
+    `W` (in_dim, out_dim): 0.01 * np.random.randn; `b` (out_dim,): zeros; `X` is the input.
 
     >>> Dense(3, 2).forward(np.ones((4, 3))).shape
     (4, 2)
     """
 
-    cache: Any = None
+    X: Any = None
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         self.W = in_out(0.01 * np.random.randn(in_dim, out_dim))
         self.b = np.zeros(out_dim)
 
     def forward(self, X: Any) -> np.ndarray:
-        self.cache = floats("Dense", X)
-        return affine("Dense", self.cache, self.W, self.b)
+        self.X = floats("Dense", X)
+        return affine("Dense", self.X, self.W, self.b)
 
     def backward(self, dout: Any) -> np.ndarray:
-        dX, dW, db = affine_backward("Dense", dout, saved("Dense", self.cache), self.W)
+        dX, dW, db = affine_backward("Dense", dout, saved("Dense", self.X), self.W)
         descend(self.W.T, dW.T, LEARNING_RATE)
         descend(self.b, db.reshape(self.b.shape), LEARNING_RATE)
         return dX

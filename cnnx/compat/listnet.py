@@ -80,14 +80,10 @@ class Layer:
         self.output = None
 
     def forward(self, input: Any) -> Any:
-        """The layer's result for one sample."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(input)")
+        """The layer's result for one sample; None until a subclass says."""
 
     def backward(self, output_gradient: Any, learning_rate: float) -> Any:
-        """Update, and return the gradient by the input."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has no backward(output_gradient, learning_rate)"
-        )
+        """Update, and return the gradient by the input; None until a subclass says."""
 
 
 class Dense(Layer):
@@ -97,7 +93,9 @@ class Dense(Layer):
     backward  dx = W^T dy;  then W -= learning_rate * dy x^T, b -= learning_rate * dy
 
     `weights` (output_size, input_size) and `bias` (output_size, 1): np.random.randn, in this order.
-    ValueError for an input or a gradient of another shape.
+    forward takes what NumPy's product takes: also k columns (input_size, k), and a vector
+    (input_size,), whose result is the square array that adding a column to a vector makes.
+    backward learns from one column. ValueError for other shapes.
 
     >>> Dense(2, 3).forward([[1], [2]]).shape
     (3, 1)
@@ -125,19 +123,21 @@ class Dense(Layer):
         self._weights = floats("Dense: weights", value)
         if self._weights.ndim != 2:
             raise ValueError(f"Dense: weights has shape {self._weights.shape}, expected (out, in)")
-        self._columns = self._weights.shape[1], 1
+        self._column = self._weights.shape[1], 1
         self._waits, self._count = False, 0
 
     def forward(self, input: Any) -> np.ndarray:
         self.input = x = np.asarray(input, FLOAT64)
-        if x.shape != self._columns:
+        if x.shape != self._column and (x.ndim not in (1, 2) or len(x) != self._column[0]):
             raise ValueError(
                 f"Dense: input has shape {x.shape}, but weights {self._weights.shape} expect "
-                f"{self._columns}"
+                f"{self._column}"
             )
         y = self._weights.dot(x)
         if self._count:
             y -= self._steps[: self._count].T.dot(self._inputs[: self._count].dot(x))
+        if x.ndim == 1:
+            return y + self.bias
         y += self.bias
         return y
 
@@ -152,6 +152,11 @@ class Dense(Layer):
         if dy.shape != self.bias.shape:
             raise ValueError(
                 f"Dense: output_gradient has shape {dy.shape}, expected {self.bias.shape}"
+            )
+        if x.shape != self._column and x.size * weights.size > 1:
+            raise ValueError(
+                f"Dense: backward learns from one column {self._column}, but the last input has "
+                f"shape {x.shape}"
             )
         dx = weights.T.dot(dy) if need_dx else None
         step = learning_rate * dy
@@ -186,7 +191,8 @@ class Convolutional(Layer):
               kernels[k, c]; then kernels -= learning_rate * dK, biases -= learning_rate * dy
 
     input_shape (d, h, w). `kernels` (depth, d, kernel_size, kernel_size) and `biases` of the
-    output's shape: np.random.randn, in this order.
+    output's shape: np.random.randn, in this order. `kernals` is `kernels`, as some programs spell
+    it.
 
     >>> Convolutional((1, 5, 5), 3, 2).forward(np.ones((1, 5, 5))).shape
     (2, 3, 3)
@@ -206,6 +212,15 @@ class Convolutional(Layer):
         self.kernels_shape = (depth, input_depth, kernel_size, kernel_size)
         self.kernels = np.random.randn(*self.kernels_shape)
         self.biases = np.random.randn(*self.output_shape)
+
+    @property
+    def kernals(self) -> np.ndarray:
+        """`kernels`."""
+        return self.kernels
+
+    @kernals.setter
+    def kernals(self, value: np.ndarray) -> None:
+        self.kernels = value
 
     def forward(self, input: Any) -> np.ndarray:
         self.input = x = floats("Convolutional", input)

@@ -65,12 +65,12 @@ class Dense:
         self.b = np.zeros(out_dim)
 
     def forward(self, X):
-        self.cache = X
+        self.X = X
         return X @ self.W + self.b
 
     def backward(self, dout):
         dX = dout @ self.W.T
-        self.W -= 0.01 * (self.cache.T @ dout)
+        self.W -= 0.01 * (self.X.T @ dout)
         self.b -= 0.01 * dout.sum(axis=0)
         return dX
 

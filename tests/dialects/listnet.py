@@ -21,6 +21,12 @@ class Layer:
         self.input = None
         self.output = None
 
+    def forward(self, input):
+        pass
+
+    def backward(self, output_gradient, learning_rate):
+        pass
+
 
 class Dense(Layer):
     def __init__(self, input_size, output_size):
