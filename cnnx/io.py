@@ -34,7 +34,15 @@ import numpy as np
 
 from cnnx import checks
 
-__all__ = ["atomic_write", "leftovers", "load_npz", "name_of", "save_npz", "write_text_atomic"]
+__all__ = [
+    "atomic_write",
+    "leftovers",
+    "load_npz",
+    "name_of",
+    "parse_array",
+    "save_npz",
+    "write_text_atomic",
+]
 
 Path = str | os.PathLike[str]
 
@@ -298,7 +306,7 @@ def _read_archive(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], An
         if not isinstance(content, dict) or not {"arrays", "meta"} <= set(content):
             raise ValueError(f"not a file of cnnx (its {_META} is another one)")
         arrays = {
-            name.removesuffix(".npy"): _parse_array(name, archive.read(name))
+            name.removesuffix(".npy"): parse_array(name, archive.read(name))
             for name in names
             if name != _META
         }
@@ -307,7 +315,7 @@ def _read_archive(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], An
     return arrays, content["meta"]
 
 
-def _parse_array(name: str, content: bytes) -> np.ndarray:
+def parse_array(name: str, content: bytes) -> np.ndarray:
     """The array in the bytes of one `.npy` entry; ValueError unless header and length agree."""
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)

@@ -15,6 +15,7 @@ import cli_helpers
 
 import cnnx
 from cnnx.bench import peers
+from cnnx.cli import runs
 
 compiled = cnnx.backends.load("compiled") if "compiled" in cnnx.backends.available() else None
 
@@ -70,6 +71,12 @@ def own_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNX_DATA", raising=False)
     monkeypatch.setenv("CNNX_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """For tests of the command line that look at none: drawing takes longer than training."""
+    monkeypatch.setattr(runs.Run, "draw", lambda *_: [])
 
 
 @pytest.fixture

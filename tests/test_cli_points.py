@@ -12,12 +12,17 @@ from cli_helpers import SHORT, failure, settings_of, sides
 
 import cnnx
 from cnnx.cli import data as cli_data
-from cnnx.cli import main
+from cnnx.cli import main, splits
 from cnnx.data import Dataset, save_csv
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
-ALWAYS = {"history.csv", "loss.png", "model.npz", "run.json"}
+ALWAYS = {"history.csv", "loss.png", "model.npz", "run.json", "split.json"}
+
+
+def held_out(name, seed):
+    """Points by formula as a run splits them."""
+    return splits.hold_out(name, splits.named(cli_data.load(name, seed).train), seed)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +67,7 @@ def test_the_arms_of_a_spiral_are_learnt_and_evaluated_on_the_same_held_out_poin
 
 
 def test_the_seed_draws_the_points_and_splits_them():
-    parts = cli_data.load("spiral", 3)
+    parts = held_out("spiral", 3)
     found = np.concatenate([np.column_stack([*part]) for part in (parts.train, parts.test)])
     expected = np.column_stack([*cnnx.data.make_spiral(seed=3)])
     assert sorted(found.tolist()) == sorted(expected.tolist())
@@ -75,7 +80,7 @@ def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
     settings = settings_of("runs/polynomial-1")
     assert settings["loss"] == "mean squared error" and settings["data"]["classes"] == []
     model = cnnx.load("runs/polynomial-1/model.npz")
-    test = cli_data.load("polynomial", 0).test
+    test = held_out("polynomial", 0).test
     y = model(test.x)
     error = float(((y - test.y).astype(np.float64) ** 2).mean())
     assert settings["result"]["test_loss"] == pytest.approx(error, rel=1e-5)
@@ -83,7 +88,8 @@ def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
     assert main(["evaluate", "runs/polynomial-1"]) == 0
     assert f"loss {error:.4f} (mean squared error" in capsys.readouterr().out
     assert main(["predict", "runs/polynomial-1", "--data", "polynomial"]) == 0
-    assert capsys.readouterr().out.splitlines()[3] == f"polynomial[3]  y0 {y[3, 0]:.4f}"
+    line = f"polynomial[{test.names[3]}]  y0 {y[3, 0]:.4f}"
+    assert capsys.readouterr().out.splitlines()[3] == line
     np.save("x.npy", test.x)
     assert main(["predict", "runs/polynomial-1", "x.npy", "--csv", "y.csv"]) == 0
     with open("y.csv", newline="") as file:
@@ -99,8 +105,9 @@ def test_a_model_without_its_run_predicts_numbers_where_the_data_are_numbers(cap
     model = cnnx.models.mlp(1, (4,), 1)
     model.save("alone.npz")
     assert main(["predict", "alone.npz", "--data", "polynomial"]) == 0
-    y = float(model(cli_data.load("polynomial", 0).test.x[:1])[0, 0])
-    assert capsys.readouterr().out.splitlines()[0] == f"polynomial[0]  y0 {y:.4f}"
+    test = held_out("polynomial", 0).test
+    y = float(model(test.x[:1])[0, 0])
+    assert capsys.readouterr().out.splitlines()[0] == f"polynomial[{test.names[0]}]  y0 {y:.4f}"
 
 
 def test_points_of_the_users_own_come_from_a_table(capsys):
@@ -151,4 +158,4 @@ def test_an_evaluation_of_other_shapes_is_one_line(capsys):
     assert main(["train", "--data", "polynomial", *SHORT]) == 0
     save_csv("two.csv", (np.ones((20, 1)), np.ones((20, 2))))
     error = failure(capsys, "evaluate", "runs/polynomial-1", "--data", "two.csv")
-    assert "(4, 1)" in error and "(4, 2)" in error
+    assert "(20, 1)" in error and "(20, 2)" in error

@@ -26,7 +26,7 @@ def test_training_on_the_digits_prints_its_progress_and_writes_its_files(capsys)
     assert "1,437 train, 360 test" in out and "epoch 1/1" in out and "test accuracy" in out
     assert sorted(os.listdir("runs/digits-1")) == [
         *("confusion.png", "feature_maps.png", "filters.png", "history.csv", "loss.png"),
-        *("model.npz", "probabilities.png", "run.json"),
+        *("model.npz", "probabilities.png", "run.json", "split.json"),
     ]
     for picture in Path("runs/digits-1").glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in out

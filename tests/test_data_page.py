@@ -45,3 +45,5 @@ def test_the_programs_of_the_page_run(tmp_path, monkeypatch, capsys):
         r"^(cnnx\.accuracy.*)  # (0\.667|1\.0)", "\n".join(programs), re.MULTILINE
     ):
         assert eval(line[0], names) == pytest.approx(float(line[1]), abs=5e-4)
+    assert names["model"].preprocessing.input_shape == (3, 32, 32)
+    assert names["pixels"].shape == (3, 32, 32)

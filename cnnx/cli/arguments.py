@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Intermixed", "add_command", "add_machine", "integer", "positive"]
+__all__ = ["Intermixed", "add_command", "add_images", "add_machine", "integer", "positive", "size"]
 
 
 class Intermixed(argparse.ArgumentParser):
@@ -64,6 +64,42 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="threads of the compiled backend (default: all cores); results do not depend on it",
     )
+
+
+def add_images(parser: argparse.ArgumentParser, default: str, invert: str) -> None:
+    """--layout, --background and --invert: how the user's images are to be read."""
+    parser.add_argument(
+        "--layout",
+        choices=("channels_first", "channels_last"),
+        help="of images in arrays: (n, c, h, w) or (n, h, w, c)" + default,
+    )
+    parser.add_argument(
+        "--background",
+        type=_background,
+        metavar="COLOUR",
+        help=f"what lies behind transparent pixels: black, white, '#808080', 0.5{default}",
+    )
+    parser.add_argument("--invert", action="store_true", help=invert)
+
+
+def size(text: str) -> tuple[int, int]:
+    """An argparse type: (height, width) of 64, for both, or of 48x64."""
+    parts = text.lower().split("x")
+    if not 1 <= len(parts) <= 2 or not all(p.isdecimal() and 0 < int(p) < 1 << 16 for p in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size: a number of pixels, or two as 48x64 (height x width)"
+        )
+    return int(parts[0]), int(parts[-1])
+
+
+def _background(text: str) -> str | float:
+    try:
+        level = float(text)
+    except ValueError:
+        return text
+    if not 0 <= level <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 (black) to 1 (white)")
+    return level
 
 
 def integer(least: int, most: int | None = None) -> Callable[[str], int]:

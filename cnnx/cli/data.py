@@ -2,32 +2,38 @@
 
 # Design:
 # What to load is decided while arguments are parsed, and costs a look at the disk: a misspelt name
-# is a usage error. Loading comes later. Data without a test set of its own are split by the run's
-# seed, so `evaluate` and `predict`, which find the seed in run.json, hold the same samples out as
-# `train` did; points by formula are drawn by it too.
+# is a usage error. Loading comes later, and says of the numbers it found whether a loader of ours
+# has brought them into [0, 1] (known data sets, image files, bytes) or they are the user's own.
+# Points by formula are drawn by the run's seed. What is trained on and what is held out is decided
+# in splits.py; labels of other data find the model's by the names of the classes.
 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnx import data
-from cnnx.cli.console import printable
+from cnnx.cli.console import listed, printable
 from cnnx.data import Dataset
+from cnnx.data.npz import stored_dtype
 
 __all__ = [
     "NAMES",
     "SOURCES",
+    "Loaded",
     "Parts",
     "absolute",
+    "count",
     "describe",
+    "is_drawn",
     "label_name",
     "load",
+    "match_classes",
     "parse",
     "short_name",
 ]
@@ -114,32 +120,81 @@ def short_name(source: str) -> str:
     return source if source in NAMES else name.removesuffix(".npz").removesuffix(".csv")
 
 
-def load(source: str, seed: int) -> Parts:
-    """Load what `parse` accepted; a fifth of every class is held out where there is no test set."""
+class Loaded(NamedTuple):
+    """A data set as it was found: numbers and labels before anything is made of them."""
+
+    train: Dataset
+    test: Dataset | None  # None: the data have no test set of their own
+    unit: bool  # whether x is in [0, 1] because a loader of ours made it so
+
+
+def load(
+    source: str,
+    seed: int,
+    *,
+    layout: str | None = None,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    background: Any = None,
+) -> Loaded:
+    """Load what `parse` accepted.
+
+    layout            of arrays in an .npz file, as in `load_arrays`
+    size, channels, background  of images in folders, as in `load_folder`
+    """
     if source in _LOADERS:
-        return Parts(*_LOADERS[source]())
+        return Loaded(*_LOADERS[source](), unit=True)
     if source in _MAKERS:
-        return _split(source, _MAKERS[source](seed=seed), seed)
+        return Loaded(_MAKERS[source](seed=seed), None, unit=False)
     if os.path.isdir(source):
-        return _split(source, data.load_folder(source), seed)
+        parts = data.load_folders(source, size, channels, background=background)
+        return Loaded(*parts, unit=True)
     if source.endswith(".csv"):
-        return _split(source, data.load_csv(source), seed)
-    train, test = data.load_arrays(source)
-    if test is None:
-        return _split(source, train, seed)
+        return Loaded(data.load_csv(source), None, unit=False)
+    train, test = data.load_arrays(source, layout)
     for part, name in ((train, "x"), (test, "x_test")):
-        if len(part) == 0:
+        if part is not None and len(part) == 0:
             raise ValueError(f"{source}: {name} has 0 samples")
-    return Parts(train, test)
+    return Loaded(train, test, unit=stored_dtype(source) == np.uint8)
+
+
+def is_drawn(source: str) -> bool:
+    """Whether the samples are drawn by a formula and a seed."""
+    return source in _MAKERS
+
+
+def match_classes(source: str, part: Dataset, known: tuple[str, ...]) -> Dataset:
+    """The data set with the labels that a model of the classes `known` gives these classes.
+
+    Classes are matched by name. Where the data have no names, only numbers, these are places among
+    the model's classes, unless all of those are numbers too. ValueError that lists both for a class
+    that the model does not know.
+    """
+    if not known or part.y.dtype.kind == "f" or part.classes == known:
+        return part
+    present = np.unique(part.y)
+    names = {int(label): label_name(part.classes, int(label)) for label in present}
+    places = {name: place for place, name in enumerate(known)}
+    numbered = all(name == str(label) for label, name in names.items())
+    if numbered and not all(name.isdecimal() for name in known):
+        places = {str(place): place for place in range(len(known))}
+    unknown = [name for name in names.values() if name not in places]
+    if unknown:
+        raise ValueError(
+            f"{source}: class {listed(unknown)} is not one of the model's: it knows "
+            f"{listed(known, 20)}; the data hold {listed(names.values(), 20)}"
+        )
+    labels = np.array([places[name] for name in names.values()], np.int64)
+    return replace(part, y=labels[np.searchsorted(present, part.y)], classes=known)
 
 
 def describe(source: str, parts: Parts) -> str:
     """One line: name, numbers of samples, their shape, classes."""
     shape = "x".join(map(str, parts.sample_shape))
     if len(parts.sample_shape) == 1:
-        shape = _count(parts.sample_shape[0], "feature", "features")
+        shape = count(parts.sample_shape[0], "feature", "features")
     said = (
-        _count(parts.outputs, "number to predict", "numbers to predict")
+        count(parts.outputs, "number to predict", "numbers to predict")
         if parts.regression
         else f"{len(parts.classes)} classes"
     )
@@ -152,29 +207,6 @@ def label_name(classes: tuple[str, ...], label: int) -> str:
     return classes[label] if label < len(classes) else str(label)
 
 
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
-
-
-def _split(source: str, whole: Dataset, seed: int) -> Parts:
-    if whole.y.dtype.kind == "f":
-        if len(whole) < 2:
-            raise ValueError(
-                f"{source}: {_count(len(whole), 'sample', 'samples')}, and a fifth is held out to "
-                "test on: 2 or more are needed"
-            )
-        return Parts(*data.train_test_split(whole, stratify=False, seed=seed))
-    labels, sizes = np.unique(whole.y, return_counts=True)
-    held_out = math.ceil(len(whole) / 5)
-    if sizes.size and sizes.min() < 2:
-        name = label_name(whole.classes, int(labels[sizes.argmin()]))
-        raise ValueError(
-            f"{source}: class {name} has 1 sample, and a fifth is held out of every class to test "
-            "on: 2 or more are needed"
-        )
-    if held_out < max(len(labels), 1):
-        raise ValueError(
-            f"{source}: {len(whole)} samples are too few for {len(labels)} classes: the fifth held "
-            f"out to test on would have {held_out}"
-        )
-    return Parts(*data.train_test_split(whole, test_size=held_out, seed=seed))
+def count(n: int, one: str, many: str) -> str:
+    """A number of things, in words."""
+    return f"{n:,} {one if n == 1 else many}"

@@ -6,25 +6,35 @@ Of a regression: its loss, the mean squared error.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import os
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnx import targets
-from cnnx.cli import data
-from cnnx.cli.arguments import add_command, add_machine, integer
-from cnnx.cli.console import printable
-from cnnx.cli.runs import find_model, read_settings
+from cnnx.cli import data, splits
+from cnnx.cli.arguments import add_command, add_images, add_machine, integer
+from cnnx.cli.console import listed, printable, warn
+from cnnx.cli.images import Doubts, prepare, preprocessing_of
+from cnnx.cli.runs import find_model, read_record, read_settings
+from cnnx.data import Dataset
 from cnnx.inference import predict
 from cnnx.layers import Layer, load
 from cnnx.losses import CrossEntropyLoss, MSELoss
+from cnnx.preprocessing import Preprocessing
 
-__all__ = ["add", "add_source", "choose_test", "run"]
+__all__ = ["Chosen", "add", "add_source", "choose", "run"]
 
 _EXAMPLE = """\
   cnnx evaluate runs/digits-1                   on the test set of its own data
   cnnx evaluate model.npz --data mnist
-  cnnx evaluate runs/photos-1 --data new.npz    its x_test and y_test, or a fifth of x and y"""
+  cnnx evaluate runs/photos-1 --data new.npz    its x_test and y_test, or all of x and y
+  cnnx evaluate runs/photos-1 --data new/ --resize
+
+Classes are matched by name. What the model was trained on is never scored, as far as the run has
+recorded it: of the run's own data, what was held out is; samples that were added later are named
+and scored apart."""
 
 
 def add(commands: Any) -> None:
@@ -36,7 +46,7 @@ def add(commands: Any) -> None:
 
 
 def add_source(parser: argparse.ArgumentParser, default: str) -> None:
-    """--data, --seed and --batch-size, as `predict` has them too."""
+    """--data, --seed, --batch-size and how images are read, as `predict` has them too."""
     parser.add_argument(
         "--data",
         type=data.parse,
@@ -47,8 +57,8 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         "--seed",
         type=integer(0),
         metavar="N",
-        help="splits data without a test set, and draws points by formula, as in training "
-        "(default: the seed of the run, or 0)",
+        help="draws points by formula; of a model without a record of its training, splits data "
+        "without a test set, too (default: the seed of the run, or 0)",
     )
     parser.add_argument(
         "--batch-size",
@@ -57,22 +67,99 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="N",
         help="samples at a time (default: 256)",
     )
+    parser.add_argument(
+        "--resize", action="store_true", help="scale images to the size that the model takes"
+    )
+    add_images(
+        parser,
+        " (default: as in training)",
+        "these images are negatives of the training images: dark on light, where those were light "
+        "on dark",
+    )
 
 
-def choose_test(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[str, data.Parts]:
-    """The data set that --data names, or else the run's, split as in training."""
-    source = args.data
+class Chosen(NamedTuple):
+    """The samples to score, as the model takes them."""
+
+    source: str
+    test: Dataset
+    new: Dataset | None  # of the run's own data, what has been added since
+    notes: tuple[str, ...]  # what the user should know of the choice
+
+
+def choose(
+    args: argparse.Namespace,
+    path: str,
+    settings: dict[str, Any],
+    how: Preprocessing | None,
+) -> Chosen:
+    """What to score of the data set that --data names, or else of the run's own."""
+    own_source = settings["data"]["source"] if settings else None
+    source = args.data if args.data is not None else own_source
     if source is None:
-        if not settings:
-            raise ValueError(
-                f"{args.model}: there is no run.json beside it that names the data: use --data"
-            )
-        try:
-            source = data.parse(settings["data"]["source"])
-        except argparse.ArgumentTypeError as error:
-            raise ValueError(f"the data of the run: {error}: use --data") from None
+        raise ValueError(
+            f"{args.model}: there is no run.json beside it that names the data: use --data"
+        )
+    try:
+        source = data.parse(source)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"the data of the run: {error}: use --data") from None
     seed = args.seed if args.seed is not None else settings.get("seed", 0)
-    return source, data.load(source, seed)
+    own = data.absolute(source) == own_source
+    if own and data.is_drawn(source):
+        own = seed == settings["seed"]
+    images = how is not None and len(how.input_shape) == 3
+    found = data.load(
+        source,
+        seed,
+        layout=how.layout if how is not None and how.layout == "channels_last" else args.layout,
+        size=how.input_shape[1:] if how is not None and how.resize and images else None,  # type: ignore[arg-type]
+        channels=how.input_shape[0] if how is not None and images else None,
+        background=None if how is None else how.background,
+    )
+    known = how.classes if how is not None else ()
+    if how is not None and how.classes and found.train.y.dtype.kind == "f":
+        raise ValueError(f"{source} holds numbers to predict, but the model was trained on classes")
+    if settings and not settings["data"]["classes"] and found.train.y.dtype.kind != "f":
+        raise ValueError(f"{source} holds classes to predict, but the model was trained on numbers")
+
+    def made(part: Dataset) -> Dataset:
+        x, unit = part.x, found.unit
+        if unit and source.endswith(".npz") and how is not None and how.value_range != (0, 1):
+            x, unit = np.rint(x * 255).astype(np.uint8), False  # the bytes in the file
+        x = x if how is None else prepare(how, x, unit, source)
+        return data.match_classes(source, replace(part, x=x), known)
+
+    return _choose(source, made, found, own, seed, read_record(path) if settings else None)
+
+
+def _choose(
+    source: str, made: Any, found: data.Loaded, own: bool, seed: int, record: splits.Record | None
+) -> Chosen:
+    """Leave out what was trained on."""
+    if found.test is not None and (own or record is None):
+        return Chosen(source, made(found.test), None, ())
+    if record is None:
+        part = made(splits.named(found.train))
+        note = (
+            f"there is no record of what the model was trained on: a fifth of {source}, drawn by "
+            f"seed {seed}, is scored; where these are its training data and any sample has been "
+            "added or removed since, it was trained on some of that"
+        )
+        return Chosen(source, splits.hold_out(source, part, seed).test, None, (note,))
+    whole = made(splits.named(found.train if found.test is None else found.test))
+    seen = record.look(whole, own)
+    notes = []
+    if seen.gone and own:
+        notes.append(f"{seen.gone:,} of {len(record.held_out):,} held-out samples are gone")
+    if not own and seen.trained:
+        notes.append(
+            f"left out: {data.count(len(seen.trained), 'sample', 'samples')} of {source} that the "
+            f"model was trained on: {listed([whole.names[row] for row in seen.trained])}"
+        )
+    chosen = seen.held_out if own else sorted((*seen.held_out, *seen.new))
+    new = splits.rows(whole, seen.new) if own and seen.new else None
+    return Chosen(source, splits.rows(whole, chosen), new, tuple(notes))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,49 +167,66 @@ def run(args: argparse.Namespace) -> int:
     path = find_model(args.model)
     settings = read_settings(path)
     model = load(path)
-    source, parts = choose_test(args, settings)
-    if settings and parts.regression == bool(settings["data"]["classes"]):
-        has, wants = ("numbers", "classes") if parts.regression else ("classes", "numbers")
-        raise ValueError(f"{source} holds {has} to predict, but the model was trained on {wants}")
-    if parts.regression:
-        loss = _squared_error(model, parts, args.batch_size)
-        print(f"data      {data.describe(source, parts)}")
-        print(f"loss {loss:.4f} (mean squared error of {len(parts.test):,} points)")
-        return 0
-    loss, labels = _scores(model, parts, args.batch_size)
-    right = labels == parts.test.y
-    print(f"data      {data.describe(source, parts)}")
-    rows = []
-    for label in np.unique(np.concatenate([np.arange(len(parts.classes)), parts.test.y])):
-        of_class = parts.test.y == label
-        name = printable(data.label_name(parts.classes, int(label)))
-        rows.append((name, int(of_class.sum()), int(right[of_class].sum())))
-    _print_table([*rows, ("all", len(right), int(right.sum()))])
-    print(f"loss {loss:.4f}, accuracy {100 * right.mean():.2f} %")
+    how = preprocessing_of(model, settings, args)
+    chosen = choose(args, path, settings, how)
+    test, new = chosen.test, chosen.new
+    if not len(test) and new is None:
+        raise ValueError(f"{chosen.source}: nothing to score: the model was trained on all of it")
+    for note in chosen.notes:
+        warn("evaluate", note)
+    doubts = Doubts("evaluate", how, plain=not os.path.isdir(chosen.source))
+    shape = "x".join(map(str, test.x.shape[1:]))
+    print(f"data      {printable(chosen.source)}: {len(test):,} to score, {shape}")
+    if len(test):
+        _report(model, test, args.batch_size)
+        doubts.look(list(test.names or map(str, range(len(test)))), test.x)
+    if new is not None:
+        names = data.count(len(new), "sample that was", "samples that were")
+        print(f"\nnew       {names} added since, scored apart: {listed(new.names)}")
+        _report(model, new, args.batch_size)
+        doubts.look(list(new.names), new.x)
+    doubts.say()
     return 0
 
 
-def _scores(model: Layer, parts: data.Parts, batch_size: int) -> tuple[float, np.ndarray]:
-    """The loss over the test set, and the label predicted for each sample."""
-    outputs = predict(model, parts.test, batch_size)
+def _report(model: Layer, test: Dataset, batch_size: int) -> None:
+    """The scores of a data set: of a regression its loss, of classes a table too."""
+    if test.y.dtype.kind == "f":
+        loss = _squared_error(model, test, batch_size)
+        print(f"loss {loss:.4f} (mean squared error of {data.count(len(test), 'point', 'points')})")
+        return
+    loss, labels = _scores(model, test, batch_size)
+    right = labels == test.y
+    rows = []
+    for label in np.unique(np.concatenate([np.arange(len(test.classes)), test.y])):
+        of_class = test.y == label
+        name = printable(data.label_name(test.classes, int(label)))
+        rows.append((name, int(of_class.sum()), int(right[of_class].sum())))
+    _print_table([*rows, ("all", len(right), int(right.sum()))])
+    print(f"loss {loss:.4f}, accuracy {100 * right.mean():.2f} %")
+
+
+def _scores(model: Layer, test: Dataset, batch_size: int) -> tuple[float, np.ndarray]:
+    """The loss over a test set, and the label predicted for each sample."""
+    outputs = predict(model, test, batch_size)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
             f"the model's outputs have shape {outputs.shape}, but one score for each class "
-            f"(n, {len(parts.classes)}) is expected"
+            f"(n, {len(test.classes)}) is expected"
         )
     targets.refuse_nan("evaluate", outputs)
-    return float(CrossEntropyLoss()(outputs, parts.test.y)), outputs.argmax(axis=1)
+    return float(CrossEntropyLoss()(outputs, test.y)), outputs.argmax(axis=1)
 
 
-def _squared_error(model: Layer, parts: data.Parts, batch_size: int) -> float:
+def _squared_error(model: Layer, test: Dataset, batch_size: int) -> float:
     """The loss over the test set of a regression."""
-    outputs = predict(model, parts.test, batch_size)
-    if outputs.shape != parts.test.y.shape:
+    outputs = predict(model, test, batch_size)
+    if outputs.shape != test.y.shape:
         raise ValueError(
             f"the model's outputs have shape {outputs.shape}, but the numbers to predict "
-            f"{parts.test.y.shape}"
+            f"{test.y.shape}"
         )
-    return float(MSELoss()(outputs, parts.test.y))
+    return float(MSELoss()(outputs, test.y))
 
 
 def _print_table(rows: list[tuple[str, int, int]]) -> None:

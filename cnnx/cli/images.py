@@ -1,108 +1,191 @@
-"""Files given to `predict`: pictures and arrays, as samples that a model takes."""
+"""What a model is given: files and data sets, made into samples as those of training were."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import warnings
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from cnnx.data import formats, load_image
+from cnnx import io
+from cnnx.cli.console import listed, warn
+from cnnx.data import formats
+from cnnx.data.images import SUFFIXES
 from cnnx.layers import Conv2D, Layer
+from cnnx.preprocessing import Preprocessing
 
-__all__ = ["Shape", "expected_shape", "read"]
+__all__ = ["ARRAYS", "Doubts", "find_images", "prepare", "preprocessing_of", "read"]
 
-Shape = tuple[int | None, ...]
-_ARRAYS = (".npy", ".npz")
+ARRAYS = (".npy", ".npz")
+_DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become at most
 
 
-def expected_shape(model: Layer, settings: dict[str, Any]) -> Shape | None:
-    """Shape of a sample that the model takes; a size of None is one that nobody wrote down.
+def preprocessing_of(
+    model: Layer, settings: dict[str, Any], args: argparse.Namespace
+) -> Preprocessing | None:
+    """How the model's input is made: as its file says, but for what the user says of these data.
 
-    A run's run.json says it whole; the model by itself knows the channels of its first convolution.
+    A file from before models carried it: by the run.json beside it, or else by the channels of its
+    first convolution, with pixels in [0, 1]. None where nothing is known.
     """
-    if settings:
-        return tuple(settings["data"]["sample_shape"])
-    for layer in model.modules():
-        if isinstance(layer, Conv2D):
-            return (layer.in_channels, None, None)
-    return None
-
-
-def read(path: str, expected: Shape | None, resize: bool) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, sample) for each sample of a file; pixels of bytes become float32 in [0, 1]."""
-    if path.lower().endswith(_ARRAYS):
-        samples = _as_samples(path, _read_array(path), expected)
-        for index, sample in enumerate(samples):
-            yield (path if len(samples) == 1 else f"{path}[{index}]"), sample
-    else:
-        yield path, _read_image(path, expected, resize)
-
-
-def _read_image(path: str, expected: Shape | None, resize: bool) -> np.ndarray:
-    if expected is None or len(expected) != 3 or expected[0] not in (1, 3):
+    found = model.preprocessing
+    if found is None and settings:
+        shape, classes = settings["data"]["sample_shape"], settings["data"]["classes"]
+        found = Preprocessing(tuple(shape), tuple(classes))
+    if found is None:
+        convolutions = (layer for layer in model.modules() if isinstance(layer, Conv2D))
+        channels = next((layer.in_channels for layer in convolutions), None)
+        found = None if channels is None else Preprocessing((channels, None, None))
+    if found is None:
+        return None
+    if args.resize and None in found.input_shape:
         raise ValueError(
-            f"{path}: the model takes {_words(expected)}, and an image has 1 channel or 3: give an "
-            ".npy file"
+            f"{args.model}: --resize needs a model file or a run.json that says the size"
         )
-    channels, height, width = expected
-    if resize and (height is None or width is None):
-        raise ValueError(f"{path}: --resize needs the run.json beside the model to know the size")
-    wanted = None if height is None or width is None else (height, width)
-    x = load_image(path, wanted if resize else None, channels)
-    if wanted is not None and x.shape[1:] != wanted:
-        raise ValueError(
-            f"{path}: {x.shape[2]} x {x.shape[1]} pixels (width x height), but the model takes "
-            f"{width} x {height}: --resize makes them fit"
-        )
-    return x
-
-
-def _read_array(path: str) -> np.ndarray:
-    import zipfile
-
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            with loaded:
-                name = "x" if "x" in loaded.files else (loaded.files or [""])[0]
-                if name != "x" and len(loaded.files) != 1:
-                    names = ", ".join(loaded.files) or "nothing"
-                    raise ValueError(f"expected an array x, or a single one, found {names}")
-                loaded = loaded[name]
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: not a file of numbers, or a damaged one ({error})") from error
-    array = np.asarray(loaded)
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{path}: holds {array.dtype}, expected real numbers")
-    return formats.to_unit(array) if array.dtype == np.uint8 else array
-
-
-def _as_samples(path: str, x: np.ndarray, expected: Shape | None) -> np.ndarray:
-    """x as (n, *sample); one sample may come without n, grey images without their channel axis."""
-    if expected is None:
-        if x.ndim < 2:
-            raise ValueError(f"{path}: shape {x.shape}, expected samples (n, ...)")
-        return x
-    grey = len(expected) == 3 and expected[0] == 1
-    if _fits(x.shape[1:], expected) and x.ndim:
-        return x
-    if _fits(x.shape, expected):
-        return x[None]
-    if grey and x.ndim == 3 and _fits(x.shape[1:], expected[1:]):
-        return x[:, None]
-    if grey and x.ndim == 2 and _fits(x.shape, expected[1:]):
-        return x[None, None]
-    raise ValueError(f"{path}: shape {x.shape}, but the model takes samples of {_words(expected)}")
-
-
-def _fits(shape: tuple[int, ...], expected: Shape) -> bool:
-    return len(shape) == len(expected) and all(
-        want is None or have == want for have, want in zip(shape, expected, strict=True)
+    return replace(
+        found,
+        layout=args.layout or found.layout,
+        background=found.background if args.background is None else args.background,
+        resize=found.resize or args.resize,
+        invert=found.invert != args.invert,
     )
 
 
-def _words(expected: Shape | None) -> str:
-    if expected is None:
-        return "arrays of a shape that is not written down"
-    return "(" + ", ".join("any" if size is None else str(size) for size in expected) + ")"
+def prepare(how: Preprocessing, x: np.ndarray, unit: bool, name: str) -> np.ndarray:
+    """A data set's samples as the model takes them; unit: they are in [0, 1] by our own loaders.
+
+    Loaders give images channels first, whatever the layout was in the file.
+    """
+    if unit:
+        return how.from_unit(x, name)
+    return replace(how, layout="channels_first")(x, name)
+
+
+def find_images(folder: str) -> list[str]:
+    """The image files in a folder and the folders in it, sorted; ValueError if there are none."""
+    found: list[str] = []
+    others: list[str] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(name for name in files if not name.startswith(".")):
+            (found if name.lower().endswith(SUFFIXES) else others).append(os.path.join(place, name))
+    if not found:
+        held = f"found {listed(others)}" if others else "found no file"
+        raise ValueError(f"{folder}: {held}, expected images: {', '.join(SUFFIXES)}")
+    if others:
+        warn("predict", f"{folder}: left out, no images: {listed(others)}")
+    return found
+
+
+def read(path: str, how: Preprocessing | None) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, sample) for each sample of a file."""
+    if path.lower().endswith(ARRAYS):
+        samples = _as_samples(path, _read_array(path), how)
+        for index, sample in enumerate(samples):
+            yield (path if len(samples) == 1 else f"{path}[{index}]"), sample
+    elif how is None:
+        raise ValueError(
+            f"{path}: the model takes arrays of a shape that is not written down, and an image has "
+            "1 channel or 3: give an .npy file"
+        )
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of images of one colour: Doubts speaks
+            sample = how.read(path)
+        yield path, sample
+
+
+def _as_samples(path: str, x: np.ndarray, how: Preprocessing | None) -> np.ndarray:
+    if how is not None:
+        return how(x, path)
+    if x.ndim < 2:
+        raise ValueError(f"{path}: shape {x.shape}, expected samples (n, ...)")
+    return formats.to_unit(x) if x.dtype == np.uint8 else x
+
+
+def _read_array(path: str) -> np.ndarray:
+    """The array of an .npy file, or x or the only one of an .npz file; nothing is unpickled."""
+    try:
+        if not path.lower().endswith(".npz"):
+            # Mapped, so that a header which claims more than the file has takes no memory.
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            array = _read_member(path)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # NumPy reads Python literals: any error of a parser can come
+        raise ValueError(f"{path}: not a file of numbers, or a damaged one ({error})") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: holds {array.dtype}, expected real numbers")
+    return array
+
+
+def _read_member(path: str) -> np.ndarray:
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if "x" not in names and len(names) != 1:
+            raise ValueError(
+                f"expected an array x, or a single one, found {', '.join(names) or 'nothing'}"
+            )
+        entry = archive.getinfo(("x" if "x" in names else names[0]) + ".npy")
+        if entry.file_size > os.path.getsize(path) * _DEFLATE_RATIO:
+            raise ValueError(f"{entry.filename} claims {entry.file_size:,} bytes")
+        return io.parse_array(entry.filename, archive.read(entry))
+
+
+class Doubts:
+    """Samples that are not as those of training were: collected, and said once.
+
+    plain  whether images of one colour are among them: of folders, their loader warns
+    """
+
+    def __init__(self, command: str, how: Preprocessing | None, plain: bool = True) -> None:
+        self.command, self.how, self.plain = command, how, plain
+        self.uniform: list[str] = []
+        self.inverted: list[str] = []
+        self.unusual: list[tuple[str, float]] = []
+
+    def look(self, names: list[str], x: np.ndarray) -> None:
+        """Note what is odd about images (n, c, h, w)."""
+        if self.how is None or len(self.how.input_shape) != 3 or x.ndim != 4 or not len(x):
+            return
+        flat = x.reshape(*x.shape[:2], -1)
+        plain = (flat == flat[:, :, :1]).all(axis=(1, 2)) & (flat.shape[2] > 1)
+        inverted, unusual = self.how.looks_inverted(x), self.how.looks_unusual(x)
+        for name, is_plain, is_inverted, is_unusual, sample in zip(
+            names, plain, inverted, unusual, x, strict=True
+        ):
+            if is_plain and self.plain:
+                self.uniform.append(name)
+            elif is_inverted:
+                self.inverted.append(name)
+            elif is_unusual:
+                self.unusual.append((name, float(sample.mean())))
+
+    def say(self) -> None:
+        """Warn of what was noted."""
+        if self.uniform:
+            warn(
+                self.command,
+                f"all pixels are alike in {listed(self.uniform)}: of a transparent image, "
+                "--background says what lies behind it",
+            )
+        usual = "" if self.how is None or self.how.brightness is None else self.how.brightness[0]
+        if self.inverted:
+            warn(
+                self.command,
+                f"much like negatives of the training images, whose mean brightness is {usual:.2f}:"
+                f" {listed(self.inverted)}: --invert makes them alike",
+            )
+        if self.unusual:
+            names = [f"{name} ({mean:.2f})" for name, mean in self.unusual]
+            warn(
+                self.command,
+                f"far from the training images, whose mean brightness is {usual:.2f}: "
+                f"{listed(names)}: what is said of them can not be trusted",
+            )

@@ -1,4 +1,4 @@
-"""``cnnx info``: what this installation is, computes with, and finds."""
+"""``cnnx info``: what this installation is, computes with, and finds; or what a model is."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ from typing import Any
 
 from cnnx import config
 from cnnx.cli.arguments import add_command, add_machine
+from cnnx.cli.console import listed, printable
+from cnnx.cli.runs import find_model, read_settings
 from cnnx.data import cache_directory, datasets
 from cnnx.data.download import CIFAR10, FASHION_MNIST, MNIST, Source
+from cnnx.layers import load
+from cnnx.preprocessing import Preprocessing
 
 __all__ = ["add", "run"]
 
 _EXAMPLE = """\
   cnnx info
+  cnnx info runs/digits-1                       a model, and how its input is made
   CNNX_DATA=~/datasets CNNX_ISA=baseline cnnx info"""
 
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    what = "show version, backend, kernels, threads and data sets"
-    add_machine(add_command(commands, "info", run, what, _EXAMPLE))
+    what = "show version, backend, kernels, threads and data sets; or what a model is"
+    parser = add_command(commands, "info", run, what, _EXAMPLE)
+    parser.add_argument(
+        "model", metavar="MODEL", nargs="?", help="a model file or the directory of a run"
+    )
+    add_machine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print; returns the exit code."""
+    if args.model is not None:
+        _show_model(args.model)
+        return 0
     config.show_config()
     print(f"{'CNNX_DATA':20} {os.environ.get('CNNX_DATA') or 'not set'}")
     print(f"{'cache directory':20} {cache_directory()}")
@@ -33,6 +45,59 @@ def run(args: argparse.Namespace) -> int:
     for source in (MNIST, FASHION_MNIST, CIFAR10):
         print(f"{source.title:20} {_where(source)}")
     return 0
+
+
+def _show_model(path: str) -> None:
+    """What the model's file says of it, and the run.json beside it."""
+    file = find_model(path)
+    settings, model = read_settings(file), load(file)
+    parameters = model.parameters()
+    dtypes = sorted({str(parameter.dtype) for parameter in parameters})
+    count = sum(parameter.size for parameter in parameters)
+    rows = {"model": file, "parameters": f"{count:,}, {', '.join(dtypes) or 'none'}"}
+    if settings:
+        result = settings.get("result")
+        rows["trained on"] = settings["data"]["source"]
+        rows["result"] = "no epoch was finished"
+        if isinstance(result, dict):
+            rows["result"] = ", ".join(f"{name} {value}" for name, value in result.items())
+    how = model.preprocessing
+    if how is None:
+        rows["preprocessing"] = "the file says none: pixels are taken to be from 0 to 1"
+        rows["classes"] = listed(settings["data"]["classes"], 20) if settings else ""
+    else:
+        rows.update(_preprocessing_rows(how))
+    for name, value in rows.items():
+        if value:
+            print(f"{name:20} {printable(value)}")
+    print(model)
+
+
+def _preprocessing_rows(how: Preprocessing) -> dict[str, str]:
+    """The fields of a preprocessing in words; those that say nothing are empty."""
+    images = len(how.input_shape) == 3
+    scale = "not known: arrays are taken as they are, image files are refused"
+    if how.value_range is not None:
+        scale = "{:g} (black) to {:g} (white)".format(*how.value_range)
+    usual = "" if how.brightness is None else "{:.3f}, deviation {:.3f}".format(*how.brightness)
+    return {
+        "input": " x ".join("any" if size is None else str(size) for size in how.input_shape),
+        "arrays": how.layout if images else "",
+        "range of arrays": scale if images else "",
+        "mean": "" if how.mean is None else str(how.mean),
+        "std": "" if how.std is None else str(how.std),
+        "images": ", ".join(
+            words
+            for words, holds in (
+                ("scaled to that size", how.resize),
+                (f"transparent pixels on {how.background}", how.background is not None),
+                ("inverted", how.invert),
+            )
+            if holds
+        ),
+        "mean brightness": usual,
+        "classes": listed(how.classes, 20),
+    }
 
 
 def _where(source: Source) -> str:

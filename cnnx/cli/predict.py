@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnx import inference, io, targets
-from cnnx.cli import data, images
+from cnnx import inference, io
+from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer
-from cnnx.cli.console import printable
-from cnnx.cli.evaluate import add_source, choose_test
+from cnnx.cli.console import printable, warn
+from cnnx.cli.evaluate import Chosen, add_source, choose
+from cnnx.cli.images import Doubts, find_images, preprocessing_of, read
 from cnnx.cli.runs import find_model, read_settings
 from cnnx.layers import Layer, load
 
@@ -28,11 +29,14 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx predict runs/digits-1 seven.png three.png
   cnnx predict runs/photos-1 --resize --top 3 holiday/*.jpg
+  cnnx predict runs/photos-1 holiday/ --csv holiday.csv
+  cnnx predict runs/digits-1 --invert scan.png  dark on light, where training was light on dark
   cnnx predict model.npz --data mnist --csv mnist.csv
   cnnx predict runs/spiral-1 points.npy         rows of two numbers
 
-Pixels of 8 bits become numbers from 0 to 1, as in training. An .npy or .npz file (its array x, or
-the only one it has) holds one sample or many."""
+Of a folder, all images in it are read. An .npy or .npz file (its array x, or the only one it has)
+holds one sample or many, in the units of the training data or of 8 bits. The model's file says how
+its input was made in training: cnnx info MODEL shows it."""
 
 Samples = Iterator[tuple[str, np.ndarray]]
 
@@ -53,16 +57,16 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "predict", run, what, _EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="images (PNG, JPEG), .npy or .npz arrays"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="images (PNG, JPEG, BMP, GIF, WebP, TIFF), folders of them, .npy or .npz arrays",
     )
     add_source(parser, "instead of files")
     parser.add_argument(
         "--top", type=integer(1), metavar="K", help="the K most probable classes (default: 1)"
     )
     parser.add_argument("--csv", metavar="FILE", help="write a table instead of printing lines")
-    parser.add_argument(
-        "--resize", action="store_true", help="scale images to the size that the model takes"
-    )
     add_machine(parser)
 
 
@@ -71,23 +75,35 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.files) == (args.data is not None):
         args.parser.error("give either files or --data")
     for file in args.files:
-        if not os.path.isfile(file):
+        if not os.path.exists(file):
             raise FileNotFoundError(errno.ENOENT, "there is no such file", file)
+        if not os.path.isdir(file) and not os.path.isfile(file):
+            raise ValueError(f"{file}: neither a regular file nor a folder")
     path = find_model(args.model)
     settings = read_settings(path)
     model = load(path)
+    how = preprocessing_of(model, settings, args)
+    doubts = Doubts("predict", how, plain=args.data is None or not os.path.isdir(args.data))
     samples: Samples
     regression = bool(settings) and not settings["data"]["classes"]
     write: Callable[[str, list[Guess]], None]
+    classes = how.classes if how is not None else ()
+    width = 0
     if args.data is not None:
-        source, parts = choose_test(args, settings)
-        classes = parts.classes
-        regression = regression or (not settings and parts.regression)
-        samples = ((f"{source}[{i}]", x) for i, x in enumerate(parts.test.x))
+        chosen = choose(args, path, settings, how)
+        for note in chosen.notes:
+            warn("predict", note)
+        classes = chosen.test.classes
+        regression = regression or (not settings and chosen.test.y.dtype.kind == "f")
+        samples = _samples_of(chosen)
     else:
-        classes = tuple(settings["data"]["classes"]) if settings else ()
-        expected = images.expected_shape(model, settings)
-        samples = (s for file in args.files for s in images.read(file, expected, args.resize))
+        files = [entry for file in args.files for entry in _files(file)]
+        width = max(len(printable(file)) for file, _ in files)
+        # In a table, a file of a folder that was given has its name below that folder.
+        only = len(args.files) == 1 and args.csv is not None
+        cut = len(files[0][1]) if only else 0
+        samples = ((name[cut:], x) for file, _ in files for name, x in read(file, how))
+    samples = _watched(samples, doubts)
     if regression:
         if args.top is not None:
             raise ValueError(f"--top {args.top}: the model predicts numbers, not classes")
@@ -98,8 +114,33 @@ def run(args: argparse.Namespace) -> int:
     if args.csv is not None:
         write(args.csv, list(guesses))
     else:
-        _print(guesses, max((len(file) for file in args.files), default=0))
+        _print(guesses, width)
+    doubts.say()
     return 0
+
+
+def _files(path: str) -> Iterator[tuple[str, str]]:
+    """(file, the folder it was found in) of a file, or of the images in a folder."""
+    if not os.path.isdir(path):
+        yield path, ""
+        return
+    folder = os.path.join(path, "")
+    for file in find_images(path):
+        yield file, folder
+
+
+def _samples_of(chosen: Chosen) -> Samples:
+    """The samples of a data set: of a folder by their files, else by their numbers."""
+    names = chosen.test.names or tuple(map(str, range(len(chosen.test))))
+    folder = os.path.isdir(chosen.source)
+    for name, x in zip(names, chosen.test.x, strict=True):
+        yield (os.path.join(chosen.source, name) if folder else f"{chosen.source}[{name}]"), x
+
+
+def _watched(samples: Samples, doubts: Doubts) -> Samples:
+    for name, x in samples:
+        doubts.look([name], x[None])
+        yield name, x
 
 
 def _numbers(model: Layer, samples: Samples, batch_size: int) -> Iterator[Guess]:
@@ -113,7 +154,6 @@ def _guesses(
 ) -> Iterator[Guess]:
     for names, x in _batches(samples, batch_size):
         rows = inference.predict_proba(model, x, batch_size)
-        targets.refuse_nan("predict", rows)
         if rows.ndim != 2:
             raise ValueError(
                 f"the model's outputs have shape {rows.shape}, expected a score for each class"
@@ -122,6 +162,12 @@ def _guesses(
             rows = np.concatenate([1 - rows, rows], axis=1)
         if top > rows.shape[1]:
             raise ValueError(f"--top {top}: the model has {rows.shape[1]} classes")
+        if np.isnan(rows).any():
+            name = names[int(np.isnan(rows).any(axis=1).argmax())]
+            raise ValueError(
+                f"{name}: the model's outputs are NaN, and NaN is no class: look for NaN in the "
+                "file and in the weights"
+            )
         order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
         for name, row, best in zip(names, rows, order, strict=True):
             yield Guess(name, [(data.label_name(classes, k), float(row[k])) for k in best.tolist()])

@@ -1,4 +1,4 @@
-"""A run's directory: model.npz, history.csv, run.json, and pictures."""
+"""A run's directory: model.npz, history.csv, run.json, split.json, and pictures."""
 
 # Design:
 # The directory is made when data and model are there and before the first step, so a path that
@@ -19,14 +19,15 @@ from typing import Any
 from cnnx import io
 from cnnx.cli import pictures
 from cnnx.cli.data import Parts
+from cnnx.cli.splits import Record
 from cnnx.history import History, Row
 from cnnx.layers import Layer, run_mode
 
-__all__ = ["Run", "check_out", "find_model", "read_settings"]
+__all__ = ["Run", "check_out", "find_model", "read_record", "read_settings"]
 
-MODEL, HISTORY, SETTINGS = "model.npz", "history.csv", "run.json"
+MODEL, HISTORY, SETTINGS, SPLIT = "model.npz", "history.csv", "run.json", "split.json"
 _MOST_BYTES = 1 << 26  # of a JSON file that is read: a million samples recorded are a quarter
-FILES = (MODEL, HISTORY, SETTINGS, *pictures.PICTURES)
+FILES = (MODEL, HISTORY, SETTINGS, SPLIT, *pictures.PICTURES)
 
 
 def check_out(path: str) -> None:
@@ -46,10 +47,16 @@ class Run:
     model     what is trained
     settings  everything that run.json says, except the result; its "epochs" are those planned
     out       the directory; None: runs/<name>-<n>, with the first n that is free
+    record    what is trained on and what is held out, for split.json
     """
 
     def __init__(
-        self, model: Layer, settings: dict[str, Any], name: str, out: str | None = None
+        self,
+        model: Layer,
+        settings: dict[str, Any],
+        name: str,
+        out: str | None,
+        record: Record,
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
         self.epochs: int = settings["epochs"]
@@ -58,6 +65,7 @@ class Run:
         self.directory = _next_directory(name) if out is None else _make(out)
         try:
             self._write_settings(None, new=True)
+            io.write_text_atomic(self.path(SPLIT), json.dumps(record.to_json()) + "\n")
         except FileExistsError:  # of two runs that were given the same directory, the other's
             check_out(self.directory)
             raise
@@ -203,6 +211,15 @@ def read_settings(model_path: str) -> dict[str, Any]:
     ):
         raise ValueError(f"{path} is not what `cnnx train` wrote")
     return settings
+
+
+def read_record(model_path: str) -> Record | None:
+    """The split.json beside a model; None where there is none, ValueError where it is damaged."""
+    path = os.path.join(os.path.dirname(model_path), SPLIT)
+    try:
+        return Record.from_json(read_json(path), path)
+    except FileNotFoundError:
+        return None
 
 
 def read_json(path: str) -> Any:

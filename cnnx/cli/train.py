@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cnnx import config, models, random
 from cnnx.cli import data
-from cnnx.cli.arguments import add_command, add_machine, integer, positive
+from cnnx.cli.arguments import add_command, add_images, add_machine, integer, positive, size
 from cnnx.cli.console import printable, warn
+from cnnx.cli.images import prepare
 from cnnx.cli.recipes import LOWERED, OPTIMIZERS, LowerRate, defaults, recipe
 from cnnx.cli.runs import FILES, Run, check_out
+from cnnx.cli.splits import Record, hold_out, named
 from cnnx.layers import Sequential
 from cnnx.losses import CrossEntropyLoss, MSELoss
+from cnnx.preprocessing import Preprocessing
 from cnnx.training import fit
 
 __all__ = ["add", "run"]
@@ -24,14 +28,18 @@ _EXAMPLE = """\
   cnnx train                                    the bundled digits, in seconds
   cnnx train --data mnist --model lenet5 --epochs 5
   cnnx train --data spiral                      points: an MLP, and a picture of its boundary
-  cnnx train --data photos/ --epochs 30 --out runs/photos
+  cnnx train --data photos/ --resize 64 --epochs 30 --out runs/photos
+  cnnx train --data scans.npz --layout channels_last --invert
 
 Data sets are looked for in the directory CNNX_DATA, then in the cache, and else downloaded.
 Points by formula are drawn by --seed; cnnx.data.make_spiral and its like draw others, and save_csv
 makes a .csv file of them. A polynomial, or a .csv file with y0, is a regression: its loss is the
 mean squared error. A folder (photos/cat/1.png ...), points, and an .npz file (arrays x and y)
 without x_test and y_test are split: a fifth of every class, chosen by --seed, is held out. The
-held-out samples decide nothing: they are scored after each epoch, for the curve, and at the end."""
+held-out samples decide nothing: they are scored after each epoch, for the curve, and at the end.
+Folders train/ and test/ of class folders are taken as they are. Images in an .npz file, whose
+numbers go from 0 to 16, 255 or so, are scaled to 0..1. The model's file says how its input is made:
+cnnx info MODEL shows it."""
 
 
 def add(commands: Any) -> None:
@@ -83,6 +91,20 @@ def add(commands: Any) -> None:
         "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
     )
     parser.add_argument(
+        "--drop-last",
+        action="store_true",
+        help="leave out the last batch of an epoch where it is smaller than the others",
+    )
+    parser.add_argument(
+        "--resize",
+        type=size,
+        metavar="SIZE",
+        help="scale images in folders to this height and width: 64, or 48x64 (height x width)",
+    )
+    add_images(
+        parser, "", "train on negatives: dark on light becomes light on dark, in predict as well"
+    )
+    parser.add_argument(
         "--out",
         metavar="DIR",
         help="where model.npz, history.csv, run.json and pictures go; a directory that does not "
@@ -98,21 +120,34 @@ def run(args: argparse.Namespace) -> int:
             check_out(args.out)
         except OSError as error:
             args.parser.error(f"argument --out: {error.filename} {error.strerror}")
+    folder, arrays = os.path.isdir(args.data), args.data.endswith(".npz")
+    for flag, value, fits, what in (
+        ("--resize", args.resize, folder, "a folder of images"),
+        ("--background", args.background, folder, "a folder of images"),
+        ("--layout", args.layout, arrays, "an .npz file"),
+    ):
+        if value is not None and not fits:
+            args.parser.error(f"{flag} is for {what}, and --data is {args.data}")
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
 
-    parts = data.load(args.data, args.seed)
+    parts, preprocessing, own_test = _load(args)
     for name, default in recipe(args.data, parts.sample_shape)._asdict().items():
         if getattr(args, name) is None:
             setattr(args, name, default)
     random.manual_seed(args.seed)
     model = models.build(args.model, parts.sample_shape, parts.outputs)
     model.astype(np.dtype(args.dtype))
+    model.preprocessing = preprocessing
     optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
     loss = MSELoss() if parts.regression else CrossEntropyLoss()
     settings = _settings(args, parts, model)
-    _print_header(args, parts, settings)
-    place = Run(model, settings, data.short_name(args.data), args.out)
+    _print_header(args, parts, settings, preprocessing)
+    record = Record.of(parts, own_test)
+    if record.doubles and not data.is_drawn(args.data):
+        doubles = data.count(record.doubles, "held-out sample equals", "held-out samples equal")
+        warn("train", f"{doubles} a sample that is trained on: the test score says too much")
+    place = Run(model, settings, data.short_name(args.data), args.out, record)
     schedule = [] if args.constant_lr else [LowerRate(optimizer, args.epochs)]
     args.kept = place.kept
     try:
@@ -125,6 +160,7 @@ def run(args: argparse.Namespace) -> int:
             optimizer=optimizer,
             loss=loss,
             seed=args.seed,
+            drop_last=args.drop_last,
             callbacks=[*schedule, place],
         )
     except BaseException:
@@ -137,6 +173,52 @@ def run(args: argparse.Namespace) -> int:
     print(f"{', '.join(files)} are in {printable(place.directory)}")
     print(f"go on with: cnnx evaluate {printable(place.directory)}")
     return 0
+
+
+def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
+    """The data in two parts, as the model takes them; how they were made so, and whether the test
+    part is the data's own.
+    """
+    found = data.load(
+        args.data,
+        args.seed,
+        layout=args.layout,
+        size=args.resize,
+        background=args.background,
+    )
+    whole = found.train
+    parts = data.Parts(whole, whole if found.test is None else found.test)
+    if len(whole) == 0:
+        raise ValueError(f"{args.data}: 0 samples are too few to train on")
+    labels = np.unique(whole.y)
+    if not parts.regression and len(labels) < 2:
+        name = data.label_name(parts.classes, int(labels[0]))
+        raise ValueError(
+            f"{args.data}: all {len(whole)} samples are of class {name}, and 2 classes or more are "
+            "needed to tell apart"
+        )
+    preprocessing = Preprocessing.from_data(
+        whole,
+        classes=parts.classes,
+        resize=args.resize is not None,
+        background=args.background,
+        invert=args.invert,
+        **({"value_range": (0.0, 1.0)} if found.unit else {}),
+    )
+    if args.invert and (len(parts.sample_shape) != 3 or preprocessing.value_range is None):
+        raise ValueError(f"{args.data}: --invert is for images on a scale from black to white")
+    made = [
+        None if part is None else replace(part, x=prepare(preprocessing, part.x, found.unit, name))
+        for part, name in ((whole, args.data), (found.test, f"{args.data}: x_test"))
+    ]
+    train, test = made
+    assert train is not None
+    if test is None:
+        parts = hold_out(args.data, named(train), args.seed)
+    else:
+        parts = data.Parts(train, test)
+    # Arrays that are given to `predict` come as those of training were stored.
+    return parts, replace(preprocessing, layout=args.layout or "channels_first"), test is not None
 
 
 def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) -> dict[str, Any]:
@@ -157,6 +239,7 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) ->
         "dtype": args.dtype,
         "epochs": args.epochs,
         "batch_size": args.batch_size,
+        "drop_last": args.drop_last,
         "optimizer": {
             "name": args.optimizer,
             "lr": args.lr,
@@ -167,7 +250,12 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) ->
     }
 
 
-def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[str, Any]) -> None:
+def _print_header(
+    args: argparse.Namespace,
+    parts: data.Parts,
+    settings: dict[str, Any],
+    preprocessing: Preprocessing,
+) -> None:
     found = settings["cnnx"]
     kernels = f" ({found['kernel set (ISA)']})" if "kernel set (ISA)" in found else ""
     plural = "" if found["threads"] == 1 else "s"
@@ -175,6 +263,9 @@ def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[st
     if found["backend"] == "reference":  # whose threads are NumPy's own affair
         compute = "reference (NumPy)"
     print(f"data      {data.describe(args.data, parts)}")
+    input_words = _input_words(preprocessing)
+    if input_words:
+        print(f"input     {input_words}")
     print(f"model     {args.model}: {settings['parameters']:,} parameters, {args.dtype}")
     lowered = args.epochs // 5 if not args.constant_lr else 0
     last = f" (the last {lowered}: {args.lr * LOWERED:g})" if lowered else ""
@@ -183,6 +274,17 @@ def _print_header(args: argparse.Namespace, parts: data.Parts, settings: dict[st
         f"batches of {args.batch_size}, seed {args.seed}"
     )
     print(f"backend   {compute}", flush=True)
+
+
+def _input_words(preprocessing: Preprocessing) -> str:
+    """What was made of the numbers of images; "" where they were taken as every picture is."""
+    if len(preprocessing.input_shape) != 3:
+        return ""
+    if preprocessing.value_range is None:
+        return "numbers of no known scale, taken as they are: image files can not be predicted"
+    low, high = preprocessing.value_range
+    scaled = f"{low:g} to {high:g} scaled to 0 to 1" if (low, high) != (0, 1) else ""
+    return ", ".join(filter(None, (scaled, "inverted" if preprocessing.invert else "")))
 
 
 def _print_result(place: Run, parts: data.Parts) -> None:

@@ -22,7 +22,7 @@ from .limits import DEFLATE_RATIO, check_labels, check_memory, check_regular
 if TYPE_CHECKING:
     import zipfile
 
-__all__ = ["read_npz"]
+__all__ = ["read_npz", "stored_dtype"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -79,6 +79,14 @@ def read_npz(path: str, layout: str | None = None) -> list[Pair]:
                 raise
             raise ValueError(f"{path}: not an .npz file, or a damaged one ({error})") from error
     return list(zip(samples, labels, strict=True))
+
+
+def stored_dtype(path: str) -> np.dtype:
+    """The dtype that samples have in a file that `read_npz` has read."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        return _headers(archive, path)[0][0].dtype
 
 
 def _headers(archive: zipfile.ZipFile, path: str) -> list[tuple[_Member, _Member]]:
@@ -140,7 +148,7 @@ def _header(archive: zipfile.ZipFile, name: str, path: str) -> _Member:
                 shape, _, dtype = np.lib.format.read_array_header_2_0(member)
             else:
                 raise ValueError(f"npy version {version}")
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        except Exception as error:  # NumPy reads Python literals: any error of a parser can come
             raise ValueError(f"{path}: {name} has a damaged npy header ({error})") from error
         held = info.file_size - member.tell()
     if dtype.kind not in "biuf":

@@ -1,0 +1,151 @@
+"""What a run was trained on and what it held out: drawn by the seed, and recorded."""
+
+# Design:
+# A split that is drawn anew by the seed is another one as soon as a sample is added or removed, and
+# then scores what was trained on. So a run records the content of every sample (a hash of its
+# numbers as the model takes them), and beside that the names of those held out. By content a sample
+# is known again under another name, in another folder, in another kind of file. Names decide only
+# between samples of equal content on both sides of the split.
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx.cli.data import Parts, count, label_name
+from cnnx.data import Dataset, train_test_split
+
+__all__ = ["Record", "Seen", "digests", "hold_out", "named"]
+
+_HASH_BYTES = 8  # of a sample: two of a million are alike by chance once in 37 million data sets
+
+
+def named(part: Dataset) -> Dataset:
+    """The data set with names: those it has, or the numbers of the rows."""
+    return part if part.names else replace(part, names=tuple(map(str, range(len(part)))))
+
+
+def digests(x: np.ndarray) -> list[str]:
+    """A hash of each sample's numbers, as float32."""
+    return [
+        # + 0 makes one zero of two.
+        blake2b((np.asarray(row, np.float32) + np.float32(0)).tobytes(), digest_size=_HASH_BYTES)
+        .digest()
+        .hex()
+        for row in x
+    ]
+
+
+def hold_out(source: str, whole: Dataset, seed: int) -> Parts:
+    """A fifth of every class, drawn by the seed, is the test part."""
+    if whole.y.dtype.kind == "f":
+        if len(whole) < 2:
+            raise ValueError(
+                f"{source}: {count(len(whole), 'sample', 'samples')}, and a fifth is held out to "
+                "test on: 2 or more are needed"
+            )
+        return Parts(*train_test_split(whole, stratify=False, seed=seed))
+    labels, sizes = np.unique(whole.y, return_counts=True)
+    if sizes.size and sizes.min() < 2:
+        name = label_name(whole.classes, int(labels[sizes.argmin()]))
+        raise ValueError(
+            f"{source}: class {name} has 1 sample, and a fifth is held out of every class to test "
+            "on: 2 or more are needed"
+        )
+    held_out = math.ceil(len(whole) / 5)
+    if held_out < max(len(labels), 1):
+        raise ValueError(
+            f"{source}: {len(whole)} samples are too few for {len(labels)} classes: the fifth held "
+            f"out to test on would have {held_out}"
+        )
+    return Parts(*train_test_split(whole, test_size=held_out, seed=seed))
+
+
+class Seen(NamedTuple):
+    """The samples of a data set, as a run knows them: numbers of the rows, in order."""
+
+    held_out: list[int]  # recorded as held out, in the order of the record
+    trained: list[int]
+    new: list[int]
+    gone: int  # how many that were held out are not there any more
+
+
+class Record(NamedTuple):
+    """The samples of a run by their content: name and hash of those held out, in order, and the
+    hashes of those trained on. Nothing held out: the data had a test set of their own.
+    """
+
+    held_out: tuple[tuple[str, str], ...]
+    trained: frozenset[str]
+
+    @classmethod
+    def of(cls, parts: Parts, own_test: bool) -> Record:
+        """The record of a run; own_test: the data came with a test set."""
+        held_out: tuple[tuple[str, str], ...] = ()
+        if not own_test:
+            test = named(parts.test)
+            held_out = tuple(zip(test.names, digests(test.x), strict=True))
+        return cls(held_out, frozenset(digests(parts.train.x)))
+
+    @property
+    def doubles(self) -> int:
+        """How many samples were held out whose content was trained on as well."""
+        return sum(content in self.trained for _, content in self.held_out)
+
+    def look(self, part: Dataset, own: bool) -> Seen:
+        """Which samples of a data set the run was trained on, and which it held out.
+
+        own  whether these are the run's own data: names tell there which one of two samples of
+             equal content was held out; in other data both count as trained on
+        """
+        place = {content: k for k, (_, content) in enumerate(self.held_out)}
+        by_name = {pair: k for k, pair in enumerate(self.held_out)}
+        held_out: list[tuple[int, int]] = []
+        trained, new = [], []
+        for row, pair in enumerate(zip(named(part).names, digests(part.x), strict=True)):
+            content = pair[1]
+            if own and pair in by_name:
+                held_out.append((by_name[pair], row))
+            elif content in self.trained:
+                trained.append(row)
+            elif content in place:
+                held_out.append((place[content], row))
+            else:
+                new.append(row)
+        found = {self.held_out[k][1] for k, _ in held_out}
+        gone = sum(content not in found for _, content in self.held_out)
+        return Seen([row for _, row in sorted(held_out)], trained, new, gone)
+
+    def to_json(self) -> dict[str, Any]:
+        """What split.json holds."""
+        return {"held_out": [list(pair) for pair in self.held_out], "trained": sorted(self.trained)}
+
+    @classmethod
+    def from_json(cls, value: Any, path: str) -> Record:
+        """The record in split.json; ValueError for anything that `to_json` does not give."""
+        try:
+            held_out, trained = value["held_out"], value["trained"]
+            if not (_are_strings(trained) and all(_are_strings(p, 2) for p in held_out)):
+                raise TypeError
+            return cls(tuple((name, content) for name, content in held_out), frozenset(trained))
+        except (TypeError, KeyError, ValueError):
+            raise ValueError(f"{path} is not what `cnnx train` wrote") from None
+
+
+def _are_strings(value: Any, length: int | None = None) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(item, str) for item in value)
+        and length in (None, len(value))
+    )
+
+
+def rows(part: Dataset, indices: Sequence[int]) -> Dataset:
+    """Some of the samples, in the order given."""
+    chosen: Dataset = part[np.asarray(indices, np.intp)]
+    return chosen
