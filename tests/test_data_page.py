@@ -36,7 +36,7 @@ def test_the_programs_of_the_page_run(tmp_path, monkeypatch, capsys):
     programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for program in programs:
         exec(compile(program, str(PAGE), "exec"), names)
-    assert len(programs) == 4
+    assert len(programs) == 5
     assert re.match(r"\('daisy', 'rose'\) (daisy|rose)/\d.jpg", capsys.readouterr().out)
     assert names["x"].shape == (1, 1, 28, 28)
     assert names["train"].x.shape == (4, 3, 32, 32)
