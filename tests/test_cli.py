@@ -57,9 +57,10 @@ def test_outputs_that_are_nan_are_one_line_and_no_class(known_model, capsys):
     x[2, 0, 1, 1] = math.nan
     np.savez("four.npz", x=x, y=[0, 0, 1, 1], x_test=x, y_test=[0, 0, 1, 1])
     np.save("four.npy", x)
-    for words in (("evaluate", "--data", "four.npz"), ("predict", "four.npy")):
-        error = failure(capsys, words[0], known_model, *words[1:])
-        assert "1 of 4 outputs are NaN, the first that of x[2]" in error
+    error = failure(capsys, "evaluate", known_model, "--data", "four.npz")
+    assert "1 of 4 outputs are NaN, the first that of x[2]" in error
+    error = failure(capsys, "predict", known_model, "four.npy")
+    assert "four.npy[2]: the model's outputs are NaN" in error
 
 
 def test_evaluate_needs_data_where_no_run_names_it(known_model, capsys):
