@@ -334,3 +334,19 @@ def test_outputs_that_are_nan_are_no_class(animals, capsys):
     assert "animals/cat/0.png: the model's outputs are NaN" in error
     error = failure(capsys, "evaluate", "broken.npz", "--data", "animals.npz")
     assert "outputs are NaN" in error
+
+
+def test_runs_whose_model_carries_nothing_go_by_their_run_json(animals, capsys):
+    model = cnnx.load("run/model.npz")
+    model.preprocessing = None
+    model.save("run/model.npz")
+    assert labels_said(capsys, "run", "animals/dog/1.png", "animals/horse/2.png") == [
+        "dog",
+        "horse",
+    ]
+    assert accuracy_said(capsys, "run") == 100
+    assert main(["info", "run"]) == 0
+    assert "cat, dog, horse" in capsys.readouterr().out
+    os.remove("run/run.json")  # the channels of its first convolution are all that is known
+    assert labels_said(capsys, "run", "animals/dog/1.png") == ["1"]
+    assert "--resize needs" in failure(capsys, "predict", "run", "--resize", "animals/dog/1.png")
