@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["is_terminal", "say"]
+__all__ = ["flush", "is_terminal", "note", "say"]
 
 
 def is_terminal(stream: Any) -> bool:
@@ -22,6 +23,17 @@ def is_terminal(stream: Any) -> bool:
 def say(text: str) -> None:
     """A line on standard output, at once; nothing where there is none."""
     print(text)
-    flush = getattr(sys.stdout, "flush", None)
-    if flush is not None:
-        flush()
+    flush()
+
+
+def flush() -> None:
+    """Let what was printed reach its reader; a full disk behind it is an OSError here."""
+    if hasattr(sys.stdout, "flush"):
+        sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line on standard error; nothing where there is none, or where it is closed."""
+    if sys.stderr is not None:
+        with suppress(ValueError):
+            print(text, file=sys.stderr)

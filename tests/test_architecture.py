@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "checks": (),
     "windows": ("checks",),
     "targets": ("checks",),
+    "terminal": (),
     "io": ("checks",),
     "init": ("random",),
     "backends": (),
@@ -37,7 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends/compiled": ("backends/reference",),  # for the list of names alone
     "config": ("backends", "_version"),
     "ops": ("checks", "windows", "config"),
-    "data": ("checks", "random", "io", "targets"),
+    "data": ("checks", "random", "io", "targets", "terminal"),
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
     "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
@@ -51,7 +52,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "history": ("io",),
     "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
     "inference": (*PARTS, "data", "scoring"),
-    "terminal": (),
     "training": (*RUNS, "terminal"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),

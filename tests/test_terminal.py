@@ -10,6 +10,8 @@ import pytest
 from training_helpers import blobs, mlp
 
 from cnnx import terminal
+from cnnx.cli import main
+from cnnx.data import download
 from cnnx.training import fit
 
 
@@ -50,3 +52,22 @@ def test_no_part_of_the_package_asks_a_stream_for_isatty_itself():
     package = Path(terminal.__file__).parent
     asking = [file.name for file in package.rglob("*.py") if "isatty" in file.read_text("utf-8")]
     assert asking == ["terminal.py"]
+
+
+@pytest.mark.parametrize("stream", [None, Half(), closed()], ids=["None", "half", "closed"])
+@pytest.mark.parametrize("with_tqdm", [True, False])
+def test_a_download_goes_on_whatever_stands_in_for_standard_error(stream, with_tqdm, monkeypatch):
+    if not with_tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with download._progress("mnist", 100, 0) as bar:
+        bar.update(60)
+        bar.update(40)
+
+
+@pytest.mark.parametrize("stream", [None, Half()], ids=["None", "half"])
+def test_commands_run_without_a_console(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert main(["info"]) == 0
+    assert main(["evaluate", "there-is-no-such-model.npz"]) == 1

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from cnnx import config
+from cnnx import config, terminal
 from cnnx._version import __version__
 from cnnx.cli import bench, evaluate, info, predict, train
 from cnnx.cli.arguments import Intermixed
@@ -63,7 +63,7 @@ def _guarded(args: argparse.Namespace) -> int:
     """Run the command; what the user can cause becomes a line on stderr and an exit code."""
     try:
         done = _run(args)
-        sys.stdout.flush()  # a full disk behind `>` shows here, and not when Python exits
+        terminal.flush()  # a full disk behind `>` shows here, and not when Python exits
         return done
     except BrokenPipeError:
         # The reader of our output has gone (`| head`). Python would complain again when it exits.

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NamedTuple
 
+from .. import terminal
+
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
 _ATTEMPTS = 5  # at one mirror, each continuing where the last broke off
@@ -340,7 +342,7 @@ class _Lines(AbstractContextManager[Any]):
 
     def __init__(self, name: str, size: int, start: int) -> None:
         self.name, self.size, self.done = name, size, start
-        print(f"downloading {name} ({size / 1e6:.1f} MB)", file=sys.stderr)
+        terminal.note(f"downloading {name} ({size / 1e6:.1f} MB)")
 
     def __exit__(self, *error: object) -> None:
         pass
@@ -348,12 +350,14 @@ class _Lines(AbstractContextManager[Any]):
     def update(self, count: int) -> None:
         before, self.done = self.done, self.done + count
         if self.done * 4 // self.size > before * 4 // self.size:
-            print(f"downloading {self.name}: {100 * self.done // self.size} %", file=sys.stderr)
+            terminal.note(f"downloading {self.name}: {100 * self.done // self.size} %")
 
 
 def _progress(name: str, size: int, start: int) -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
+        return _Lines(name, size, start)
+    if sys.stderr is None or getattr(sys.stderr, "closed", False):
         return _Lines(name, size, start)
     return tqdm(total=size, initial=start, desc=name, unit="B", unit_scale=True, file=sys.stderr)
