@@ -86,7 +86,8 @@ def fit(
     and other threads may `predict` with the model meanwhile.
 
     The loss of a row is the mean over the samples of the epoch, with class weights the weighted
-    mean: the sum of weight * loss over the sum of the weights, whatever the batches were.
+    mean: the sum of weight * loss over the sum of the weights, whatever the batches were. A loss
+    with reduction="sum" is shown by the sample too.
 
     `NotFiniteError` (a FloatingPointError and ValueError) names epoch and batch of a loss that is
     inf or NaN; weights, statistics and optimiser are then as at the end of the last good epoch.
@@ -124,6 +125,8 @@ def fit(
                 row: Row = {"epoch": epoch, **one_pass.run(loader, epoch, verbose)}
             if held_out is not None:
                 scores = score(model, held_out, 256, loss_fn, measures)
+                if _is_sum(loss_fn):
+                    scores["loss"] /= len(held_out)
                 row.update({f"val_{name}": value for name, value in scores.items()})
             row["seconds"] = time.perf_counter() - start
             history.append(row)
@@ -185,13 +188,12 @@ class _Epoch:
             share = self._share(y, outputs.shape)
             samples, shares = samples + len(x), shares + share
             # A sum over samples, whether the loss is a mean or already a sum.
-            summed = getattr(self.loss_fn, "reduction", "mean") == "sum"
-            _add(sums, "loss", loss if summed else loss * share)
+            _add(sums, "loss", loss if _is_sum(self.loss_fn) else loss * share)
             for name, value in self.measures(outputs, y).items():
                 _add(sums, name, value * len(x))
         if not all(np.isfinite(p.data).all() for p in self.model.parameters()):
             raise self._not_finite(f"the weights are not finite after epoch {epoch}")
-        by = {"loss": samples if summed else shares}
+        by = {"loss": samples if _is_sum(self.loss_fn) else shares}
         return {name: value / by.get(name, samples) for name, value in sums.items()}
 
     def _share(self, target: Any, shape: tuple[int, ...]) -> float:
@@ -222,6 +224,11 @@ def _mode(model: Layer) -> bool | None:
     """The `run_mode` of an epoch: every layer's own mode, but all train if the model does not."""
     with run_mode(None):
         return None if model.training else True
+
+
+def _is_sum(loss: Any) -> bool:
+    """Whether a loss adds up: the history shows it by the sample."""
+    return getattr(loss, "reduction", "mean") == "sum"
 
 
 def _check_optimizer(model: Layer, optimizer: Any) -> None:

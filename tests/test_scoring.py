@@ -153,10 +153,13 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean_whatever_the_batches(size, we
     summed = CrossEntropyLoss(weight=weight, reduction="sum")
     expected = (factors * losses).sum() / 5
     for target, loss_fn in ((data.one_hot(y), loss), (y, summed)):
+        sets, optimizer = (x, target), standing(model)
         history = quiet_fit(
-            model, (x, target), batch_size=size, loss=loss_fn, optimizer=standing(model)
+            model, sets, validation=sets, batch_size=size, loss=loss_fn, optimizer=optimizer
         )
         assert history["loss"] == [pytest.approx(expected, rel=1e-12)]
+        assert history["val_loss"] == [pytest.approx(expected, rel=1e-12)]
+    assert evaluate(model, (x, y), loss=summed).loss == pytest.approx(5 * expected, rel=1e-12)
 
 
 def test_a_batch_whose_labels_all_have_weight_0_adds_nothing():
