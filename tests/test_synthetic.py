@@ -74,6 +74,8 @@ def test_a_polynomial_is_x_and_y():
         (lambda: make_line(classes=1.5), TypeError, "classes must be an integer, got 1.5"),
         (lambda: make_zone(noise=-1), ValueError, "noise must be finite and 0 or more, got -1"),
         (lambda: make_circle(noise="x"), TypeError, "noise must be a number, got 'x'"),
+        (lambda: make_line(noise=10**400), ValueError, "noise must be finite and 0 or more, got a n"),
+        (lambda: make_line(points=10**400), ValueError, r"points must be less than 2\*\*63, got a "),
         (lambda: make_circle(seed=-1), ValueError, "seed must be 0 or more"),
         (lambda: make_zone_3d(centers=[[1, 2]]), ValueError, r"\(1, 2\), expected \(3, 3\)"),
         (lambda: make_polynomial(coefficients=[]), ValueError, "coefficients has shape"),

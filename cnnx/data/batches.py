@@ -29,6 +29,9 @@ def _integer(op: str, name: str, value: Any, least: int) -> int:
         raise TypeError(f"{op}: {name} must be an integer, got {value!r}") from None
     if number < least:
         raise ValueError(f"{op}: {name} must be {least} or more, got {number}")
+    if number >= 2**63:
+        bits = number.bit_length()
+        raise ValueError(f"{op}: {name} must be less than 2**63, got a number of {bits} bits")
     return number
 
 

@@ -133,9 +133,13 @@ def _noise(op: str, noise: Any) -> float:
         noise, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{op}: noise must be a number, got {noise!r}")
-    if not (math.isfinite(noise) and noise >= 0):
+    try:
+        number = float(noise)
+    except OverflowError:
+        number, noise = math.inf, "a number beyond float64"
+    if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"{op}: noise must be finite and 0 or more, got {noise}")
-    return float(noise)
+    return number
 
 
 def _source(op: str, seed: Any) -> np.random.Generator:
