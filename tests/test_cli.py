@@ -234,6 +234,8 @@ def test_bench_passes_its_arguments_on_and_prints_the_table(capsys, monkeypatch)
 def test_a_benchmark_that_is_not_there_is_one_line(capsys):
     assert "no workload" in failure(capsys, "bench", "--filter", "there is none")
     assert "models" in usage_error(capsys, "bench", "everything")
+    assert "--peers" in failure(capsys, "bench", "threads", "--peers", "torch")
+    assert "--seconds" in failure(capsys, "bench", "memory", "--seconds", "1")
     assert "above 0" in usage_error(capsys, "bench", "--seconds", "0")
     assert "leave --seconds out" in failure(capsys, "bench", "memory", "--seconds", "1")
 

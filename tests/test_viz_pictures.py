@@ -25,6 +25,7 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from cnnx import viz
+from cnnx.viz import figures
 
 
 @pytest.fixture
@@ -303,6 +304,21 @@ def test_every_picture_is_drawn_on_the_users_axes(model, images):
     four = Figure().subplots(2, 2)
     viz.plot_images(images[:4], ax=four)
     assert all(len(axes.images) == 1 for axes in four.ravel())
+
+
+def test_panels_in_one_axes_lie_row_by_row_within_it_and_apart():
+    ax = Figure().subplots()
+    panels = figures.panels("a test", ax, 2, 3, (1, 1))
+    ax.figure.canvas.draw()
+    around = ax.get_window_extent()
+    boxes = [panel.get_window_extent() for panel in panels]
+    for number, box in enumerate(boxes):
+        assert around.x0 - 1 < box.x0 < box.x1 < around.x1 + 1
+        assert around.y0 - 1 < box.y0 < box.y1 < around.y1 + 1
+        if number % 3:
+            assert box.x0 > boxes[number - 1].x1
+        if number >= 3:
+            assert box.y1 < boxes[number - 3].y0
 
 
 def test_what_can_not_be_drawn_is_refused_in_words(model, images):
