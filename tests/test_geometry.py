@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -266,3 +267,23 @@ def test_a_number_in_a_model_file(tmp_path, layer, key, value):
     else:
         assert y.shape[0] == 1 and y.size < 100
     assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_backward", "conv_transpose2d"])
+def test_memory_is_that_of_the_windows(backend, op):
+    """Not of the stride: scratch for a row of 2^24 pixels would be 64 MB."""
+    y = np.ones((1, 3, 3, 3), np.float32)
+    x, weight = X.astype(np.float32), WEIGHT.astype(np.float32)
+    geometry = {"stride": 2**24, "padding": 2**24}
+    calls = {
+        "conv2d": lambda: ops.conv2d(x, weight, **geometry),
+        "conv2d_backward": lambda: ops.conv2d_backward(y, x, weight, **geometry),
+        "conv_transpose2d": lambda: ops.conv_transpose2d(y, weight, **geometry),
+    }
+    cnnx.reset_peak_memory_stats()
+    before = cnnx.memory_stats().get("bytes_in_use", 0)
+    tracemalloc.start()  # NumPy's memory, the reference's
+    calls[op]()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak + cnnx.memory_stats().get("peak_bytes_in_use", 0) - before < 2**20
