@@ -69,6 +69,14 @@ def test_classes_are_matched_by_name(animals, capsys):
     assert "zebra" in error
 
 
+def test_a_folder_of_another_size_is_scaled_when_asked(animals, capsys):
+    x, y = sides(30, 3)
+    write_folder("large", x.repeat(2, 1).repeat(3, 2), y, ("cat", "dog", "horse"))
+    error = failure(capsys, "evaluate", "run", "--data", "large")
+    assert "24 x 16 pixels" in error and "8 x 8: --resize" in error
+    assert accuracy_said(capsys, "run", "--data", "large", "--resize") == 100
+
+
 def test_the_model_file_alone_names_its_classes(animals, capsys):
     x, y = sides(30, 3)
     write_folder("new", x, y, ("cat", "dog", "horse"))

@@ -61,6 +61,13 @@ def prepare(how: Preprocessing, x: np.ndarray, unit: bool, name: str) -> np.ndar
 
     Loaders give images channels first, whatever the layout was in the file.
     """
+    if len(how.input_shape) == 3 and os.path.isdir(name):
+        _, height, width = how.input_shape
+        if height not in (None, x.shape[2]) or width not in (None, x.shape[3]):
+            raise ValueError(
+                f"{name}: images of {x.shape[3]} x {x.shape[2]} pixels (width x height), but the "
+                f"model takes {width} x {height}: --resize makes them fit"
+            )
     if unit:
         return how.from_unit(x, name)
     return replace(how, layout="channels_first")(x, name)

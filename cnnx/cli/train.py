@@ -115,19 +115,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, print, write; returns the exit code."""
-    if args.out is not None:
-        try:
-            check_out(args.out)
-        except OSError as error:
-            args.parser.error(f"argument --out: {error.filename} {error.strerror}")
-    folder, arrays = os.path.isdir(args.data), args.data.endswith(".npz")
-    for flag, value, fits, what in (
-        ("--resize", args.resize, folder, "a folder of images"),
-        ("--background", args.background, folder, "a folder of images"),
-        ("--layout", args.layout, arrays, "an .npz file"),
-    ):
-        if value is not None and not fits:
-            args.parser.error(f"{flag} is for {what}, and --data is {args.data}")
+    _check_arguments(args)
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
 
@@ -173,6 +161,23 @@ def run(args: argparse.Namespace) -> int:
     print(f"{', '.join(files)} are in {printable(place.directory)}")
     print(f"go on with: cnnx evaluate {printable(place.directory)}")
     return 0
+
+
+def _check_arguments(args: argparse.Namespace) -> None:
+    """Usage errors: a directory that is taken, and flags that say nothing of --data."""
+    if args.out is not None:
+        try:
+            check_out(args.out)
+        except OSError as error:
+            args.parser.error(f"argument --out: {error.filename} {error.strerror}")
+    folder, arrays = os.path.isdir(args.data), args.data.endswith(".npz")
+    for flag, value, fits, what in (
+        ("--resize", args.resize, folder, "a folder of images"),
+        ("--background", args.background, folder, "a folder of images"),
+        ("--layout", args.layout, arrays, "an .npz file"),
+    ):
+        if value is not None and not fits:
+            args.parser.error(f"{flag} is for {what}, and --data is {args.data}")
 
 
 def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
