@@ -79,9 +79,7 @@ def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     if os.path.exists(target) and not os.path.isfile(target):
         raise IsADirectoryError(errno.EISDIR, "not a regular file", os.fspath(path))
     directory, name = os.path.split(target)
-    for leftover in leftovers(directory, (name,)):
-        with suppress(OSError):
-            os.unlink(leftover)
+    leftovers(directory, (name,), remove=True)
     temporary = ""
     try:
         temporary, descriptor, lock = _open_temporary(directory, name)
@@ -111,17 +109,19 @@ def _names_no_file(error: OSError) -> bool:
     return name is None or bool(_TEMPORARY.fullmatch(os.path.basename(str(name))))
 
 
-def leftovers(directory: Path, names: Iterable[str]) -> list[str]:
+def leftovers(directory: Path, names: Iterable[str], *, remove: bool = False) -> list[str]:
     """Paths of the temporary files of writes to `names` in `directory` that a kill has cut short.
 
     Those of a write that is going on are none. [] where the system has no locks to tell them by.
+
+    remove  whether they are removed
     """
     wanted = {name[:_NAME_LENGTH] for name in names}
     found = []
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and match[1] in wanted and _is_abandoned(entry.path):
+            if match and match[1] in wanted and _is_abandoned(entry.path, remove):
                 found.append(entry.path)
     return found
 
@@ -158,14 +158,17 @@ def _lock(descriptor: int) -> int | None:
         return None
 
 
-def _is_abandoned(path: str) -> bool:
+def _is_abandoned(path: str, remove: bool) -> bool:
     try:
         import fcntl
 
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return stat.S_ISREG(os.fstat(descriptor).st_mode)
+            abandoned = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            if abandoned and remove:  # under the lock, which a writer that begins will wait for
+                os.unlink(path)
+            return abandoned
         finally:
             os.close(descriptor)
     except (ImportError, OSError):

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -87,3 +88,23 @@ def test_a_file_can_be_written_only_where_there_is_none(tmp_path):
     assert caught.value.filename == str(path)
     assert path.read_text() == "first"
     assert os.listdir(tmp_path) == ["run.json"]
+
+
+def test_many_writers_of_one_name_take_nothing_from_one_another(tmp_path):
+    """Each looks for leftovers while the others begin and end."""
+    path, errors = tmp_path / "a", []
+
+    def write(content):
+        try:
+            for _ in range(20):
+                io.write_text_atomic(path, content * 1000)
+        except OSError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors and len(set(path.read_text())) == 1
+    assert os.listdir(tmp_path) == ["a"]

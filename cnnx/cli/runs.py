@@ -182,9 +182,7 @@ def _make(out: str) -> str:
     """Make the directory that the user named, or take it if it is empty."""
     check_out(out)
     os.makedirs(out, exist_ok=True)
-    for leftover in io.leftovers(out, FILES):
-        with suppress(OSError):
-            os.unlink(leftover)
+    io.leftovers(out, FILES, remove=True)
     return out
 
 
