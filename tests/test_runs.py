@@ -313,8 +313,9 @@ def test_only_train_and_eval_write_a_mode():
         ("viz/attention.py", "_to_the_score"),  # a copy
         ("bench/twins.py", "module"),  # PyTorch's network
         ("bench/workloads.py", "_predict"),  # a model just made
-        ("compat/network/model.py", "__init__"),  # that dialect's own train() and eval()
-        ("compat/network/model.py", "_set_training"),
-        ("compat/network/layers.py", "set_training"),
+        ("compat/network/containers.py", "__init__"),  # that dialect's own train() and eval()
+        ("compat/network/containers.py", "_set_training"),
+        ("compat/network/base.py", "set_training"),
         ("compat/network/checkpoint.py", "_rebuilt"),
+        ("examples/cs231n_convnet.py", "main"),  # Solver.train(), which trains
     }
