@@ -19,7 +19,8 @@ def max_pool2d(
 
     x            (n, c, h, w)
     kernel_size, stride, padding    an integer or (rows, columns); stride defaults to kernel_size;
-                 padding is at most half of the kernel, and is never the maximum
+                 padding is at most half of the kernel, and is never the maximum; a kernel larger
+                 than the image has at most 256 rows and columns
     ceil_mode    whether a last, incomplete window at the bottom and the right counts too, as the
                  only one of a kernel larger than the image does
 
