@@ -33,11 +33,8 @@ def test_no_call_of_an_op_or_a_layer_crashes_hangs_or_has_another_shape(tmp_path
         check=False,
     )
     number = int(progress.read_text())
-    again = f"python tests/fuzz.py {SEED} {number} {number + 1}"
-    assert run.returncode in (0, 1), (
-        f"{again} ended all, by {run.returncode}:\n{run.stderr[-3000:]}"
-    )
-    assert run.returncode == 0, f"faults, and what makes them again:\n{run.stdout}"
+    last = f"the last call: python tests/fuzz.py {SEED} {number} {number + 1}"
+    assert run.returncode == 0, f"{run.stdout}\n{run.returncode}, {last}\n{run.stderr[-3000:]}"
     assert number == CALLS - 1
     results, _, errors, _ = run.stdout.split()
     assert int(results) > CALLS / 4 and int(errors) > CALLS / 4, run.stdout
