@@ -5,8 +5,10 @@ cdef extern from *:
     #ifdef _OPENMP
     #include <omp.h>
     #define CNNX_OPENMP _OPENMP
+    static inline void cnnx_meet(void) { _Pragma("omp barrier") }
     #else
     #define CNNX_OPENMP 0
+    static inline void cnnx_meet(void) {}
     static int omp_get_max_threads(void) { return 1; }
     static int omp_get_num_threads(void) { return 1; }
     static int omp_get_thread_limit(void) { return 1; }
@@ -15,6 +17,7 @@ cdef extern from *:
     #endif
     """
     enum: CNNX_OPENMP
+    void meet "cnnx_meet"() noexcept nogil          # the threads of a region wait for one another
     int omp_get_max_threads() noexcept nogil
     int omp_get_num_threads() noexcept nogil
     int omp_get_thread_limit() noexcept nogil

@@ -12,7 +12,7 @@ import os
 import warnings
 
 from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_num_threads, omp_get_thread_limit, omp_get_thread_num
-from openmp cimport omp_set_num_threads
+from openmp cimport meet, omp_set_num_threads
 
 cdef extern from "denormals.h" nogil:
     void cnnx_flush_denormals() noexcept
@@ -78,7 +78,8 @@ cdef int threads_for(double nanoseconds) except -1:
 
 
 cdef inline void flush_denormals() noexcept nogil:
-    """What every thread does first in a parallel region; the first of a team notes its size too."""
+    """What every thread does first in a parallel region; the first of a team notes its size too. Where tests want all
+    loops on several threads, they begin together: or the first would have done all before others wake up."""
     global smallest_team, largest_team
     cdef int team
     cnnx_flush_denormals()
@@ -86,6 +87,8 @@ cdef inline void flush_denormals() noexcept nogil:
         team = omp_get_num_threads()
         smallest_team = min(smallest_team, team) if smallest_team else team
         largest_team = max(largest_team, team)
+    if worth_a_thread == 0:
+        meet()
 
 
 def _set_worth_a_thread(double nanoseconds):
