@@ -58,9 +58,11 @@ def avg_pool2d(x, kernel, stride, padding, counted):
     return y
 
 
-def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
     cdef Pool p = pool_of(dy, x_shape, kernel, stride, padding)
     narrow = argmax.dtype == np.uint8
+    if x is not None:
+        return pool_backward_to_ties(&p, dy, x, argmax if narrow else None, None if narrow else argmax)
     return pool_backward(&p, x_shape, dy, None, argmax if narrow else None, None if narrow else argmax)
 
 

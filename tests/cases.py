@@ -491,6 +491,7 @@ def _pools():
             for op in ("max_pool2d", "relu_max_pool2d"):
                 tie = "a window has several maxima"
                 _max_pools(op, f"{name}-ties", shape, kernel, options, _repeating, kink=tie)
+        _shared_max_pools(name, shape, kernel, options)
         _avg_pools(name, shape, kernel, options)
         if "padding" in options or "ceil_mode" in options:
             more = {**options, "count_include_pad": False}
@@ -522,6 +523,19 @@ def _max_pools(op, name, shape, kernel, options, draw, kink=""):
 
     _add(op, name, forward, kink=kink)
     _add(f"{op}_backward", name, backward, int(np.prod(oracle._pair(kernel))))
+
+
+def _shared_max_pools(name, shape, kernel, options):
+    """Backward to every maximum of a window."""
+
+    def backward(rng):
+        x = _repeating(rng, *shape)
+        y, argmax = oracle.max_pool2d(x, kernel, **options)
+        named = {"x_shape": shape, "kernel_size": kernel, **options, "ties": "all", "x": x}
+        return {"dy": _normal(rng, *y.shape), "argmax": argmax, **named}
+
+    length = int(np.prod(oracle._pair(kernel)))
+    _add("max_pool2d_backward", f"{name}-all-ties", backward, length)
 
 
 def _avg_pools(name, shape, kernel, options):

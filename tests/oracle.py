@@ -257,13 +257,27 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
     return y, argmax
 
 
-def max_pool2d_backward(dy, argmax, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False):
+def max_pool2d_backward(
+    dy,
+    argmax,
+    x_shape,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    ties="first",
+    x=None,
+):
     pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode)
     dx = _zeros(x_shape)
     for b, c, i, j in _indices(*dy.shape):
-        for u, v, row, column in pools.taps(i, j):
-            if u * pools.kernel[1] + v == argmax[b, c, i, j]:
-                dx[b, c, row, column] += dy[b, c, i, j]
+        codes = {(r, s): u * pools.kernel[1] + v for u, v, r, s in pools.taps(i, j)}
+        receive = [pixel for pixel, code in codes.items() if code == argmax[b, c, i, j]]
+        if ties == "all" and receive:
+            most = x[(b, c, *receive[0])]
+            receive += [p for p in codes if x[(b, c, *p)] == most and p != receive[0]]
+        for row, column in receive:
+            dx[b, c, row, column] += dy[b, c, i, j]
     return dx
 
 

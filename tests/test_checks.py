@@ -206,6 +206,21 @@ TABLE = {
             ValueError,
             ["argmax", "4"],
         ),
+        ("unknown ties", {"ties": "last"}, ValueError, ["ties='last'", "'first'", "'all'"]),
+        ("all ties without x", {"ties": "all"}, ValueError, ['ties="all" needs x', "argmax"]),
+        ("x without ties", {"x": _zeros(2, 3, 6, 8)}, ValueError, ["x", 'ties="all"']),
+        (
+            "an x of another size",
+            {"ties": "all", "x": _zeros(2, 3, 6, 7)},
+            ValueError,
+            ["x has shape", "(2, 3, 6, 7)", "(2, 3, 6, 8)"],
+        ),
+        (
+            "an x of another dtype",
+            {"ties": "all", "x": _zeros(2, 3, 6, 8).astype(np.float32)},
+            TypeError,
+            ["dy", "x", "float32", "float64"],
+        ),
     ],
     "relu_max_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
     "relu_max_pool2d_backward": [

@@ -277,6 +277,32 @@ def test_a_saved_maximum_routes_its_gradient_once_even_among_equals():
     assert dx.sum() == y.size
 
 
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_the_maxima_of_a_window_receive_its_gradient(backend, dtype):
+    """A row of windows of three, one apart. NaN equals nothing, so the first alone; -inf itself."""
+    nan, inf = np.nan, np.inf
+    x = np.array([[[[5, 5, 1, 5, nan, nan, -inf, -inf, -inf, 0, -0.0]]]], dtype)
+    dy = 10.0 ** np.arange(9, dtype=dtype).reshape(1, 1, 1, 9)
+    with cnnx.use_backend(backend):
+        _, argmax = ops.max_pool2d(x, (1, 3), 1)
+        arguments = dy, argmax, x.shape, (1, 3), 1
+        dx = ops.max_pool2d_backward(*arguments, ties="all", x=x)
+        first = ops.max_pool2d_backward(*arguments)
+    assert dx.dtype == dtype
+    assert dx.ravel().tolist() == [1, 11, 0, 10, 11100, 1e5, 1e6, 1e6, 1e6, 11e7, 1e8]
+    assert first.ravel().tolist() == [1, 10, 0, 0, 11100, 1e5, 1e6, 0, 0, 11e7, 0]
+
+
+def test_where_no_two_pixels_are_equal_all_the_maxima_are_the_first():
+    rng = np.random.default_rng(0)
+    x = rng.permutation(2 * 3 * 9 * 8).reshape(2, 3, 9, 8).astype(float)
+    y, argmax = ops.max_pool2d(x, 3, stride=2, padding=1)
+    arguments = rng.standard_normal(y.shape), argmax, x.shape, 3, 2, 1
+    dx = ops.max_pool2d_backward(*arguments, ties="all", x=x)
+    np.testing.assert_allclose(dx, ops.max_pool2d_backward(*arguments), rtol=1e-14)
+
+
 def test_gradients_of_inference_batch_norm_do_not_go_through_the_statistics():
     case = next(c for c in cases.cases("batch_norm") if c.name == "inference")
     a = case.arguments()

@@ -312,7 +312,10 @@ dy = np.ones(argmax.shape, np.float32)
 with cnnx.use_backend(sys.argv[1]):
     try:
         back = cnnx.ops.max_pool2d_backward
-        print(back(dy, argmax, (3, 2, 5, 5), 3, stride=2, padding=1).tolist())
+        window = (3, 2, 5, 5), 3, 2, 1
+        print(back(dy, argmax, *window).tolist())
+        x = np.ones((3, 2, 5, 5), np.float32)
+        print(back(dy, argmax, *window, ties="all", x=x).tolist())
     except ValueError as error:
         print(error)
 """

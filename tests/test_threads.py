@@ -84,6 +84,15 @@ OTHERS = [
     cases.Case("avg_pool2d", "pairs", lambda r: _drawn(r, x=(9, 8, 31, 32)) | {"kernel_size": 2}),
     cases.Case("max_pool2d", "wide", lambda r: _drawn(r, x=(9, 8, 20, 20)) | {"kernel_size": 17}),
     cases.Case(
+        "max_pool2d_backward",
+        "all-ties",
+        lambda r: (
+            _drawn(r, dy=(9, 8, 15, 15))
+            | {"argmax": np.full((9, 8, 15, 15), 4, np.uint8), "x_shape": (9, 8, 31, 31)}
+            | {"kernel_size": 3, "stride": 2, "ties": "all", "x": np.ones((9, 8, 31, 31))}
+        ),
+    ),
+    cases.Case(
         "avg_pool2d_backward",
         "pairs",
         lambda r: _drawn(r, dy=(9, 8, 15, 16)) | {"x_shape": (9, 8, 31, 32), "kernel_size": 2},

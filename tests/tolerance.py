@@ -202,6 +202,8 @@ def magnitudes(
         if case.op in MULTILINEAR:
             # No activation: it would hide the terms, as ReLU6 ends at 6.
             plain = {"activation": None} if "activation" in arguments else {}
+            # No other x: only its equal numbers count, and |x| may have more of them.
+            plain |= {"x": arguments["x"]} if "ties" in arguments else {}
             terms = cases.call(function, case.op, _absolute(arguments) | plain)
         elif case.op.endswith("_step"):
             before = cases.arrays(_absolute(arguments))

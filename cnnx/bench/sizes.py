@@ -9,7 +9,16 @@ from cnnx import models
 from cnnx.layers import Layer
 from cnnx.random import seeded
 
-__all__ = ["DenormalDense", "DenormalWindows", "Dense", "Parameters", "Shape", "Step", "Windows"]
+__all__ = [
+    "DenormalDense",
+    "DenormalWindows",
+    "Dense",
+    "Parameters",
+    "Shape",
+    "Step",
+    "TiedWindows",
+    "Windows",
+]
 
 
 class Windows(NamedTuple):
@@ -71,6 +80,13 @@ class DenormalWindows(Windows):
 
     def __str__(self) -> str:
         return f"{super().__str__()} denormal"
+
+
+class TiedWindows(Windows):
+    """The same over an x in which windows have several maxima, all of which receive a gradient."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} ties"
 
 
 class Shape(tuple[int, ...]):

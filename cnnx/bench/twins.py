@@ -131,13 +131,31 @@ def _relu_max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     dead = a["argmax"] == k * k
     # The middle of a dead window: in the image, whatever the padding.
     code = torch.where(dead, k * k // 2, a["argmax"])
-    pool = _max_pool2d_backward(torch, {**a, "argmax": code})
-    kept = _max_pool2d_backward(torch, {**a, "argmax": code, "dy": (~dead).to(a["dy"].dtype)})()
+    pool = _to_first_maximum(torch, {**a, "argmax": code})
+    kept = _to_first_maximum(torch, {**a, "argmax": code, "dy": (~dead).to(a["dy"].dtype)})()
     relu = torch.ops.aten.threshold_backward
     return lambda: relu(pool(), kept, 0)
 
 
 def _max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    return (_to_all_maxima if "ties" in a else _to_first_maximum)(torch, a)
+
+
+def _to_all_maxima(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """No call of its own: the windows as columns, compared, and added back."""
+    k, stride, padding = _window(a)
+    (n, c, h, w), f = a["x_shape"], torch.nn.functional
+
+    def run() -> Any:
+        padded = f.pad(a["x"], [padding] * 4, value=-torch.inf)
+        columns = f.unfold(padded, k, stride=stride).view(n, c, k * k, -1)
+        shares = (columns == columns.amax(2, keepdim=True)) * a["dy"].reshape(n, c, 1, -1)
+        return f.fold(shares.view(n, c * k * k, -1), (h, w), k, stride=stride, padding=padding)
+
+    return run
+
+
+def _to_first_maximum(torch: Any, a: Arguments) -> Callable[[], Any]:
     k, stride, padding = _window(a)
     code = a["argmax"].long()
     rows = (torch.arange(code.shape[2]) * stride - padding)[:, None]

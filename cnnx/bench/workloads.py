@@ -24,7 +24,16 @@ from cnnx import ops
 from cnnx.losses import CrossEntropyLoss
 from cnnx.optim import Adam
 
-from .sizes import DenormalDense, DenormalWindows, Dense, Parameters, Shape, Step, Windows
+from .sizes import (
+    DenormalDense,
+    DenormalWindows,
+    Dense,
+    Parameters,
+    Shape,
+    Step,
+    TiedWindows,
+    Windows,
+)
 from .task import IN_PLACE, Arguments, Draw, Workload
 
 __all__ = ["LAYERS", "MEMORY", "MODELS", "OPS", "all_workloads"]
@@ -154,8 +163,12 @@ def _pool_backward(draw: Draw, s: Windows) -> Arguments:
 
 
 def _max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
-    _, argmax = ops.max_pool2d(**_im2col(draw, s))
-    return {"argmax": argmax, **_pool_backward(draw, s)}
+    forward, more = _im2col(draw, s), {}
+    if isinstance(s, TiedWindows):
+        forward["x"] = np.maximum(forward["x"], 0)  # as after a ReLU: equal zeros
+        more = {"ties": "all", "x": forward["x"]}
+    _, argmax = ops.max_pool2d(**forward)
+    return {"argmax": argmax, **_pool_backward(draw, s), **more}
 
 
 def _relu_max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
@@ -165,7 +178,13 @@ def _relu_max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
 
 # Of k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
 _add("max_pool2d", POOLS, lambda s: s.taps - s.outputs, _im2col)
-_add("max_pool2d_backward", POOLS, lambda s: s.outputs, _max_pool2d_backward)
+TIED = TiedWindows(64, 16, 28, 28, 0, 2, 2)
+_add(
+    "max_pool2d_backward",
+    [*POOLS, TIED],
+    lambda s: 2 * s.taps if isinstance(s, TiedWindows) else s.outputs,  # compared, added
+    _max_pool2d_backward,
+)
 _add("relu_max_pool2d", POOLS, lambda s: s.taps, _im2col)
 _add("relu_max_pool2d_backward", POOLS, lambda s: s.outputs, _relu_max_pool2d_backward)
 _add("avg_pool2d", POOLS, lambda s: s.taps, _im2col)

@@ -15,8 +15,6 @@ True
 # Design:
 # `conv_forward` makes the column matrix for the cache alone, since scripts unpack it; the
 # convolution itself does without.
-# A MaxPool here gives its gradient to every maximum of a window, cnnx's op to the first: so its
-# backward compares, offset by offset within the windows, the input with the maxima.
 
 from __future__ import annotations
 
@@ -152,21 +150,15 @@ class MaxPool:
 
     def forward(self, X: Any) -> np.ndarray:
         self.cache = images("MaxPool", X)
-        self._maxima = ops.max_pool2d(self.cache, self.pool_size, self.stride)[0]
-        return self._maxima
+        y, self._argmax = ops.max_pool2d(self.cache, self.pool_size, self.stride)
+        return y
 
     def backward(self, dout: Any) -> np.ndarray:
-        x, y, dy = saved("MaxPool", self.cache), self._maxima, floats("MaxPool", dout)
-        if dy.shape != y.shape:
-            raise ValueError(f"MaxPool: gradient has shape {dy.shape}, expected {y.shape}")
-        dx = np.zeros_like(x)
-        step = self.stride
-        rows, columns = step * (y.shape[2] - 1) + 1, step * (y.shape[3] - 1) + 1
-        for u in range(self.pool_size):
-            for v in range(self.pool_size):
-                cells = np.s_[:, :, u : u + rows : step, v : v + columns : step]
-                dx[cells] += np.where(x[cells] == y, dy, 0.0)
-        return dx
+        x, argmax, dy = saved("MaxPool", self.cache), self._argmax, floats("MaxPool", dout)
+        if dy.shape != argmax.shape:
+            raise ValueError(f"MaxPool: gradient has shape {dy.shape}, expected {argmax.shape}")
+        window = self.pool_size, self.stride
+        return ops.max_pool2d_backward(dy, argmax, x.shape, *window, ties="all", x=x)
 
 
 class Dense:

@@ -46,6 +46,8 @@ def max_pool2d_backward(
     stride: Any = None,
     padding: Any = 0,
     ceil_mode: bool = False,
+    ties: str = "first",
+    x: Any = None,
 ) -> np.ndarray:
     """Gradient of `max_pool2d`: each window's gradient goes to the pixel that was its maximum.
 
@@ -53,13 +55,39 @@ def max_pool2d_backward(
                                                         where u*kw + v = argmax[n, c, i, j]
 
     dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
+    ties     "first" maximum of a window, as in PyTorch; or "all" pixels of x that equal it, each of
+             which receives the whole gradient. NaN equals nothing: a window whose maximum is NaN
+             gives its gradient to the first NaN alone, with "all" too.
+    x        (n, c, h, w), what `max_pool2d` was given: needed by ties="all", as argmax tells one
+             maximum of a window, and given for nothing else
     returns  dx (n, c, h, w)
 
     >>> y, argmax = ops.max_pool2d(np.arange(4.0).reshape(1, 1, 2, 2), 2)
     >>> ops.max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 2, 2), 2)[0, 0].tolist()
     [[0.0, 0.0], [0.0, 1.0]]
+    >>> x = np.array([[[[1.0, 3.0], [3.0, 3.0]]]])
+    >>> y, argmax = ops.max_pool2d(x, 2)
+    >>> dx = ops.max_pool2d_backward(np.ones_like(y), argmax, x.shape, 2, ties="all", x=x)
+    >>> dx[0, 0].tolist()
+    [[0.0, 1.0], [1.0, 1.0]]
     """
-    return _max_backward("max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+    op = "max_pool2d_backward"
+    if (checks.choice(op, "ties", ties, ("first", "all")) == "all") != (x is not None):
+        raise ValueError(
+            f'{op}: ties="all" needs x, the input of max_pool2d, as argmax tells one maximum of a '
+            "window: give x=x"
+            if x is None
+            else f'{op}: x is given, but ties="first" reads argmax alone: leave x out, or give '
+            'ties="all"'
+        )
+    checked = _max_backward_arguments(
+        "max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
+    )
+    if x is not None:
+        x = checks.array(op, "x", x, 4)
+        checks.same_dtype(op, dy=checked[0], x=x)
+        checks.same_shape(op, "x", x, checked[2], "x_shape")
+    return backend().max_pool2d_backward(*checked, x)
 
 
 def relu_max_pool2d(
@@ -105,12 +133,14 @@ def relu_max_pool2d_backward(
     >>> ops.relu_max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 1, 4), (1, 2)).tolist()
     [[[[0.0, 0.0, 0.0, 1.0]]]]
     """
-    return _max_backward(
-        "relu_max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
+    return backend().relu_max_pool2d_backward(
+        *_max_backward_arguments(
+            "relu_max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
+        )
     )
 
 
-def _max_backward(
+def _max_backward_arguments(
     forward: str,
     dy: Any,
     argmax: Any,
@@ -119,8 +149,8 @@ def _max_backward(
     stride: Any,
     padding: Any,
     ceil_mode: bool,
-) -> np.ndarray:
-    """The backward of either maximum."""
+) -> tuple[Any, ...]:
+    """The backend's arguments of the backward of either maximum, checked."""
     op = f"{forward}_backward"
     dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
@@ -130,7 +160,7 @@ def _max_backward(
     checks.same_shape(op, "dy", dy, y_shape, f"the result of {forward} for x_shape {{}}", x_shape)
     checks.array_size(op, x_shape, dy.itemsize)
     argmax = _argmax(forward, argmax, y_shape, kernel)
-    return getattr(backend(), op)(dy, argmax, x_shape, kernel, stride, padding)
+    return dy, argmax, x_shape, kernel, stride, padding
 
 
 _ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of up to 256 codes, and of more

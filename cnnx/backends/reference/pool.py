@@ -33,15 +33,24 @@ def max_pool2d(x, kernel, stride, padding):
     return y, argmax.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
 
 
-def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
     """Give each window's gradient to the pixel that was its maximum.
 
     dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
                                                  where u*kw + v = argmax[n, c, i, j]
+
+    With x (n, c, h, w), every other pixel of the window that equals that one receives the gradient
+    as well. NaN equals nothing, and so does what argmax finds in the padding.
     """
     kh, kw = kernel
     cells = np.arange(kh * kw).reshape(kh, kw)
-    dwins = np.where(argmax[..., None, None] == cells, dy[..., None, None], dy.dtype.type(0))
+    receives = argmax[..., None, None] == cells
+    if x is not None:
+        wins = windows(pad(x, padding, value=np.nan), kernel, stride)
+        cell = argmax[..., None].astype(np.intp)
+        maxima = np.take_along_axis(wins.reshape(*argmax.shape, kh * kw), cell, -1)
+        receives |= wins == maxima[..., None]
+    dwins = np.where(receives, dy[..., None, None], dy.dtype.type(0))
     return scatter_windows(dwins, x_shape, stride, padding)
 
 
