@@ -5,6 +5,7 @@
         y = task.run()                       # on the backend in use
 
 To add a size of an op, add it to the list in its line; to add a model, a line in `MODELS`.
+This file is longer than others because all that is measured stands in one place.
 """
 
 # Design:
