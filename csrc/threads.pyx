@@ -5,6 +5,10 @@
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
 # the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is
 # worth. Loops over large tasks are scheduled dynamically: a core that is disturbed then takes fewer of them.
+# A second thread has to pay twice over. To meet costs some microseconds, so that a loop of 20 us gains a little; but
+# where another process is busy, one of the team may wait for its turn, for milliseconds, at any loop. With loops of 20
+# to 50 us on one thread, training steps of LeNet-5 (1, 8, 32 images) were up to 7 % slower on a quiet machine; beside
+# one busy process, those of one image were seven times as fast (3 ms, not 21), of 8 and 32 one and a half times.
 # libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread. It ends
 # the process when a thread cannot be started: so that is tried before (team.h), and one thread has to do if it fails.
 
@@ -24,7 +28,7 @@ cdef extern from "team.h":
 cdef enum:
     ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
 
-cdef double worth_a_thread = 20_000       # nanoseconds: below, waking a second thread costs more than it saves
+cdef double worth_a_thread = 50_000       # nanoseconds: below, a second thread does not pay twice over
 
 cdef int thread_limit = 1
 cdef int smallest_team = 0, largest_team = 0    # of the regions since `_teams` was asked last; 0: there was none

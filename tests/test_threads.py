@@ -181,6 +181,21 @@ def test_a_short_loop_stays_on_one_thread():
         assert teams() == (_threads_of(3),) * 2
 
 
+@pytest.mark.skipif("compiled" not in BACKENDS, reason="the reference has no threads")
+@pytest.mark.parametrize("batch, most", [(1, 1), (32, 3)])
+def test_a_training_step_of_one_image_stays_on_one_thread(batch, most):
+    """A team would wait for a busy process at every loop, and save little."""
+    teams = cnnx.backends.load("compiled")._core._teams
+    cnnx.set_num_threads(3)
+    model, loss = cnnx.models.lenet5(), cnnx.CrossEntropyLoss()
+    optimizer = cnnx.Adam(model.parameters())
+    teams()
+    loss(model(np.ones((batch, 1, 28, 28), np.float32)), np.zeros(batch, int))
+    model.backward(loss.backward())
+    optimizer.step()
+    assert teams() == (1, _threads_of(most))
+
+
 def _network():
     """A small network with every kind of layer, the same weights each time."""
     cnnx.manual_seed(3)
