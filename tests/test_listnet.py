@@ -10,6 +10,7 @@ import pytest
 from dialect_helpers import page, run, same, with_new_imports, write_mnist
 from dialects import listnet as plain
 
+import cnnx
 from cnnx.compat import listnet
 
 
@@ -203,6 +204,24 @@ def test_weights_of_a_large_layer_are_whole_whenever_they_are_read():
     ours.weights = mine = theirs.weights.copy()
     step([ours, theirs])
     same(mine, theirs.weights)
+
+
+@pytest.mark.skipif("compiled" not in cnnx.available_backends(), reason="NumPy's threads")
+def test_samples_one_at_a_time_stay_on_one_thread():
+    """Also where the updates of a large layer are made: a team would wait for a busy process."""
+    teams = cnnx.backends.load("compiled")._core._teams
+    network = [
+        listnet.Convolutional((1, 28, 28), 3, 5),
+        listnet.Sigmoid(),
+        listnet.Reshape((5, 26, 26), (3380, 1)),
+        listnet.Dense(3380, 100),
+        listnet.Sigmoid(),
+    ]
+    cnnx.set_num_threads(3)
+    teams()
+    x, y = np.random.rand(33, 1, 28, 28), np.random.rand(33, 100, 1)
+    listnet.train(network, listnet.mse, listnet.mse_prime, x, y, 1, 0.1, False)
+    assert teams() == (1, 1)
 
 
 def test_train_prints_the_mean_loss_of_each_epoch(capsys):

@@ -19,6 +19,8 @@ finds side by side here what his program imported.
 #   Where they no longer fit a cache beside the rest, updates wait: W = W0 - sum d_i x_i^T of up to
 #   PENDING samples, which products with W take into account by a few dot products, and one matrix
 #   product adds to W0 later. (Delayed updates: McDaniel et al., J. Chem. Phys. 147, 174107, 2017.)
+#   It does so a few rows at a time, whose product is in the cache when it is added. So little work
+#   at once also stays on one thread, and waits for no other beside a busy process.
 #   Whoever reads `weights` gets them whole, and as he may keep the array, no update waits from
 #   then on.
 # - A product of a matrix and one column is NumPy's: a cnnx op costs 6 us to call, a Dense of six
@@ -55,6 +57,7 @@ __all__ = [
 
 PENDING = 16  # rank-1 updates that wait: 16 inputs of 3,380 numbers are 430 KB, half an L2 cache
 WAIT_FROM = 32_768  # weights of a Dense layer from which updates wait: 256 KB
+SETTLED = 16_384  # weights to which they are added together: as large as what is added, 128 KB
 SMALL = 64  # numbers up to which NumPy's expressions are done before an op's checks are
 
 
@@ -175,10 +178,15 @@ class Dense(Layer):
         return dx
 
     def _settle(self) -> None:
-        """Make the updates that wait."""
+        """Make the updates that wait, a few rows of weights at a time."""
         if self._count:
             steps, inputs = self._steps[: self._count], self._inputs[: self._count]
-            descend(self._weights, ops.linear_backward(steps, inputs, self._weights, False)[1], 1.0)
+            height = max(1, SETTLED // inputs.shape[1])
+            for first in range(0, len(self._weights), height):
+                rows = slice(first, first + height)
+                block = self._weights[rows]
+                dblock = ops.linear_backward(steps[:, rows], inputs, block, False)[1]
+                descend(block, dblock, 1.0)
             self._count = 0
 
 
