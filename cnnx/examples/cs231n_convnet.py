@@ -1,8 +1,7 @@
 """The network that a well-known course ends its NumPy part with, on CIFAR-10 and cnnx's kernels.
 
 Convolution 7x7, ReLU, pooling, two affine layers: written as in that course, a function forward and
-one backward for each layer, from `cnnx.compat.cs231n`. One epoch gets beyond 50 % with all of
-CIFAR-10, in the time that naive loops need for two steps.
+one backward for each layer, from `cnnx.compat.cs231n`.
 """
 
 from __future__ import annotations
