@@ -114,12 +114,19 @@ class Layer:
     def _save(self, *values: Any) -> None:
         """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
         if grad_enabled():
-            self._kept = keep(values)
+            self._keep(keep(values))
 
     def _forget(self) -> None:
         """Free what the last forward saved, before this one saves as much again."""
         if grad_enabled():
-            self._kept = None
+            self._keep(None)
+
+    def _keep(self, kept: tuple[Any, ...] | None) -> None:
+        # Not by __setattr__, whose checks are for what users assign: every layer of a step is here.
+        attributes = vars(self)
+        attributes["_kept"] = kept
+        if "_assigned" in attributes:
+            attributes["_assigned"].add("_kept")
 
     def _saved(self) -> tuple[Any, ...]:
         """What forward kept. RuntimeError in words if there was no forward, or if one of these

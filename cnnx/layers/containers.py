@@ -84,7 +84,7 @@ class Sequential(Layer):
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         """dx, or None with need_dx=False: then it stops at the first layer that learns."""
         (places,) = self._saved()
-        self._kept = None  # backward goes once: what a place kept is freed when it is behind
+        self._keep(None)  # backward goes once: what a place kept is freed when it is behind
         learning = (i for i, (layer, _) in enumerate(places) if learns(layer))
         first = 0 if need_dx else next(learning, len(places))
         while len(places) > first:

@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -37,17 +38,19 @@ def forward_here(layer: Layer, x: Any, between: bool = False, **arguments: Any) 
     """
     if not grad_enabled():
         return _checked(layer, "forward", layer.forward(x, **arguments)), None
-    if between:
-        with unwatched():
-            return forward_here(layer, x, **arguments)
     if _is_builtin(layer):
-        y = layer.forward(x, **arguments)
+        if between:
+            with unwatched():
+                y = layer.forward(x, **arguments)
+        else:
+            y = layer.forward(x, **arguments)
         return y, vars(layer).pop("_kept", None)
     parts = list(layer.modules())
     for part in parts:
         vars(part)["_assigned"] = set()
     try:
-        y = layer.forward(x)
+        with unwatched() if between else nullcontext():
+            y = layer.forward(x)
     finally:
         noted = [(part, vars(part).pop("_assigned", set())) for part in parts]
     kept = [
@@ -89,11 +92,15 @@ def learns(layer: Layer) -> bool:
 
     A user's own layer may learn in ways that can not be seen from here, so it always counts.
     """
-    return any(
-        not _is_builtin(part)
-        or any(parameter.requires_grad for _, parameter in part.own_parameters())
-        for part in layer.modules()
-    )
+    return _learns(layer) or any(map(_learns, layer.modules()))
+
+
+def _learns(layer: Layer) -> bool:
+    """Whether this layer does, without those inside."""
+    if not _is_builtin(layer):
+        return True
+    own = (getattr(layer, name) for name in layer.parameter_names)
+    return any(parameter is not None and parameter.requires_grad for parameter in own)
 
 
 def _swap_back(attributes: dict[str, Any], values: dict[str, Any], before: dict[str, Any]) -> None:

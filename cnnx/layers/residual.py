@@ -57,7 +57,7 @@ class Residual(Layer):
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         body, shortcut, dtype = self._saved()
-        self._kept = None  # as in Sequential: backward goes once
+        self._keep(None)  # as in Sequential: backward goes once
         dy = self._float(dy, dtype)
         other = _backward(shortcut, dy, need_dx)
         dx = _backward(body, dy, need_dx)
