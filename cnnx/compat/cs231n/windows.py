@@ -101,8 +101,8 @@ def max_pool_forward_reshape(x: Any, pool_param: dict[str, Any]) -> tuple[np.nda
             f"max_pool_forward_reshape: windows {pool_param} do not tile an image of "
             f"{x.shape[2:]}: use max_pool_forward_fast"
         )
-    out, _ = max_pool_forward(x, pool_param)
-    return out, (x, out)
+    out, (argmax, *_) = max_pool_forward(x, pool_param)
+    return out, (x, out, argmax)
 
 
 def max_pool_backward_reshape(dout: Any, cache: Any) -> np.ndarray:
@@ -113,16 +113,16 @@ def max_pool_backward_reshape(dout: Any, cache: Any) -> np.ndarray:
     >>> max_pool_backward_reshape(out, cache).tolist()
     [[[[0.25, 0.25], [0.25, 0.25]]]]
     """
-    x, out = cache
+    x, out, argmax = cache
     dout, x = alike("max_pool_backward_reshape", dout, x)
     size = x.shape[2] // out.shape[2]
-    places = [(..., slice(u, None, size), slice(v, None, size)) for u, v in np.ndindex(size, size)]
-    maxima = [x[place] == out for place in places]
-    share = dout / np.sum(maxima, axis=0, dtype=dout.dtype)
-    dx = np.empty_like(x)
-    for place, is_maximum in zip(places, maxima):
-        dx[place] = share * is_maximum
-    return dx
+
+    def to_maxima(gradient: np.ndarray) -> np.ndarray:
+        """To every maximum of a window the window's gradient."""
+        return ops.max_pool2d_backward(gradient, argmax, x.shape, size, size, ties="all", x=x)
+
+    maxima = to_maxima(np.ones_like(out))
+    return to_maxima(dout / np.rint(ops.avg_pool2d(maxima, size) * size**2))
 
 
 def tiles(x_shape: tuple[int, ...], pool_param: dict[str, Any]) -> bool:
