@@ -1,4 +1,7 @@
-"""The dialect `network` in plain NumPy: layers that an optimiser visits."""
+"""The dialect `network` in plain NumPy: layers that an optimiser visits.
+
+This file is longer than others because it stands for a whole old package, name by name.
+"""
 
 from __future__ import annotations
 
