@@ -29,6 +29,7 @@ from .history import History
 from .inference import evaluate, predict, predict_labels, predict_proba
 from .layers import (
     Activation,
+    Add,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -66,6 +67,7 @@ __all__ = [
     "Activation",
     "Adagrad",
     "Adam",
+    "Add",
     "AvgPool2D",
     "BCELoss",
     "BCEWithLogitsLoss",

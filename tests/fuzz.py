@@ -50,7 +50,8 @@ LAYERS = {
     "AvgPool2D": {"kernel_size": 2},
     "Reshape": {"shape": (-1, 2)},
 }
-NOT_FUZZED = {"Activation", "Residual", "Sequential"}  # made of functions and of layers
+# Made of functions and of layers, or with several inputs.
+NOT_FUZZED = {"Activation", "Add", "Residual", "Sequential"}
 LAYER_NAMES = sorted(set(BUILTIN) - NOT_FUZZED)
 
 

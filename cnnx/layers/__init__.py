@@ -9,6 +9,7 @@ from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.files import load
 from cnnx.layers.linear import Linear
+from cnnx.layers.merge import Add
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
@@ -19,6 +20,7 @@ from cnnx.layers.summary import Summary
 
 __all__ = [
     "Activation",
+    "Add",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",

@@ -1,0 +1,71 @@
+"""Layers of several inputs: where the branches of a model meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cnnx import ops
+from cnnx.layers.base import Layer, builtin
+
+__all__ = ["Add"]
+
+
+@builtin
+class Add(Layer):
+    """Sum of two inputs or more, element by element. All have one shape, and y has it too.
+
+    y = x_1 + x_2 + ... + x_k, summed in this order; nothing is broadcast.
+
+    y has the dtype of the first input, the others are cast to it. `backward` returns a tuple, one
+    gradient for each input in the input's own dtype: dy itself, the same array several times where
+    the dtypes are equal. ValueError for fewer than two inputs, and for different shapes.
+
+    K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+
+    Example::
+
+        layer = Add()
+        y = layer.forward(np.ones((2, 6, 8, 8)), np.ones((2, 6, 8, 8)))
+        da, db = layer.backward(np.ones_like(y))
+    """
+
+    def forward(self, *xs: Any) -> Any:
+        arrays, dtypes = _of_one_dtype(self, xs)
+        shapes = [x.shape for x in arrays]
+        if any(shape != shapes[0] for shape in shapes):
+            raise ValueError(
+                f"Add: the inputs have shapes {_listed(shapes)}: all must be the same to be added"
+            )
+        self._save(*dtypes)
+        y = arrays[0]
+        for x in arrays[1:]:
+            y = ops.add(y, x)
+        return y
+
+    def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
+        dtypes = self._saved()
+        dy = self._float(dy, dtypes[0])
+        return _cast(dtypes, [dy] * len(dtypes))
+
+
+def _of_one_dtype(layer: Layer, xs: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.dtype]]:
+    """The inputs in the dtype of the first, and the dtypes that they had."""
+    name = type(layer).__name__
+    if len(xs) < 2:
+        given = "one input" if xs else "no input"
+        raise ValueError(f"{name}: {given} given, expected two or more: layer.forward(a, b)")
+    arrays = [layer._float(x) for x in xs]
+    dtypes = [x.dtype for x in arrays]
+    return [layer._float(x, dtypes[0]) for x in arrays], dtypes
+
+
+def _cast(dtypes: tuple[np.dtype, ...], gradients: Any) -> tuple[np.ndarray, ...]:
+    """Each gradient in the dtype of its input."""
+    return tuple(g.astype(t, copy=False) for g, t in zip(gradients, dtypes, strict=True))
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    """ "(2, 3), (2, 4) and (2, 5)" """
+    return f"{', '.join(map(str, shapes[:-1]))} and {shapes[-1]}"
