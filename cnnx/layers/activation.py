@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 from cnnx import checks, ops
 from cnnx.layers.base import Layer, builtin
@@ -11,8 +13,48 @@ from cnnx.layers.base import Layer, builtin
 __all__ = ["Activation", "LeakyReLU", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh"]
 
 
+class Elementwise(Layer):
+    """Base of the activations that are one function of each number: y = f(x), of any shape.
+
+    function  f, an op: y = function(x)
+    gradient  its backward, an op: dx = gradient(dy, saved)
+    saves     what goes back with dy: "output", y; or "input", x, where y does not tell the slope
+    op        the name by which `ops.conv2d`, `ops.linear` and `ops.batch_norm` take f as their
+              `activation`; None if they do not
+    """
+
+    function: ClassVar[Callable[..., np.ndarray]]
+    gradient: ClassVar[Callable[..., np.ndarray]]
+    saves: ClassVar[Literal["input", "output"]] = "output"
+    op: ClassVar[str | None] = None
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = self.function(x, *self._settings())
+        self._save(x if self.saves == "input" else y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (saved,) = self._saved()
+        return self.gradient(self._float(dy, saved.dtype), saved, *self._settings())
+
+    def _settings(self) -> tuple[Any, ...]:
+        """What both ops take besides arrays."""
+        return ()
+
+
+class PermitsInplace(Elementwise):
+    """An activation that takes PyTorch's `inplace`, see `ReLU`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
+
+
 @builtin
-class ReLU(Layer):
+class ReLU(PermitsInplace):
     """y = max(x, 0), of any shape.
 
     inplace  PyTorch's permission to overwrite x, taken so that its programs run as they are. It
@@ -25,24 +67,13 @@ class ReLU(Layer):
     Example: ``ReLU()(np.array([-1.0, 2.0]))`` is ``[0., 2.]``.
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = checks.flag("ReLU", "inplace", inplace)
-
-    def forward(self, x: Any) -> Any:
-        y = ops.relu(self._float(x))
-        self._save(y)
-        return y
-
-    def backward(self, dy: Any) -> Any:
-        (y,) = self._saved()
-        return ops.relu_backward(self._float(dy, y.dtype), y)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+    function = staticmethod(ops.relu)
+    gradient = staticmethod(ops.relu_backward)
+    op = "relu"
 
 
 @builtin
-class ReLU6(Layer):
+class ReLU6(PermitsInplace):
     """y = min(max(x, 0), 6), of any shape: what MobileNets are made with.
 
     inplace  a permission that changes nothing, see `ReLU`
@@ -52,24 +83,13 @@ class ReLU6(Layer):
     Example: ``ReLU6()(np.array([-1.0, 2.0, 7.0]))`` is ``[0., 2., 6.]``.
     """
 
-    def __init__(self, inplace: bool = False) -> None:
-        self.inplace = checks.flag("ReLU6", "inplace", inplace)
-
-    def forward(self, x: Any) -> Any:
-        y = ops.relu6(self._float(x))
-        self._save(y)
-        return y
-
-    def backward(self, dy: Any) -> Any:
-        (y,) = self._saved()
-        return ops.relu6_backward(self._float(dy, y.dtype), y)
-
-    def extra_repr(self) -> str:
-        return "inplace=True" if self.inplace else ""
+    function = staticmethod(ops.relu6)
+    gradient = staticmethod(ops.relu6_backward)
+    op = "relu6"
 
 
 @builtin
-class LeakyReLU(Layer):
+class LeakyReLU(PermitsInplace):
     """y = x where x > 0, else negative_slope * x.
 
     inplace  a permission that changes nothing, see `ReLU`
@@ -80,19 +100,16 @@ class LeakyReLU(Layer):
     Example: ``LeakyReLU(0.1)(np.array([-1.0, 2.0]))`` is ``[-0.1, 2.]``.
     """
 
+    function = staticmethod(ops.leaky_relu)
+    gradient = staticmethod(ops.leaky_relu_backward)
+    saves = "input"
+
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__(inplace)
         self.negative_slope = checks.real("LeakyReLU", "negative_slope", negative_slope)
-        self.inplace = checks.flag("LeakyReLU", "inplace", inplace)
 
-    def forward(self, x: Any) -> Any:
-        x = self._float(x)
-        y = ops.leaky_relu(x, self.negative_slope)
-        self._save(x)
-        return y
-
-    def backward(self, dy: Any) -> Any:
-        (x,) = self._saved()
-        return ops.leaky_relu_backward(self._float(dy, x.dtype), x, self.negative_slope)
+    def _settings(self) -> tuple[Any, ...]:
+        return (self.negative_slope,)
 
     def extra_repr(self) -> str:
         permitted = ", inplace=True" if self.inplace else ""
@@ -100,7 +117,7 @@ class LeakyReLU(Layer):
 
 
 @builtin
-class Sigmoid(Layer):
+class Sigmoid(Elementwise):
     """y = 1 / (1 + exp(-x)), between 0 and 1.
 
     Before a binary cross-entropy prefer `BCEWithLogitsLoss`, which has it built in and stays exact
@@ -109,31 +126,19 @@ class Sigmoid(Layer):
     Example: ``Sigmoid()(np.array([0.0]))`` is ``[0.5]``.
     """
 
-    def forward(self, x: Any) -> Any:
-        y = ops.sigmoid(self._float(x))
-        self._save(y)
-        return y
-
-    def backward(self, dy: Any) -> Any:
-        (y,) = self._saved()
-        return ops.sigmoid_backward(self._float(dy, y.dtype), y)
+    function = staticmethod(ops.sigmoid)
+    gradient = staticmethod(ops.sigmoid_backward)
 
 
 @builtin
-class Tanh(Layer):
+class Tanh(Elementwise):
     """y = tanh(x), between -1 and 1.
 
     Example: ``Tanh()(np.array([0.0]))`` is ``[0.]``.
     """
 
-    def forward(self, x: Any) -> Any:
-        y = ops.tanh(self._float(x))
-        self._save(y)
-        return y
-
-    def backward(self, dy: Any) -> Any:
-        (y,) = self._saved()
-        return ops.tanh_backward(self._float(dy, y.dtype), y)
+    function = staticmethod(ops.tanh)
+    gradient = staticmethod(ops.tanh_backward)
 
 
 @builtin
