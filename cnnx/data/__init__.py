@@ -21,6 +21,7 @@ from .download import DownloadError, cache_directory
 from .folders import load_folder, load_folders
 from .images import load_image
 from .labels import one_hot, select_classes
+from .shapes import make_shapes
 from .synthetic import (
     make_circle,
     make_line,
@@ -50,6 +51,7 @@ __all__ = [
     "make_circle",
     "make_line",
     "make_polynomial",
+    "make_shapes",
     "make_spiral",
     "make_zone",
     "make_zone_3d",

@@ -42,7 +42,7 @@ class Dataset:
     """Samples and what is known of each: `x[i]` belongs to `y[i]`.
 
     x        (n, ...) array of numbers, images as (n, c, h, w)
-    y        (n, ...) array: integer labels (n,), or numbers to predict
+    y        (n, ...) array: integer labels (n,), for each pixel (n, h, w), or numbers to predict
     classes  names of the labels, `classes[label]`; may be empty
     names    a name for each sample, such as the file it is from; may be empty
 

@@ -1,0 +1,149 @@
+"""Images of circles, rectangles and triangles with a class for every pixel: data for segmentation.
+
+>>> data = make_shapes(images=4, size=32, seed=0)
+>>> data.x.shape, data.y.shape, data.classes
+((4, 3, 32, 32), (4, 32, 32), ('background', 'circle', 'rectangle', 'triangle'))
+"""
+
+# Design:
+# A shape is a place, a radius, an angle and a gauge: a function of a point (u, v) relative to the
+# place, in the shape's own directions, that is at most the radius inside and beyond it outside.
+# All numbers are drawn before any pixel is. The k-th shapes of many images are painted at once;
+# a block of images bounds the memory that this takes.
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from .batches import _integer
+from .datasets import Dataset
+from .limits import check_memory
+from .synthetic import _noise, _source
+
+__all__ = ["make_shapes"]
+
+CLASSES = ("background", "circle", "rectangle", "triangle")
+LEAST_SIZE = 16  # pixels: of a smaller triangle nobody could tell that it is one
+RADIUS = (0.15, 0.35)  # of the circumscribed circle, as shares of the image's size
+RATIO = (0.6, 1.0)  # of a rectangle's sides, the second to the first
+CONTRAST = 0.25  # what every channel of a shape differs from the background by, at least
+_BLOCK = 1 << 21  # pixels that are looked at together
+
+Gauge = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _circle(u: np.ndarray, v: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    return np.hypot(u, v)
+
+
+def _rectangle(u: np.ndarray, v: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Of a square the corners are sqrt(2) times as far from the middle as the sides."""
+    return np.sqrt(2, dtype=u.dtype) * np.maximum(np.abs(u), np.abs(v) / ratio)
+
+
+def _triangle(u: np.ndarray, v: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Equilateral: its sides are half as far from the middle as its corners."""
+    return np.maximum(-2 * v, np.sqrt(3, dtype=u.dtype) * np.abs(u) + v)
+
+
+GAUGES: tuple[Gauge, ...] = (_circle, _rectangle, _triangle)  # of the classes 1, 2, 3
+
+
+class _Drawing(NamedTuple):
+    """The random numbers of n images with up to k shapes each."""
+
+    background: np.ndarray  # (n, 3)
+    number: np.ndarray  # (n,) of shapes in the image
+    kind: np.ndarray  # (n, k) class of each
+    colour: np.ndarray  # (n, k, 3)
+    place: np.ndarray  # (n, k, 5): x, y, radius, angle, ratio
+
+
+def make_shapes(
+    images: int = 1000, size: int = 32, shapes: int = 3, noise: float = 0.1, seed: int | None = None
+) -> Dataset:
+    """Circles, rectangles and triangles on a plain ground, and the class of every pixel.
+
+    An image has 1 to `shapes` of them, each of a random class, colour, place, angle and size; a
+    later one covers what is below, and the border may cut one off. A pixel (i, j) is inside where
+    g(u, v) <= r for its middle (j + 1/2, i + 1/2), relative to the shape's and turned by its angle:
+
+    circle     g = sqrt(u^2 + v^2)
+    rectangle  g = sqrt(2) max(|u|, |v| / ratio)        ratio from 0.6 to 1
+    triangle   g = max(-2 v, sqrt(3) |u| + v)           equilateral
+
+    r is 0.15 to 0.35 of the size. Every channel of a colour differs from the background's by a
+    quarter or more; noise * normal is added to all, and the sum is cut to 0..1.
+
+    images  how many          size   of an image in pixels, height and width, 16 or more
+    shapes  at most in one    noise  standard deviation; 0: plain colours
+    seed    int from 0: the same seed, the same images; None: `cnnx.manual_seed`'s generator
+
+    returns  Dataset, x (images, 3, size, size) float32 from 0 to 1, y (images, size, size) int64:
+             0 is background, 1 a circle, 2 a rectangle, 3 a triangle
+    Raises ValueError/TypeError for numbers below these, and for more images than memory holds.
+
+    >>> data = make_shapes(images=5, shapes=1, seed=0)
+    >>> [data.classes[k] for k in data.y.max(axis=(1, 2))]
+    ['rectangle', 'circle', 'triangle', 'rectangle', 'triangle']
+    """
+    op = "make_shapes"
+    images, size = _integer(op, "images", images, 1), _integer(op, "size", size, LEAST_SIZE)
+    shapes, noise = _integer(op, "shapes", shapes, 1), _noise(op, noise)
+    # A mask of int64 has two thirds of the bytes of three channels.
+    check_memory(op, "x and y", (images, 5, size, size), "draw fewer images, or smaller ones")
+    check_memory(op, "the shapes", (images, shapes, 9), "draw fewer shapes")
+    source = _source(op, seed)
+    drawing = _draw(images, shapes, source)
+    x = np.empty((images, 3, size, size), np.float32)
+    y = np.zeros((images, size, size), np.int64)
+    x[:] = drawing.background[:, :, None, None]
+    for block in _blocks(images, size):
+        _paint(x[block], y[block], _Drawing(*(part[block] for part in drawing)))
+        if noise:
+            x[block] += np.float32(noise) * source.standard_normal(x[block].shape, np.float32)
+    return Dataset(np.clip(x, 0, 1, out=x), y, CLASSES)
+
+
+def _draw(n: int, k: int, source: np.random.Generator) -> _Drawing:
+    background = source.uniform(0, 1, (n, 3))
+    # A step of a quarter to three quarters around a circle of length 1.
+    step = source.uniform(CONTRAST, 1 - CONTRAST, (n, k, 3))
+    place = np.empty((n, k, 5))
+    place[..., :2] = source.uniform(0.1, 0.9, (n, k, 2))
+    place[..., 2] = source.uniform(*RADIUS, (n, k))
+    place[..., 3] = source.uniform(0, 2 * np.pi, (n, k))
+    place[..., 4] = source.uniform(*RATIO, (n, k))
+    return _Drawing(
+        background,
+        source.integers(1, k + 1, n),
+        source.integers(1, len(CLASSES), (n, k)),
+        (background[:, None] + step) % 1,
+        place.astype(np.float32),
+    )
+
+
+def _blocks(images: int, size: int) -> Iterator[slice]:
+    length = max(1, _BLOCK // (size * size))
+    for start in range(0, images, length):
+        yield slice(start, start + length)
+
+
+def _paint(x: np.ndarray, y: np.ndarray, drawing: _Drawing) -> None:
+    """All shapes onto images x and masks y, which show the background."""
+    size = x.shape[-1]
+    middle = ((np.arange(size) + 0.5) / size).astype(np.float32)
+    for k in range(drawing.kind.shape[1]):
+        for label, gauge in enumerate(GAUGES, start=1):
+            image = np.flatnonzero((drawing.number > k) & (drawing.kind[:, k] == label))
+            left, top, radius, angle, ratio = drawing.place[image, k].T[:, :, None, None]
+            right, down = middle - left, middle[:, None] - top
+            cosine, sine = np.cos(angle), np.sin(angle)
+            u, v = cosine * right + sine * down, cosine * down - sine * right
+            inside, i, j = np.nonzero(gauge(u, v, ratio) <= radius)
+            image = image[inside]
+            y[image, i, j] = label
+            x[image, :, i, j] = drawing.colour[image, k]
