@@ -1,10 +1,10 @@
-"""Makes docs/tour.ipynb of docs/tour.py: a cell for each `# %%`, executed, with what it shows.
+"""Generates docs/tour.ipynb from docs/tour.py: one executed cell per `# %%`, with its output.
 
-    python docs/notebook.py                  writes tour.ipynb beside tour.py
-    python docs/notebook.py other.ipynb      writes there
+    python docs/notebook.py                  writes tour.ipynb next to tour.py
+    python docs/notebook.py other.ipynb      writes to that path
 
-Edit the script, never the notebook. Needs the extra `dev`. Cells are numbered, times left out, and
-everything runs on one thread, so two notebooks differ where their results do.
+Edit the script, never the notebook. Requires the extra `dev`. Cells are numbered, execution times
+are omitted, and everything runs on one thread, so two notebooks differ only if their results do.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def executed(script: Path) -> nbformat.NotebookNode:
-    """The script as a notebook, run from top to bottom; CellExecutionError where a cell fails."""
+    """The script as a notebook, executed. CellExecutionError if a cell fails."""
     notebook = jupytext.read(script, fmt="py:percent")
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
         cell.metadata.clear()
-    # With no folders to look for kernels in, there is the one of this Python alone.
+    # Without kernel directories, only the kernel of this Python is available.
     kernels = KernelSpecManager(kernel_dirs=[])
     manager = AsyncKernelManager(kernel_spec_manager=kernels)
     client = NotebookClient(notebook, km=manager, timeout=120, record_timing=False)

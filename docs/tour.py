@@ -1,12 +1,12 @@
 # %% [markdown]
 # # A tour of cnnx
 #
-# We teach a small convolutional network to read handwritten digits, and look inside at every step:
-# what goes in, what one step of training does, what the network has learnt to look for, how sure
-# it is, and what it gets wrong. Then we run the same training on plain NumPy, and beside PyTorch.
+# We train a small convolutional network to recognise handwritten digits and inspect every step:
+# the input, one training step, what the network has learnt to detect, how confident it is, and
+# which digits it confuses. Then we run the same training in plain NumPy and in PyTorch.
 #
-# This notebook is made from `docs/tour.py`, which is an ordinary program too. It takes a few
-# seconds, and needs nothing but cnnx with its pictures: `pip install 'cnnx[viz]'`.
+# This notebook is generated from `docs/tour.py`, which also runs as a program. It takes a few
+# seconds and needs cnnx with matplotlib: `pip install 'cnnx[viz]'`.
 
 # %%
 import time
@@ -19,15 +19,15 @@ from cnnx import Adam, Conv2D, CrossEntropyLoss, Flatten, Linear, MaxPool2D, ReL
 # %% [markdown]
 # ## The digits
 #
-# 1,797 digits, written by 43 people, come with cnnx. An image is 8 by 8 pixels, from 0 (paper,
-# drawn black) to 1 (ink, drawn white). Arrays of images have four axes: (image, channel, row,
-# column); these have one channel, since they are grey.
+# cnnx includes 1,797 digits written by 43 people. An image has 8 by 8 pixels, from 0 (paper,
+# shown as black) to 1 (ink, shown as white). Arrays of images have four axes: (image, channel,
+# row, column). These images are grey and therefore have one channel.
 
 # %%
 train, test = cnnx.data.load_digits()
-print("to learn from:", train.x.shape, train.x.dtype)
-print("to be tested on:", test.x.shape)
-print("the first image, in sixteenths:")
+print("training images:", train.x.shape, train.x.dtype)
+print("test images:", test.x.shape)
+print("the first image, in units of 1/16:")
 print((16 * train.x[0, 0]).astype(int))
 
 # %%
@@ -36,13 +36,13 @@ viz.plot_images(train, count=20, columns=10)
 # %% [markdown]
 # ## A network
 #
-# A **convolution** slides a small window over the image, and multiplies what it sees with its
-# weights: each of its filters makes a new image, bright where the filter fits. **ReLU** cuts off
-# what is negative. **Max pooling** keeps the largest of each 2 by 2 pixels, so the image shrinks
-# and small shifts matter less. After two rounds of this, a **linear** layer weighs what was found
-# into ten scores, one for each digit.
+# A **convolution** slides a small window over the image and multiplies the pixels in it by its
+# weights. Each of its filters produces a new image that is bright where the filter matches.
+# **ReLU** replaces negative values with 0. **Max pooling** keeps the largest of each 2 by 2 pixels,
+# so the image becomes smaller and small shifts matter less. After two rounds of this, a **linear**
+# layer combines the features into ten scores, one for each digit.
 #
-# It stands in a function, since we shall want the same network again.
+# We define the network in a function, because we need it again later.
 
 
 # %%
@@ -59,17 +59,17 @@ def network():
     )
 
 
-cnnx.manual_seed(0)  # weights are drawn when layers are made
+cnnx.manual_seed(0)  # weights are initialised when a layer is created
 model = network()
 viz.plot_model(model, (1, 8, 8))
 
 # %% [markdown]
 # ## One step of training, by hand
 #
-# Forward: the batch goes through the layers, and a loss says how wrong the scores are. Backward:
-# the gradient of the loss goes through the same layers the other way round, and each notes by how
-# much its own weights are to blame. Then the optimiser moves all weights a little downhill. Five
-# lines:
+# Forward: the batch passes through the layers, and a loss measures how wrong the scores are.
+# Backward: the gradient of the loss passes through the same layers in reverse order, and each layer
+# computes the gradient of its own weights. Then the optimiser takes a small step against the
+# gradient. In code:
 
 # %%
 loss_fn = CrossEntropyLoss()
@@ -82,13 +82,13 @@ gradient = loss_fn.backward()
 model.backward(gradient)
 optimizer.step()
 
-print(f"loss before the step: {loss:.3f}, and after it: {loss_fn(model(x), y):.3f}")
-print(f"loss of a guess that knows nothing: log 10 = {np.log(10):.3f}")
+print(f"loss before the step: {loss:.3f}, after it: {loss_fn(model(x), y):.3f}")
+print(f"loss of random guessing: log 10 = {np.log(10):.3f}")
 
 # %% [markdown]
-# Should we believe these gradients? A derivative is a slope, and a slope can be measured: nudge
-# one weight to either side, and see what becomes of the loss. In double precision, so that a small
-# nudge is not lost in rounding:
+# Are these gradients correct? A derivative is a slope, which we can measure: nudge one weight in
+# both directions and observe the change of the loss. We use double precision, so that the effect of
+# a small nudge is not lost to rounding:
 
 # %%
 precise = model.copy().astype(np.float64)
@@ -110,8 +110,8 @@ print(f"measured by nudging:  {measured:+.9f}")
 # %% [markdown]
 # ## Training
 #
-# A training is that step for every batch, and all of it again for every epoch. `fit` does it, and
-# measures the accuracy on digits that it has not learnt from:
+# Training repeats this step for every batch, and all batches for every epoch. `fit` does this and
+# measures the accuracy on digits that were not used for training:
 
 # %%
 history = cnnx.fit(
@@ -126,70 +126,71 @@ history = cnnx.fit(
     verbose=False,
 )
 accuracy = cnnx.evaluate(model, test).accuracy
-print(f"right on {100 * accuracy:.1f} % of the digits that it has never seen")
+print(f"accuracy on the test digits: {100 * accuracy:.1f} %")
 
 # %%
 viz.plot_history(history)
 
 # %% [markdown]
-# ## What it looks for
+# ## What the filters detect
 #
-# The filters of the first convolution are small enough to read. Red weights want ink, blue ones
-# want paper: a filter that is red on the left and blue on the right answers where a stroke ends at
-# its right side. Nobody has put these patterns there; they were noise before training.
+# The filters of the first convolution are small enough to interpret. Red weights respond to ink,
+# blue ones to paper: a filter that is red on the left and blue on the right detects the right edge
+# of a stroke. These patterns were learnt; before training the weights were random noise.
 
 # %%
 viz.plot_filters(model)
 
 # %% [markdown]
-# And this is what they find in one digit: each filter's answer, after ReLU. Compare with the
-# filters above, in the same order.
+# Below is the output of each filter for one digit, after ReLU, in the same order as the filters
+# above.
 
 # %%
 digit = test[0:1]
 viz.plot_feature_maps(model, digit.x)
 
 # %% [markdown]
-# The second convolution (layer 4 is the ReLU behind it) looks at all eight of these maps at once,
-# and its answers are about larger pieces of the digit:
+# Each filter of the second convolution sees all eight of these maps and responds to larger parts of
+# the digit (layer 4 is the ReLU after it):
 
 # %%
 viz.plot_feature_maps(model, digit.x, layer="4")
 
 # %% [markdown]
-# Which pixels does the decision hang on? The gradient can be asked for the input as well as for
-# the weights. Bright pixels are those that would change the winning score most:
+# Which pixels does the decision depend on? Backward computes the gradient of the input as well as
+# that of the weights. Bright pixels are those that would change the highest score most:
 
 # %%
 viz.saliency(model, test.x[:4], classes=test.classes)
 
 # %% [markdown]
-# ## How sure it is
+# ## How confident it is
 #
-# Softmax makes probabilities of the ten scores. Most digits are clear cases; these six are those
-# that it is least sure of. Blue is the right answer, orange a wrong one that came first. Would you
-# have known?
+# Softmax converts the ten scores to probabilities. Most digits are clear; these are the six with
+# the lowest confidence. Blue is the correct class, orange a wrong class with the highest
+# probability. Would you have recognised them?
 
 # %%
-chances = cnnx.predict_proba(model, test)
-unsure = np.argsort(chances.max(axis=1))[:6]
-viz.plot_probabilities(model, test[unsure], top=3)
+probabilities = cnnx.predict_proba(model, test)
+uncertain = np.argsort(probabilities.max(axis=1))[:6]
+viz.plot_probabilities(model, test[uncertain], top=3)
 
 # %% [markdown]
-# ## What it takes for what
+# ## Which digits it confuses
 #
-# A row for each digit, a column for each answer. What stands off the diagonal went wrong.
+# The confusion matrix has a row for each true digit and a column for each predicted one. Entries
+# off the diagonal are errors.
 
 # %%
-viz.plot_confusion_matrix(chances, test.y, classes=test.classes)
+viz.plot_confusion_matrix(probabilities, test.y, classes=test.classes)
 
 # %% [markdown]
-# ## The same on plain NumPy
+# ## The same in plain NumPy
 #
 # Everything above ran on the *compiled* backend: Cython and C, with vector instructions and
-# threads. There is a second one, *reference*, which is plain NumPy, written to be read:
+# threads. The second backend, *reference*, is plain NumPy, written to be read:
 # `cnnx/backends/reference`. One line switches between them. Trained from the same weights on the
-# same batches, both tell the same story, down to rounding:
+# same batches, both give the same losses to within rounding:
 
 # %%
 batches = list(cnnx.data.batches(train, 64, shuffle=True, seed=0))[:20]
@@ -197,7 +198,7 @@ start_weights = network().state_dict()
 
 
 def losses_of(backend):
-    """The losses of the same twenty steps."""
+    """Losses of twenty training steps on this backend."""
     model = network()
     model.load_state_dict(start_weights)
     optimizer = Adam(model.parameters(), lr=0.005)
@@ -223,8 +224,8 @@ ours = losses[cnnx.get_backend()]
 compare(losses["reference"], ours, ("reference", cnnx.get_backend()))
 
 # %% [markdown]
-# Not in the same time, though. One training step on 32 images of 28 by 28 pixels; where you read
-# this without having run it, it was on one thread of the machine that made the notebook:
+# The speed differs, however. This measures one training step on 32 images of 28 by 28 pixels. (In
+# the saved notebook, it ran on one thread.)
 
 # %%
 images = np.random.default_rng(0).random((32, 1, 28, 28), np.float32)
@@ -241,26 +242,26 @@ def seconds_of_a_step(backend):
         return time.perf_counter() - start
 
 
-# In turns, and the best of eight: so that other programs on the machine count as little as can be.
+# Alternate, and take the best of eight, to reduce the influence of other programs.
 rounds = [{backend: seconds_of_a_step(backend) for backend in losses} for _ in range(8)]
 best = {backend: min(times[backend] for times in rounds) for backend in losses}
 for backend, seconds in best.items():
-    print(f"{backend:10} {1000 * seconds:6.1f} ms a step")
-print(f"that is {best['reference'] / best[cnnx.get_backend()]:.1f} times as fast")
+    print(f"{backend:10} {1000 * seconds:6.1f} ms per step")
+print(f"speed-up: {best['reference'] / best[cnnx.get_backend()]:.1f}")
 
 # %% [markdown]
 # ## The same in PyTorch
 #
-# Layers and weights have PyTorch's names and shapes, so weights move over as they are. With the
-# same weights and the same batches, PyTorch's losses should be ours. (Where PyTorch is not
-# installed, the cell says so.)
+# Layers and weights have PyTorch's names and shapes, so weights can be copied without conversion.
+# With the same weights and batches, PyTorch should give the same losses. (If PyTorch is not
+# installed, the cell prints a note.)
 
 # %%
 try:
     import torch
 except ImportError:
     torch = None
-    print("PyTorch is not installed here, so there is nothing to compare with: pip install torch")
+    print("PyTorch is not installed here, so this comparison is skipped: pip install torch")
 
 if torch is not None:
     twin = torch.nn.Sequential(
@@ -285,12 +286,11 @@ if torch is not None:
     compare(ours, np.array(theirs), ("cnnx", "PyTorch"))
 
 # %% [markdown]
-# ## Where to go from here
+# ## Next steps
 #
-# - `cnnx train --data fashion-mnist` does all of this from the command line, and leaves these
-#   pictures in a folder.
-# - Read `cnnx/backends/reference`: a formula in each docstring, and NumPy that does what it says.
-# - You have a CNN from scratch of your own? It may run with its import lines changed: see the
-#   pages `from_*.md` beside this one.
-# - Change something: a third convolution, `Dropout(0.5)` before the last layer, `BatchNorm2D`,
-#   another learning rate. Which digits still go wrong?
+# - `cnnx train --data fashion-mnist` trains from the command line and saves these figures.
+# - Read `cnnx/backends/reference`: each docstring has a formula, and the code below it computes it.
+# - Do you have your own CNN from scratch? It may run after changing its import lines: see the
+#   porting guides, `from_*.md` in this directory.
+# - Experiment: a third convolution, `Dropout(0.5)` before the last layer, `BatchNorm2D`, another
+#   learning rate. Which digits are still misclassified?

@@ -28,16 +28,16 @@ SMALL = {workload.name: workload.reduced() for workload in all_workloads()}
 # --------------------------------------------------------------------------------- the workloads
 
 
-def test_the_documents_count_what_is_measured():
+def test_the_documents_state_how_many_ops_and_sizes_are_measured():
     root = Path(__file__).resolve().parents[1]
-    readme, changelog, convolutions = (
+    performance, changelog, convolutions = (
         " ".join((root / name).read_text(encoding="utf-8").split())
-        for name in ("README.md", "CHANGELOG.md", "docs/convolutions.md")
+        for name in ("docs/performance.md", "CHANGELOG.md", "docs/convolutions.md")
     )
     sizes, layers = sum(map(len, OPS.values())), len(LAYERS["forward"])
-    assert f"each of the {len(OPS)} ops" in readme and f"all {sizes} sizes" in readme
+    assert f"each of the {len(OPS)} ops" in performance and f"all {sizes} sizes" in performance
     assert f"{len(OP_NAMES)} ops in float32 and float64" in changelog
-    assert f"{layers} convolutions one by one" in readme
+    assert f"{layers} convolutions one by one" in performance
     assert convolutions.count("| conv2d ") == layers and f"{layers} convolutions" in convolutions
 
 

@@ -1,4 +1,4 @@
-"""A busy machine: its rows say so, in the table, in the JSON and in the tables of the README."""
+"""Rows measured on a busy machine are marked in the table, the JSON and the generated tables."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_the_command_says_so_as_soon_as_it_is_seen(monkeypatch, capsys):
     assert err.count("the machine is busy: other processes took 1.5 of 2 cores") == 1
 
 
-def test_the_readmes_tables_mark_the_row_and_leave_it_out_of_means():
+def test_the_generated_tables_mark_the_row_and_leave_it_out_of_means():
     figures = json.loads(json.dumps(MODELS))
     plain = report.report([figures])
     assert "busy" not in plain and "forward 3.00" in plain
@@ -159,7 +159,7 @@ def test_the_readmes_tables_mark_the_row_and_leave_it_out_of_means():
     text = report.report([figures])
     assert "| train lenet5 batch 64 (!) |" in text and "| conv2d 3x3 | " in text
     assert "forward 4.50" in text
-    assert text.count("(!): the machine was busy, these figures can not be trusted.") == 2
+    assert text.count("(!): the machine was busy, these figures cannot be trusted.") == 2
 
 
 @pytest.mark.skipif(not THREADED, reason="a build with one thread")

@@ -1,4 +1,4 @@
-"""bench/report.py: the README's tables come from figures, and only from them."""
+"""bench/report.py: the generated tables contain the measured figures and nothing else."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ ENVIRONMENT = {
 
 
 def row(workload, *ratios):
-    ways = dict(zip(report.WAYS, ratios, strict=False))
+    by_layout = dict(zip(report.LAYOUTS, ratios, strict=False))
+    spreads = {name: {"median": r, "low": 0.5 * r, "high": 2 * r} for name, r in by_layout.items()}
     return {
         "workload": workload,
-        "milliseconds": {"compiled": 2.0} | {way: 2.0 * r for way, r in ways.items()},
-        "faster": {way: {"median": r, "low": 0.5 * r, "high": 2.0 * r} for way, r in ways.items()},
+        "milliseconds": {"compiled": 2.0} | {name: 2.0 * r for name, r in by_layout.items()},
+        "faster": spreads,
     }
 
 
@@ -65,30 +66,31 @@ def test_the_tables_hold_times_ratios_means_and_the_machine():
     )
     assert "| predict lenet5 batch 1 | 2.00 | - | - | - | - |" in text
     # the root of 2 * 4.5, and one row each
-    assert "forward 3.00, data and weight 1.25, weight 0.750." in text
+    assert "forward 3.00, both gradients 1.25, weight gradient only 0.750." in text
     assert "| train lenet5 batch 64 | 2.00 | 8.00 | 5.00 | 40.0 % |" in text
 
 
-def test_only_what_stands_between_the_markers_changes_and_only_once(tmp_path):
+def test_only_the_text_between_the_markers_changes_and_only_once(tmp_path):
     readme, figures = tmp_path / "README.md", tmp_path / "models.json"
     figures.write_text(json.dumps(MODELS), encoding="utf-8")
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
-    report.main([str(figures), "--readme", str(readme)])
+    report.main([str(figures), "--page", str(readme)])
     first = readme.read_text(encoding="utf-8")
     assert first.startswith("before\n") and first.endswith("\nafter\n")
     assert "old" not in first and "Abacus 9" in first
-    report.main([str(figures), "--readme", str(readme)])
+    report.main([str(figures), "--page", str(readme)])
     assert readme.read_text(encoding="utf-8") == first
 
 
 @pytest.mark.parametrize(
     "text", ["", report.BEGIN, f"{report.END}\n{report.BEGIN}", 2 * (report.BEGIN + report.END)]
 )
-def test_a_readme_without_one_pair_of_markers_is_an_error(text):
+def test_a_page_without_exactly_one_pair_of_markers_is_an_error(text):
     with pytest.raises(ValueError, match="needs one line"):
         report.written(text, "tables")
 
 
-def test_the_readme_has_the_markers():
-    readme = report.README.read_text(encoding="utf-8")
-    assert "tables" in report.written(readme, "tables")
+@pytest.mark.parametrize("page", ["README.md", "docs/performance.md", "docs/convolutions.md"])
+def test_the_pages_with_tables_have_the_markers(page):
+    text = (report.README.parent / page).read_text(encoding="utf-8")
+    assert "tables" in report.written(text, "tables")

@@ -1,4 +1,4 @@
-"""The tour: docs/tour.py runs as a program, and as docs/tour.ipynb, the notebook made of it."""
+"""docs/tour.py runs as a program, and as docs/tour.ipynb, the notebook generated from it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def differences(text):
     return [float(number) for number in re.findall(r"largest difference: (\S+)", text)]
 
 
-def test_the_notebook_that_is_kept_has_the_cells_of_the_script(fresh, kept):
+def test_the_saved_notebook_has_the_cells_of_the_script(fresh, kept):
     assert sources(kept) == sources(fresh), "docs/tour.py was edited: run python docs/notebook.py"
 
 
@@ -74,13 +74,13 @@ def test_the_notebook_runs_from_top_to_bottom_and_shows_its_pictures(fresh):
     assert sum("image/png" in output.get("data", ()) for output in outputs(fresh)) == PICTURES
 
 
-def test_backends_and_pytorch_tell_the_same_losses_in_the_notebook(fresh):
+def test_backends_and_pytorch_give_the_same_losses_in_the_notebook(fresh):
     found = differences(printed(fresh))
     assert len(found) == (2 if find_spec("torch") else 1)
     assert max(found) < DRIFT
 
 
-def test_the_script_runs_without_pytorch_and_says_so():
+def test_the_script_runs_and_prints_a_note_without_pytorch():
     program = (
         "import runpy, sys; sys.modules['torch'] = None;"
         f"names = runpy.run_path({str(DOCS / 'tour.py')!r}); print('right:', names['accuracy'])"
@@ -94,7 +94,7 @@ def test_the_script_runs_without_pytorch_and_says_so():
     assert float(re.findall(r"right: (\S+)", text)[0]) > 0.93
 
 
-def test_the_notebook_that_is_kept_is_small_and_of_no_particular_machine(kept):
+def test_the_saved_notebook_is_small_and_names_no_paths_of_a_machine(kept):
     assert (DOCS / "tour.ipynb").stat().st_size < 500_000
     assert sum("image/png" in output.get("data", ()) for output in outputs(kept)) == PICTURES
     assert len(differences(printed(kept))) == 2  # made where PyTorch was
