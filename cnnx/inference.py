@@ -104,13 +104,13 @@ def evaluate(
 
     data     Dataset or (x, y); `cnnx.targets` has the forms of y that losses and metrics take
     loss     None: CrossEntropyLoss()
-    metrics  names ("accuracy"), functions (outputs, targets) -> float, or a dict name -> either;
-             None: accuracy where the targets are classes: labels, one-hot rows, or 0 and 1 for
-             BCELoss and BCEWithLogitsLoss. Names may not come twice, nor be "loss", "epoch",
-             "seconds" or begin with "val_"
+    metrics  names ("accuracy", "mean_iou"), functions (outputs, targets) -> float, or a dict name
+             -> either; None: accuracy where the targets are classes: labels, one-hot rows, or 0
+             and 1 for BCELoss and BCEWithLogitsLoss. Names may not come twice, nor be "loss",
+             "epoch", "seconds" or begin with "val_"
 
-    All are computed once over all samples, so `batch_size` does not change them. Accuracy knows
-    from the loss and the last layer whether a single output is a logit or a probability.
+    All are computed once over all samples, so `batch_size` does not change them. Accuracy and mean
+    IoU know from the loss and the last layer whether a single output is a logit or a probability.
 
     Outputs that are NaN make the loss NaN, and count as wrong in the accuracy, with a
     RuntimeWarning; so of a model that has diverged the scores still come.

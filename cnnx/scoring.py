@@ -25,7 +25,11 @@ __all__ = ["Measures", "Metric", "Metrics", "check_loss", "gives_probabilities"]
 Metric = Callable[[Any, Any], float]
 Metrics = str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None
 
-_METRICS: dict[str, Metric] = {"accuracy": metric_functions.accuracy}
+# Those that know of a threshold, each by its name; measured unasked is accuracy alone.
+_METRICS: dict[str, Metric] = {
+    "accuracy": metric_functions.accuracy,
+    "mean_iou": metric_functions.mean_iou,
+}
 _RESERVED = ("epoch", "loss", "seconds")
 
 
@@ -53,14 +57,9 @@ class Measures:
         self.check(outputs, target, name)
         asked = self.asked
         if asked is None:
-            asked = dict(_METRICS) if self._has_classes(target, shape) else {}
-        accuracy = functools.partial(
-            metric_functions.accuracy, threshold=self._threshold(target, shape)
-        )
-        self.settled = {
-            name: accuracy if metric is metric_functions.accuracy else metric
-            for name, metric in asked.items()
-        }
+            asked = _by_name(self.op, "accuracy") if self._has_classes(target, shape) else {}
+        threshold = self._threshold(target, shape)
+        self.settled = {name: _with_threshold(one, threshold) for name, one in asked.items()}
 
     def check(self, outputs: np.ndarray, target: np.ndarray, name: str) -> None:
         """ValueError, with the name of the set, where the loss can not take a target of it."""
@@ -177,6 +176,13 @@ def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
 
 def _name(metric: Any) -> str:
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _with_threshold(metric: Callable[..., float], threshold: float | None) -> Metric:
+    """One of ours with its threshold; a user's function as it is."""
+    if any(metric is known for known in _METRICS.values()):
+        return functools.partial(metric, threshold=threshold)
+    return metric
 
 
 def _function(op: str, metric: Any) -> Metric:
