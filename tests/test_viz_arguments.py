@@ -41,6 +41,7 @@ OF_A_MODEL = {
 }
 OF_IMAGES = {
     "plot_images": lambda model, x: viz.plot_images(x),
+    "plot_masks": lambda model, x: viz.plot_masks(x),
     "plot_feature_maps": lambda model, x: viz.plot_feature_maps(model, x),
     "plot_probabilities": viz.plot_probabilities,
     "plot_decision_boundary": lambda model, x: viz.plot_decision_boundary(FLAT, x, steps=4),
@@ -51,6 +52,7 @@ OF_IMAGES = {
 }
 ON_AXES = {
     "plot_images": lambda ax: viz.plot_images(GREY, ax=ax),
+    "plot_masks": lambda ax: viz.plot_masks(GREY, ax=ax),
     "plot_filters": lambda ax: viz.plot_filters(MODEL, ax=ax),
     "plot_feature_maps": lambda ax: viz.plot_feature_maps(MODEL, GREY[0], ax=ax),
     "plot_probabilities": lambda ax: viz.plot_probabilities(MODEL, GREY, ax=ax),

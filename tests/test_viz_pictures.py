@@ -287,6 +287,7 @@ def test_every_picture_is_drawn_on_the_users_axes(model, images):
     flat = half_plane(2)
     drawings = [
         lambda ax: viz.plot_images(images, ax=ax),
+        lambda ax: viz.plot_masks(images, predicted=np.zeros((5, 6, 6)), ax=ax),
         lambda ax: viz.plot_filters(model, ax=ax),
         lambda ax: viz.plot_feature_maps(model, images[0], ax=ax),
         lambda ax: viz.plot_probabilities(model, images, ax=ax),

@@ -24,6 +24,7 @@ from .confusion import plot_confusion_matrix
 from .diagram import plot_model
 from .history import plot_history
 from .images import plot_feature_maps, plot_filters, plot_images
+from .masks import plot_masks
 from .scores import plot_probabilities
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "plot_filters",
     "plot_history",
     "plot_images",
+    "plot_masks",
     "plot_model",
     "plot_probabilities",
     "saliency",
