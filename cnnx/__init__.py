@@ -25,6 +25,7 @@ from .config import (
     show_config,
     use_backend,
 )
+from .graph import Graph, Input
 from .history import History
 from .inference import evaluate, predict, predict_labels, predict_proba
 from .layers import (
@@ -79,8 +80,10 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool2D",
+    "Graph",
     "History",
     "Identity",
+    "Input",
     "Layer",
     "LeakyReLU",
     "Linear",

@@ -23,10 +23,10 @@ import numpy as np
 
 from cnnx import checks, random, terminal
 from cnnx.data import Batches, Dataset, as_dataset, batches
+from cnnx.graph.steps import call_backward
 from cnnx.history import History, Row
 from cnnx.inference import evaluate, predict, predict_labels, predict_proba, score
 from cnnx.layers import Layer, run_mode
-from cnnx.layers.place import call_backward
 from cnnx.losses import CrossEntropyLoss, Loss
 from cnnx.optim import Adam, Optimizer
 from cnnx.scoring import Measures, Metrics, check_loss

@@ -42,6 +42,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
     "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
+    "graph": (*MIDDLE, "layers"),  # base and the layers that are nodes
+    "layers/containers": (*MIDDLE, "layers", "graph"),
+    "layers/residual": (*MIDDLE, "layers", "graph"),
+    "layers/summary": (*MIDDLE, "layers", "graph"),
     "layers/files": (*MIDDLE, "layers", "io", "preprocessing"),  # model.save and load
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
@@ -52,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "history": ("io",),
     "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
     "inference": (*PARTS, "data", "scoring"),
-    "training": (*RUNS, "terminal"),
+    "training": (*RUNS, "graph", "terminal"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
     "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),

@@ -26,7 +26,6 @@ from cnnx import (
     Tanh,
     random,
 )
-from cnnx.layers import fusion
 
 SHARED = Conv2D(3, 3, 3, padding=1)
 NORM = BatchNorm1D(3)
@@ -45,7 +44,7 @@ MODELS = {
     "linear-relu": ([Linear(7, 5), ReLU(), Linear(5, 3), ReLU6()], 2, (4, 7)),
     "nothing": ([Tanh(), ReLU(), Conv2D(3, 3, 1), Tanh()], 4, (2, 3, 4, 4)),
     "shared": ([SHARED, TWICE, SHARED, TWICE, SHARED], 3, (2, 3, 5, 5)),
-    "nested": ([Sequential(Conv2D(3, 4, 3)), ReLU(), Sequential(ReLU())], 3, (2, 3, 6, 6)),
+    "nested": ([Sequential(Conv2D(3, 4, 3)), ReLU(), Sequential(ReLU())], 2, (2, 3, 6, 6)),
     "users": ([Conv2D(3, 3, 3), Scale(2.0), ReLU()], 3, (2, 3, 6, 6)),
     "dropout": ([Flatten(), Linear(12, 9), ReLU(), Dropout(0.5), Linear(9, 4)], 4, (3, 3, 2, 2)),
     "frozen": ([Conv2D(3, 4, 3).freeze(), ReLU(), Conv2D(4, 2, 3), ReLU()], 2, (2, 3, 7, 7)),
@@ -64,22 +63,22 @@ MODELS = {
         1,
         (2, 3, 4, 4),
     ),
-    "residual-relu": ([Residual(Sequential(*_conv_norm(3, 3))), ReLU()], 1, (2, 3, 6, 7)),
+    "residual-relu": ([Residual(Sequential(*_conv_norm(3, 3))), ReLU()], 2, (2, 3, 6, 7)),
     "residual-relu6": (
         [Residual(Conv2D(3, 5, 3, padding=1), Conv2D(3, 5, 1)), ReLU6()],
-        1,
+        2,
         (2, 3, 6, 7),
     ),
     "residual-of-features": ([Residual(BatchNorm1D(7)), Linear(7, 3)], 2, (5, 7)),
-    "residual-ends-in-relu": ([Residual(Sequential(*_conv_norm(3, 3), ReLU()))], 1, (2, 3, 6, 7)),
+    "residual-ends-in-relu": ([Residual(Sequential(*_conv_norm(3, 3), ReLU()))], 3, (2, 3, 6, 7)),
     "residual-in-residual": (
         [Residual(Sequential(Residual(Sequential(*_conv_norm(3, 3))))), ReLU()],
-        1,
+        4,
         (2, 3, 4, 4),
     ),
     "residual-of-users": (
         [Residual(Sequential(Conv2D(3, 3, 1), Scale(2.0))), ReLU()],
-        1,
+        4,
         (2, 3, 4, 4),
     ),
 }
@@ -127,7 +126,7 @@ def _one_by_one(model, x):
 def test_steps_give_the_bits_of_their_layers(name, training, dtype):
     layers, steps, shape = MODELS[name]
     model = Sequential(*layers).copy().astype(dtype)
-    assert len(fusion.plan(list(model))) == steps
+    assert len(model.explain().splitlines()) == steps
     x = images(*shape, dtype=dtype)
     fused = _outcome(_whole, model.copy(), x, training)
     single = _outcome(_one_by_one, model.copy(), x, training)
@@ -220,9 +219,9 @@ def test_what_a_step_kept_is_freed_when_backward_is_past_it():
             return super().backward(dy)
 
     model = Sequential(Watch(), Conv2D(1, 4, 3).astype("f8"), ReLU(), Flatten(), Tanh())
-    (kept,) = model(images(2, 1, 6, 6)) is not None and model._saved()
-    watched = [weakref.ref(a) for _, k in kept[1:] for a in k if isinstance(a, np.ndarray)]
-    del kept
+    _, trace = model(images(2, 1, 6, 6)) is not None and model._saved()
+    watched = [weakref.ref(a) for _, k in trace[1:] for a in k if isinstance(a, np.ndarray)]
+    del trace
     assert len(watched) >= 3
     model.backward(np.ones((2, 64)))
     assert freed == [[True] * len(watched)]

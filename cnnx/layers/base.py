@@ -4,8 +4,8 @@
 # A layer is state and two calls. It holds parameters and settings as plain attributes; parameters,
 # sub-layers and buffers are found by looking at the attributes (inside.py), so nothing is
 # registered and the objects pickle. `forward` keeps what `backward` needs with `_save`, `backward`
-# asks for it with `_saved`. Inside a container the place where a layer stands takes these values
-# away and hands them back (place.py), so one layer may stand at several places.
+# asks for it with `_saved`. Inside a container the run takes these values away and hands them back
+# (graph/steps.py), so one layer may stand at several places.
 # cnnx's own layer classes carry the mark `@builtin`. It says two things that can not be known of a
 # user's class: the class keeps values through `_save` alone, and it learns through Parameters
 # alone. The marked classes are also the only ones that `load` builds by itself.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
 BUILTIN: dict[str, type[Layer]] = {}
-_OF_A_RUN = ("_kept", "_assigned", "_plan")  # attributes that no copy and no pickle takes along
+_OF_A_RUN = ("_kept", "_plan")  # attributes that no copy and no pickle takes along
 AnyLayer = TypeVar("AnyLayer", bound="type[Layer]")
 
 
@@ -90,8 +90,6 @@ class Layer:
     buffer_names: ClassVar[tuple[str, ...]] = ()
     parameter_names: ClassVar[tuple[str, ...]] = ()
     _kept: tuple[Any, ...] | None = None
-    _patched: ClassVar[object] = None  # another one whenever a layer is given its own forward
-    _adds: ClassVar[bool] = False  # forward has an argument `add`: see _takes_add
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -108,8 +106,11 @@ class Layer:
         """The gradient of the loss by the last forward's input, from that by its output."""
         raise NotImplementedError(f"{type(self).__name__} has no backward(dy)")
 
-    def __call__(self, x: Any) -> Any:
-        return self.forward(x)
+    def __call__(self, *xs: Any) -> Any:
+        for x in xs:
+            if hasattr(type(x), "__cnnx_call__"):  # a Symbol takes the call (graph/symbol.py)
+                return x.__cnnx_call__(self, xs)
+        return self.forward(*xs)
 
     def _save(self, *values: Any) -> None:
         """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
@@ -123,10 +124,7 @@ class Layer:
 
     def _keep(self, kept: tuple[Any, ...] | None) -> None:
         # Not by __setattr__, whose checks are for what users assign: every layer of a step is here.
-        attributes = vars(self)
-        attributes["_kept"] = kept
-        if "_assigned" in attributes:
-            attributes["_assigned"].add("_kept")
+        vars(self)["_kept"] = kept
 
     def _saved(self) -> tuple[Any, ...]:
         """What forward kept. RuntimeError in words if there was no forward, or if one of these
@@ -146,14 +144,6 @@ class Layer:
         """x as an array that ops take, cast to `dtype` if given (see `as_float`)."""
         return as_float(type(self).__name__, x, dtype)
 
-    def _takes_add(self) -> bool:
-        """Whether forward(x, add=...) adds an array to its result: the end of a body does that."""
-        exact = BUILTIN.get(type(self).__name__) is type(self)
-        return self._adds and exact and vars(self).keys().isdisjoint(("forward", "backward"))
-
-    def _added(self, add: Any, x: np.ndarray) -> np.ndarray | None:
-        return None if add is None else self._float(add, x.dtype)
-
     def __setattr__(self, name: str, value: Any) -> None:
         declared = name in self.parameter_names or name in self.buffer_names
         guarded = declared or isinstance(vars(self).get(name), (Parameter, Layer))
@@ -162,11 +152,6 @@ class Layer:
         if isinstance(value, Parameter) and not value.name:
             value.name = name
         object.__setattr__(self, name, value)
-        if name in ("forward", "backward"):
-            Layer._patched = object()  # every plan made until here is out of date (containers.py)
-        assigned = vars(self).get("_assigned")  # place.py listens here during a user's forward
-        if assigned is not None:
-            assigned.add(name)
 
     # -- what is inside ------------------------------------------------------------------------
 
@@ -350,40 +335,42 @@ class Layer:
 
     # -- shapes --------------------------------------------------------------------------------
 
-    def output_shape(self, input_shape: Any) -> tuple[int, ...]:
-        """The shape of one sample's output, from the shape of one sample without the batch axis.
+    def output_shape(self, *input_shapes: Any) -> Any:
+        """The shape of one sample's output, from that of one sample without the batch axis.
 
-        Runs forward on an empty batch: right for every layer that accepts one.
+        Several shapes for a layer of several inputs; a tuple of shapes where there are several
+        outputs. Runs forward on an empty batch: right for every layer that accepts one.
 
         Example: ``Conv2D(1, 6, 5).output_shape((1, 28, 28))`` is ``(6, 24, 24)``.
         """
-        x = np.empty((0, *(int(size) for size in input_shape)), np.float32)
+        empty = [np.empty((0, *map(int, shape)), np.float32) for shape in input_shapes]
         with run_mode(training=False), no_grad():
-            return tuple(self.forward(x).shape[1:])
+            y = self.forward(*empty)
+        return tuple(each.shape[1:] for each in y) if isinstance(y, tuple) else tuple(y.shape[1:])
 
-    def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
-        """(name, layer, its input shape) of the layers directly inside, for one sample's forward.
+    def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
+        """(name, layer, its input shapes) of the layers directly inside, for one sample's forward.
 
         What containers tell `macs` and `summary`; of a layer that tells nothing, `summary` makes
         one row.
         """
         return iter(())
 
-    def macs(self, input_shape: Any) -> int:
+    def macs(self, *input_shapes: Any) -> int:
         """Multiply-adds of one sample's forward; 0 for layers without a matrix product."""
-        return sum(layer.macs(shape) for _, layer, shape in self.flow(input_shape))
+        return sum(layer.macs(*shapes) for _, layer, shapes in self.flow(*input_shapes))
 
-    def summary(self, input_shape: Any) -> Summary:
+    def summary(self, *input_shapes: Any) -> Summary:
         """A table of layers, output shapes, parameters and multiply-adds for one sample.
 
-        input_shape  that of one sample, without the batch; a number of features too. ValueError
-                     for what is no shape, or does not fit a layer
+        input_shapes  that of one sample, without the batch; a number of features too; several for
+                      several inputs. ValueError for what is no shape, or does not fit a layer
 
         Example: ``print(model.summary((1, 28, 28)))``
         """
         from cnnx.layers.summary import summarise
 
-        return summarise(self, input_shape)
+        return summarise(self, *input_shapes)
 
     # -- text ----------------------------------------------------------------------------------
 

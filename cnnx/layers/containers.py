@@ -6,11 +6,10 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
+from cnnx.graph.container import Container, count_outputs
+from cnnx.graph.wiring import Node, Wiring
 from cnnx.layers.base import Layer, builtin
-from cnnx.layers.fusion import Step, plan
 from cnnx.layers.inside import held
-from cnnx.layers.kept import keep, share_memory
-from cnnx.layers.place import backward_here, forward_here, learns
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,7 +32,7 @@ class Identity(Layer):
 
 
 @builtin
-class Sequential(Layer):
+class Sequential(Container):
     """Layers in order: y = layer_k(... layer_2(layer_1(x))).
 
     Takes layers, one list of layers, or ``(name, layer)`` pairs; without names they are "0", "1",
@@ -53,8 +52,6 @@ class Sequential(Layer):
         body = model[:-1]            # without the last layer
     """
 
-    _plan: tuple[list[Layer], object, list[Step]] | None = None
-
     def __init__(self, *layers: Any) -> None:
         if len(layers) == 1 and isinstance(layers[0], Mapping):
             layers = tuple(layers[0].items())
@@ -64,49 +61,18 @@ class Sequential(Layer):
         for item in layers:
             self.append(item)
 
-    def forward(self, x: Any, **ending: Any) -> Any:
-        self._forget()
-        given, within = x, False  # within: x is no longer the memory that was given
-        places = []
-        steps = self._steps()
-        for number, (layer, arguments, behind) in enumerate(steps, start=1):
-            last = number == len(steps)
-            if last:
-                arguments = arguments | ending
-            x, kept = forward_here(layer, x, within and not last, **arguments)
-            within = within or not share_memory(x, given)
-            places.append((layer, kept))
-            if behind is not None and kept is not None:
-                places.append((behind, keep((x,)) if last else (x,)))
-        self._save(places)
-        return x
+    def wiring(self) -> Wiring:
+        nodes: list[Node] = []
+        values: tuple[int, ...] = (0,)
+        free = 1
+        for name, layer in self._layers.items():
+            made = tuple(range(free, free + count_outputs(layer)))
+            nodes.append(Node(name, layer, values, made))
+            values, free = made, free + len(made)
+        return Wiring(1, tuple(nodes), values)
 
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        """dx, or None with need_dx=False: then it stops at the first layer that learns."""
-        (places,) = self._saved()
-        self._keep(None)  # backward goes once: what a place kept is freed when it is behind
-        learning = (i for i, (layer, _) in enumerate(places) if learns(layer))
-        first = 0 if need_dx else next(learning, len(places))
-        while len(places) > first:
-            layer, kept = places.pop()
-            dy = backward_here(layer, kept, dy, need_dx or len(places) > first)
-        return dy if need_dx else None
-
-    def _steps(self) -> list[Step]:
-        """The plan by which forward runs: made anew when there are other layers."""
-        layers, patched, last = list(self), Layer._patched, self._plan
-        if last is not None and last[0] == layers and last[1] is patched:
-            return last[2]
-        steps = plan(layers)
-        # Read and written as a whole: threads that come here together each have a plan that holds.
-        # Not through setattr, where a user's layer around this one would take it for its own.
-        vars(self)["_plan"] = layers, patched, steps
-        return steps
-
-    def _takes_add(self) -> bool:
-        """Whether its last layer does, and nothing is done behind that."""
-        steps = self._steps() if type(self) is Sequential else []
-        return bool(steps) and not steps[-1].arguments and steps[-1].layer._takes_add()
+    def parts(self) -> list[Any]:
+        return list(self._layers.values())
 
     def append(self, layer: Any) -> Self:
         """Put a layer, or a ``(name, layer)`` pair, at the end. Returns the container."""
@@ -123,12 +89,6 @@ class Sequential(Layer):
             beside = self._attributes()
             del beside["_layers"]
             yield from held(beside, Layer)
-
-    def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
-        shape = tuple(input_shape)
-        for name, layer in self._layers.items():
-            yield name, layer, shape
-            shape = layer.output_shape(shape)
 
     def config(self) -> dict[str, Any]:
         """The layers. Of a subclass that holds more than these, the constructor's arguments too,

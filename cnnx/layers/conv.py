@@ -42,7 +42,6 @@ class Conv2D(Layer):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
-    _adds = True
 
     def __init__(
         self,
@@ -72,13 +71,16 @@ class Conv2D(Layer):
         if checks.flag("Conv2D", "bias", bias):
             self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
 
-    def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
+    def forward(self, x: Any) -> Any:
+        y, values = self.compute(x)
+        self._save(*values)
+        return y
+
+    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+        """y, and what backward needs. epilogue: what else `ops.conv2d` does (graph/fused.py)."""
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        ending = activation, self._added(add, x)
-        y = ops.conv2d(x, self.weight.data, bias, *self._geometry(), *ending)
-        self._save(x)
-        return y
+        return ops.conv2d(x, self.weight.data, bias, *self._geometry(), **epilogue), (x,)
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         (x,) = self._saved()

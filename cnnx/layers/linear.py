@@ -43,12 +43,16 @@ class Linear(Layer):
         if checks.flag("Linear", "bias", bias):
             self.bias = Parameter(init.uniform(self.out_features, -bound, bound), "bias")
 
-    def forward(self, x: Any, activation: str | None = None) -> Any:
+    def forward(self, x: Any) -> Any:
+        y, values = self.compute(x)
+        self._save(*values)
+        return y
+
+    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+        """y, and what backward needs. epilogue: what else `ops.linear` does (graph/fused.py)."""
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        y = ops.linear(x, self.weight.data, bias, activation)
-        self._save(x)
-        return y
+        return ops.linear(x, self.weight.data, bias, **epilogue), (x,)
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         (x,) = self._saved()

@@ -22,7 +22,6 @@ class _BatchNorm(Layer):
         "running_var",
         "num_batches_tracked",
     )
-    _adds = True
     _shapes: ClassVar[dict[int, str]]
 
     def __init__(
@@ -48,7 +47,16 @@ class _BatchNorm(Layer):
         self.running_var = init.ones(c) if track_running_stats else None
         self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
 
-    def forward(self, x: Any, activation: str | None = None, add: Any = None) -> Any:
+    def forward(self, x: Any) -> Any:
+        y, values = self.compute(x)
+        self._save(*values)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        return self.gradient(dy, *self._saved())
+
+    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+        """y, and what `gradient` needs. epilogue: what else the op does (graph/fused.py)."""
         x = self._float(x, self._dtype())
         self._check_shape(x.shape)
         weight = None if self.weight is None else self.weight.data
@@ -64,16 +72,22 @@ class _BatchNorm(Layer):
             training=batch_statistics,
             momentum=self._momentum(),
             eps=self.eps,
-            activation=activation,
-            add=self._added(add, x),
+            **epilogue,
         )
         if training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
-        self._save(x, mean, inv_std, batch_statistics, activation if add is None else None)
-        return y
+        return y, (x, mean, inv_std, batch_statistics)
 
-    def backward(self, dy: Any) -> Any:
-        x, mean, inv_std, batch_statistics, activation = self._saved()
+    def gradient(
+        self,
+        dy: Any,
+        x: Any,
+        mean: Any,
+        inv_std: Any,
+        batch_statistics: bool,
+        activation: str | None = None,
+    ) -> Any:
+        """dx, by what `compute` gave and the activation that it was given."""
         dx, dweight, dbias = ops.batch_norm_backward(
             self._float(dy, x.dtype),
             x,

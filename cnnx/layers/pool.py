@@ -41,20 +41,18 @@ class MaxPool2D(Layer):
         )
         self.ceil_mode = checks.flag("MaxPool2D", "ceil_mode", ceil_mode)
 
-    def forward(self, x: Any, after_relu: bool = False) -> Any:
+    def forward(self, x: Any) -> Any:
         x = self._float(x)
-        pool = ops.relu_max_pool2d if after_relu else ops.max_pool2d
-        y, argmax = pool(x, *self._geometry())
-        self._save(argmax, x.shape, x.dtype, after_relu)
+        y, argmax = ops.max_pool2d(x, *self.geometry())
+        self._save(argmax, x.shape, x.dtype)
         return y
 
     def backward(self, dy: Any) -> Any:
-        argmax, x_shape, dtype, after_relu = self._saved()
-        dy = self._float(dy, dtype)
-        pool_backward = ops.relu_max_pool2d_backward if after_relu else ops.max_pool2d_backward
-        return pool_backward(dy, argmax, x_shape, *self._geometry())
+        argmax, x_shape, dtype = self._saved()
+        return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, *self.geometry())
 
-    def _geometry(self) -> tuple[Any, ...]:
+    def geometry(self) -> tuple[Any, ...]:
+        """What the ops take besides arrays."""
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
     def extra_repr(self) -> str:

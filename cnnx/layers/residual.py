@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cnnx import ops
+from cnnx.graph.container import Container
+from cnnx.graph.wiring import Node, Wiring
 from cnnx.layers.base import Layer, builtin
-from cnnx.layers.place import backward_here, forward_here, learns
+from cnnx.layers.merge import Add
 
 __all__ = ["Residual"]
 
 
 @builtin
-class Residual(Layer):
+class Residual(Container):
     """y = body(x) + x, or body(x) + shortcut(x) where the body changes the shape.
 
     body      a layer, a `Sequential` mostly
@@ -39,61 +40,18 @@ class Residual(Layer):
         self.body = body
         self.shortcut = shortcut
 
-    def forward(self, x: Any, activation: str | None = None) -> Any:
-        self._forget()
-        x = self._float(x)
-        other, kept_shortcut = self._around(x)
-        if self.body._takes_add():
-            y, kept_body = self._body_and(x, add=other, activation=activation)
-        else:
-            y, kept_body = forward_here(self.body, x)
-            y = self._float(y)
-            self._check_shapes(x, y.shape, other.shape)
-            y = ops.add(y, self._float(other, y.dtype))
-            y = y if activation is None else getattr(ops, activation)(y)
-        places = (self.body, kept_body), (self.shortcut, kept_shortcut)
-        self._save(*places, y.dtype)
-        return y
+    def wiring(self) -> Wiring:
+        nodes, other = [], 0
+        if self.shortcut is not None:
+            other = 1
+            nodes.append(Node("shortcut", self.shortcut, (0,), (other,)))
+        nodes.append(Node("body", self.body, (0,), (other + 1,)))
+        nodes.append(Node("add", Add(), (other + 1, other), (other + 2,)))
+        return Wiring(1, tuple(nodes), (other + 2,))
 
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        body, shortcut, dtype = self._saved()
-        self._keep(None)  # as in Sequential: backward goes once
-        dy = self._float(dy, dtype)
-        other = _backward(shortcut, dy, need_dx)
-        dx = _backward(body, dy, need_dx)
-        return ops.add(self._float(dx), self._float(other, dx.dtype)) if need_dx else None
+    def parts(self) -> list[Any]:
+        return [self.body, self.shortcut]
 
-    def _body_and(self, x: Any, add: Any, activation: str | None) -> tuple[Any, Any]:
-        """What the body makes of x with the sum at its end, and what it keeps for backward."""
-        try:
-            return forward_here(self.body, x, add=add, activation=activation)
-        except ValueError:
-            self._check_shapes(x, (len(x), *self.body.output_shape(x.shape[1:])), add.shape)
-            raise
-
-    def _check_shapes(self, x: Any, body: tuple[int, ...], other: tuple[int, ...]) -> None:
-        if body != other:
-            path = "x itself" if self.shortcut is None else "the shortcut's output"
-            raise ValueError(
-                f"Residual: the body makes shape {body} of x with shape {x.shape}, but {path} "
-                f"has shape {other}: both must be the same to be added"
-            )
-
-    def flow(self, input_shape: Any) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
+    def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
         for name, path in self.children():
-            yield name, path, tuple(input_shape)
-
-    def _around(self, x: Any) -> tuple[Any, Any]:
-        """What the shortcut makes of x, and what it keeps for backward."""
-        if self.shortcut is None:
-            return x, None
-        y, kept = forward_here(self.shortcut, x)
-        return self._float(y), kept
-
-
-def _backward(place: tuple[Layer | None, Any], dy: Any, need_dx: bool) -> Any:
-    """The gradient through one path; a path that learns nothing is not gone when no dx is asked."""
-    path, kept = place
-    if path is None or not (need_dx or learns(path)):
-        return dy
-    return backward_here(path, kept, dy, need_dx)
+            yield name, path, input_shapes

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnx.graph.container import Container
 from cnnx.layers.base import Layer
-from cnnx.layers.containers import Sequential
 
 __all__ = ["Summary", "SummaryRow", "summarise"]
 
@@ -35,7 +35,7 @@ class Summary:
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], rows: list[SummaryRow], trainable: int
+        self, input_shape: tuple[Any, ...], rows: list[SummaryRow], trainable: int
     ) -> None:
         self.input_shape = input_shape
         self.rows = rows
@@ -60,13 +60,13 @@ class Summary:
     __repr__ = __str__
 
 
-def summarise(layer: Layer, input_shape: Any) -> Summary:
-    """The summary of a layer or model for samples of `input_shape` (no batch axis)."""
-    shape = _sizes(input_shape)
+def summarise(layer: Layer, *input_shapes: Any) -> Summary:
+    """The summary of a layer or model for samples of `input_shapes` (no batch axis)."""
+    shapes = tuple(map(_sizes, input_shapes))
     rows: list[SummaryRow] = []
-    _collect(layer, "", shape, rows, set())
+    _collect(layer, "", shapes, rows, set())
     trainable = sum(p.size for p in layer.parameters() if p.requires_grad)
-    return Summary(shape, rows, trainable)
+    return Summary(shapes[0] if len(shapes) == 1 else shapes, rows, trainable)
 
 
 def _sizes(input_shape: Any) -> tuple[int, ...]:
@@ -84,18 +84,18 @@ def _sizes(input_shape: Any) -> tuple[int, ...]:
 
 
 def _collect(
-    layer: Layer, name: str, shape: tuple[int, ...], rows: list[SummaryRow], seen: set[int]
+    layer: Layer, name: str, shapes: tuple[Any, ...], rows: list[SummaryRow], seen: set[int]
 ) -> None:
-    inside = list(layer.flow(shape))
-    for child_name, child, child_shape in inside:
-        _collect(child, f"{name}.{child_name}" if name else child_name, child_shape, rows, seen)
-    if inside or isinstance(layer, Sequential):
+    inside = list(layer.flow(*shapes))
+    for child_name, child, child_shapes in inside:
+        _collect(child, f"{name}.{child_name}" if name else child_name, child_shapes, rows, seen)
+    if inside or isinstance(layer, Container):
         return
     own = [p for p in layer.parameters() if id(p) not in seen]
     seen.update(id(p) for p in own)
     parameters = sum(p.size for p in own)
-    output = layer.output_shape(shape)
-    rows.append(SummaryRow(name, type(layer).__name__, output, parameters, layer.macs(shape)))
+    output = layer.output_shape(*shapes)
+    rows.append(SummaryRow(name, type(layer).__name__, output, parameters, layer.macs(*shapes)))
 
 
 def _shape(shape: tuple[Any, ...]) -> str:

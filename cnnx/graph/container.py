@@ -1,0 +1,165 @@
+"""`Container`: a layer that stands for nodes, and how containers in containers are opened."""
+
+# Design:
+# A container says which nodes it stands for (`wiring`), and has no forward loop of its own. The
+# outermost one that is called opens all those inside into one flat list of nodes, so a pattern of
+# rewrite.py may cross their borders. The plan made of it is kept for as long as the containers hold
+# the layers that they held: that is compared at each call, by identity, which takes some
+# microseconds; weights, strides and modes are read when a layer runs. There are two plans, since
+# some nodes can only run as one where nothing is kept for backward.
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnnx.graph import run
+from cnnx.graph.rewrite import rewrite
+from cnnx.graph.run import Plan
+from cnnx.graph.wiring import Node, Wiring, is_patched
+from cnnx.layers.base import Layer
+from cnnx.layers.run import grad_enabled
+
+__all__ = ["Container", "count_outputs"]
+
+_MOST_NODES = 1_000_000  # containers in containers may double at each level
+Opened = list[tuple["Container", list[Any]]]
+
+
+class Container(Layer):
+    """Base of the layers that are made of layers: they say how these are wired, and run by that."""
+
+    _plan: tuple[_Made | None, _Made | None] = (None, None)
+
+    def wiring(self) -> Wiring:
+        """The nodes that the container stands for; those of containers inside are not opened."""
+        raise NotImplementedError
+
+    def parts(self) -> list[Any]:
+        """What the wiring is made from: while these are the same objects, it holds."""
+        raise NotImplementedError
+
+    def forward(self, *xs: Any) -> Any:
+        self._forget()
+        keeping = grad_enabled()
+        plan = self._planned(keeping)
+        if len(xs) != plan.inputs:
+            raise TypeError(
+                f"{type(self).__name__}: {len(xs)} inputs given, expected {plan.inputs}"
+            )
+        outputs, trace = run.forward(plan, xs, keeping)
+        if keeping:
+            self._keep((plan, trace))
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        """dx, or None with need_dx=False: then it ends where nothing before learns.
+
+        dy  a tuple, one for each output, where there are several: None for one that the loss does
+            not depend on. dx is a tuple where there are several inputs: None for one that no
+            gradient reached
+        """
+        plan, trace = self._saved()
+        count = len(plan.outputs)
+        dys = (dy,) if count == 1 else dy
+        if not isinstance(dys, (tuple, list)) or len(dys) != count:
+            raise TypeError(
+                f"{type(self).__name__}.backward: expected a tuple of {count} gradients"
+            )
+        self._keep(None)  # backward goes once: what a node kept is freed when it is done
+        dxs = run.backward(plan, trace, dys, need_dx)
+        if not need_dx:
+            return None
+        return dxs[0] if len(dxs) == 1 else dxs
+
+    def explain(self) -> str:
+        """Which layers run as one step, in a line for each step of a training forward.
+
+        Example: ``print(cnnx.models.lenet5().explain())``
+        """
+        return "\n".join(step.explain() for step in self._planned(keeping=True).steps)
+
+    def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
+        shapes = list(map(tuple, input_shapes))
+        for name, layer, inputs, outputs in self.wiring().nodes:
+            given = tuple([shapes[i] for i in inputs])
+            yield name, layer, given
+            made = layer.output_shape(*given)
+            shapes += made if len(outputs) > 1 else (made,)
+
+    def _planned(self, keeping: bool) -> Plan:
+        """The plan by which forward runs: made anew when there are other layers."""
+        made = self._plan[keeping]
+        if made is None or not made.holds():
+            made = _Made(self, keeping)
+            # Read and written whole: threads that come here together each have a plan that holds.
+            plans = (self._plan[0], made) if keeping else (made, self._plan[1])
+            vars(self)["_plan"] = plans
+        return made.plan
+
+
+class _Made:
+    """A plan, and what it was made from."""
+
+    def __init__(self, container: Container, keeping: bool) -> None:
+        nodes: list[Node] = []
+        self.opened: Opened = []
+        inputs = container.wiring().inputs
+        outputs, _ = _open(container, "", tuple(range(inputs)), inputs, nodes, self.opened)
+        self.plan = rewrite(Wiring(inputs, tuple(nodes), outputs), keeping)
+        layers = [node.layer for node in nodes] + [opened for opened, _ in self.opened]
+        self.patched = [vars(layer) for layer in layers if is_patched(layer)]
+        self.others = [vars(layer) for layer in layers if not is_patched(layer)]
+
+    def holds(self) -> bool:
+        """Whether all layers are where they were, and run by the forward and backward they had."""
+        for container, parts in self.opened:
+            if container.parts() != parts:
+                return False
+        for attributes in self.others:
+            if "forward" in attributes or "backward" in attributes:
+                return False
+        return all("forward" in each or "backward" in each for each in self.patched)
+
+
+def count_outputs(layer: Layer) -> int:
+    """How many values a layer makes: one, but for a Graph of several outputs."""
+    return len(layer.wiring().outputs) if isinstance(layer, Container) else 1
+
+
+def _open(
+    container: Container,
+    path: str,
+    given: tuple[int, ...],
+    free: int,
+    nodes: list[Node],
+    opened: Opened,
+) -> tuple[tuple[int, ...], int]:
+    """Append the nodes of a container whose inputs are the values `given`; numbers from `free` on
+    are unused. Returns the numbers of its outputs, and the next unused one.
+    """
+    wiring = container.wiring()
+    if len(given) != wiring.inputs:
+        name = f"{path[:-1]}: " if path else ""
+        raise ValueError(
+            f"{name}a {type(container).__name__} of {wiring.inputs} inputs is given {len(given)}"
+        )
+    opened.append((container, container.parts()))
+    values = list(given)  # by the container's own numbers
+    for name, layer, inputs, _ in wiring.nodes:
+        reads = tuple([values[i] for i in inputs])
+        if isinstance(layer, Container) and _is_opened(layer):
+            made, free = _open(layer, f"{path}{name}.", reads, free, nodes, opened)
+        else:
+            made, free = (free,), free + 1
+            nodes.append(Node(path + name, layer, reads, made))
+        if len(nodes) > _MOST_NODES:
+            raise ValueError(f"{type(container).__name__}: it has over {_MOST_NODES:,} nodes")
+        values += made
+    return tuple([values[i] for i in wiring.outputs]), free
+
+
+def _is_opened(layer: Container) -> bool:
+    """Whether a container runs by its nodes: not if it was given a forward or backward."""
+    own = type(layer).forward is not Container.forward
+    return not (own or type(layer).backward is not Container.backward or is_patched(layer))

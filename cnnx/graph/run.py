@@ -1,0 +1,103 @@
+"""The executor: forward over the steps of a plan, backward over what they saved."""
+
+# Design:
+# Values are numbered: the inputs first, then what each node makes. A value is dropped after its
+# last reader. What a step saves for backward stands in the trace at the number of its node, so
+# backward takes the nodes in the reverse of their order, whatever ran as one step: the gradients of
+# a value with several readers add up in one order, and fused runs have the bits of others.
+# The trace belongs to the run, never to the layers: a layer may stand at several nodes, and the
+# gradients of its weights add up.
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnx import ops
+from cnnx.layers.dtype import as_float
+from cnnx.layers.kept import share_memory
+
+if TYPE_CHECKING:
+    from cnnx.graph.steps import LayerStep, Step
+
+__all__ = ["Plan", "backward", "forward"]
+
+
+class Plan(NamedTuple):
+    """The steps of a run, and the nodes that they were made from, in the same numbers of values.
+
+    steps    what runs, in order; each node is in one of them
+    nodes    a step for each node by itself
+    inputs   how many values are given
+    outputs  the numbers of the values that are the result
+    """
+
+    steps: tuple[Step, ...]
+    nodes: tuple[LayerStep, ...]
+    inputs: int
+    outputs: tuple[int, ...]
+
+
+def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, ...], Any]:
+    """The outputs, and the trace for `backward`: None where nothing is kept."""
+    values: list[Any] = [*xs, *[None] * len(plan.nodes)]
+    if not keeping:
+        for step in plan.steps:
+            values[step.output] = step.forward([values[i] for i in step.inputs])
+            for i in step.frees:
+                values[i] = None
+        return tuple([values[i] for i in plan.outputs]), None
+    trace: list[Any] = [None] * len(plan.nodes)
+    given = dict(enumerate(xs))  # by value, the caller's array whose memory it may be
+    for step in plan.steps:
+        outside = [given[i] for i in step.inputs if i in given]
+        y = step.save(trace, [values[i] for i in step.inputs], step.inner and not outside)
+        values[step.output] = y
+        for x in outside:
+            if share_memory(y, x):
+                given[step.output] = x
+        for i in step.frees:
+            values[i] = None
+    return tuple([values[i] for i in plan.outputs]), trace
+
+
+def backward(plan: Plan, trace: list[Any], dys: Any, need_dx: bool) -> tuple[Any, ...]:
+    """The gradients of the inputs; None for one that none reached, or that is not needed."""
+    needed = _needed(plan, need_dx)
+    gradients: dict[int, Any] = {}
+    for value, dy in zip(plan.outputs, dys, strict=True):
+        _add(gradients, value, dy)
+    for number in range(len(trace) - 1, -1, -1):
+        if trace[number] is None:
+            continue  # it ran, and goes back, with another node
+        step, kept = trace[number]
+        trace[number] = None
+        dy = gradients.pop(step.output, None)
+        ask = any([needed[i] for i in step.inputs])
+        if dy is None or not (ask or step.learns()):
+            continue
+        dxs = step.backward(kept, dy, ask)
+        if ask:
+            for value, dx in zip(step.inputs, dxs, strict=True):
+                if needed[value]:
+                    _add(gradients, value, dx)
+    return tuple([gradients.get(value) for value in range(plan.inputs)])
+
+
+def _needed(plan: Plan, need_dx: bool) -> list[bool]:
+    """By value, whether its gradient is needed: something that it was made from learns."""
+    count = plan.inputs + len(plan.nodes)
+    if need_dx:
+        return [True] * count
+    needed = [False] * count
+    for node in plan.nodes:
+        needed[node.output] = any([needed[i] for i in node.inputs]) or node.learns()
+    return needed
+
+
+def _add(gradients: dict[int, Any], value: int, dy: Any) -> None:
+    if dy is None:
+        return
+    if value in gradients:
+        total = as_float("backward", gradients[value])
+        dy = ops.add(total, as_float("backward", dy, total.dtype))
+    gradients[value] = dy

@@ -1,0 +1,324 @@
+"""`Graph`: networks of any shape, their gradients, names, copies, files and errors."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from layer_helpers import Scale, check_gradients, images
+
+import cnnx
+from cnnx import (
+    Add,
+    BatchNorm2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    Graph,
+    Input,
+    Layer,
+    Linear,
+    ReLU,
+    Residual,
+    Sequential,
+    Tanh,
+    no_grad,
+)
+
+
+class Product(Layer):
+    """A user's layer of two inputs."""
+
+    def forward(self, a, b):
+        self._save(a, b)
+        return a * b
+
+    def backward(self, dy):
+        a, b = self._saved()
+        return dy * b, dy * a
+
+
+def diamond():
+    """Two branches from one convolution, which meet twice."""
+    x = Input((2, 5, 4))
+    h = Conv2D(2, 3, 3, padding=1)(x)
+    left, right = Tanh()(Conv2D(3, 3, 1)(h)), BatchNorm2D(3)(h)
+    return Graph(x, Flatten()(ReLU()(left + right) + h))
+
+
+def one_layer_at_three_places():
+    x, shared = Input((3,)), Linear(3, 3)
+    h = shared(x)
+    return Graph(x, shared(Tanh()(h) + shared(h)))
+
+
+def a_graph_in_a_sequential_in_a_graph():
+    inner = diamond()
+    x = Input((2, 5, 4))
+    return Graph(x, Linear(60, 3)(Sequential(Conv2D(2, 2, 1), inner, Tanh())(x)))
+
+
+def a_users_layer_of_two_inputs():
+    x = Input((4,))
+    return Graph(x, Linear(4, 2)(Product()(Linear(4, 4)(x), Tanh()(x))))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (diamond, (3, 2, 5, 4)),
+        (one_layer_at_three_places, (4, 3)),
+        (a_graph_in_a_sequential_in_a_graph, (3, 2, 5, 4)),
+        (a_users_layer_of_two_inputs, (5, 4)),
+    ],
+)
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+def test_gradients_are_slopes(make, shape, backend):
+    with cnnx.use_backend(backend):
+        check_gradients(make().astype("f8"), images(*shape), 1e-5)
+
+
+def test_the_numbers_of_a_small_graph_worked_out_by_hand():
+    x = Input((2,))
+    double, triple = Scale(2.0), Scale(3.0)
+    h = double(x)
+    model = Graph(x, Add()(triple(h), h, x))
+    assert model([[1.0, 10.0]]).tolist() == [[6 + 2 + 1, 60 + 20 + 10]]
+    assert model.backward([[1.0, 1.0]]).tolist() == [[9.0, 9.0]]
+    assert double.weight.grad.tolist() == [44.0]  # (3 + 1) * (1 + 10)
+    assert triple.weight.grad.tolist() == [22.0]  # 2 * (1 + 10)
+
+
+def test_several_inputs_and_outputs():
+    a, b = Input((3,)), Input((2,))
+    first, second = Linear(3, 2), Linear(2, 2)
+    total = first(a) + second(b)
+    model = Graph((a, b), (Tanh()(total), total)).astype("f8")
+    xa, xb = images(4, 3), images(4, 2, seed=1)
+    tanh, y = model(xa, xb)
+    np.testing.assert_allclose(tanh, np.tanh(y))
+    assert model.output_shape((3,), (2,)) == ((2,), (2,))
+    dy = images(4, 2, seed=2)
+    dxa, dxb = model.backward((np.zeros((4, 2)), dy))
+    np.testing.assert_allclose(dxa, dy @ first.weight.data)
+    np.testing.assert_allclose(dxb, dy @ second.weight.data)
+    model(xa, xb)
+    only = model.backward((None, dy))  # a head that the loss does not look at
+    np.testing.assert_array_equal(only[0], dxa)
+    model(xa, xb)
+    assert model.backward((None, dy), need_dx=False) is None
+
+
+def test_an_input_that_no_gradient_reaches_has_none():
+    a, b = Input((3,)), Input((3,))
+    model = Graph((a, b), (Tanh()(a), Tanh()(b)))
+    y, _ = model(images(2, 3), images(2, 3))
+    dxa, dxb = model.backward((y, None))
+    assert dxa.shape == (2, 3) and dxb is None
+
+
+def test_a_graph_of_two_outputs_stands_in_others():
+    x = Input((3,))
+    pair = Graph(x, (Scale(2.0)(x), Scale(3.0)(x)))
+    chain = Sequential(pair, Product(), Tanh())
+    x_ = images(2, 3)
+    np.testing.assert_allclose(chain(x_), np.tanh(6 * x_ * x_))
+    check_gradients(chain, x_, 1e-5)
+    s = Input((3,))
+    first, second = pair(s)
+    np.testing.assert_allclose(Graph(s, first + second)(x_), 5 * x_)
+
+
+def test_containers_are_written_with_symbols_too():
+    x = Input((3, 4, 4))
+    body = Sequential(Conv2D(3, 3, 3, padding=1), BatchNorm2D(3))
+    model = Graph(x, ReLU()(Residual(body)(x)))
+    same = Sequential(Residual(body), ReLU())
+    data = images(2, 3, 4, 4, dtype="f4")
+    np.testing.assert_array_equal(model(data), same(data))
+    assert [line.count("+") for line in model.explain().splitlines()] == [0, 2]
+    assert set(model.state_dict()) == {f"0.{key}" for key in Residual(body).state_dict()}
+
+
+def test_a_value_on_the_way_can_be_an_input_or_an_output():
+    x = Input((3,))
+    h = Linear(3, 4)(x)
+    y = Tanh()(h)
+    whole, features, head = Graph(x, y), Graph(x, h), Graph(h, y)
+    data = images(2, 3, dtype="f4")
+    np.testing.assert_array_equal(whole(data), head(features(data)))
+
+
+def test_calls_that_no_output_needs_are_left_out():
+    x = Input((3,))
+    Linear(3, 100)(x)
+    assert list(Graph(x, Tanh()(x)).state_dict()) == []
+
+
+@pytest.mark.parametrize("make", [diamond, one_layer_at_three_places])
+def test_copies_pickles_and_files_are_the_same_network(make, tmp_path):
+    model = make()
+    shape = model.input_shapes[0]
+    x = images(3, *shape, dtype="f4")
+    y = model.eval()(x)
+    model.save(tmp_path / "model.npz")
+    twins = model.copy(), copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    for twin in (*twins, cnnx.load(tmp_path / "model.npz")):
+        np.testing.assert_array_equal(twin(x), y)
+        assert twin.state_dict().keys() == model.state_dict().keys()
+        assert repr(twin) == repr(model) and twin.explain() == model.explain()
+        for parameter in twin.parameters():
+            parameter.data[...] = 0
+        assert not np.array_equal(twin(x), y)
+    np.testing.assert_array_equal(model(x), y)
+
+
+class Named(Graph):
+    """A subclass whose layers are attributes."""
+
+    def __init__(self, width):
+        self.width = width
+        self.stem, self.head = Linear(3, width), Linear(width, 2)
+        x = Input((3,))
+        super().__init__(x, self.head(Tanh()(self.stem(x))))
+
+
+def test_attributes_of_a_subclass_name_its_layers(tmp_path):
+    model = Named(5)
+    assert list(model.state_dict()) == ["stem.weight", "stem.bias", "head.weight", "head.bias"]
+    assert [name for name, _ in model.children()] == ["stem", "1", "head"]
+    x = images(2, 3, dtype="f4")
+    model.save(tmp_path / "named.npz")
+    with pytest.raises(ValueError, match="'Named'"):
+        cnnx.load(tmp_path / "named.npz")
+    twin = cnnx.load(tmp_path / "named.npz", custom={"Named": Named})
+    assert type(twin) is Named and twin.width == 5
+    np.testing.assert_array_equal(twin(x), model(x))
+    twin.head = Linear(5, 7)
+    assert twin(x).shape == (2, 7) and twin["head"] is twin.head
+    twin["head"] = Linear(5, 6)
+    assert twin(x).shape == (2, 6) and twin["head"] is twin.head
+
+
+def test_another_layer_in_the_place_of_one():
+    model = diamond()
+    x = images(2, 2, 5, 4, dtype="f4")
+    model(x)
+    model["1"] = Conv2D(3, 3, 3, padding=1)
+    model["2"] = ReLU()
+    assert model(x).shape == (2, 60)
+    with pytest.raises(KeyError, match="no layer '77'"):
+        model["77"] = ReLU()
+    with pytest.raises(TypeError, match="not a layer"):
+        model["1"] = np.abs
+    with pytest.raises(ValueError, match="inside itself"):
+        model["1"] = Sequential(model)
+
+
+def test_fit_predict_and_no_grad():
+    x = Input((4,))
+    h = ReLU()(Linear(4, 16)(x))
+    model = Graph(x, Linear(16, 2)(Dropout(0.1)(h) + h))
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(200, 4)).astype("f4")
+    labels = (data[:, 0] * data[:, 1] > 0).astype(int)
+    adam = cnnx.Adam(model.parameters(), lr=1e-2)
+    history = cnnx.fit(model, (data, labels), epochs=30, optimizer=adam, seed=0, verbose=False)
+    assert history[-1]["accuracy"] > 0.9
+    with no_grad():
+        model(data)
+    with pytest.raises(RuntimeError, match=r"^Graph.backward: no forward"):
+        model.backward(np.ones((200, 2)))
+    assert cnnx.predict(model, data).shape == (200, 2)
+
+
+def test_a_frozen_branch_is_skipped():
+    x = Input((3,))
+    frozen = Linear(3, 3).freeze()
+    model = Graph(x, Linear(3, 2)(frozen(x) + Linear(3, 3)(x)))
+    y = model(images(2, 3, dtype="f4"))
+    frozen.backward = lambda dy: pytest.fail("nobody needs it")
+    model.backward(y, need_dx=False)
+    assert model["1"].weight.grad is not None
+
+
+def test_gradients_of_many_readers_add_up_in_one_order_fused_or_not():
+    """Three summands: their order shows in the bits."""
+    x = Input((4, 6, 6))
+    h = Conv2D(4, 4, 1)(x)
+    first = Conv2D(4, 4, 3, padding=1)(h)
+    others = [Tanh()(Conv2D(4, 4, 3, padding=1)(h)) for _ in range(3)]
+    model = Graph(x, ReLU()(first + Add()(*others)))
+    assert any(line.count("+") == 2 for line in model.explain().splitlines())
+    data, dy = images(2, 4, 6, 6, dtype="f4"), images(2, 4, 6, 6, dtype="f4", seed=3)
+    model(data)
+    fused = model.backward(dy)
+    for layer in model.modules():
+        if isinstance(layer, Add):
+            layer.forward = type(layer).forward.__get__(layer)  # patched: runs by itself
+    assert not any("Add +" in line for line in model.explain().splitlines())
+    model(data)
+    np.testing.assert_array_equal(model.backward(dy), fused)
+
+
+ERRORS = {
+    "no-symbol": (lambda x: Graph(x, np.ones(3)), TypeError, "outputs has a ndarray"),
+    "empty": (lambda x: Graph(x, ()), ValueError, "outputs is empty"),
+    "twice": (lambda x: Graph((x, x), Tanh()(x)), ValueError, "twice"),
+    "unused": (lambda x: Graph((x, Input((2,))), Tanh()(x)), ValueError, r"input 1, of shape \(2"),
+    "missing": (
+        lambda x: Graph(Input((7,)), Tanh()(x)),
+        ValueError,
+        r"Input of shape \(3,\) that is not among the inputs, of shapes \(7,\)",
+    ),
+    "mixed": (lambda x: Add()(x, np.ones(3)), TypeError, "input 1 is a ndarray"),
+    "shapes": (lambda x: x + Input((2,)), ValueError, r"\(0, 3\) and \(0, 2\)"),
+    "misfit": (lambda x: Linear(5, 2)(x), ValueError, "5"),
+    "no-shape": (lambda x: Input((3, 0)), ValueError, r"shape is \(3, 0\)"),
+    "text": (lambda x: Input("image"), ValueError, "shape is 'image'"),
+    "given-two": (lambda x: Graph(x, Tanh()(x))(np.ones(3), np.ones(3)), TypeError, "2 inputs"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_in_words(name):
+    call, error, words = ERRORS[name]
+    with pytest.raises(error, match=words):
+        call(Input((3,)))
+
+
+def test_gradients_that_do_not_fit_the_outputs_and_inputs():
+    class Wrong(Product):
+        def backward(self, dy):
+            return dy
+
+    x = Input((3,))
+    model = Graph(x, (Wrong()(x, x), x))
+    model(images(2, 3))
+    with pytest.raises(TypeError, match=r"Graph.backward: expected a tuple of 2 gradients"):
+        model.backward(images(2, 3))
+    with pytest.raises(TypeError, match=r"Wrong.backward returned a ndarray.*tuple of 2"):
+        model.backward((images(2, 3), None))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("calls", (("0", (1,)),)),  # reads what it makes
+        ("calls", (("0", (-1,)),)),
+        ("calls", (("0", ()),)),
+        ("calls", (("9", (0,)),)),
+        ("calls", (("0", (0.5,)),)),
+        ("outputs", (5,)),
+        ("outputs", ()),
+        ("layers", 3),
+        ("input_shapes", None),
+    ],
+)
+def test_a_file_with_a_wiring_that_is_none_is_refused(key, value):
+    x = Input((3,))
+    config = Graph(x, Tanh()(x)).config() | {key: value}
+    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
+        Graph.from_config(config)
