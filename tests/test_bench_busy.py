@@ -123,7 +123,7 @@ def test_the_table_marks_the_row_and_says_why(described):  # noqa: F811
     assert not any("!" in line for line in plain)
     rows = [line for line in marked if line.startswith(("conv2d", "im2col"))]
     assert "!" not in rows[0] and rows[1].startswith("im2col 2,2,2,2 1x1 !")
-    assert marked[-1].startswith("! 1 of 2 rows can not be trusted, the machine was busy: other")
+    assert marked[-1].startswith("! 1 of 2 rows cannot be trusted, the machine was busy: other")
     assert "1.5 of 2 cores" in marked[-1] and "again" in marked[-1]
 
 

@@ -116,7 +116,7 @@ def test_select_takes_what_was_asked_for():
         ("layers", None, "what is 'layers', expected one of all, ops, models"),
     ],
 )
-def test_what_fits_nothing_is_an_error_that_lists_what_there_is(what, filter, words):
+def test_a_filter_without_a_match_is_an_error_that_lists_the_workloads(what, filter, words):
     with pytest.raises(ValueError, match=words):
         run(what, filter=filter)
 
@@ -277,7 +277,7 @@ def test_a_step_runs_with_the_threads_of_its_contestant(fast, monkeypatch):
         ({"filter": "conv2d", "threads": 2}, r"no training step has 'conv2d'"),
     ],
 )
-def test_threads_of_nothing_are_an_error(arguments, words):
+def test_invalid_threads_or_filter_are_an_error(arguments, words):
     with pytest.raises(ValueError, match=words):
         run_threads(**arguments)
 
@@ -285,12 +285,12 @@ def test_threads_of_nothing_are_an_error(arguments, words):
 @pytest.mark.parametrize(
     "backends, openmp, words",
     [
-        (("reference",), "no", r"compiled backend's, .* install a C compiler"),
-        (("compiled", "reference"), "no: built", r"has one thread, .* no OpenMP: install it"),
+        (("reference",), "no", r"the compiled backend, .* install a C compiler"),
+        (("compiled", "reference"), "no: built", r"has one thread, .* OpenMP was missing: install it"),
     ],
 )
 @pytest.mark.parametrize("threads", [None, 2])
-def test_threads_of_a_build_that_has_one_are_an_error(
+def test_a_build_with_one_thread_is_an_error(
     threads, backends, openmp, words, monkeypatch
 ):
     monkeypatch.setattr(cnnx.config, "available_backends", lambda: backends)

@@ -216,7 +216,7 @@ def test_a_run_json_of_any_size_takes_no_time_and_no_memory(capsys):
     assert "run.json has 17,179,869,184 bytes" in failure(capsys, "evaluate", "run")
     os.remove("run/run.json")
     os.mkfifo("run/run.json")
-    assert "run.json is no regular file" in failure(capsys, "evaluate", "run")
+    assert "run.json is not a regular file" in failure(capsys, "evaluate", "run")
 
 
 def test_names_of_leftovers_are_known_for_all_files_of_a_run():

@@ -139,7 +139,7 @@ def test_of_equal_samples_on_both_sides_the_user_is_told(capsys):
     x, y = noise(30)
     write_npz("mine", np.concatenate([x, x]), np.concatenate([y, y]))
     assert main(["train", "--data", "mine.npz", *FAST, "--out", "run"]) == 0
-    assert "trained on: the test score says too much" in capsys.readouterr().err
+    assert "test score is too optimistic" in capsys.readouterr().err
     before = settings_of("run")["result"]
     lines, new, _ = evaluated(capsys, "run")
     assert not new and f"accuracy {100 * before['test_accuracy']:.2f} %" in lines[-1]

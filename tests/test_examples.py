@@ -68,28 +68,28 @@ def test_the_course_s_network_learns_from_a_directory(tmp_path, capsys):
     accuracy = cs231n_convnet.main(["--data", str(tmp_path), "--epochs", "3"])
     out = capsys.readouterr().out
     assert accuracy > 0.8 and f"test accuracy {100 * accuracy:.2f} %" in out
-    assert "200 images to learn from, 100 to test on" in out and "(Epoch 3 / 3)" in out
+    assert "200 training images, 100 test images" in out and "(Epoch 3 / 3)" in out
 
 
 def test_the_data_are_looked_for_in_cnnx_data(mnist, monkeypatch, capsys):
     monkeypatch.setenv("CNNX_DATA", mnist)
     mnist_conv.main(["--epochs", "1"])
     labels = bands(200, 1)[1]
-    assert f"{(labels < 2).sum()} to test on" in capsys.readouterr().out
+    assert f"{(labels < 2).sum()} test images" in capsys.readouterr().out
 
 
 def test_a_confused_class_is_named(mnist, capsys, monkeypatch):
-    """All is taken for class 3, so that is what the others are taken for, and itself for none."""
+    """Everything is predicted as class 3, so every other class is confused with it."""
     monkeypatch.setattr(cnnx, "predict_labels", lambda model, test: np.full(len(test), 3))
     fashion_mnist.main(["--data", mnist, "--epochs", "1"])
-    lines = [line for line in capsys.readouterr().out.splitlines() if "taken for" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "confused with" in line]
     assert len(lines) == 10
-    assert lines[3].split() == ["Dress", "100.0", "%", "most", "often", "taken", "for:", "none"]
+    assert lines[3].split() == ["Dress", "100.0", "%", "most", "often", "confused", "with:", "none"]
     others = lines[:3] + lines[4:]
-    assert all("  0.0 %" in line and line.endswith("taken for: Dress") for line in others)
+    assert all("  0.0 %" in line and line.endswith("confused with: Dress") for line in others)
 
 
-def test_zeros_and_ones_of_mnist_are_told_apart_beyond_99_percent():
+def test_zeros_and_ones_of_mnist_are_classified_beyond_99_percent():
     if not os.path.isdir(os.path.join(REAL, "mnist")):
         pytest.skip("needs the real mnist files in CNNX_DATA")
     assert mnist_conv.main(["--data", REAL, "--epochs", "1"]) > 0.99
@@ -114,7 +114,7 @@ def test_the_spiral_draws_its_boundary_and_learns(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     assert spiral.main(["--epochs", "40", "--picture", "arms.png"]) > 0.85
     out = capsys.readouterr().out
-    assert "240 points of 3 classes to learn from, 60 to test on" in out
+    assert "240 training points of 3 classes, 60 test points" in out
     assert "cnnx trains alone" in out and "torch " not in out
     assert Path("arms.png").read_bytes().startswith(b"\x89PNG")
 
@@ -126,13 +126,13 @@ def test_the_spiral_and_its_torch_twin_show_the_same_losses(torch, capsys):
     assert len([row for row in rows if len(row) == 3]) == 10
     for _, ours, theirs in (row for row in rows if len(row) == 3):
         assert float(ours) == pytest.approx(float(theirs), rel=1e-4)
-    assert "the losses are never more than" in out
+    assert "the losses differ by at most" in out
 
 
 def test_points_come_from_a_table(capsys):
     save_csv("two.csv", make_zone(points=25, classes=2, seed=0))
     assert spiral.main(["--data", "two.csv", "--epochs", "20"]) > 0.7
-    assert "40 points of 2 classes" in capsys.readouterr().out
+    assert "40 training points of 2 classes" in capsys.readouterr().out
     assert xor.main(["--data", "two.csv", "--epochs", "100"]) > 0.7
 
 

@@ -1,16 +1,16 @@
-"""Benchmarks: how fast each op and each whole training step is, as ratios measured in one process.
+"""Benchmarks of ops and complete training steps, reported as ratios measured in one process.
 
 >>> rows = cnnx.bench.run("ops", filter="max_pool2d", quick=True)
 >>> print(cnnx.bench.format_table(rows))
 """
 
 # Design:
-# `cnnx bench` must work from an installed wheel, so what is measured (workloads.py), how
-# (timing.py) and against whom (peers.py) ship in the package. The top-level bench/ of the source
-# tree holds the pytest-benchmark suites, which take the same workloads and twins: a row of the
-# table and a benchmark of the suite measure the same call on the same numbers.
-# This package may import everything of cnnx; nothing but the command line imports it. A peer is
-# imported inside the functions of peers.py, and so only when somebody asks for it.
+# `cnnx bench` must work from an installed wheel, so the workloads (workloads.py), the method
+# (timing.py) and the peers to compare with (peers.py) are part of the package. The top-level bench/
+# of the source tree contains the pytest-benchmark suites, which use the same workloads and twins: a
+# row of the table and a benchmark of the suite time the same call on the same numbers.
+# This package may import all of cnnx; only the command line imports it. A peer is imported inside
+# the functions of peers.py, and therefore only on request.
 
 from __future__ import annotations
 

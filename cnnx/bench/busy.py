@@ -1,13 +1,14 @@
-"""Whether others used the machine while a row was measured: then its figures can not be trusted."""
+"""Detects that a machine was busy while a row was measured, so that its figures are unreliable."""
 
 # Design:
-# Alternating blocks (timing.py) cancel what slows all contestants alike, and another process on our
-# cores does not: a parallel region waits for its slowest thread, so of an op of 0.1 ms on two
-# threads nearly every call takes a slice of the scheduler's time, while a contestant on one thread
-# is slowed twofold. A softmax was 37 times slower than NumPy that way, with tight quartiles. The
-# times themselves do not tell; so there are two witnesses. The kernel knows what all processes took
-# of the cores that we may use, and what we took. And a gauge sees what the kernel does not tell (a
-# virtual machine's neighbours, a container's quota): threads that slow one another down.
+# Alternating blocks (timing.py) cancel anything that slows all contestants alike. Another process
+# on our cores does not: a parallel region waits for its slowest thread, so nearly every call of a
+# 0.1 ms op on two threads loses a time slice of the scheduler, while a contestant on one thread is
+# slowed by a factor of two. In such a run a softmax was 37 times slower than NumPy, with narrow
+# quartiles. The times alone do not show this, so two indicators are used. The kernel reports how
+# much of our cores all processes used, and how much we used. And a gauge detects what the kernel
+# does not report (neighbours of a virtual machine, a container quota): threads that slow each other
+# down.
 
 from __future__ import annotations
 
@@ -23,18 +24,18 @@ from .threads import slowdown
 __all__ = ["Watch"]
 
 LEAST_SECONDS = 0.1  # the kernel counts in hundredths
-SPARE = 0.15  # of a core: what an idle system and its daemons take
-WORSE = 1.25  # times as long on many threads as on one: noise is less
+SPARE = 0.15  # of a core: used by an idle system and its daemons
+WORSE = 1.25  # ratio of the time on several threads to that on one; noise is below
 
 
 class Watch:
-    """Looks on while something is measured on so many threads; then `reason` says what was wrong.
+    """Watches the machine while something is measured on some threads; `reason` is the result.
 
-    reason  "" where nothing was, or words such as "other processes took 1.5 of 2 cores", where our
-            threads found no core left, and "2 threads took 3.1 times as long as 1", in the gauge
+    reason  "" if nothing disturbed, or e.g. "other processes took 1.5 of 2 cores" if our threads
+            had too few cores, or "2 threads took 3.1 times as long as 1" from the gauge
 
-    Systems that do not tell what other processes take (those without /proc/stat) have the gauge
-    alone, and pure Python, which has no threads, nothing.
+    Systems that do not report the time of other processes (no /proc/stat) rely on the gauge alone;
+    pure Python, which has no threads, has no indicator.
     """
 
     reason: str = ""
@@ -64,7 +65,7 @@ class Watch:
         return self._threads > 1 and "compiled" in config.available_backends()
 
     def _others(self) -> str:
-        """What they took, if our threads had too little left."""
+        """What other processes used, if too little was left for our threads."""
         start, all_before, own_before = self._before
         seconds, all_after = _wall() - start, _seconds_of_all()
         cores = _cores()
@@ -80,7 +81,7 @@ class Watch:
 
 
 def _usable() -> set[int] | None:
-    """The cores that this process may run on, where the system tells."""
+    """The cores that this process may run on, if the system reports them."""
     affinity = getattr(os, "sched_getaffinity", None)
     return None if affinity is None else affinity(0)
 
@@ -99,7 +100,7 @@ def _seconds_of_this_process() -> float:
 
 
 def _seconds_of_all() -> float | None:
-    """What all processes, and other machines on this hardware, took of our cores so far."""
+    """CPU time that all processes, and other virtual machines, have used on our cores so far."""
     try:
         lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
         # cpu0 user nice system idle iowait irq softirq steal ...: in ticks

@@ -1,19 +1,20 @@
-"""How much memory a training step takes at most, for what it computes: activations and scratch.
+"""Peak memory of a training step, for the values that it computes: activations and scratch.
 
 >>> print(format_memory(run_memory(peers=["torch"], filter="lenet5")))
 """
 
 # Design:
-# Weights, gradients and optimiser state are there before the step and after it, so what counts is
-# how far the memory in use rises above its level at the start. For gradients to be there too, the
-# step measured does not forget them: they add up, in place, as when gradients of several batches
-# are collected. A gradient of one layer that is computed and then added is scratch, in both
-# libraries. Two steps before make optimiser states and gradients.
-# - cnnx: the peak of its memory pool, out of which outputs and scratch of all ops come. Blocks are
-#   counted with their unused ends. The few kilobytes that Python code has from NumPy are not seen.
-# - PyTorch: its profiler tells every piece that its CPU allocator gives and takes back; the peak is
-#   the largest sum. What oneDNN takes from the system by itself is not seen.
-# The batch itself was allocated before, and counts for nobody.
+# Weights, gradients and optimiser state exist before and after the step, so the result is the rise
+# of the memory in use above its level at the start. To keep the gradients allocated, the measured
+# step does not reset them: they accumulate in place, as with gradients of several batches. A
+# gradient of one layer that is computed and then added is scratch, in both libraries. Two steps
+# beforehand create optimiser state and gradients.
+# - cnnx: the peak of its memory pool, which provides outputs and scratch of all ops. Blocks are
+#   counted including unused space at their ends. The few kilobytes that Python code allocates with
+#   NumPy are not counted.
+# - PyTorch: its profiler reports every allocation and release of its CPU allocator; the result is
+#   the largest sum. Memory that oneDNN allocates from the system itself is not counted.
+# The batch itself was allocated before and is not counted for either.
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ __all__ = ["MemoryRow", "format_memory", "run_memory"]
 
 @dataclass(frozen=True)
 class MemoryRow:
-    """The most bytes that activations and scratch of a training step take, by contestant."""
+    """Peak bytes of activations and scratch in a training step, by contestant."""
 
     workload: str
     bytes: dict[str, int]
@@ -48,8 +49,8 @@ def run_memory(
 ) -> list[MemoryRow]:
     """Measure a training step of every model at batch 64, and its twins in the peers.
 
-    peers, filter, report  as in `run`. ValueError for an unknown peer, for a filter that fits
-    nothing, and where the compiled backend is not there: NumPy does not tell its memory.
+    peers, filter, report  as in `run`. ValueError for an unknown peer, for a filter without a
+    match, and without the compiled backend, because NumPy's memory cannot be measured.
 
     Example: ``rows = cnnx.bench.run_memory(filter="lenet5")``
     """
@@ -58,7 +59,7 @@ def run_memory(
         names = ", ".join(workload.name for workload in MEMORY)
         raise ValueError(f"bench: no workload has {filter!r} in its name: {names}")
     if "compiled" not in config.available_backends():
-        raise ValueError("bench: memory is measured on the compiled backend, which is not here")
+        raise ValueError("bench: memory is measured on the compiled backend, which is not built")
     loaded = [peer for name in dict.fromkeys(peers) for peer in peer_modules.load(name)]
     rows = []
     for workload in chosen:
@@ -90,7 +91,7 @@ def format_memory(rows: Sequence[MemoryRow]) -> str:
 
 
 def _peak_bytes(call: Callable[[], Any]) -> int:
-    """How far the pool's memory in use rises in a call, after two that do not count."""
+    """How far the pool's memory in use rises in a call, after two calls that are not counted."""
     for _ in range(2):
         call()
     gc.collect()

@@ -1,14 +1,14 @@
-"""Twins: the same call on the same numbers, made by another library. Today that is PyTorch.
+"""Twins: the same call on the same numbers in another library. Currently that is PyTorch.
 
 >>> peer, channels_last = load("torch")            # ImportError with what to install
 >>> task = OPS["relu"][0].prepare(np.random.default_rng(0))
->>> twin = peer.twin(task)                         # None where the library has no such call
+>>> twin = peer.twin(task)                         # None if the library has no such call
 >>> y = twin.run()
 """
 
 # Design:
-# torch is imported inside functions alone: cnnx and its development extra do without it. Another
-# peer is a class like `Torch` with a table of twins, and its name in NAMES.
+# torch is imported inside functions only: cnnx and its development extra work without it. To add
+# another peer, write a class like `Torch` with a table of twins, and add its name to NAMES.
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from .twins import TWINS, Twin, arrays_of
 __all__ = ["CONTESTANTS", "NAMES", "Torch", "Twin", "available", "is_peer", "load"]
 
 NAMES = ("torch",)
-# Each peer runs in its usual ways, and is compared in each of them.
+# Each peer runs in its usual configurations, and is compared in each of them.
 CONTESTANTS = {"torch": ("torch", "torch channels_last")}
 
 
 def is_peer(contestant: str) -> bool:
-    """Whether this contestant is a peer, rather than a backend."""
+    """Whether this contestant is a peer rather than a backend."""
     return any(contestant in ways for ways in CONTESTANTS.values())
 
 
 def available() -> tuple[str, ...]:
-    """The peers that are installed; none is imported to find out."""
+    """The installed peers, found without importing them."""
     return tuple(name for name in NAMES if importlib.util.find_spec(name) is not None)
 
 
 def load(name: str) -> list[Torch]:
-    """A peer by name, in each of its ways. ValueError if there is none, ImportError if missing."""
+    """A peer by name, once per configuration. ValueError if unknown, ImportError if missing."""
     if name not in NAMES:
         raise ValueError(f"bench: peer {name!r} is not known, expected one of {', '.join(NAMES)}")
     if name not in available():
@@ -60,12 +60,12 @@ class Torch:
 
     @property
     def description(self) -> str:
-        """Which PyTorch, used how."""
+        """Version and configuration."""
         return f"torch {self._torch.__version__}, eager, NCHW and channels_last"
 
     @contextmanager
     def threads(self, n: int) -> Iterator[None]:
-        """Inside the ``with``, PyTorch computes with n threads."""
+        """Context in which PyTorch computes with n threads."""
         before = self._torch.get_num_threads()
         self._torch.set_num_threads(n)
         try:
@@ -74,8 +74,8 @@ class Torch:
             self._torch.set_num_threads(before)
 
     def twin(self, task: Task) -> Twin | None:
-        """The same call on copies of the same arrays; None where PyTorch has none, or where there
-        are no images to be in another memory format."""
+        """The same call on copies of the same arrays; None if PyTorch has none, or if there are no
+        images whose memory format could differ."""
         make = TWINS.get(task.op)
         given = task.arguments.values()
         images = any(isinstance(value, np.ndarray) and value.ndim == 4 for value in given)
@@ -86,7 +86,7 @@ class Torch:
         return made if isinstance(made, Twin) or made is None else Twin(made, arrays_of)
 
     def peak_bytes(self, call: Callable[[], Any]) -> int:
-        """How far the memory in use rises in a call, after two that do not count."""
+        """How far the memory in use rises in a call, after two calls that are not counted."""
         profiler = self._torch.profiler
         for _ in range(2):
             call()
@@ -100,7 +100,7 @@ class Torch:
         return max(itertools.accumulate((size for _, size in changes), initial=0))
 
     def _tensors(self, value: Any) -> Any:
-        """Copies of arrays as tensors, in lists too; anything else as it is."""
+        """Arrays copied to tensors, in lists too; anything else unchanged."""
         if isinstance(value, list):
             return [self._tensors(item) for item in value]
         if not isinstance(value, np.ndarray):

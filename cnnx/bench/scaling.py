@@ -1,4 +1,4 @@
-"""How much faster a call is on all threads than on one, by the same alternating blocks.
+"""Speed-up of a call on several threads over one, measured in the same alternating blocks.
 
 >>> print(format_table(run_threads("train lenet5", threads=2)))
 """
@@ -29,14 +29,14 @@ def run_threads(
     report: Callable[[Row], Any] = lambda row: None,
     seconds: float | None = None,
 ) -> list[Row]:
-    """Measure every training step on one thread and on many.
+    """Measure every training step on one thread and on several.
 
-    threads  of the compiled backend; None: as many as it uses now. ValueError for one, and for
-             more than can be had: with what is missing.
+    threads  of the compiled backend; None: the number in use. ValueError for one, and for more than
+             are available, with the reason.
     filter, quick, report, seconds  as in `run`
 
-    The row's contestants are "2 threads" and "1 thread" (or as many as there are), its ratio the
-    speed-up.
+    The row's contestants are "2 threads" and "1 thread" (or the respective number), its ratio is
+    the speed-up.
 
     Example: ``rows = cnnx.bench.run_threads("train lenet5", quick=True, threads=2)``
     """
@@ -54,24 +54,24 @@ def run_threads(
 
 
 def _many(threads: int | None) -> int:
-    """How many threads to measure. ValueError where they would not be so many."""
+    """The number of threads to measure. ValueError if that many are not available."""
     if "compiled" not in config.available_backends():
         raise ValueError(
-            "bench: the threads are the compiled backend's, which is not here: install a C "
+            "bench: threads need the compiled backend, which is not built: install a C "
             "compiler, then cnnx again, without CNNX_PURE=1"
         )
     if config.config_dict()["OpenMP"].startswith("no"):
         raise ValueError(
-            "bench: this build of cnnx has one thread, as there was no OpenMP: install it (gcc "
-            "brings it, clang needs libomp), then cnnx again, without CNNX_OPENMP=0"
+            "bench: this build of cnnx has one thread, because OpenMP was missing: install it (gcc "
+            "includes it, clang needs libomp), then cnnx again, without CNNX_OPENMP=0"
         )
     many = config.get_num_threads() if threads is None else threads
     if many < 2:
-        raise ValueError(f"bench: threads is {many}, but speed-up is measured from 2 threads on")
+        raise ValueError(f"bench: threads is {many}, expected 2 or more to measure a speed-up")
     with with_threads(many):
         had = config.get_num_threads()
     if had < many:
-        raise ValueError(f"bench: threads is {many}, but this process can have {had} at most")
+        raise ValueError(f"bench: threads is {many}, but this process has {had} at most")
     return many
 
 

@@ -1,4 +1,4 @@
-"""Sizes of workloads: shapes and options. `str` names one, `small` shrinks it for a test."""
+"""Sizes of workloads: shapes and options. `str` names one, `small` reduces it for a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Windows(NamedTuple):
-    """A square window that slides over x (n, c, h, w); for a convolution, into oc channels."""
+    """A square window that slides over x (n, c, h, w); for a convolution, with oc filters."""
 
     n: int
     c: int
@@ -33,7 +33,7 @@ class Windows(NamedTuple):
     stride: int = 1
     padding: int = 0
     groups: int = 1
-    need_dx: bool = True  # of a backward: False leaves the gradient by x out
+    need_dx: bool = True  # of a backward: False omits the gradient of x
 
     def small(self) -> Windows:
         least = {"n": 2, "c": 4, "oc": 4, "groups": 4, "h": 11, "w": 11}
@@ -64,7 +64,7 @@ class Windows(NamedTuple):
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of the convolution: each tap of a group goes into its output channels."""
+        """Multiply-adds of the convolution: each tap of a group contributes to its channels."""
         return self.taps * self.oc // self.groups
 
     @property
@@ -76,14 +76,14 @@ class Windows(NamedTuple):
 
 
 class DenormalWindows(Windows):
-    """The same over an x of numbers below the smallest normal one, which slow a CPU down."""
+    """The same with an x of denormal numbers, which slow a CPU down."""
 
     def __str__(self) -> str:
         return f"{super().__str__()} denormal"
 
 
 class TiedWindows(Windows):
-    """The same over an x in which windows have several maxima, all of which receive a gradient."""
+    """The same with an x whose windows have several maxima, all of which receive a gradient."""
 
     def __str__(self) -> str:
         return f"{super().__str__()} ties"
@@ -104,7 +104,7 @@ class Shape(tuple[int, ...]):
 
 
 class Parameters(tuple[int, ...]):
-    """How many numbers each parameter of a network has."""
+    """The number of elements of each parameter of a network."""
 
     def small(self) -> Parameters:
         return Parameters(min(size, 50) for size in self)
@@ -132,7 +132,7 @@ class Dense(NamedTuple):
 
 
 class DenormalDense(Dense):
-    """The same on an x of numbers below the smallest normal one."""
+    """The same with an x of denormal numbers."""
 
     def small(self) -> DenormalDense:
         return DenormalDense(*super().small())

@@ -1,4 +1,4 @@
-"""The table of times: `run` measures, `format_table` prints, `write_json` keeps.
+"""The table of times: `run` measures, `format_table` formats, `write_json` saves.
 
 >>> print(format_table(run("models", peers=["torch"], quick=True)))
 """
@@ -38,24 +38,22 @@ __all__ = [
     "write_json",
 ]
 
-SECONDS = 2.0  # of measuring per row: about 4 rounds of three contestants
+SECONDS = 2.0  # of measuring per row: about 4 rounds with three contestants
 QUICK_SECONDS = 0.5
-REFERENCE_FLOPS = (
-    5e9  # NumPy takes seconds for a call of more: it is left out where there are peers
-)
+REFERENCE_FLOPS = 5e9  # beyond it NumPy takes seconds per call: it is left out if there are peers
 WHAT = ("all", "ops", "models")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One workload, measured.
+    """The measurements of one workload.
 
-    milliseconds  of a call, by contestant: the backends and the peers that have a twin of it
+    milliseconds  per call, by contestant: the backends and the peers that have a twin
     faster        how many times faster the first backend is than each other, with quartiles
-    gflops, gbytes_per_s  of the first backend; None where the number means nothing
-    matrix        whether GFLOP/s is the rate to look at (matrix products) or GB/s
-    rounds        how many times every contestant had its turn       threads  of cnnx and the peers
-    busy          why the figures can not be trusted, or "": see `Watch`
+    gflops, gbytes_per_s  of the first backend; None if the number is meaningless
+    matrix        whether GFLOP/s is the rate to show (matrix products) instead of GB/s
+    rounds        number of blocks per contestant       threads  of cnnx and the peers
+    busy          why the figures are unreliable, or "": see `Watch`
     """
 
     workload: str
@@ -78,21 +76,21 @@ def run(
     report: Callable[[Row], Any] = lambda row: None,
     seconds: float | None = None,
 ) -> list[Row]:
-    """Measure the backends against each other, and against peers, on every workload asked for.
+    """Measure the backends against each other, and against peers, on the selected workloads.
 
     what     "ops"; "models": training steps and inference, and the convolutions in them layer by
              layer; or "all"
     peers    names of other libraries to measure too: "torch"
     filter   only workloads with this text in their name ("conv2d", "64,3,32,32", "train lenet5")
-    quick    the first size of each op and model alone, a fifth of the time for each
-    threads  for cnnx and the peers; None leaves them as they are. The reference is NumPy, whose
-             matrix product has threads of its own.
-    report   is called with each row as soon as it is there
-    seconds  of measuring per row: None means 2, or with `quick` half a second. More give more
-             rounds, so a steadier median on a machine whose speed moves.
+    quick    only the first size of each op and model, for a fifth of the time
+    threads  of cnnx and the peers; None leaves them unchanged. The reference is NumPy, whose
+             matrix product has its own threads.
+    report   called with each row as soon as it is measured
+    seconds  of measuring per row: None means 2, or half a second with `quick`. More time gives more
+             rounds, and a steadier median on a machine whose speed varies.
 
-    ValueError for an unknown `what` or peer, a filter that fits nothing and seconds that are not
-    more than 0, ImportError for a peer that is not installed: all before anything is measured.
+    ValueError for an unknown `what` or peer, a filter without a match, and seconds that are not
+    above 0; ImportError for a peer that is not installed; all before anything is measured.
 
     Example: ``rows = cnnx.bench.run("ops", filter="relu", quick=True)``
     """
@@ -110,7 +108,7 @@ def run(
 
 
 def select(what: str = "all", filter: str | None = None, quick: bool = False) -> list[Workload]:
-    """The workloads that `run` measures; the errors are those of `run`."""
+    """The workloads that `run` measures, with the same errors."""
     if what not in WHAT:
         raise ValueError(f"bench: what is {what!r}, expected one of {', '.join(WHAT)}")
     tables = {"ops": [OPS], "models": [MODELS, LAYERS], "all": [OPS, MODELS]}[what]
@@ -125,7 +123,7 @@ def select(what: str = "all", filter: str | None = None, quick: bool = False) ->
 
 
 def seconds_per_row(seconds: float | None, quick: bool) -> float:
-    """What `run` and `run_threads` take for one row."""
+    """The time that `run` and `run_threads` spend on one row."""
     if seconds is None:
         return QUICK_SECONDS if quick else SECONDS
     if not seconds > 0:
@@ -138,7 +136,7 @@ def measure(
 ) -> Row:
     """One row: the workload on every backend, and its twin in every peer that has one.
 
-    Next to peers the first backend stands alone where the reference would take seconds a call.
+    If there are peers, the reference is left out when it would take seconds per call.
     """
     peers = list(peers)
     task = workload.prepare(np.random.default_rng(0))
@@ -174,7 +172,7 @@ def measure(
 
 
 def environment(rows: Sequence[Row | MemoryRow] = ()) -> dict[str, Any]:
-    """Machine, versions and settings that the figures hold for."""
+    """Machine, versions and settings under which the figures were measured."""
     found = {
         "processor": _processor(),
         "cores": os.cpu_count() or 1,
@@ -192,9 +190,9 @@ def environment(rows: Sequence[Row | MemoryRow] = ()) -> dict[str, Any]:
 
 
 def format_table(rows: Sequence[Row]) -> str:
-    """The rows as text for a terminal, below a header that says what they hold for.
+    """The rows as text for a terminal, below a header with the conditions of the measurement.
 
-    A row with `busy` has a "!" behind its name, and a line below the table says why.
+    A row with `busy` has a "!" after its name, and a line below the table states the reason.
 
     Example: ``print(format_table(run(filter="relu", quick=True)))``
     """
@@ -215,11 +213,11 @@ def format_table(rows: Sequence[Row]) -> str:
 
 
 def write_json(rows: Sequence[Row | MemoryRow], path: str | os.PathLike[str]) -> None:
-    """Write the rows and their environment to a file, whole or not at all.
+    """Write the rows and their environment to a file, completely or not at all.
 
     ``{"environment": {...}, "rows": [{"workload": ..., "milliseconds": {...}, "faster": {name:
-    {"median": ..., "low": ..., "high": ...}}, ..., "busy": ""}], "memory": [...]}``; what
-    `run_memory` gave stands under "memory".
+    {"median": ..., "low": ..., "high": ...}}, ..., "busy": ""}], "memory": [...]}``; rows of
+    `run_memory` are under "memory".
 
     Example: ``write_json(rows, "bench.json")``
     """
@@ -252,13 +250,13 @@ def _header(rows: Sequence[Row], first: str) -> list[str]:
 
 
 def _footer(rows: Sequence[Row]) -> list[str]:
-    """What the marks mean, where there are any."""
+    """Explanation of the marks, if there are any."""
     reasons = [row.busy for row in rows if row.busy]
     if not reasons:
         return []
     return [
         "",
-        f"! {len(reasons)} of {len(rows)} rows can not be trusted, the machine was busy: "
+        f"! {len(reasons)} of {len(rows)} rows cannot be trusted, the machine was busy: "
         f"{reasons[0]}. Measure again when it is idle.",
     ]
 
@@ -268,12 +266,12 @@ def _name(row: Row) -> str:
 
 
 def _time(name: str) -> tuple[str, Callable[[Row], str]]:
-    """Heading and cell of a contestant's time."""
+    """Heading and cell for the time of a contestant."""
     return f"{name} ms", lambda row: _number(row.milliseconds.get(name))
 
 
 def _ratio(name: str) -> list[tuple[str, Callable[[Row], str]]]:
-    """Headings and cells of a ratio and its quartiles."""
+    """Headings and cells for a ratio and its quartiles."""
 
     def median(row: Row) -> str:
         return _number(row.faster[name].median) if name in row.faster else "-"
@@ -292,7 +290,7 @@ def _rate(row: Row) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits that count; a dash where there is no number."""
+    """Three significant digits; a dash if there is no number."""
     if value is None:
         return "-"
     if value <= 0 or not math.isfinite(value):
@@ -307,7 +305,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it."""
+    """The processor's name, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,14 +1,14 @@
-"""`Workload`, a call that is worth timing, and `Task`, the same call ready to run."""
+"""`Workload`, a call to be timed, and `Task`, the same call with its arguments."""
 
 # Design:
-# A workload is a size, and two functions of it: the arguments of the call and its FLOPs. A size can
-# shrink to a few hundred numbers, and then the same workload runs in a test.
-# FLOPs are those of the textbook formula, whatever the algorithm does: so GFLOP/s compare times,
-# and a convolution that multiplies less (Winograd) may pass the peak of the machine. A comparison,
+# A workload is a size and two functions of it: the arguments of the call, and its FLOPs. A size can
+# be reduced to a few hundred numbers, so that the same workload runs in a test.
+# FLOPs are those of the textbook formula, whatever the algorithm: GFLOP/s therefore compare times,
+# and a convolution with fewer multiplications (Winograd) may exceed the machine's peak. Comparison,
 # addition, multiplication, division, root, logarithm and exponential count as one each.
-# Bytes are the least that any implementation moves: each array that comes in is read once, each
-# that goes out is written once, and one that is changed in place counts twice. They are counted
-# from the arrays themselves, argmax with its one byte included.
+# Bytes are the minimum that any implementation moves: each input array is read once, each output
+# array is written once, and an array changed in place counts twice. They are counted from the
+# arrays themselves, including argmax with its one byte per element.
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["IN_PLACE", "Arguments", "Draw", "Task", "Workload"]
 
 Arguments = dict[str, Any]
 
-# The arrays that an op changes.
+# The arrays that an op changes in place.
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
     "sgd_step": ("params", "velocity"),
@@ -44,7 +44,7 @@ def train_step(model: Any, optimizer: Any, loss_fn: Any, x: np.ndarray, y: np.nd
 def accumulate_step(
     model: Any, optimizer: Any, loss_fn: Any, x: np.ndarray, y: np.ndarray
 ) -> float:
-    """The same with gradients that add up to the last ones."""
+    """The same with accumulating gradients."""
     loss = loss_fn(model(x), y)
     model.backward(loss_fn.backward(), need_dx=False)
     optimizer.step()
@@ -66,11 +66,12 @@ _STEPS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Workload:
-    """One call that is worth timing: an op (or "train", "predict"), its size, and what it costs.
+    """A call to be timed: an op (or "train", "predict"), its size, and its cost.
 
-    op      name in `cnnx.ops`; "train" is forward, loss, backward, optimiser; "predict" a forward
+    op      name in `cnnx.ops`; "train" is forward, loss, backward, optimiser; "predict" is forward
     size    shapes and options; its text is part of the name
-    matrix  whether arithmetic limits it (a matrix product) rather than memory: the rate to show
+    matrix  whether it is limited by arithmetic (a matrix product) rather than memory: selects the
+            rate to show
     """
 
     op: str
@@ -94,14 +95,14 @@ class Workload:
         return replace(self, size=self.size.small())
 
     def prepare(self, rng: np.random.Generator, dtype: Any = np.float32) -> Task:
-        """The call with its arguments, drawn from rng, all floats in one dtype."""
+        """The call with its arguments, drawn from rng, with all floats in one dtype."""
         function = _STEPS.get(self.op) or getattr(ops, self.op)
         return Task(self.op, function, self.arguments_of(Draw(rng, np.dtype(dtype)), self.size))
 
 
 @dataclass(frozen=True)
 class Task:
-    """A call that is ready to run: a function of the backend in use."""
+    """A call with its arguments, to be made on the backend in use."""
 
     op: str
     function: Callable[..., Any]
@@ -112,7 +113,7 @@ class Task:
         return self.function(**self.arguments)
 
     def arrays(self, result: Any) -> list[np.ndarray]:
-        """All numbers that a call made or changed, as arrays in a fixed order."""
+        """All numbers that a call returned or changed, as arrays in a fixed order."""
         if self.op in ("train", "accumulate"):
             return [np.asarray(result), *(p.grad for p in self.arguments["model"].parameters())]
         results = result if isinstance(result, tuple) else (result,)
@@ -121,7 +122,7 @@ class Task:
         return [*map(np.asarray, given), *_arrays_in(changed)]
 
     def bytes(self, result: Any) -> int | None:
-        """The least that the call moves: arrays in and out, once each. None for whole steps."""
+        """Minimum bytes moved: each input and output array once. None for complete steps."""
         if self.op in _STEPS:
             return None
         given = _arrays_in(self.arguments.values())
@@ -129,7 +130,7 @@ class Task:
 
 
 def _arrays_in(values: Iterable[Any]) -> list[np.ndarray]:
-    """The arrays among values, and in the lists among them."""
+    """The arrays among values, including those in lists."""
     flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
     return [value for value in flat if isinstance(value, np.ndarray)]
 

@@ -1,4 +1,4 @@
-"""Threads of the compiled backend: as many as asked for, and whether they help one another."""
+"""Threads of the compiled backend: setting their number, and measuring whether they help."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cnnx import config, ops
 
 __all__ = ["slowdown", "with_threads"]
 
-GAUGE = (256, 1000)  # of a softmax: 0.1 to 0.3 ms on one thread, most of it arithmetic
-QUIET = 0.1  # seconds for the threads of another library to fall asleep
+GAUGE = (256, 1000)  # of a softmax: 0.1 to 0.3 ms on one thread, mostly arithmetic
+QUIET = 0.1  # seconds until the threads of another library are asleep
 ROUNDS, CALLS = 7, 3
 
 
 @contextmanager
 def with_threads(n: int | None) -> Iterator[None]:
-    """Compute with n threads inside the ``with``; None leaves the number alone."""
+    """Context in which n threads compute; None leaves the number unchanged."""
     before = config.get_num_threads()
     if n is not None:
         config.set_num_threads(n)
@@ -32,10 +32,10 @@ def with_threads(n: int | None) -> Iterator[None]:
 
 
 def slowdown(threads: int) -> float:
-    """The gauge: how many times as long a short parallel op takes on so many threads as on one.
+    """The gauge: time of a short parallel op on this many threads, relative to one thread.
 
-    Below 1 where each thread has a core. A region ends with its slowest thread, so one that lost
-    its core to another process makes the region wait for a slice of the scheduler's time.
+    Below 1 if each thread has a core. A parallel region ends with its slowest thread, so a thread
+    that lost its core to another process delays the region by a time slice of the scheduler.
     """
     x = np.zeros(GAUGE, np.float32)
     times: dict[int, list[float]] = {threads: [], 1: []}
@@ -45,7 +45,7 @@ def slowdown(threads: int) -> float:
         for _ in range(ROUNDS):
             for count, found in times.items():
                 with with_threads(count):
-                    ops.softmax(x, 1)  # wakes the threads
+                    ops.softmax(x, 1)  # wakes up the threads
                     start = time.perf_counter()
                     for _ in range(CALLS):
                         ops.softmax(x, 1)

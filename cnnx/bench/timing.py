@@ -1,4 +1,4 @@
-"""`compare`: how the times of several functions relate, measured in alternating blocks.
+"""`compare`: ratios of the run times of several functions, measured in alternating blocks.
 
 >>> numbers = range(1000)
 >>> timing = compare({"sum": lambda: sum(numbers), "len": lambda: len(numbers)}, seconds=0.1)
@@ -7,18 +7,18 @@ True
 """
 
 # Design:
-# A single time says little on a machine that others use too: its speed moves by tens of percent
-# within seconds. What lasts is a ratio of two times taken right after one another. So the functions
-# take turns, a block of calls each (A B C A B C ...), and each round gives one ratio of two blocks
-# that lie milliseconds apart. The median of these ratios is reported, with their quartiles.
-# - Two thread pools in one process disturb each other: after a parallel region the threads of the
-#   one go on spinning on the cores that the other wants: a convolution of 0.5 ms took 8 to 15 ms
-#   for up to 90 ms after a matrix product of OpenBLAS. The first calls after a switch are therefore
-#   made and not counted.
-# - A block's time is the median of its calls. The minimum would leave out what a function pays in
-#   most of its calls (page faults of fresh outputs), the mean would count the interruptions.
-# - Results are dropped at once, so each call takes its outputs from the allocator, as in real use.
-# - The garbage collector is off while a function is timed: its runs are not the function's.
+# A single time means little on a shared machine, whose speed varies by tens of percent within
+# seconds. A ratio of two times measured immediately after each other is stable. The functions
+# therefore take turns, with a block of calls each (A B C A B C ...), and each round gives one ratio
+# of two blocks that are milliseconds apart. The median of these ratios is reported, with quartiles.
+# - Two thread pools in one process disturb each other: after a parallel region, the threads of one
+#   keep spinning on the cores that the other needs. A convolution of 0.5 ms took 8 to 15 ms for up
+#   to 90 ms after a matrix product of OpenBLAS. The first calls after a switch are therefore not
+#   counted.
+# - A block's time is the median of its calls. The minimum would hide costs that occur in most calls
+#   (page faults of new outputs), the mean would include interruptions.
+# - Results are freed at once, so each call takes its outputs from the allocator, as in real use.
+# - The garbage collector is off while a function is timed, since its runs do not belong to it.
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ __all__ = ["Spread", "Timing", "compare"]
 Call = Callable[[], Any]
 Clock = Callable[[], float]
 
-SAMPLE = 20e-6  # seconds: calls faster than this are timed in groups, or the clock itself is timed
+SAMPLE = 20e-6  # seconds: faster calls are timed in groups, to exceed the clock's own cost
 BLOCK = 50e-3  # seconds of counted calls before the next function takes over
-SETTLE = 0.1  # seconds for the other thread pool to fall asleep
+SETTLE = 0.1  # seconds until the other thread pool is asleep
 SLOW = (
     10 * SETTLE
-)  # seconds of one call above which a disturbed start is 10 % at most: none dropped
-LEAST_ROUNDS = 3  # quartiles of less mean nothing
+)  # seconds per call above which a disturbed start is at most 10 %, so that no call is dropped
+LEAST_ROUNDS = 3  # quartiles of fewer are meaningless
 
 
 class Spread(NamedTuple):
@@ -55,27 +55,27 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class Timing:
-    """What `compare` measured: by name, seconds per call of each block, round after round."""
+    """The result of `compare`: by name, seconds per call of each block, round by round."""
 
     blocks: dict[str, list[float]]
 
     @property
     def rounds(self) -> int:
-        """How many blocks each function had."""
+        """Number of blocks per function."""
         return len(next(iter(self.blocks.values())))
 
     def seconds(self, name: str) -> float:
-        """Seconds of one call: the median of its blocks."""
+        """Seconds per call: the median of the blocks."""
         return statistics.median(self.blocks[name])
 
     def ratio(self, slow: str, fast: str) -> Spread:
-        """How many times as long `slow` takes as `fast`: median and quartiles of the rounds."""
+        """How many times as long `slow` takes as `fast`: median and quartiles over the rounds."""
         ratios = [a / b for a, b in zip(self.blocks[slow], self.blocks[fast])]
         return spread(ratios)
 
 
 def spread(numbers: list[float]) -> Spread:
-    """Median and quartiles; of one number, three times the number."""
+    """Median and quartiles; for a single number, that number three times."""
     if len(numbers) == 1:
         return Spread(*numbers * 3)
     low, median, high = statistics.quantiles(numbers, n=4, method="inclusive")
@@ -89,17 +89,17 @@ def compare(
     around: Callable[[str], AbstractContextManager[Any]] = lambda name: nullcontext(),
     clock: Clock = time.perf_counter,
 ) -> Timing:
-    """Time functions against one another, in alternating blocks.
+    """Time functions against each other, in alternating blocks.
 
     contestants  name -> function without arguments
-    seconds      how long it may take in all. At least three rounds are made if they fit into three
-                 times that, and one round in any case: only a function that alone takes longer can
+    seconds      total time limit. At least three rounds are made if they fit into three times this
+                 limit, and one round in any case, so only a function that alone takes longer can
                  exceed it.
-    around       name -> context manager that each turn of the function runs in; entering it does
-                 not count: to switch to its backend, say
+    around       name -> context manager in which each turn of the function runs, for instance to
+                 switch to its backend; entering it is not timed
     clock        seconds as a float, for tests
 
-    ValueError if there is nobody to compare, or no time.
+    ValueError if there are no functions, or no time.
 
     Example: ``compare({"a": f, "b": g}).ratio("a", "b").median``
     """
@@ -128,14 +128,14 @@ def compare(
 
 
 class _Plan(NamedTuple):
-    group: int  # calls between two looks at the clock
-    cost: float  # seconds of one call
+    group: int  # calls between two readings of the clock
+    cost: float  # seconds per call
 
 
 def _plan(call: Call, seconds: float, clock: Clock) -> _Plan:
-    """Warm up, and find how many calls make a sample."""
+    """Warm up, and determine how many calls make a sample."""
     cost = _timed(call, 1, clock)
-    if cost > seconds:  # no time for another call: a first call has to do
+    if cost > seconds:  # no time for another call: use the first one
         return _Plan(1, cost)
     group = 1
     while True:
@@ -146,7 +146,7 @@ def _plan(call: Call, seconds: float, clock: Clock) -> _Plan:
 
 
 def _settle(call: Call, clock: Clock) -> None:
-    """The calls after a switch that do not count."""
+    """The calls after a switch, which are not counted."""
     start = clock()
     call()
     while clock() - start < SETTLE:
@@ -163,7 +163,7 @@ def _block(call: Call, group: int, clock: Clock) -> float:
 
 
 def _timed(call: Call, times: int, clock: Clock) -> float:
-    """Seconds per call of so many calls in a row."""
+    """Seconds per call of this many consecutive calls."""
     start = clock()
     for _ in range(times):
         call()

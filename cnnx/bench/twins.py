@@ -1,15 +1,16 @@
-"""PyTorch's side of every workload: `TWINS`, op -> a function that makes the call.
+"""The PyTorch version of every workload: `TWINS`, op -> a function that makes the call.
 
-A twin's maker takes the module torch and the task's arguments, arrays as tensors, and returns the
-call, or None where PyTorch has none. To give a new op a twin, add a line to `TWINS`.
-This file is longer than others because the twins of all ops stand in one place.
+A twin's factory takes the module torch and the task's arguments, with arrays as tensors, and
+returns the call, or None if PyTorch has none. To give a new op a twin, add a line to `TWINS`.
+This file is longer than others because the twins of all ops are in one place.
 """
 
 # Design:
-# The twin is what a PyTorch user runs: eager mode, default arguments, NCHW or channels_last as the
-# tensors that come in are. Backwards call the operators that autograd would call, without the graph
-# around them, and optimiser ops take the fused step where there is one: the strongest form of each,
-# so that no ratio flatters. A training step is the usual loop with the usual (not fused) optimiser.
+# A twin is what a PyTorch user runs: eager mode, default arguments, NCHW or channels_last as given
+# by the input tensors. Backwards call the operators that autograd would call, without the graph
+# around them, and optimiser ops use the fused step if there is one: the fastest form of each, so
+# that no ratio is flattering. A training step is the usual loop with the usual (not fused)
+# optimiser.
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ __all__ = ["TWINS", "Twin", "arrays_of", "module"]
 
 @dataclass(frozen=True)
 class Twin:
-    """A peer's call: `run()` makes it, `read(result)` gives the numbers in cnnx's form."""
+    """A peer's call: `run()` makes it, `read(result)` returns the numbers in cnnx's form."""
 
     run: Callable[[], Any]
     read: Callable[[Any], list[np.ndarray]]
@@ -81,7 +82,7 @@ def _window(a: Arguments) -> tuple[int, int, int]:
 
 
 def _im2col(torch: Any, a: Arguments) -> Twin:
-    """unfold gives (n, c*k*k, oh*ow): the same numbers in another order."""
+    """unfold returns (n, c*k*k, oh*ow): the same numbers in another order."""
     k, stride, padding = _window(a)
 
     def read(result: Any) -> list[np.ndarray]:
@@ -99,7 +100,7 @@ def _col2im(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 
 def _max_pool2d(torch: Any, a: Arguments) -> Twin:
-    """With the indices that backward needs: positions in the image, where cnnx keeps a byte."""
+    """With the indices that backward needs: positions in the image, where cnnx stores a byte."""
     k, stride, padding = _window(a)
     w = a["x"].shape[3]
 
@@ -114,7 +115,7 @@ def _max_pool2d(torch: Any, a: Arguments) -> Twin:
 
 
 def _relu_max_pool2d(torch: Any, a: Arguments) -> Twin:
-    """Two calls; the code of a window without a value above 0 is one beyond those of the maxima."""
+    """Two calls; a window without a value above 0 has a code one beyond those of the maxima."""
     maximum, relu = _max_pool2d(torch, a), torch.nn.functional.relu
     pool, (k, stride, padding) = torch.nn.functional.max_pool2d, _window(a)
 
@@ -126,10 +127,10 @@ def _relu_max_pool2d(torch: Any, a: Arguments) -> Twin:
 
 
 def _relu_max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
-    """Two calls too. What ReLU kept is 0 at the first pixel of a dead window, else positive."""
+    """Two calls too. The ReLU output is 0 at the first pixel of a dead window, else positive."""
     k = a["kernel_size"]
     dead = a["argmax"] == k * k
-    # The middle of a dead window: in the image, whatever the padding.
+    # The centre of a dead window, which is inside the image whatever the padding.
     code = torch.where(dead, k * k // 2, a["argmax"])
     pool = _to_first_maximum(torch, {**a, "argmax": code})
     kept = _to_first_maximum(torch, {**a, "argmax": code, "dy": (~dead).to(a["dy"].dtype)})()
@@ -142,7 +143,7 @@ def _max_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 
 def _to_all_maxima(torch: Any, a: Arguments) -> Callable[[], Any]:
-    """No call of its own: the windows as columns, compared, and added back."""
+    """No single call: the windows as columns, compared, and added back."""
     k, stride, padding = _window(a)
     (n, c, h, w), f = a["x_shape"], torch.nn.functional
 
@@ -206,7 +207,7 @@ def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 
 def _dropout_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
-    """autograd keeps the scaled mask as floats; here it is the mask of cnnx."""
+    """autograd saves the scaled mask as floats; here it is cnnx's mask."""
     ones = np.ones(a["dy"].shape, a["dy"].numpy().dtype)
     mask = torch.tensor(ops.dropout(ones, a["p"], a["seed"], a["call"]))
     return lambda: a["dy"] * mask
@@ -308,7 +309,7 @@ def module(torch: Any, model: layers.Layer, channels_last: bool = False) -> Any:
 
 
 def _converted(torch: Any, layer: layers.Layer) -> Any:
-    """A module of torch.nn with the names of the layer's parts; KeyError where there is none."""
+    """A module of torch.nn with the names of the layer's parts; KeyError if there is none."""
     parts = {name: _converted(torch, part) for name, part in layer.children()}
     if type(layer) is layers.Sequential:
         return torch.nn.Sequential(OrderedDict(parts))

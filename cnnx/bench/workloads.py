@@ -1,17 +1,18 @@
-"""What is measured: `OPS`, calls of every op at sizes of real networks, and `MODELS`, whole steps.
+"""The workloads: `OPS`, calls of every op at sizes of real networks, and `MODELS`, whole steps.
 
     for workload in OPS["conv2d"]:
         task = workload.prepare(np.random.default_rng(0))
         y = task.run()                       # on the backend in use
 
-To add a size of an op, add it to the list in its line; to add a model, a line in `MODELS`.
-This file is longer than others because all that is measured stands in one place.
+To add a size of an op, add it to the list in its line; to add a model, add a line to `MODELS`.
+This file is longer than others because all workloads are in one place.
 """
 
 # Design:
 # Sizes are those of LeNet, of CIFAR networks, and of ResNet and MobileNet at their own resolution:
-# from 100,000 numbers up, where the work outweighs the call. The few smaller ones (logits of 64x10,
-# LeNet's Linear) are in every training step. The first size of an op is the one of a quick run.
+# from 100,000 numbers up, where the work outweighs the call overhead. The few smaller ones (logits
+# of 64x10, LeNet's Linear) occur in every training step. The first size of an op is used in a quick
+# run.
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ POOLS += [Windows(64, 64, 32, 32, 0, 3, 2, 1)]
 
 
 def _x(draw: Draw, s: Windows | Dense, *shape: int) -> np.ndarray:
-    """Normal numbers, or, as the size says, what is far below them."""
+    """Normal random numbers, or denormal ones if the size says so."""
     x = draw.normal(*shape)
     return (
         x * (np.finfo(x.dtype).tiny / 8) if isinstance(s, (DenormalWindows, DenormalDense)) else x
@@ -95,7 +96,7 @@ def _x(draw: Draw, s: Windows | Dense, *shape: int) -> np.ndarray:
 
 
 def _conv2d(draw: Draw, s: Windows) -> Arguments:
-    # Weights as small as initialised ones: outputs stay in the range of real activations.
+    # Weights as small as initialised ones, so that outputs are in the range of real activations.
     weight = draw.normal(s.oc, s.c // s.groups, s.k, s.k) / np.sqrt(s.c // s.groups * s.k**2)
     weight = weight.astype(draw.dtype)
     options = {**s.options(), "groups": s.groups}
@@ -109,8 +110,8 @@ def _conv2d_backward(draw: Draw, s: Windows) -> Arguments:
     return {"dy": draw.normal(s.n, s.oc, *s.out), **arguments, "need_dx": s.need_dx}
 
 
-# Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight. A row of its
-# own says what dweight alone takes; nobody computes dx alone.
+# Backward is two convolutions: dy with the weight gives dx, dy with x gives dweight. A separate row
+# measures dweight alone; dx alone is never computed in practice.
 WEIGHT_ONLY = [s._replace(need_dx=False) for s in CONVOLUTIONS]
 FAINT = DenormalWindows(64, 16, 14, 14, 32, 3, 1, 1)
 _add("conv2d", [*CONVOLUTIONS, FAINT], lambda s: 2 * s.macs, _conv2d, matrix=True)
@@ -177,7 +178,7 @@ def _relu_max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
     return {"argmax": argmax, **_pool_backward(draw, s)}
 
 
-# Of k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
+# For k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
 _add("max_pool2d", POOLS, lambda s: s.taps - s.outputs, _im2col)
 TIED = TiedWindows(64, 16, 28, 28, 0, 2, 2)
 _add(
@@ -257,7 +258,7 @@ _add("batch_norm_backward", NORMS, lambda s: 9 * s.elements, _batch_norm_backwar
 
 
 def _elementwise(op: str, sizes: list[Shape], forward: int, backward: int, saved: str) -> None:
-    """A function of single numbers or rows, whose backward reads dy and one saved array."""
+    """A function of single numbers or rows, whose backward reads dy and one cached array."""
 
     def arguments(draw: Draw, s: Shape) -> Arguments:
         return {"x": draw.normal(*s)}
@@ -330,7 +331,7 @@ LARGE = Parameters((512 * 512 * 9, 512) * 4 + (256 * 256 * 9, 256) * 3)  # as in
 
 
 def _step(op: str, flops: int, **options: float) -> None:
-    """An optimiser step from an empty state: what PyTorch's optimiser starts from too."""
+    """An optimiser step from an empty state, as in PyTorch's optimiser."""
 
     def arguments(draw: Draw, s: Parameters) -> Arguments:
         given = {name: [draw.normal(size) for size in s] for name in ("params", "grads")}
@@ -353,8 +354,8 @@ def _train(draw: Draw, s: Step) -> Arguments:
     model = s.build().astype(draw.dtype)
     return {
         "model": model,
-        # So small a step leaves the weights as they are: the thousandth call does the same work on
-        # the same kind of numbers as the first, where real training would run into zero gradients.
+        # Such a small step barely changes the weights: the thousandth call does the same work on
+        # the same kind of numbers as the first, where real training would reach zero gradients.
         "optimizer": Adam(model.parameters(), lr=1e-9),
         "loss_fn": CrossEntropyLoss(),
         "x": draw.normal(s.batch, *s.input_shape),
@@ -368,13 +369,13 @@ def _predict(draw: Draw, s: Step) -> Arguments:
 
 
 def _predict_flops(s: Step) -> float:
-    """Of matrix products alone: all else is a few percent."""
+    """Of matrix products only: everything else is a few percent."""
     return 2.0 * s.batch * s.build().summary(s.input_shape).macs
 
 
 def _model(name: str, input_shape: tuple[int, int, int], *train: int) -> list[Workload]:
     """Training at these batch sizes, and inference of 1 and 32 images."""
-    # Backward costs two forwards. The first layer's dx is not computed, and counted nonetheless.
+    # Backward costs two forwards. The first layer's dx is not computed, but counted nonetheless.
     steps = [Step(name, input_shape, batch) for batch in train]
     rows = [Workload("train", s, lambda s: 3 * _predict_flops(s), _train, True) for s in steps]
     single = [Step(name, input_shape, batch) for batch in (1, 32)]
@@ -392,15 +393,16 @@ MODELS: dict[str, list[Workload]] = {
     "resnet18": _model("resnet18", CIFAR, 32),
     "mobilenet_v2": _model("mobilenet_v2", CIFAR, 32),
 }
-# The convolutions of `OPS` again, as what a model's time is made of: forward, data and weight
-# together, weight alone.
+# The convolutions of `OPS` again, layer by layer, since they make up most of a model's time:
+# forward, both gradients, weight gradient only.
 LAYERS: dict[str, list[Workload]] = {
     "forward": [row for row in OPS["conv2d"] if row.size is not FAINT],
     "backward": [row for row in OPS["conv2d_backward"] if row.size.need_dx],
     "weight": [row for row in OPS["conv2d_backward"] if not row.size.need_dx],
 }
 
-# A step of each model at one batch size, for its memory: `zero_grad` would drop what counts not.
+# A step of each model at one batch size, for its memory, without `zero_grad`, which would free the
+# gradients.
 MEMORY: list[Workload] = [
     replace(rows[0], op="accumulate", size=rows[0].size._replace(batch=64))
     for rows in MODELS.values()

@@ -1,16 +1,16 @@
 """The command line: ``cnnx train | evaluate | predict | bench | info``.
 
 >>> from cnnx.cli import main
->>> main(["train", "--epochs", "3"])          # what `cnnx train --epochs 3` does; 0 if it went well
+>>> main(["train", "--epochs", "3"])          # same as `cnnx train --epochs 3`; 0 on success
 """
 
 # Design:
-# A command is a file with `add(commands)`, which describes its arguments, and `run(args)`, which
-# does the work and returns the exit code. Errors that a user can cause are ValueError, TypeError,
-# OSError, ImportError, ArithmeticError (a loss that is not finite) and MemoryError all over cnnx,
-# so they are turned into one line here, in one place; anything else is a bug and shows where.
-# `args.kept` says what a command wants said after an error or Ctrl-C: which files are safe. It is
-# asked then, so that what it says is true however little or much has been done.
+# A command is a module with `add(commands)`, which describes its arguments, and `run(args)`, which
+# does the work and returns the exit code. Throughout cnnx, errors that a user can cause are
+# ValueError, TypeError, OSError, ImportError, ArithmeticError (a loss that is not finite) and
+# MemoryError; this is the one place that turns them into one-line messages. Any other exception is
+# a bug and shows its traceback. `args.kept()` returns which files are safe after an error or
+# Ctrl-C. It is called at that moment, so its answer reflects the actual progress.
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from cnnx.cli.console import any_console, mute_stdout, printable, warn
 __all__ = ["main"]
 
 EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
-USAGE, FAILED, STOPPED = 2, 1, 130  # exit codes; 130 is what shells give for Ctrl-C
+USAGE, FAILED, STOPPED = 2, 1, 130  # exit codes; shells use 130 for Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    argv  the words after ``cnnx``; None: those of the process
+    argv  the words after ``cnnx``; None: those of this process
 
-    returns 0, or 1 after an error (one line on stderr), 130 after Ctrl-C. Wrong arguments and
-    ``--help`` leave by SystemExit (2 and 0), as argparse does. Backend and threads that the command
-    chose are as before afterwards.
+    returns 0, or 1 after an error (one line on stderr), or 130 after Ctrl-C. Wrong arguments and
+    ``--help`` raise SystemExit (2 and 0), as argparse does. The backend and the number of threads
+    are restored afterwards.
 
     Example: ``main(["evaluate", "runs/digits-1"])``
     """
@@ -60,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _guarded(args: argparse.Namespace) -> int:
-    """Run the command; what the user can cause becomes a line on stderr and an exit code."""
+    """Run the command; errors that a user can cause become one line on stderr and an exit code."""
     try:
         done = _run(args)
-        terminal.flush()  # a full disk behind `>` shows here, and not when Python exits
+        terminal.flush()  # so that a full disk behind `>` is reported here, not when Python exits
         return done
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`). Python would complain again when it exits.
+        # The reader of our output has exited (`| head`). Python would complain again when it exits.
         mute_stdout()
         return FAILED
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def _guarded(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _warnings_as_lines(command: str) -> Iterator[None]:
-    """Within: what cnnx warns of is a line on stderr, once, without its place in the program."""
+    """Context in which each warning of cnnx is printed once on stderr, without its source line."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         warn(command, printable(" ".join(str(message).split())))
@@ -99,13 +99,13 @@ def _warnings_as_lines(command: str) -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cnnx",
-        description="Convolutional networks on a CPU: train, use and measure them.",
-        epilog="`cnnx COMMAND --help` shows a command's options and an example. Start with: "
+        description="Train, run and benchmark convolutional networks on a CPU.",
+        epilog="`cnnx COMMAND --help` shows a command's options and examples. Start with: "
         "cnnx train",
     )
     parser.add_argument("--version", action="version", version=f"cnnx {__version__}")
     parser.add_argument(
-        "--traceback", action="store_true", help="show where in the program an error came up"
+        "--traceback", action="store_true", help="show the full Python traceback of an error"
     )
     parser.set_defaults(run=None, command="", kept=str)
     commands = parser.add_subparsers(
@@ -126,7 +126,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _line(error: BaseException) -> str:
-    """An error in one line, without Python's decoration."""
+    """An error in one line, without Python's formatting."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     if isinstance(error, OSError) and error.strerror:
@@ -137,6 +137,6 @@ def _line(error: BaseException) -> str:
 
 
 def _is_of_stdout(error: BaseException) -> bool:
-    """Whether a full disk is that behind ``>``: all files that cnnx writes are named."""
+    """Whether the disk behind ``>`` is full: cnnx names all files that it writes itself."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.filename is None and error.errno in full

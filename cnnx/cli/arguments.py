@@ -1,4 +1,4 @@
-"""What the commands' arguments have in common: numbers in a range, backend and threads."""
+"""Arguments shared by the commands: numbers in a range, backend, threads and image options."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Intermixed", "add_command", "add_images", "add_machine", "integer", 
 
 
 class Intermixed(argparse.ArgumentParser):
-    """A command's parser: options may stand between files, ``predict run --top 3 a.png``.
+    """Parser of a command: options may appear between files, ``predict run --top 3 a.png``.
 
-    argparse by itself gives a list of files that may be empty nothing when an option comes first.
+    argparse by itself assigns nothing to a possibly empty list of files if an option comes first.
     """
 
     _within = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Options and the rest in any order."""
-        if self._within:  # the parsing that is made of two of these
+        """Parse options and positional arguments in any order."""
+        if self._within:  # parse_known_intermixed_args calls this method twice
             return super().parse_known_args(args, namespace)
         self._within = True
         try:
@@ -32,7 +32,7 @@ class Intermixed(argparse.ArgumentParser):
 def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, example: str
 ) -> argparse.ArgumentParser:
-    """A command's parser, whose help ends with the example."""
+    """Add a command's parser, whose help ends with the examples."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=what,
@@ -40,54 +40,54 @@ def add_command(
         epilog=f"example:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    # SUPPRESS: the flag may stand before the command too, and its absence here must not undo that.
+    # SUPPRESS: the flag may also precede the command; its absence here must not reset it.
     parser.add_argument(
         "--traceback",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="show where in the program an error came up",
+        help="show the full Python traceback of an error",
     )
     parser.set_defaults(run=run, parser=parser)
     return parser
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
-    """--backend and --threads; `main` puts them into effect."""
+    """--backend and --threads; `main` applies them."""
     parser.add_argument(
         "--backend",
         choices=("compiled", "reference"),
-        help="who computes (default: compiled where it was built, or CNNX_BACKEND)",
+        help="compute backend (default: CNNX_BACKEND, or compiled if it was built)",
     )
     parser.add_argument(
         "--threads",
         type=integer(1, 1024),
         metavar="N",
-        help="threads of the compiled backend (default: all cores); results do not depend on it",
+        help="threads of the compiled backend (default: all cores); do not affect results",
     )
 
 
 def add_images(parser: argparse.ArgumentParser, default: str, invert: str) -> None:
-    """--layout, --background and --invert: how the user's images are to be read."""
+    """--layout, --background and --invert: how to interpret the user's images."""
     parser.add_argument(
         "--layout",
         choices=("channels_first", "channels_last"),
-        help="of images in arrays: (n, c, h, w) or (n, h, w, c)" + default,
+        help="layout of image arrays: (n, c, h, w) or (n, h, w, c)" + default,
     )
     parser.add_argument(
         "--background",
         type=_background,
         metavar="COLOUR",
-        help=f"what lies behind transparent pixels: black, white, '#808080', 0.5{default}",
+        help=f"colour behind transparent pixels: black, white, '#808080', 0.5{default}",
     )
     parser.add_argument("--invert", action="store_true", help=invert)
 
 
 def size(text: str) -> tuple[int, int]:
-    """An argparse type: (height, width) of 64, for both, or of 48x64."""
+    """argparse type: (height, width) from 64, for both, or from 48x64."""
     parts = text.lower().split("x")
     if not 1 <= len(parts) <= 2 or not all(p.isdecimal() and 0 < int(p) < 1 << 16 for p in parts):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size: a number of pixels, or two as 48x64 (height x width)"
+            f"{text!r} is not a size: expected a number of pixels, or 48x64 (height x width)"
         )
     return int(parts[0]), int(parts[-1])
 
@@ -103,7 +103,7 @@ def _background(text: str) -> str | float:
 
 
 def integer(least: int, most: int | None = None) -> Callable[[str], int]:
-    """An argparse type: an integer in a range."""
+    """argparse type: an integer in a range."""
     expected = f"from {least} to {most}" if most is not None else f"of {least} or more"
 
     def parse(text: str) -> int:
@@ -119,7 +119,7 @@ def integer(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def positive(text: str) -> float:
-    """An argparse type: a finite number above 0."""
+    """argparse type: a finite number above 0."""
     try:
         value = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""``cnnx bench``: how fast each op and each training step is on this machine."""
+"""``cnnx bench``: the speed of each op and each training step on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnnx.cli.arguments import add_command, integer, positive
 __all__ = ["add", "run"]
 
 _EXAMPLE = """\
-  cnnx bench --quick                            a first look, a minute or so
+  cnnx bench --quick                            a first overview, about a minute
   cnnx bench ops --filter conv2d --peers torch
   cnnx bench models --peers torch --json models.json
   cnnx bench memory --peers torch
@@ -22,39 +22,39 @@ _EXAMPLE = """\
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    what = "measure ops and training steps, backend against backend"
+    what = "benchmark ops and training steps, and compare the backends"
     parser = add_command(commands, "bench", run, what, _EXAMPLE)
     parser.add_argument(
         "what",
         nargs="?",
         choices=("ops", "models", "all", "memory", "threads"),
         default="all",
-        help="single ops; training steps, inference and the convolutions in them; ops and steps;"
-        " the most memory that a training step takes; or steps on one thread and on many"
-        " (default: all)",
+        help="ops: single ops; models: training steps, inference and the convolutions in them; all:"
+        " both; memory: peak memory of training steps; threads: training steps on one thread and on"
+        " several (default: all)",
     )
     parser.add_argument(
         "--peers",
         action="append",
         choices=("torch",),
         default=[],
-        help="measure another library too: pip install 'cnnx[peers]'",
+        help="also measure another library: pip install 'cnnx[peers]'",
     )
     parser.add_argument(
         "--filter", metavar="TEXT", help="only workloads with this text in their name"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one size of each, and a fifth of the time"
+        "--quick", action="store_true", help="one size of each, for a fifth of the time"
     )
-    parser.add_argument("--json", metavar="FILE", help="write the figures to a file as well")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures to a JSON file")
     parser.add_argument(
-        "--threads", type=integer(1, 1024), metavar="N", help="of cnnx and of the peers"
+        "--threads", type=integer(1, 1024), metavar="N", help="threads of cnnx and of the peers"
     )
     parser.add_argument(
         "--seconds",
         type=positive,
         metavar="S",
-        help="of measuring per row (default 2): more where the machine's speed moves",
+        help="measuring time per row (default 2); more gives steadier results on a busy machine",
     )
 
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     def report(row: bench.Row | bench.MemoryRow) -> None:
         nonlocal done, warned
         done += 1
-        reason = getattr(row, "busy", "")  # rows of memory have no times
+        reason = getattr(row, "busy", "")  # memory rows have no times
         if reason and not warned and sys.stderr is not None:
             warned = True
             over = "\r\033[K" if terminal.is_terminal(sys.stderr) else ""
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _memory(args: argparse.Namespace, report: Callable[[Any], None]) -> int:
-    """Measure the memory of training steps; sizes depend on no thread and on no clock."""
+    """Measure the memory of training steps, which does not depend on threads or timing."""
     from cnnx import bench
 
     rows = bench.run_memory(args.peers, args.filter, report)

@@ -1,4 +1,4 @@
-"""What is printed reaches any console: names that it can not show are written with escapes."""
+"""Output for any console: characters that it cannot encode are written as escapes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["any_console", "listed", "mute_stdout", "printable", "warn"]
 
 @contextmanager
 def any_console() -> Iterator[None]:
-    """Within: a character that stdout or stderr has no code for becomes ``\\uXXXX``, no error.
+    """Context in which characters that stdout or stderr cannot encode are written as ``\\uXXXX``.
 
-    A console of Windows may know 256 characters, and file names need not be text at all.
+    A Windows console may have 256 characters only, and file names need not be valid text at all.
     """
     changed = []
     for stream in (sys.stdout, sys.stderr):
@@ -25,12 +25,12 @@ def any_console() -> Iterator[None]:
         yield
     finally:
         for stream in changed:
-            with suppress(ValueError, OSError):  # closed, or what it holds can not be written
+            with suppress(ValueError, OSError):  # closed, or its buffer cannot be flushed
                 stream.reconfigure(errors="strict")
 
 
 def printable(name: str) -> str:
-    """A name of the user's on one line: control characters, which a file name may hold, escaped."""
+    """A user's name on one line, with control characters (file names may have some) escaped."""
     if name.isprintable():
         return name
     return "".join(
@@ -40,20 +40,20 @@ def printable(name: str) -> str:
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """The first few of many names, and how many more there are."""
+    """The first few of many names, and the number of the rest."""
     shown = [printable(name) for name in names]
     more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
 
 
 def warn(command: str, what: str) -> None:
-    """A line on stderr for what is no error but should be known."""
+    """Print a warning on stderr."""
     print(f"cnnx {command}: warning: {what}", file=sys.stderr)
 
 
 def mute_stdout() -> None:
-    """Send what is still to come nowhere: the reader has gone, or its disk is full."""
-    with suppress(OSError, ValueError):  # stdout is no file of the system's (a test, a notebook)
+    """Discard all further output: its reader has exited, or its disk is full."""
+    with suppress(OSError, ValueError):  # stdout has no file descriptor (a test, a notebook)
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

@@ -1,11 +1,11 @@
 """``--data``: the name of a known data set, a file of arrays or points, or class folders."""
 
 # Design:
-# What to load is decided while arguments are parsed, and costs a look at the disk: a misspelt name
-# is a usage error. Loading comes later, and says of the numbers it found whether a loader of ours
-# has brought them into [0, 1] (known data sets, image files, bytes) or they are the user's own.
-# Points by formula are drawn by the run's seed. What is trained on and what is held out is decided
-# in splits.py; labels of other data find the model's by the names of the classes.
+# Arguments are parsed with a quick look at the disk only: a misspelt name is a usage error. Loading
+# comes later, and records whether one of our loaders has scaled the numbers to [0, 1] (known data
+# sets, image files, bytes) or they are the user's own. Synthetic points are drawn with the run's
+# seed. splits.py decides which samples are used for training and which are held out. Labels of
+# other data sets are mapped to the model's by class name.
 
 from __future__ import annotations
 
@@ -54,36 +54,36 @@ _MAKERS: dict[str, Callable[..., Dataset]] = {
 }
 NAMES = (*_LOADERS, *_MAKERS)
 SOURCES = (
-    f"{', '.join(_LOADERS)}; points by formula: {', '.join(_MAKERS)}; an .npz file (x, y), "
-    "a .csv file (x0,x1,label or x0,y0), or a folder with a folder of images for each class"
+    f"{', '.join(_LOADERS)}; synthetic points: {', '.join(_MAKERS)}; an .npz file (x, y), "
+    "a .csv file (x0,x1,label or x0,y0), or a folder with one subfolder of images per class"
 )
 _FILES = (".npz", ".csv")
 
 
 class Parts(NamedTuple):
-    """A data set in two parts, and what its samples are."""
+    """A data set split into training and test part, and properties of its samples."""
 
     train: Dataset
     test: Dataset
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one sample: (channels, height, width) of images."""
+        """Shape of one sample; for images (channels, height, width)."""
         return self.train.x.shape[1:]
 
     @property
     def regression(self) -> bool:
-        """Whether numbers are to be predicted, not classes."""
+        """Whether the targets are numbers instead of classes."""
         return self.train.y.dtype.kind == "f"
 
     @property
     def outputs(self) -> int:
-        """How many outputs a model of these samples has."""
+        """Number of outputs of a model for these samples."""
         return int(self.train.y.shape[1]) if self.regression else len(self.classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """A name for each label, in the order of the labels; () of a regression."""
+        """One name per label, in label order; () for a regression."""
         if self.regression:
             return ()
         if self.train.classes:
@@ -93,7 +93,7 @@ class Parts(NamedTuple):
 
 
 def parse(text: str) -> str:
-    """An argparse type: a known name, or the path of something that is there."""
+    """argparse type: a known name, or the path of an existing file or folder."""
     path = os.path.expanduser(text)
     if text in NAMES:
         return text
@@ -110,22 +110,22 @@ def parse(text: str) -> str:
 
 
 def absolute(source: str) -> str:
-    """A source that stays right when the working directory changes."""
+    """The source as a path that stays valid when the working directory changes."""
     return source if source in NAMES else os.path.abspath(source)
 
 
 def short_name(source: str) -> str:
-    """What to call a data set in the name of a run's directory."""
+    """The data set's name as used in the name of a run directory."""
     name = os.path.basename(os.path.abspath(source)) or "data"
     return source if source in NAMES else name.removesuffix(".npz").removesuffix(".csv")
 
 
 class Loaded(NamedTuple):
-    """A data set as it was found: numbers and labels before anything is made of them."""
+    """A data set as it was loaded, before any conversion of numbers and labels."""
 
     train: Dataset
-    test: Dataset | None  # None: the data have no test set of their own
-    unit: bool  # whether x is in [0, 1] because a loader of ours made it so
+    test: Dataset | None  # None: the data set has no test set of its own
+    unit: bool  # whether one of our loaders has scaled x to [0, 1]
 
 
 def load(
@@ -159,16 +159,16 @@ def load(
 
 
 def is_drawn(source: str) -> bool:
-    """Whether the samples are drawn by a formula and a seed."""
+    """Whether the samples are synthetic, drawn with a seed."""
     return source in _MAKERS
 
 
 def match_classes(source: str, part: Dataset, known: tuple[str, ...]) -> Dataset:
-    """The data set with the labels that a model of the classes `known` gives these classes.
+    """The data set with its labels mapped to those of a model with the classes `known`.
 
-    Classes are matched by name. Where the data have no names, only numbers, these are places among
-    the model's classes, unless all of those are numbers too. ValueError that lists both for a class
-    that the model does not know.
+    Classes are matched by name. If the data set has numbers instead of names, they are indices of
+    the model's classes, unless all of those are numbers too. A class that the model does not know
+    is a ValueError that lists both sets of classes.
     """
     if not known or part.y.dtype.kind == "f" or part.classes == known:
         return part
@@ -189,7 +189,7 @@ def match_classes(source: str, part: Dataset, known: tuple[str, ...]) -> Dataset
 
 
 def describe(source: str, parts: Parts) -> str:
-    """One line: name, numbers of samples, their shape, classes."""
+    """One line: name, number of samples, their shape, classes."""
     shape = "x".join(map(str, parts.sample_shape))
     if len(parts.sample_shape) == 1:
         shape = count(parts.sample_shape[0], "feature", "features")
@@ -203,10 +203,10 @@ def describe(source: str, parts: Parts) -> str:
 
 
 def label_name(classes: tuple[str, ...], label: int) -> str:
-    """The class's name, or its number where no name is known."""
+    """The class's name, or its number if it has no name."""
     return classes[label] if label < len(classes) else str(label)
 
 
 def count(n: int, one: str, many: str) -> str:
-    """A number of things, in words."""
+    """A number with its noun in the singular or plural."""
     return f"{n:,} {one if n == 1 else many}"

@@ -1,6 +1,6 @@
-"""``cnnx evaluate``: loss and accuracy of a trained model, in total and class by class.
+"""``cnnx evaluate``: loss and accuracy of a trained model, in total and per class.
 
-Of a regression: its loss, the mean squared error.
+For a regression: its loss, the mean squared error.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ from cnnx.preprocessing import Preprocessing
 __all__ = ["Chosen", "add", "add_source", "choose", "run"]
 
 _EXAMPLE = """\
-  cnnx evaluate runs/digits-1                   on the test set of its own data
+  cnnx evaluate runs/digits-1                   on the run's own test set
   cnnx evaluate model.npz --data mnist
   cnnx evaluate runs/photos-1 --data new.npz    its x_test and y_test, or all of x and y
   cnnx evaluate runs/photos-1 --data new/ --resize
 
-Classes are matched by name. What the model was trained on is never scored, as far as the run has
-recorded it: of the run's own data, what was held out is; samples that were added later are named
-and scored apart."""
+Classes are matched by name. Samples that the run recorded as training samples are never scored. Of
+the run's own data, the held-out samples are scored; samples that were added later are listed and
+scored separately."""
 
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
     parser = add_command(commands, "evaluate", run, "score a model on a test set", _EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
-    add_source(parser, "default: the data of the run")
+    add_source(parser, "default: the data set of the run")
     add_machine(parser)
 
 
 def add_source(parser: argparse.ArgumentParser, default: str) -> None:
-    """--data, --seed, --batch-size and how images are read, as `predict` has them too."""
+    """--data, --seed, --batch-size and the image options, shared with `predict`."""
     parser.add_argument(
         "--data",
         type=data.parse,
         metavar="DATA",
-        help=f"whose test set: {data.SOURCES} ({default})",
+        help=f"data set whose test set is used: {data.SOURCES} ({default})",
     )
     parser.add_argument(
         "--seed",
         type=integer(0),
         metavar="N",
-        help="draws points by formula; of a model without a record of its training, splits data "
-        "without a test set, too (default: the seed of the run, or 0)",
+        help="seed of synthetic points, and of the split of a data set without a test set if the "
+        "model has no record of its training (default: the seed of the run, or 0)",
     )
     parser.add_argument(
         "--batch-size",
         type=integer(1),
         default=256,
         metavar="N",
-        help="samples at a time (default: 256)",
+        help="samples per batch (default: 256)",
     )
     parser.add_argument(
-        "--resize", action="store_true", help="scale images to the size that the model takes"
+        "--resize", action="store_true", help="scale images to the model's input size"
     )
     add_images(
         parser,
@@ -79,12 +79,12 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 class Chosen(NamedTuple):
-    """The samples to score, as the model takes them."""
+    """The samples to score, converted to the model's input."""
 
     source: str
     test: Dataset
-    new: Dataset | None  # of the run's own data, what has been added since
-    notes: tuple[str, ...]  # what the user should know of the choice
+    new: Dataset | None  # samples added to the run's own data since training
+    notes: tuple[str, ...]  # warnings about the choice of samples
 
 
 def choose(
@@ -93,17 +93,17 @@ def choose(
     settings: dict[str, Any],
     how: Preprocessing | None,
 ) -> Chosen:
-    """What to score of the data set that --data names, or else of the run's own."""
+    """The samples to score, from the data set of --data or else from the run's own."""
     own_source = settings["data"]["source"] if settings else None
     source = args.data if args.data is not None else own_source
     if source is None:
         raise ValueError(
-            f"{args.model}: there is no run.json beside it that names the data: use --data"
+            f"{args.model}: there is no run.json next to it that names the data set: use --data"
         )
     try:
         source = data.parse(source)
     except argparse.ArgumentTypeError as error:
-        raise ValueError(f"the data of the run: {error}: use --data") from None
+        raise ValueError(f"the data set of the run: {error}: use --data") from None
     seed = args.seed if args.seed is not None else settings.get("seed", 0)
     own = data.absolute(source) == own_source
     if own and data.is_drawn(source):
@@ -126,7 +126,7 @@ def choose(
     def made(part: Dataset) -> Dataset:
         x, unit = part.x, found.unit
         if unit and source.endswith(".npz") and how is not None and how.value_range != (0, 1):
-            x, unit = np.rint(x * 255).astype(np.uint8), False  # the bytes in the file
+            x, unit = np.rint(x * 255).astype(np.uint8), False  # back to the bytes in the file
         x = x if how is None else prepare(how, x, unit, source)
         return data.match_classes(source, replace(part, x=x), known)
 
@@ -136,15 +136,15 @@ def choose(
 def _choose(
     source: str, made: Any, found: data.Loaded, own: bool, seed: int, record: splits.Record | None
 ) -> Chosen:
-    """Leave out what was trained on."""
+    """Leave out the samples that the model was trained on."""
     if found.test is not None and (own or record is None):
         return Chosen(source, made(found.test), None, ())
     if record is None:
         part = made(splits.named(found.train))
         note = (
-            f"there is no record of what the model was trained on: a fifth of {source}, drawn by "
-            f"seed {seed}, is scored; where these are its training data and any sample has been "
-            "added or removed since, it was trained on some of that"
+            f"there is no record of what the model was trained on: a fifth of {source}, chosen "
+            f"with seed {seed}, is scored. If this is the training data, and samples were added "
+            "or removed since, some of the scored samples are training samples"
         )
         return Chosen(source, splits.hold_out(source, part, seed).test, None, (note,))
     whole = made(splits.named(found.train if found.test is None else found.test))
@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(model: Layer, test: Dataset, batch_size: int) -> None:
-    """The scores of a data set: of a regression its loss, of classes a table too."""
+    """Print the scores of a data set: the loss, and for classes a table too."""
     if test.y.dtype.kind == "f":
         loss = _squared_error(model, test, batch_size)
         print(f"loss {loss:.4f} (mean squared error of {data.count(len(test), 'point', 'points')})")
@@ -207,7 +207,7 @@ def _report(model: Layer, test: Dataset, batch_size: int) -> None:
 
 
 def _scores(model: Layer, test: Dataset, batch_size: int) -> tuple[float, np.ndarray]:
-    """The loss over a test set, and the label predicted for each sample."""
+    """The loss over a test set, and the predicted label of each sample."""
     outputs = predict(model, test, batch_size)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a model is given: files and data sets, made into samples as those of training were."""
+"""Converts files and data sets to samples in the form that the model was trained on."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cnnx.preprocessing import Preprocessing
 __all__ = ["ARRAYS", "Doubts", "find_images", "prepare", "preprocessing_of", "read"]
 
 ARRAYS = (".npy", ".npz")
-_DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become at most
+_DEFLATE_RATIO = 1032  # at most this many bytes come out of one byte of deflate
 
 
 def preprocessing_of(
     model: Layer, settings: dict[str, Any], args: argparse.Namespace
 ) -> Preprocessing | None:
-    """How the model's input is made: as its file says, but for what the user says of these data.
+    """The model's preprocessing: from its file, overridden by the user's options.
 
-    A file from before models carried it: by the run.json beside it, or else by the channels of its
-    first convolution, with pixels in [0, 1]. None where nothing is known.
+    For files from before models stored it: from the run.json next to the model, or else from the
+    channels of its first convolution, with pixels in [0, 1]. None if nothing is known.
     """
     found = model.preprocessing
     if found is None and settings:
@@ -45,7 +45,7 @@ def preprocessing_of(
         return None
     if args.resize and None in found.input_shape:
         raise ValueError(
-            f"{args.model}: --resize needs a model file or a run.json that says the size"
+            f"{args.model}: --resize needs a model file or a run.json that states the size"
         )
     return replace(
         found,
@@ -57,9 +57,9 @@ def preprocessing_of(
 
 
 def prepare(how: Preprocessing, x: np.ndarray, unit: bool, name: str) -> np.ndarray:
-    """A data set's samples as the model takes them; unit: they are in [0, 1] by our own loaders.
+    """A data set's samples as the model's input; unit: our own loaders scaled them to [0, 1].
 
-    Loaders give images channels first, whatever the layout was in the file.
+    Loaders return images channels first, whatever the layout in the file.
     """
     if len(how.input_shape) == 3 and os.path.isdir(name):
         _, height, width = how.input_shape
@@ -74,7 +74,7 @@ def prepare(how: Preprocessing, x: np.ndarray, unit: bool, name: str) -> np.ndar
 
 
 def find_images(folder: str) -> list[str]:
-    """The image files in a folder and the folders in it, sorted; ValueError if there are none."""
+    """The image files in a folder and its subfolders, sorted; ValueError if there are none."""
     found: list[str] = []
     others: list[str] = []
     for place, folders, files in os.walk(folder):
@@ -97,12 +97,12 @@ def read(path: str, how: Preprocessing | None) -> Iterator[tuple[str, np.ndarray
             yield (path if len(samples) == 1 else f"{path}[{index}]"), sample
     elif how is None:
         raise ValueError(
-            f"{path}: the model takes arrays of a shape that is not written down, and an image has "
-            "1 channel or 3: give an .npy file"
+            f"{path}: the shape of the arrays that the model expects is unknown, and an image may "
+            "have 1 channel or 3: give an .npy file"
         )
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of images of one colour: Doubts speaks
+            warnings.simplefilter("ignore", UserWarning)  # `Doubts` reports images of one colour
             sample = how.read(path)
         yield path, sample
 
@@ -116,16 +116,16 @@ def _as_samples(path: str, x: np.ndarray, how: Preprocessing | None) -> np.ndarr
 
 
 def _read_array(path: str) -> np.ndarray:
-    """The array of an .npy file, or x or the only one of an .npz file; nothing is unpickled."""
+    """The array of an .npy file, or x, or the only array of an .npz file; never unpickles."""
     try:
         if not path.lower().endswith(".npz"):
-            # Mapped, so that a header which claims more than the file has takes no memory.
+            # Memory-mapped, so that a header which claims more than the file has takes no memory.
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             array = _read_member(path)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # NumPy reads Python literals: any error of a parser can come
+    except Exception as error:  # NumPy parses Python literals, and parsers raise any error
         raise ValueError(f"{path}: not a file of numbers, or a damaged one ({error})") from error
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{path}: holds {array.dtype}, expected real numbers")
@@ -146,9 +146,9 @@ def _read_member(path: str) -> np.ndarray:
 
 
 class Doubts:
-    """Samples that are not as those of training were: collected, and said once.
+    """Collects samples that differ from the training data, and warns about them once.
 
-    plain  whether images of one colour are among them: of folders, their loader warns
+    plain  whether to look for images of one colour: for folders, their loader warns
     """
 
     def __init__(self, command: str, how: Preprocessing | None, plain: bool = True) -> None:
@@ -158,7 +158,7 @@ class Doubts:
         self.unusual: list[tuple[str, float]] = []
 
     def look(self, names: list[str], x: np.ndarray) -> None:
-        """Note what is odd about images (n, c, h, w)."""
+        """Note anything odd about images (n, c, h, w)."""
         if self.how is None or len(self.how.input_shape) != 3 or x.ndim != 4 or not len(x):
             return
         flat = x.reshape(*x.shape[:2], -1)
@@ -175,24 +175,24 @@ class Doubts:
                 self.unusual.append((name, float(sample.mean())))
 
     def say(self) -> None:
-        """Warn of what was noted."""
+        """Warn about everything that was noted."""
         if self.uniform:
             warn(
                 self.command,
-                f"all pixels are alike in {listed(self.uniform)}: of a transparent image, "
-                "--background says what lies behind it",
+                f"all pixels are alike in {listed(self.uniform)}: for transparent images, "
+                "--background sets the colour behind them",
             )
         usual = "" if self.how is None or self.how.brightness is None else self.how.brightness[0]
         if self.inverted:
             warn(
                 self.command,
-                f"much like negatives of the training images, whose mean brightness is {usual:.2f}:"
-                f" {listed(self.inverted)}: --invert makes them alike",
+                f"similar to negatives of the training images, whose mean brightness is "
+                f"{usual:.2f}: {listed(self.inverted)}: --invert converts them",
             )
         if self.unusual:
             names = [f"{name} ({mean:.2f})" for name, mean in self.unusual]
             warn(
                 self.command,
                 f"far from the training images, whose mean brightness is {usual:.2f}: "
-                f"{listed(names)}: what is said of them can not be trusted",
+                f"{listed(names)}: predictions for them are unreliable",
             )

@@ -1,4 +1,4 @@
-"""``cnnx info``: what this installation is, computes with, and finds; or what a model is."""
+"""``cnnx info``: version, backend, threads and data sets, or the description of a model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["add", "run"]
 
 _EXAMPLE = """\
   cnnx info
-  cnnx info runs/digits-1                       a model, and how its input is made
+  cnnx info runs/digits-1                       a model and its preprocessing
   CNNX_DATA=~/datasets CNNX_ISA=baseline cnnx info"""
 
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    what = "show version, backend, kernels, threads and data sets; or what a model is"
+    what = "show version, backend, kernels, threads and data sets, or describe a model"
     parser = add_command(commands, "info", run, what, _EXAMPLE)
     parser.add_argument(
         "model", metavar="MODEL", nargs="?", help="a model file or the directory of a run"
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_model(path: str) -> None:
-    """What the model's file says of it, and the run.json beside it."""
+    """What the model's file and the run.json next to it say about the model."""
     file = find_model(path)
     settings, model = read_settings(file), load(file)
     parameters = model.parameters()
@@ -63,7 +63,7 @@ def _show_model(path: str) -> None:
             rows["result"] = ", ".join(f"{name} {value}" for name, value in result.items())
     how = model.preprocessing
     if how is None:
-        rows["preprocessing"] = "the file says none: pixels are taken to be from 0 to 1"
+        rows["preprocessing"] = "the file says none: pixels are assumed to be from 0 to 1"
         rows["classes"] = listed(settings["data"]["classes"], 20) if settings else ""
     else:
         rows.update(_preprocessing_rows(how))
@@ -74,9 +74,9 @@ def _show_model(path: str) -> None:
 
 
 def _preprocessing_rows(how: Preprocessing) -> dict[str, str]:
-    """The fields of a preprocessing in words; those that say nothing are empty."""
+    """The fields of a preprocessing as text; empty ones are left out."""
     images = len(how.input_shape) == 3
-    scale = "not known: arrays are taken as they are, image files are refused"
+    scale = "unknown: arrays are used unchanged, image files are rejected"
     if how.value_range is not None:
         scale = "{:g} (black) to {:g} (white)".format(*how.value_range)
     usual = "" if how.brightness is None else "{:.3f}, deviation {:.3f}".format(*how.brightness)
@@ -101,7 +101,7 @@ def _preprocessing_rows(how: Preprocessing) -> dict[str, str]:
 
 
 def _where(source: Source) -> str:
-    """The directory a data set would be read from, as the loaders look for it."""
+    """The directory from which a data set would be read, found as the loaders do."""
     named = os.environ.get("CNNX_DATA")
     if named:
         try:
@@ -112,4 +112,4 @@ def _where(source: Source) -> str:
             return os.path.dirname(found[0][0])
     folder = os.path.join(cache_directory(), source.folders[0])
     _, lacking = datasets.match_files(source, folder)
-    return folder if not lacking else "not here: downloaded when it is asked for"
+    return folder if not lacking else "not here: downloaded on first use"

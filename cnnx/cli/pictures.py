@@ -1,4 +1,4 @@
-"""The pictures of a run: its curves, what the model learnt, and what it takes for what."""
+"""The pictures of a run: loss curves, what the model learnt, and which classes it confuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROBABILITIES, CONFUSION, BOUNDARY, FIT = (
     "fit.png",
 )
 PICTURES = (CURVES, FILTERS, MAPS, PROBABILITIES, CONFUSION, BOUNDARY, FIT)
-_POINTS = 1000  # shown at most: more would hide what lies behind them
+_POINTS = 1000  # maximum number shown: more would hide each other
 
 
 def plan(
@@ -31,9 +31,9 @@ def plan(
     model: Layer | None = None,
     parts: Parts | None = None,
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """(file name, what draws it) of the curves and of each picture that model and data allow.
+    """(file name, drawing function) of the curves and of each picture for this model and data.
 
-    path  the place of a file by its name. ImportError, with advice, without matplotlib.
+    path  maps a file name to its path. ImportError, with advice, without matplotlib.
     """
     from cnnx import viz
 
@@ -54,7 +54,7 @@ def plan(
 def _plan_classes(
     model: Layer, parts: Parts, path: Callable[[str], str]
 ) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What the model takes for what."""
+    """Pictures of a classifier: probabilities, confusion matrix, decision boundary."""
     from cnnx import viz
 
     test, classes = parts.test, parts.classes
@@ -69,7 +69,7 @@ def _plan_classes(
             BOUNDARY,
             lambda: viz.plot_decision_boundary(model, shown, classes=classes, path=path(BOUNDARY)),
         )
-    if len(parts.sample_shape) == 3 and parts.sample_shape[0] in (1, 3):  # else no image to show
+    if len(parts.sample_shape) == 3 and parts.sample_shape[0] in (1, 3):  # images can be shown
         chosen = test[_worth_a_look(labels, test.y)]
         yield (
             PROBABILITIES,
@@ -80,7 +80,7 @@ def _plan_classes(
 
 
 def _plot_fit(model: Layer, parts: Parts, path: str) -> None:
-    """The curve of a model of one number over the points that it was fitted to, and the others."""
+    """The curve of a model with one input and output, over the training and the test points."""
     from cnnx.viz import figures
 
     axes = figures.new_figure(5.4, 4.0).subplots()
@@ -102,6 +102,6 @@ def _plot_fit(model: Layer, parts: Parts, path: str) -> None:
 
 
 def _worth_a_look(labels: np.ndarray, right: np.ndarray, count: int = 6) -> Any:
-    """Numbers of a few samples: half of them wrong if there are as many, wrong ones first."""
+    """Indices of a few samples: half of them wrong if there are enough, wrong ones first."""
     wrong = np.flatnonzero(labels != right)[: count // 2]
     return np.concatenate([wrong, np.flatnonzero(labels == right)])[:count]

@@ -1,6 +1,6 @@
-"""``cnnx predict``: what a model sees in images, arrays, or a data set's test part.
+"""``cnnx predict``: predictions for images, arrays, or a data set's test set.
 
-A model of classes gives labels with their probabilities, that of a regression its numbers.
+A classifier prints labels with their probabilities, a regression model its numbers.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _EXAMPLE = """\
   cnnx predict model.npz --data mnist --csv mnist.csv
   cnnx predict runs/spiral-1 points.npy         rows of two numbers
 
-Of a folder, all images in it are read. An .npy or .npz file (its array x, or the only one it has)
-holds one sample or many, in the units of the training data or of 8 bits. The model's file says how
-its input was made in training: cnnx info MODEL shows it."""
+All images in a folder and its subfolders are read. An .npy or .npz file (its array x, or its only
+array) contains one sample or many, in the units of the training data or as 8-bit values. The model
+file records how its input was preprocessed in training: cnnx info MODEL shows it."""
 
 Samples = Iterator[tuple[str, np.ndarray]]
 
@@ -44,7 +44,7 @@ Samples = Iterator[tuple[str, np.ndarray]]
 class Guess(NamedTuple):
     """A sample's name, and its most probable classes with their probabilities.
 
-    Of a regression y0, y1 ... with their values.
+    For a regression: y0, y1 ... with their values.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Guess(NamedTuple):
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    what = "say what is on images, or of which class points are, with probabilities"
+    what = "classify images or points, and print probabilities"
     parser = add_command(commands, "predict", run, what, _EXAMPLE)
     parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
     parser.add_argument(
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         files = [entry for file in args.files for entry in _files(file)]
         width = max(len(printable(file)) for file, _ in files)
-        # In a table, a file of a folder that was given has its name below that folder.
+        # In a table, a file found in a folder is named relative to that folder.
         only = len(args.files) == 1 and args.csv is not None
         cut = len(files[0][1]) if only else 0
         samples = ((name[cut:], x) for file, _ in files for name, x in read(file, how))
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _files(path: str) -> Iterator[tuple[str, str]]:
-    """(file, the folder it was found in) of a file, or of the images in a folder."""
+    """(file, the folder it was found in) for a file, or for the images in a folder."""
     if not os.path.isdir(path):
         yield path, ""
         return
@@ -130,7 +130,7 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _samples_of(chosen: Chosen) -> Samples:
-    """The samples of a data set: of a folder by their files, else by their numbers."""
+    """The samples of a data set, named by their files if it is a folder, else by their numbers."""
     names = chosen.test.names or tuple(map(str, range(len(chosen.test))))
     folder = os.path.isdir(chosen.source)
     for name, x in zip(names, chosen.test.x, strict=True):
@@ -165,7 +165,7 @@ def _guesses(
         if np.isnan(rows).any():
             name = names[int(np.isnan(rows).any(axis=1).argmax())]
             raise ValueError(
-                f"{name}: the model's outputs are NaN, and NaN is no class: look for NaN in the "
+                f"{name}: the model's outputs are NaN, which is no class: look for NaN in the "
                 "file and in the weights"
             )
         order = np.argsort(-rows, axis=1, kind="stable")[:, :top]
@@ -215,6 +215,6 @@ def _write_numbers(path: str, guesses: list[Guess]) -> None:
 def _write(path: str, header: list[str], rows: list[list[str]]) -> None:
     text = text_io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    # A file's name need not be text: what UTF-8 has no code for is written as \\udcXX.
+    # A file name need not be valid text: what UTF-8 cannot encode is written as \\udcXX.
     io.write_text_atomic(path, text.getvalue().encode(errors="backslashreplace").decode())
     print(f"{len(rows):,} predictions are in {printable(path)}")

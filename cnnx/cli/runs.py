@@ -1,11 +1,11 @@
-"""A run's directory: model.npz, history.csv, run.json, split.json, and pictures."""
+"""A run directory: model.npz, history.csv, run.json, split.json, and pictures."""
 
 # Design:
-# The directory is made when data and model are there and before the first step, so a path that
-# can not be written to is found before an hour of training. Model, history and run.json, with the
-# scores so far, are written after every epoch: what interrupts a run costs the epoch it was in, and
-# after the last epoch nothing but pictures is to come. All files appear whole or not at all
-# (io.atomic_write). `evaluate` and `predict` find in run.json what the run was made of.
+# The directory is created once data and model exist and before the first step, so an unwritable
+# path is reported before an hour of training. Model, history and run.json, with the scores so far,
+# are written after every epoch: an interruption costs the current epoch only, and after the last
+# epoch only pictures remain to be drawn. Every file is written completely or not at all
+# (io.atomic_write). `evaluate` and `predict` read the run's settings from run.json.
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from cnnx.layers import Layer, run_mode
 __all__ = ["Run", "check_out", "find_model", "read_record", "read_settings"]
 
 MODEL, HISTORY, SETTINGS, SPLIT = "model.npz", "history.csv", "run.json", "split.json"
-_MOST_BYTES = 1 << 26  # of a JSON file that is read: a million samples recorded are a quarter
+_MOST_BYTES = 1 << 26  # limit for reading a JSON file: records of a million samples take a quarter
 FILES = (MODEL, HISTORY, SETTINGS, SPLIT, *pictures.PICTURES)
 
 
 def check_out(path: str) -> None:
-    """FileExistsError if a directory that the user named holds files, NotADirectoryError ...
+    """FileExistsError if a directory named by the user is not empty, NotADirectoryError ...
 
-    Temporary files of a run that was killed there do not count.
+    Temporary files of a killed run there are ignored.
     """
     if os.path.lexists(path) and not os.path.isdir(path):
         raise NotADirectoryError(errno.ENOTDIR, "is not a directory", path)
@@ -42,12 +42,12 @@ def check_out(path: str) -> None:
 
 
 class Run:
-    """A directory of its own for a training run; a callback of `fit` that keeps it up to date.
+    """The directory of a training run; a callback of `fit` that keeps its files up to date.
 
-    model     what is trained
-    settings  everything that run.json says, except the result; its "epochs" are those planned
-    out       the directory; None: runs/<name>-<n>, with the first n that is free
-    record    what is trained on and what is held out, for split.json
+    model     the model being trained
+    settings  the contents of run.json except the result; its "epochs" is the planned number
+    out       the directory; None: runs/<name>-<n>, with the first free n
+    record    which samples are used for training and which are held out, for split.json
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Run:
         self.model, self.settings, self.history = model, settings, History()
         self.epochs: int = settings["epochs"]
         self._start = time.perf_counter()
-        self._keep_directory = out is not None and os.path.isdir(out)  # it is the user's
+        self._keep_directory = out is not None and os.path.isdir(out)  # it existed before
         self.directory = _next_directory(name) if out is None else _make(out)
         try:
             self._write_settings(None, new=True)
             io.write_text_atomic(self.path(SPLIT), json.dumps(record.to_json()) + "\n")
-        except FileExistsError:  # of two runs that were given the same directory, the other's
+        except FileExistsError:  # another run was given the same directory
             check_out(self.directory)
             raise
         except BaseException:
@@ -79,34 +79,34 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done: what is still to come are pictures."""
+        """Whether all epochs are done, and only pictures remain."""
         return len(self.history) == self.epochs
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Time since the run began."""
         return time.perf_counter() - self._start
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         """Write model, history, and run.json with the scores of this epoch."""
-        # In eval mode: who loads the model means to use it, and `fit` trains it all the same.
+        # Saved in eval mode, since a loaded model is usually used; `fit` trains in any mode.
         with run_mode(training=False):
             self.model.save(self.path(MODEL))
-        self.history.append(logs)  # after the model: the picture shows no epoch whose model is lost
+        self.history.append(logs)  # after saving: the history has no epoch whose model was lost
         self._write_result()
 
     def interrupted(self) -> None:
-        """Tidy up after an error or Ctrl-C."""
+        """Clean up after an error or Ctrl-C."""
         if not self.history:
             self.discard()
         else:
-            with suppress(OSError):  # what led here may be a full disk
+            with suppress(OSError):  # the cause may be a full disk
                 self._write_result()
                 if not self.finished:
                     self.draw()
 
     def kept(self) -> str:
-        """What is on the disk, in words, if the run stops here."""
+        """What is on the disk, as text, if the run stops now."""
         if not self.history:
             return "that was before the end of epoch 1: nothing is kept"
         epochs = "epoch 1" if len(self.history) == 1 else f"{len(self.history)} epochs"
@@ -118,7 +118,7 @@ class Run:
         return f"model and history of {epochs} are in {self.directory}"
 
     def draw(self, parts: Parts | None = None) -> list[str]:
-        """Write the pictures; returns why some are missing. Without the data only the curves."""
+        """Write the pictures; returns why some are missing. Without data, only the curves."""
         failed = []
         model = None if parts is None else self.model
         try:
@@ -127,7 +127,7 @@ class Run:
                     picture()
                 except ImportError:
                     raise
-                except Exception as error:  # whatever it is, the result is worth more
+                except Exception as error:  # whatever it is, the result matters more
                     failed.append(f"no {name}: {' '.join(str(error).split())}")
         except ImportError as error:
             failed.append(f"no pictures: {error}")
@@ -136,7 +136,7 @@ class Run:
         return failed
 
     def discard(self) -> None:
-        """Remove what this run wrote, and the directory if this run made it."""
+        """Remove the files of this run, and the directory if this run created it."""
         with suppress(OSError):
             for name in FILES:
                 with suppress(FileNotFoundError):
@@ -145,7 +145,7 @@ class Run:
                 os.rmdir(self.directory)
 
     def _write_result(self) -> None:
-        """History and run.json, as of the last epoch whose model is on the disk."""
+        """Write history and run.json as of the last epoch whose model is on the disk."""
         self.history.to_csv(self.path(HISTORY))
         scores = {
             f"test_{name.removeprefix('val_')}": value
@@ -161,7 +161,7 @@ class Run:
 
 
 def _next_directory(name: str) -> str:
-    """Make runs/<name>-<n>; `mkdir` fails for all but one of two runs that start at once."""
+    """Create runs/<name>-<n>; of two runs that start at once, `mkdir` succeeds for one only."""
     os.makedirs("runs", exist_ok=True)
     taken = [
         int(entry.removeprefix(f"{name}-"))
@@ -179,7 +179,7 @@ def _next_directory(name: str) -> str:
 
 
 def _make(out: str) -> str:
-    """Make the directory that the user named, or take it if it is empty."""
+    """Create the directory that the user named, or use it if it is empty."""
     check_out(out)
     os.makedirs(out, exist_ok=True)
     io.leftovers(out, FILES, remove=True)
@@ -187,12 +187,12 @@ def _make(out: str) -> str:
 
 
 def find_model(path: str) -> str:
-    """The model's file: `path` itself, or model.npz where `path` is a run's directory."""
+    """The model file: `path` itself, or model.npz if `path` is a run directory."""
     return os.path.join(path, MODEL) if os.path.isdir(path) else path
 
 
 def read_settings(model_path: str) -> dict[str, Any]:
-    """The run.json beside a model; {} where there is none, ValueError where it is damaged."""
+    """The run.json next to a model; {} if there is none, ValueError if it is damaged."""
     path = os.path.join(os.path.dirname(model_path), SETTINGS)
     try:
         settings = read_json(path)
@@ -212,7 +212,7 @@ def read_settings(model_path: str) -> dict[str, Any]:
 
 
 def read_record(model_path: str) -> Record | None:
-    """The split.json beside a model; None where there is none, ValueError where it is damaged."""
+    """The split.json next to a model; None if there is none, ValueError if it is damaged."""
     path = os.path.join(os.path.dirname(model_path), SPLIT)
     try:
         return Record.from_json(read_json(path), path)
@@ -221,10 +221,10 @@ def read_record(model_path: str) -> Record | None:
 
 
 def read_json(path: str) -> Any:
-    """What a JSON file of a run holds; ValueError where it is damaged or no file of a run."""
+    """The contents of a run's JSON file; ValueError if it is damaged or no such file."""
     size = os.stat(path).st_size
     if not os.path.isfile(path):
-        raise ValueError(f"{path} is no regular file")
+        raise ValueError(f"{path} is not a regular file")
     if size > _MOST_BYTES:
         raise ValueError(f"{path} has {size:,} bytes: it is not what `cnnx train` wrote")
     try:

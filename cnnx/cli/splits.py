@@ -1,11 +1,11 @@
-"""What a run was trained on and what it held out: drawn by the seed, and recorded."""
+"""Which samples a run was trained on and which were held out: chosen by seed, and recorded."""
 
 # Design:
-# A split that is drawn anew by the seed is another one as soon as a sample is added or removed, and
-# then scores what was trained on. So a run records the content of every sample (a hash of its
-# numbers as the model takes them), and beside that the names of those held out. By content a sample
-# is known again under another name, in another folder, in another kind of file. Names decide only
-# between samples of equal content on both sides of the split.
+# A split repeated from the seed changes as soon as a sample is added or removed, and then scores
+# training samples. A run therefore records the content of every sample (a hash of its numbers as
+# the model's input) and the names of the held-out ones. A sample is recognised by its content under
+# another name, in another folder, or in another kind of file. Names only decide between samples of
+# equal content on both sides of the split.
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from cnnx.data import Dataset, train_test_split
 
 __all__ = ["Record", "Seen", "digests", "hold_out", "named"]
 
-_HASH_BYTES = 8  # of a sample: two of a million are alike by chance once in 37 million data sets
+_HASH_BYTES = 8  # per sample: two of a million collide once in 37 million data sets
 
 
 def named(part: Dataset) -> Dataset:
-    """The data set with names: those it has, or the numbers of the rows."""
+    """The data set with names: its own, or else the row numbers."""
     return part if part.names else replace(part, names=tuple(map(str, range(len(part)))))
 
 
 def digests(x: np.ndarray) -> list[str]:
     """A hash of each sample's numbers, as float32."""
     return [
-        # + 0 makes one zero of two.
+        # + 0 turns -0.0 into 0.0.
         blake2b((np.asarray(row, np.float32) + np.float32(0)).tobytes(), digest_size=_HASH_BYTES)
         .digest()
         .hex()
@@ -42,7 +42,7 @@ def digests(x: np.ndarray) -> list[str]:
 
 
 def hold_out(source: str, whole: Dataset, seed: int) -> Parts:
-    """A fifth of every class, drawn by the seed, is the test part."""
+    """Hold out a fifth of every class, chosen by the seed, as the test part."""
     if whole.y.dtype.kind == "f":
         if len(whole) < 2:
             raise ValueError(
@@ -67,17 +67,17 @@ def hold_out(source: str, whole: Dataset, seed: int) -> Parts:
 
 
 class Seen(NamedTuple):
-    """The samples of a data set, as a run knows them: numbers of the rows, in order."""
+    """The samples of a data set by their role in a run: row numbers, in order."""
 
     held_out: list[int]  # recorded as held out, in the order of the record
     trained: list[int]
     new: list[int]
-    gone: int  # how many that were held out are not there any more
+    gone: int  # number of held-out samples that no longer exist
 
 
 class Record(NamedTuple):
-    """The samples of a run by their content: name and hash of those held out, in order, and the
-    hashes of those trained on. Nothing held out: the data had a test set of their own.
+    """The samples of a run by content: names and hashes of the held-out ones, in order, and the
+    hashes of the training samples. Nothing is held out if the data set had its own test set.
     """
 
     held_out: tuple[tuple[str, str], ...]
@@ -85,7 +85,7 @@ class Record(NamedTuple):
 
     @classmethod
     def of(cls, parts: Parts, own_test: bool) -> Record:
-        """The record of a run; own_test: the data came with a test set."""
+        """The record of a run; own_test: the data set has its own test set."""
         held_out: tuple[tuple[str, str], ...] = ()
         if not own_test:
             test = named(parts.test)
@@ -94,14 +94,14 @@ class Record(NamedTuple):
 
     @property
     def doubles(self) -> int:
-        """How many samples were held out whose content was trained on as well."""
+        """Number of held-out samples whose content is also among the training samples."""
         return sum(content in self.trained for _, content in self.held_out)
 
     def look(self, part: Dataset, own: bool) -> Seen:
         """Which samples of a data set the run was trained on, and which it held out.
 
-        own  whether these are the run's own data: names tell there which one of two samples of
-             equal content was held out; in other data both count as trained on
+        own  whether this is the run's own data set: then names decide which of two samples of
+             equal content was held out; in another data set both count as trained on
         """
         place = {content: k for k, (_, content) in enumerate(self.held_out)}
         by_name = {pair: k for k, pair in enumerate(self.held_out)}
@@ -122,12 +122,12 @@ class Record(NamedTuple):
         return Seen([row for _, row in sorted(held_out)], trained, new, gone)
 
     def to_json(self) -> dict[str, Any]:
-        """What split.json holds."""
+        """The contents of split.json."""
         return {"held_out": [list(pair) for pair in self.held_out], "trained": sorted(self.trained)}
 
     @classmethod
     def from_json(cls, value: Any, path: str) -> Record:
-        """The record in split.json; ValueError for anything that `to_json` does not give."""
+        """The record in split.json; ValueError for anything that `to_json` does not produce."""
         try:
             held_out, trained = value["held_out"], value["trained"]
             if not (_are_strings(trained) and all(_are_strings(p, 2) for p in held_out)):

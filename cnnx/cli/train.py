@@ -1,4 +1,4 @@
-"""``cnnx train``: train a model on a data set, and keep model, history and pictures."""
+"""``cnnx train``: train a model on a data set, and save model, history and pictures."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx train                                    the bundled digits, in seconds
   cnnx train --data mnist --model lenet5 --epochs 5
-  cnnx train --data spiral                      points: an MLP, and a picture of its boundary
+  cnnx train --data spiral                      points: an MLP, and a plot of its boundary
   cnnx train --data photos/ --resize 64 --epochs 30 --out runs/photos
   cnnx train --data scans.npz --layout channels_last --invert
 
-Data sets are looked for in the directory CNNX_DATA, then in the cache, and else downloaded.
-Points by formula are drawn by --seed; cnnx.data.make_spiral and its like draw others, and save_csv
-makes a .csv file of them. A polynomial, or a .csv file with y0, is a regression: its loss is the
-mean squared error. A folder (photos/cat/1.png ...), points, and an .npz file (arrays x and y)
-without x_test and y_test are split: a fifth of every class, chosen by --seed, is held out. The
-held-out samples decide nothing: they are scored after each epoch, for the curve, and at the end.
-Folders train/ and test/ of class folders are taken as they are. Images in an .npz file, whose
-numbers go from 0 to 16, 255 or so, are scaled to 0..1. The model's file says how its input is made:
+Data sets are searched in the directory CNNX_DATA, then in the cache, and are otherwise downloaded.
+Synthetic points are drawn with --seed; for other variants, use cnnx.data.make_spiral and similar
+functions, and save_csv to write a .csv file. A polynomial, or a .csv file with y0, is a regression,
+whose loss is the mean squared error. A folder (photos/cat/1.png ...), points, and an .npz file
+(arrays x and y) without x_test and y_test are split: a fifth of every class, chosen by --seed, is
+held out. Held-out samples do not influence training; they are scored after each epoch. Folders
+train/ and test/ with one subfolder per class are used as they are. Images in an .npz file with
+values from 0 to 16, 255 or similar are scaled to 0..1. The model file records this preprocessing:
 cnnx info MODEL shows it."""
 
 
@@ -84,8 +84,8 @@ def add(commands: Any) -> None:
         type=integer(0),
         default=0,
         metavar="N",
-        help="fixes weights, order, dropout, split and the points by formula: the same seed, the "
-        "same bits (default: 0)",
+        help="fixes initial weights, sample order, dropout, split and synthetic points: the same "
+        "seed gives the same bits (default: 0)",
     )
     parser.add_argument(
         "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
@@ -93,22 +93,22 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--drop-last",
         action="store_true",
-        help="leave out the last batch of an epoch where it is smaller than the others",
+        help="leave out the last batch of an epoch if it is smaller than the others",
     )
     parser.add_argument(
         "--resize",
         type=size,
         metavar="SIZE",
-        help="scale images in folders to this height and width: 64, or 48x64 (height x width)",
+        help="scale images from folders to this height and width: 64, or 48x64 (height x width)",
     )
     add_images(
-        parser, "", "train on negatives: dark on light becomes light on dark, in predict as well"
+        parser, "", "train on inverted images: dark on light becomes light on dark, in predict too"
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="where model.npz, history.csv, run.json and pictures go; a directory that does not "
-        "exist or is empty (default: runs/<data>-<n>, counting up)",
+        help="directory for model.npz, history.csv, run.json and pictures; must be new or empty "
+        "(default: runs/<data>-<n>, counting up)",
     )
     add_machine(parser)
 
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     record = Record.of(parts, own_test)
     if record.doubles and not data.is_drawn(args.data):
         doubles = data.count(record.doubles, "held-out sample equals", "held-out samples equal")
-        warn("train", f"{doubles} a sample that is trained on: the test score says too much")
+        warn("train", f"{doubles} a training sample: the test score is too optimistic")
     place = Run(model, settings, data.short_name(args.data), args.out, record)
     schedule = [] if args.constant_lr else [LowerRate(optimizer, args.epochs)]
     args.kept = place.kept
@@ -159,12 +159,12 @@ def run(args: argparse.Namespace) -> int:
         warn("train", missing)
     files = [name for name in FILES if os.path.exists(place.path(name))]
     print(f"{', '.join(files)} are in {printable(place.directory)}")
-    print(f"go on with: cnnx evaluate {printable(place.directory)}")
+    print(f"evaluate it with: cnnx evaluate {printable(place.directory)}")
     return 0
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Usage errors: a directory that is taken, and flags that say nothing of --data."""
+    """Usage errors: an occupied directory, and flags that do not apply to --data."""
     if args.out is not None:
         try:
             check_out(args.out)
@@ -181,8 +181,8 @@ def _check_arguments(args: argparse.Namespace) -> None:
 
 
 def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
-    """The data in two parts, as the model takes them; how they were made so, and whether the test
-    part is the data's own.
+    """The data in two parts, as the model's input; their preprocessing; and whether the data set
+    has its own test set.
     """
     found = data.load(
         args.data,
@@ -222,12 +222,12 @@ def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
         parts = hold_out(args.data, named(train), args.seed)
     else:
         parts = data.Parts(train, test)
-    # Arrays that are given to `predict` come as those of training were stored.
+    # Arrays given to `predict` are expected in the same form as the stored training arrays.
     return parts, replace(preprocessing, layout=args.layout or "channels_first"), test is not None
 
 
 def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) -> dict[str, Any]:
-    """All that run.json says, except the result."""
+    """The contents of run.json except the result."""
     method = OPTIMIZERS[args.optimizer]
     return {
         "cnnx": config.config_dict(),
@@ -265,7 +265,7 @@ def _print_header(
     kernels = f" ({found['kernel set (ISA)']})" if "kernel set (ISA)" in found else ""
     plural = "" if found["threads"] == 1 else "s"
     compute = f"{found['backend']}{kernels}, {found['threads']} thread{plural}"
-    if found["backend"] == "reference":  # whose threads are NumPy's own affair
+    if found["backend"] == "reference":  # NumPy manages its threads itself
         compute = "reference (NumPy)"
     print(f"data      {data.describe(args.data, parts)}")
     input_words = _input_words(preprocessing)
@@ -282,18 +282,18 @@ def _print_header(
 
 
 def _input_words(preprocessing: Preprocessing) -> str:
-    """What was made of the numbers of images; "" where they were taken as every picture is."""
+    """How the numbers of images were scaled; "" for the usual scaling of pictures."""
     if len(preprocessing.input_shape) != 3:
         return ""
     if preprocessing.value_range is None:
-        return "numbers of no known scale, taken as they are: image files can not be predicted"
+        return "numbers of unknown scale, used unchanged: image files cannot be predicted"
     low, high = preprocessing.value_range
     scaled = f"{low:g} to {high:g} scaled to 0 to 1" if (low, high) != (0, 1) else ""
     return ", ".join(filter(None, (scaled, "inverted" if preprocessing.invert else "")))
 
 
 def _print_result(place: Run, parts: data.Parts) -> None:
-    """The scores of the last epoch, which `fit` has measured in the same way as `evaluate`."""
+    """Print the scores of the last epoch, which `fit` measures in the same way as `evaluate`."""
     of = f"{len(parts.test):,} {'images' if len(parts.sample_shape) == 3 else 'points'}"
     last = place.history[-1]
     if parts.regression:

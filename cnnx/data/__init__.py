@@ -1,7 +1,7 @@
-"""Data sets, batches and the small tools between a file and `fit`.
+"""Data sets, batches, and utilities to prepare data for `fit`.
 
-Loaders return `Dataset`s (`load_digits` needs no network); wherever a data set is taken, an
-`(x, y)` pair of arrays works too.
+Loaders return `Dataset`s (`load_digits` needs no network). An `(x, y)` pair of arrays is accepted
+wherever a data set is.
 """
 
 from __future__ import annotations

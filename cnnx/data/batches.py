@@ -1,4 +1,4 @@
-"""From a data set to what training takes: splits, standardisation, batches."""
+"""Prepares a data set for training: splits, standardisation, batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .datasets import Dataset, as_dataset
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-_BLOCK = 1024  # samples whose float64 deviations are held at a time
+_BLOCK = 1024  # samples whose float64 deviations are in memory at a time
 
 
 def _integer(op: str, name: str, value: Any, least: int) -> int:
@@ -36,10 +36,10 @@ def _integer(op: str, name: str, value: Any, least: int) -> int:
 
 
 class Batches:
-    """The batches of a data set, epoch after epoch; what `batches(...)` returns.
+    """The batches of a data set, epoch by epoch; returned by `batches(...)`.
 
-    Iterating gives the next epoch's `(x, y)` pairs, `len` the number of batches, `epoch(i)` the
-    batches of epoch i (from 0). The order is a function of seed and i alone.
+    Iterating yields the next epoch's `(x, y)` pairs, `len` is the number of batches, `epoch(i)`
+    yields the batches of epoch i (from 0). The order depends on seed and i only.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Batches:
         return self.epoch(self._next_epoch - 1)
 
     def epoch(self, index: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches of epoch `index`, from 0; the count of `for` loops is left as it is."""
+        """Batches of epoch `index`, from 0; does not advance the epoch counter of `for` loops."""
         index = _integer("batches", "epoch", index, 0)
         if not self.shuffle:
             return self._run(np.arange(len(self.data)))
@@ -97,17 +97,17 @@ def batches(
     seed: int | None = None,
     drop_last: bool = False,
 ) -> Batches:
-    """Batches of a data set: an object that can be iterated again and again.
+    """Batches of a data set, as an object that can be iterated repeatedly.
 
     data        Dataset or (x, y) pair
-    batch_size  samples in a batch; the last one of an epoch may have fewer
-    shuffle     another order in every epoch, a function of seed and epoch; else as they lie
-    seed        int from 0; None draws one from the generator that `cnnx.manual_seed` sets
-    drop_last   leave out a last batch that is not full
+    batch_size  samples per batch; the last batch of an epoch may have fewer
+    shuffle     a different order in every epoch, given by seed and epoch; otherwise stored order
+    seed        int from 0; None draws one from the generator seeded by `cnnx.manual_seed`
+    drop_last   leave out an incomplete last batch
 
-    Yields (x, y), fresh copies. `len(...)` is the number of batches, `.epoch(i)` iterates over the
-    batches of one given epoch. Raises ValueError/TypeError for a batch_size below 1, a negative
-    seed, or drop_last with fewer samples than one batch.
+    Yields (x, y) as new copies. `len(...)` is the number of batches, `.epoch(i)` yields the batches
+    of a given epoch. Raises ValueError/TypeError for a batch_size below 1, a negative seed, or
+    drop_last with fewer samples than one batch.
 
     Example:
         for x, y in cnnx.data.batches(train, 32, shuffle=True, seed=0):
@@ -124,14 +124,14 @@ def train_test_split(
     stratify: bool = True,
     seed: int | None = 0,
 ) -> tuple[Dataset, Dataset]:
-    """Split a data set at random into train and test.
+    """Split a data set at random into training and test set.
 
     data, y    Dataset or (x, y) pair; or x and y as two arguments
-    test_size  share of the samples between 0 and 1 (rounded up), or their number
-    stratify   give every class its share of the test set, to within one sample; y must then be
-               integer labels (n,) or (n, 1), or one-hot rows, with two or more samples of each
+    test_size  a fraction of the samples between 0 and 1 (rounded up), or their number
+    stratify   keep the class proportions in the test set, to within one sample; y must then be
+               integer labels (n,) or (n, 1), or one-hot rows, with at least two samples of each
                class
-    seed       int from 0: the same seed, the same split; None: `cnnx.manual_seed`'s generator
+    seed       int from 0: the same seed gives the same split; None: `cnnx.manual_seed`'s generator
 
     returns    train, test: Datasets, copied, in random order
 
@@ -145,7 +145,7 @@ def train_test_split(
     seed = None if seed is None else _integer(op, "seed", seed, 0)
     labels = _stratified_labels(op, whole.y, count) if stratify else None
     order = generator(seed).permutation(len(whole))
-    test = np.zeros(len(whole), bool)  # of the positions in `order`
+    test = np.zeros(len(whole), bool)  # indexed by position in `order`
     if labels is None:
         test[:count] = True
     else:
@@ -166,7 +166,7 @@ def _test_count(op: str, test_size: float, n: int) -> int:
                 f"{op}: test_size as a share must lie between 0 and 1, got {test_size}; "
                 f"a number of samples is an int"
             )
-        count = math.ceil(n * float(test_size) - 1e-9)  # 70 * 0.1 is 7, and a rounding error
+        count = math.ceil(n * float(test_size) - 1e-9)  # 70 * 0.1 is 7 plus a rounding error
     else:
         count = int(test_size)
     if not 0 < count < n:
@@ -178,7 +178,7 @@ def _test_count(op: str, test_size: float, n: int) -> int:
 
 
 def _stratified_labels(op: str, y: np.ndarray, count: int) -> np.ndarray:
-    """Labels as 0..classes-1, where a stratified split with a test set of `count` is possible."""
+    """Labels as 0..classes-1, if a stratified split with a test set of `count` is possible."""
     if y.shape[1:] in ((), (1,)):
         classes = y.reshape(-1) if y.dtype.kind in "iub" else None
     else:
@@ -203,14 +203,14 @@ def _stratified_labels(op: str, y: np.ndarray, count: int) -> np.ndarray:
 
 
 def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
-    """Test samples of each class: its proportional share, rounded by the largest remainder."""
+    """Test samples per class: the proportional share, rounded by the largest remainder."""
     shares, remainder = np.divmod(sizes * count, sizes.sum())
     shares[np.argsort(-remainder, kind="stable")[: count - shares.sum()]] += 1
     return shares
 
 
 def channel_stats(data: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel (axis 1) over all samples and pixels.
+    """Mean and standard deviation per channel (axis 1) over all samples and pixels.
 
     data     Dataset or (x, y) pair, x (n, c, ...)
     returns  mean (c,), std (c,) float64; std is the population's (divided by the count)
@@ -233,13 +233,13 @@ def normalize(*data: Any, mean: ArrayLike | None = None, std: ArrayLike | None =
     """Standardise each channel: x -> (x - mean) / std, channels along axis 1.
 
     data       one or more Datasets or (x, y) pairs, x (n, c, ...)
-    mean, std  numbers or arrays (c,), both or neither; without them the first data set's
-               (`channel_stats`), where a channel that is constant gets std 1
+    mean, std  numbers or arrays (c,), both or neither; by default those of the first data set
+               (`channel_stats`), with std 1 for a constant channel
 
-    returns    a new Dataset, or a tuple of as many as were given; float64 x stays float64, other x
-               becomes float32
+    returns    a new Dataset, or a tuple with one for each argument; float64 x stays float64, any
+               other x becomes float32
 
-    To treat later data alike, keep the numbers:
+    To apply the same transformation to later data, keep mean and std:
 
     Example:
         mean, std = channel_stats(train)

@@ -1,8 +1,8 @@
-"""Tables of numbers as text: `save_csv` and `load_csv`.
+"""CSV tables of numbers: `save_csv` and `load_csv`.
 
-One sample a line, below a header that says what the columns are. What is written has the header
-``x0,x1,label`` for classes, ``x0,y0`` for numbers to predict, and floats with all their digits, so
-that what is read is what was written. What other programs write is read too.
+One sample per line, below a header that names the columns. `save_csv` writes the header
+``x0,x1,label`` for classes or ``x0,y0`` for regression targets, and floats with all their digits,
+so that reading returns exactly what was written. Files of other programs can be read too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["load_csv", "save_csv"]
 Path = str | os.PathLike[str]
 
 _CLASSES = ("label", "labels", "class", "classes", "species", "variety", "category")
-_EITHER = ("target",)  # of scikit-learn, for classes and for numbers to predict
-_LINE_NUMBERS = ("", "unnamed: 0")  # what pandas calls an index, written and read again
+_EITHER = ("target",)  # used by scikit-learn for classes and for regression targets
+_LINE_NUMBERS = ("", "unnamed: 0")  # names of a pandas index that was written and read again
 _IDENTIFIERS = ("id", "index")
 
 
 def save_csv(path: Path, data: Any) -> None:
-    """Write a data set of vectors as text, whole or not at all.
+    """Write a data set of vectors as a CSV file, completely or not at all.
 
     data  Dataset or (x, y) pair: x (n, features); y integer labels (n,), or numbers (n,) or (n, k)
 
@@ -64,25 +64,25 @@ def load_csv(
     label: str | int | None = None,
     encoding: str | None = None,
 ) -> Dataset:
-    """Read a table of numbers and a label: what `save_csv`, pandas and spreadsheets write.
+    """Read a table of numbers and a label, as written by `save_csv`, pandas or a spreadsheet.
 
-    dtype     of x, and of y where it is not labels
-    label     the column of labels, by its name, or by its place from 0 (-1 is the last); None: the
-              one called label, class, species, variety, category or target, or else y; those called
-              y0, y1 ... hold numbers to predict
-    encoding  of the text; None: UTF-8, or UTF-16 where it begins with that mark
+    dtype     of x, and of y unless it is labels
+    label     the column of labels, by name, or by index from 0 (-1 is the last); None: the column
+              called label, class, species, variety, category or target, or else y; columns called
+              y0, y1 ... are regression targets
+    encoding  of the text; None: UTF-8, or UTF-16 if the file begins with its byte order mark
 
-    returns   Dataset: x (n, features), the other columns in their order; y int64 labels (n,), or
-              numbers (n, k); classes, where labels are words: these, sorted
+    returns   Dataset: x (n, features), the other columns in order; y int64 labels (n,), or numbers
+              (n, k); classes, if labels are words: the sorted words
 
-    The first line names the columns; it may be missing where `label` is a place. Commas, tabs or
-    semicolons separate columns; with semicolons 0,5 is a half. Blank lines and spaces around cells
-    are passed over. The numbers of lines, which pandas writes into a first column without a name,
-    are left out, and so is, with a UserWarning, a first column called id or index. Where target, y
-    or the column that `label` names holds fractions, they are numbers to predict (n, 1).
+    The first line names the columns; it may be missing if `label` is an index. Columns are
+    separated by commas, tabs or semicolons; with semicolons, 0,5 is one half. Blank lines and
+    spaces around cells are ignored. Line numbers, which pandas writes into an unnamed first column,
+    are left out, and so is, with a UserWarning, a first column called id or index. If target, y or
+    the column named by `label` contains fractions, they are regression targets (n, 1).
 
-    Raises ValueError with file and line for a cell that is no number, rows of different lengths, or
-    labels that do not number classes from 0; and the usual FileNotFoundError.
+    Raises ValueError with file and line for a cell that is not a number, rows of different lengths,
+    or labels that are not numbered from 0; and the usual FileNotFoundError.
 
     Example: ``data = load_csv("iris.csv", label="Species")``
     """
@@ -122,13 +122,13 @@ def load_csv(
 
 
 class _Columns(NamedTuple):
-    """What stands where; the names are places where the first line holds numbers."""
+    """The role of each column; names are indices if the first line contains numbers."""
 
     named: bool
     names: list[str]
-    features: list[bool]  # of each column
+    features: list[bool]  # for each column
     targets: list[int]
-    unnamed: list[int]  # what a comma at the end of each line makes
+    unnamed: list[int]  # columns made by a comma at the end of each line
     content: str  # of the targets: "classes", "numbers", or "either"
 
 
@@ -166,7 +166,7 @@ def _columns(where: str, first: list[str], label: str | int | None, table: Table
 def _named_targets(
     where: str, names: list[str], lower: list[str], label: str | None
 ) -> tuple[list[int], str]:
-    """The columns to predict, found by their names, and what they hold."""
+    """The target columns, found by their names, and the kind of their contents."""
     if label is not None:
         found = [k for k, name in enumerate(names) if name == label]
         if len(found) != 1:
@@ -195,7 +195,7 @@ def _named_targets(
 
 
 def _is_header(lower: list[str], table: Table) -> bool:
-    """Whether a line names columns: it has a known name, or no number but a count from 0."""
+    """Whether a line names columns: it has a known name, or no number except a count from 0."""
     if any(name in _CLASSES + _EITHER for name in lower):
         return True
     numbers = [cell for cell in lower if table.is_number(cell)]
@@ -205,7 +205,7 @@ def _is_header(lower: list[str], table: Table) -> bool:
 def _row(
     at: str, cells: list[str], columns: _Columns | None, table: Table, kind: np.dtype
 ) -> np.ndarray:
-    """The numbers in cells of a line: those of the features, or, without columns, the targets."""
+    """The numbers in the cells of a line: the features, or, without columns, the targets."""
     try:
         with np.errstate(over="raise"):
             return np.array(table.numbers(cells), kind)
@@ -224,7 +224,7 @@ def _row(
 def _labels(
     where: str, at: list[str], cells: list[str], columns: _Columns, table: Table
 ) -> tuple[np.ndarray, tuple[str, ...]] | None:
-    """Labels and the names of classes; None where they are numbers to predict."""
+    """Labels and class names; None if they are regression targets."""
     if "" in cells:
         raise ValueError(f"{at[cells.index('')]}: the label is missing")
     if not all(map(table.is_number, cells)):

@@ -1,19 +1,19 @@
-"""`Dataset`, and the loaders of the data sets that everybody knows.
+"""`Dataset`, and loaders of well-known data sets.
 
 Example:
-    train, test = cnnx.data.load_digits()          # bundled, no network
-    train, test = cnnx.data.load_mnist()           # CNNX_DATA, else the cache, else a download
+    train, test = cnnx.data.load_digits()          # bundled, needs no network
+    train, test = cnnx.data.load_mnist()           # from CNNX_DATA, the cache, or a download
     x, y = test
 """
 
 # Design:
-# A loader looks in this order, and the first place that holds the files wins:
+# A loader searches in this order, and uses the first place that has the files:
 #   1. the argument `directory`: the files must be there, nothing is downloaded;
-#   2. CNNX_DATA, where people keep several data sets: one that it lacks is looked for further on,
-#      but half a data set there is an error, since a download would hide that files are missing;
+#   2. CNNX_DATA, which may contain several data sets: if one is missing there, the search goes on,
+#      but an incomplete one is an error, since a download would hide that files are missing;
 #   3. the cache directory; 4. a download into it.
-# In each place the sub-directory named after the data set is tried first, then those in which
-# torchvision leaves it, then the place itself, and last the one file in which Keras keeps it.
+# In each place, the sub-directory named after the data set is tried first, then those used by
+# torchvision, then the place itself, and last the single file used by Keras.
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ _DIGITS = os.path.join(os.path.dirname(__file__), "digits.npz")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Samples and what is known of each: `x[i]` belongs to `y[i]`.
+    """Samples with their targets: `x[i]` belongs to `y[i]`.
 
     x        (n, ...) array of numbers, images as (n, c, h, w)
-    y        (n, ...) array: integer labels (n,), for each pixel (n, h, w), or numbers to predict
+    y        (n, ...) array: integer labels (n,), per pixel (n, h, w), or regression targets
     classes  names of the labels, `classes[label]`; may be empty
-    names    a name for each sample, such as the file it is from; may be empty
+    names    a name for each sample, such as its file; may be empty
 
-    `len(data)` is n, `x, y = data` takes it apart, `data[10:20]`, `data[indices]` and `data[mask]`
-    are Datasets, `data[3]` is the pair (x[3], y[3]). Raises ValueError where x, y
-    and names differ in length, TypeError where they do not hold real numbers.
+    `len(data)` is n, and `x, y = data` unpacks it. `data[10:20]`, `data[indices]` and `data[mask]`
+    are Datasets, `data[3]` is the pair (x[3], y[3]). Raises ValueError if x, y and names differ in
+    length, TypeError if x or y do not contain real numbers.
 
     Example:
         data = Dataset(np.zeros((6, 1, 8, 8), np.float32), np.arange(6) % 2, classes=("a", "b"))
@@ -127,13 +127,12 @@ def _as_numbers(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def as_dataset(data: Any, name: str = "data") -> Dataset:
-    """`data` as a `Dataset`: a Dataset as it is, an `(x, y)` pair of array-likes wrapped.
+    """`data` as a `Dataset`: a Dataset is returned unchanged, an `(x, y)` pair is wrapped.
 
     data  Dataset, or tuple or list of two array-likes with the same number of samples
-    name  what the user calls it, for the messages
+    name  how the user calls it, for error messages
 
-    Arrays are not copied. Raises TypeError where data is neither, ValueError where the lengths
-    differ.
+    Arrays are not copied. Raises TypeError if data is neither, ValueError if the lengths differ.
 
     Example: `as_dataset((np.zeros((4, 1, 8, 8)), [0, 1, 0, 1]), "train")`
     """
@@ -156,10 +155,10 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
 
 
 def load_digits() -> tuple[Dataset, Dataset]:
-    """Train and test of the UCI handwritten digits, 8x8: 1437 and 360 images, bundled with cnnx.
+    """Training and test set of the UCI handwritten digits: 1437 and 360 images of 8x8, bundled.
 
     x (n, 1, 8, 8) float32 in [0, 1] (counts 0..16, divided by 16), y (n,) int64, classes "0".."9".
-    The split is stored in the file: a fifth of every class is held out, for every user the same.
+    The split is stored in the file: the same fifth of every class is held out for all users.
 
     E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
     Repository, 1998, https://doi.org/10.24432/C50P49 (CC BY 4.0, see DIGITS.md).
@@ -176,7 +175,7 @@ def load_digits() -> tuple[Dataset, Dataset]:
 # Published
 
 
-# CRC-32 of the label values of the published files: the two sets share their file names.
+# CRC-32 of the label values in the published files, since the two data sets share file names.
 _LABEL_SUMS = {
     0xBA07E8EF: MNIST.title,
     0xEE8604D9: MNIST.title,
@@ -186,17 +185,17 @@ _LABEL_SUMS = {
 
 
 def load_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
-    """Train and test of MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
+    """Training and test set of MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
 
     x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "0".."9".
 
-    directory  where the four IDX files are (.gz or unpacked, also as train-images.idx3-ubyte), or
-               its sub-directory `mnist`, or torchvision's `MNIST/raw`, or Keras' file `mnist.npz`;
-               or that file itself. Without it: `CNNX_DATA`, then the cache directory, then a
-               download of 12 MB into the cache.
+    directory  contains the four IDX files (.gz or unpacked, also named train-images.idx3-ubyte), or
+               a sub-directory `mnist`, or torchvision's `MNIST/raw`, or Keras' file `mnist.npz`; or
+               that file itself. None: `CNNX_DATA`, then the cache directory, then a download of
+               12 MB into the cache.
 
-    Raises FileNotFoundError where `directory` lacks the files, `DownloadError` (a ConnectionError)
-    where no mirror answers, ValueError where a file is damaged.
+    Raises FileNotFoundError if `directory` lacks the files, `DownloadError` (a ConnectionError) if
+    no mirror answers, ValueError if a file is damaged.
 
     Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document
     recognition, Proceedings of the IEEE 86, 1998.
@@ -207,12 +206,12 @@ def load_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset
 
 
 def load_fashion_mnist(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
-    """Train and test of Fashion-MNIST: 60,000 and 10,000 pictures of clothes, 28x28 pixels.
+    """Training and test set of Fashion-MNIST: 60,000 and 10,000 images of clothing, 28x28 pixels.
 
     x (n, 1, 28, 28) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "T-shirt/top" ...
 
     directory  as in `load_mnist`, with the sub-directory `fashion-mnist` or `FashionMNIST/raw`; the
-               download has 31 MB.
+               download is 31 MB.
 
     H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine
     learning algorithms, arXiv:1708.07747, 2017 (MIT licence).
@@ -252,14 +251,14 @@ def _read_archive(path: str) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def load_cifar10(directory: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
-    """Train and test of CIFAR-10: 50,000 and 10,000 colour pictures of 32x32 pixels.
+    """Training and test set of CIFAR-10: 50,000 and 10,000 colour images of 32x32 pixels.
 
     x (n, 3, 32, 32) float32 in [0, 1] (pixels / 255), y (n,) int64, classes "airplane" ...
 
-    directory  where the binary version lies, or its sub-directory `cifar10` or
-               `cifar-10-batches-bin`: every data_batch_*.bin found is train, test_batch.bin is
-               test, each of any number of whole records. Without it: `CNNX_DATA`, then the
-               cache directory, then a download of 170 MB into the cache.
+    directory  contains the binary version, or has it in the sub-directory `cifar10` or
+               `cifar-10-batches-bin`: all data_batch_*.bin files are the training set,
+               test_batch.bin is the test set, each with any number of complete records. None:
+               `CNNX_DATA`, then the cache directory, then a download of 170 MB into the cache.
 
     Raises as `load_mnist`.
 
@@ -273,7 +272,7 @@ def load_cifar10(directory: str | os.PathLike[str] | None = None) -> tuple[Datas
 
 
 def _files(source: Source, directory: Any) -> list[list[str]]:
-    """Paths of the files of each pattern, from the first place that holds them, or a download."""
+    """Paths of the files of each pattern, from the first directory that has them, or a download."""
     if directory is not None:
         place = os.path.expanduser(os.fspath(directory))
         if source.archive and place.endswith(".npz") and os.path.isfile(place):
@@ -299,7 +298,7 @@ def _files(source: Source, directory: Any) -> list[list[str]]:
 
 
 def _download(source: Source, folder: str) -> None:
-    """Fetch what the cache lacks; another process may have done so while this one waited."""
+    """Download what the cache lacks; another process may have done so while this one waited."""
     _, lacking = match_files(source, folder)
     if source is not CIFAR10:
         for file in source.remote:
@@ -312,7 +311,7 @@ def _download(source: Source, folder: str) -> None:
 
 
 def find_files(source: Source, place: str, name: str) -> list[list[str]] | None:
-    """The data set's files in a directory that the user named; half a set is an error."""
+    """The data set's files in a directory named by the user; an incomplete set is an error."""
     if not os.path.isdir(place):
         raise FileNotFoundError(f"{name}: {place} is not a directory")
     partial = ""
@@ -331,9 +330,9 @@ def find_files(source: Source, place: str, name: str) -> list[list[str]] | None:
 
 
 def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]]:
-    """Files of each pattern in `folder`, and the patterns without one.
+    """Files in `folder` for each pattern, and the patterns without a match.
 
-    A .gz may be unpacked, and `-idx` be `.idx`, as in some copies of MNIST.
+    .gz files may be unpacked, and `-idx` may be `.idx`, as in some copies of MNIST.
     """
     names = []
     if os.path.isdir(folder):
@@ -343,7 +342,7 @@ def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]
         bare = pattern.removesuffix(".gz")
         forms = [p for name in (pattern, bare) for p in (name, name.replace("-idx", ".idx"))]
         fitting = next((some for p in forms if (some := fnmatch.filter(names, p))), [])
-        # By length first: data_batch_10 comes after data_batch_9.
+        # Sorted by length first: data_batch_10 comes after data_batch_9.
         fitting.sort(key=lambda name: (len(name), name))
         found.append([os.path.join(folder, name) for name in fitting])
     lacking = [name for name, paths in zip(source.patterns, found, strict=True) if not paths]
@@ -356,18 +355,18 @@ def match_files(source: Source, folder: str) -> tuple[list[list[str]], list[str]
 def load_arrays(
     path: str | os.PathLike[str], layout: str | None = None
 ) -> tuple[Dataset, Dataset | None]:
-    """Train and test of an .npz file with arrays x and y, and optionally x_test and y_test.
+    """Training and test set of an .npz file with arrays x and y, and optionally x_test and y_test.
 
-    path    the file; x_train and y_train, as Keras names them, or train_images and train_labels
-            (with test_images and test_labels) are understood too
-    layout  "channels_first" or "channels_last", of images of four dimensions; None: channels first,
-            but an error where the shape may be or seems to be channels last
+    path    the file; x_train and y_train (Keras), and train_images and train_labels with
+            test_images and test_labels (MedMNIST), are accepted too
+    layout  "channels_first" or "channels_last", for images of four dimensions; None: channels
+            first, with an error if the shape is ambiguous or looks like channels last
 
     x is (n, c, h, w), or (n, h, w, c) with layout="channels_last"; (n, h, w), which gets a channel
-    axis; or (n, features). uint8 becomes float32 in [0, 1], other numbers are kept. y are whole
-    numbers from 0, (n,) or (n, 1), or one-hot rows (n, classes). test is None where the file has
-    none. Objects are never unpickled; a damaged or foreign file is a ValueError that names it, and
-    so are labels that number no classes.
+    axis; or (n, features). uint8 becomes float32 in [0, 1], other numbers are kept. y contains
+    integers from 0, (n,) or (n, 1), or one-hot rows (n, classes). test is None if the file has
+    none. Objects are never unpickled. A damaged or unrelated file is a ValueError that names it,
+    and so are labels that are not numbered from 0.
 
     Example:
         np.savez("mine.npz", x=images, y=labels)

@@ -1,12 +1,12 @@
-"""The published data sets: what and where they are, and how they come into the cache directory."""
+"""The published data sets: their files and mirrors, and downloads into the cache directory."""
 
 # Design:
-# A file is received into `<name>.part`, and renamed only when its length and MD5 are those that
-# its authors published: what has the final name is whole. So a mirror need not be trusted, any
-# mirror may continue what another began, and an interrupted download resumes.
-# Trouble with a mirror is a reason (a str) and the next mirror is asked; trouble with the local
-# disk is an OSError at once, since no mirror can help.
-# Network modules are imported where they are used: `import cnnx` stays light.
+# A file is received into `<name>.part` and renamed only if its length and MD5 match those published
+# by its authors, so a file with the final name is complete. Mirrors therefore need not be trusted,
+# any mirror can continue another's partial download, and an interrupted download resumes.
+# If a mirror fails, the reason (a str) is recorded and the next one is tried; an error of the local
+# disk is raised as OSError at once, since no mirror can help.
+# Network modules are imported where they are used, so that `import cnnx` stays fast.
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .. import terminal
 
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
-_ATTEMPTS = 5  # at one mirror, each continuing where the last broke off
+_ATTEMPTS = 5  # per mirror, each continuing where the last one stopped
 
 
 class RemoteFile(NamedTuple):
@@ -33,9 +33,9 @@ class RemoteFile(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a loader looks for: title, sub-directories, patterns of file names, files to fetch.
+    """What a loader looks for: title, sub-directories, file name patterns, files to download.
 
-    archive is the name of an .npz file that holds all of them.
+    archive is the name of an .npz file that contains all of them.
     """
 
     loader: str
@@ -132,14 +132,14 @@ CIFAR10_MEMBERS = {
 
 
 class DownloadError(ConnectionError):
-    """No mirror could serve a file; the message names each, its reason, and what to do by hand."""
+    """No mirror could serve a file; the message lists the reasons, and what to do by hand."""
 
 
 def cache_directory() -> str:
-    """Where downloads are kept: `CNNX_CACHE`, else `cnnx` in the platform's cache of the user.
+    """Where downloads are stored: `CNNX_CACHE`, or `cnnx` in the user's cache directory.
 
     That is `$XDG_CACHE_HOME/cnnx` or `~/.cache/cnnx` on Linux, `~/Library/Caches/cnnx` on macOS and
-    `%LOCALAPPDATA%\\cnnx\\cache` on Windows. The directory is made by the first download.
+    `%LOCALAPPDATA%\\cnnx\\cache` on Windows. The first download creates the directory.
 
     Example: `cnnx.data.cache_directory()`
     """
@@ -156,10 +156,10 @@ def cache_directory() -> str:
 
 
 def fetch(file: RemoteFile, folder: str, timeout: float = _TIMEOUT) -> str:
-    """Path of `file` in `folder`, downloaded from the first mirror that serves it whole.
+    """Path of `file` in `folder`, downloaded from the first mirror that serves it completely.
 
-    A file of that name with the right checksum is taken as it is, `<name>.part` is continued.
-    Raises `DownloadError` when every mirror failed, OSError when the disk did.
+    An existing file with the right checksum is used, and `<name>.part` is continued.
+    Raises `DownloadError` if every mirror failed, OSError if the disk did.
     """
     target = os.path.join(folder, file.name)
     part = target + ".part"
@@ -196,14 +196,14 @@ def _from_mirror(url: str, file: RemoteFile, part: str, timeout: float) -> str |
             reason = f"wrong checksum: MD5 {found}, expected {file.md5}"
             if before == 0:
                 return reason
-            # The beginning came from elsewhere, so this mirror is not yet found guilty.
+            # The beginning came from another mirror, so this one is not necessarily at fault.
         elif after == before:
             return reason
     return reason
 
 
 def _receive(url: str, file: RemoteFile, part: str, timeout: float) -> str | None:
-    """Append to `part` what `url` serves from there on. Returns None, or the reason of the end."""
+    """Append the rest of `url` to `part`. Returns None, or the reason why it ended."""
     import http.client
     import urllib.error
     import urllib.request
@@ -234,7 +234,7 @@ def _receive(url: str, file: RemoteFile, part: str, timeout: float) -> str | Non
             _progress(file.name, file.size, start) as bar,
         ):
             while start < file.size:
-                try:  # read1 gives what came so far: a timeout loses nothing of it
+                try:  # read1 returns what has arrived, so a timeout loses nothing
                     chunk = response.read1(min(_CHUNK, file.size - start))
                 except (OSError, http.client.HTTPException) as error:
                     return f"{_words(error)} after {start:,} of {file.size:,} bytes"
@@ -247,7 +247,7 @@ def _receive(url: str, file: RemoteFile, part: str, timeout: float) -> str | Non
 
 
 def _unusable(response: Any, have: int, size: int) -> str | None:
-    """Why the answer cannot be (the rest of) the file; None where it can."""
+    """Why the response is not (the rest of) the file; None if it is."""
     if response.status == 206:
         content_range = response.headers.get("Content-Range", "")
         if not content_range.startswith(f"bytes {have}-"):
@@ -262,12 +262,12 @@ def _unusable(response: Any, have: int, size: int) -> str | None:
 
 
 def unpack(archive: str, members: Mapping[str, int], folder: str) -> None:
-    """Take the files `members` (path in the archive -> bytes) out of a .tar.gz into `folder`.
+    """Extract the files `members` (path in the archive -> bytes) of a .tar.gz into `folder`.
 
-    Only these names are written, under their last part, only as regular files of exactly that
-    length; everything else in the archive is passed over. The files get their names when all of
-    them are there, in the order of `members`: where the last one is, all are.
-    Raises ValueError naming the archive where it is damaged or lacks a member.
+    Only these names are written, under their last path component, as regular files of exactly that
+    length; everything else in the archive is ignored. The files get their final names once all of
+    them are extracted, in the order of `members`: if the last one exists, all do.
+    Raises ValueError that names the archive if it is damaged or lacks a member.
     """
     import shutil
     import tarfile
@@ -287,7 +287,7 @@ def unpack(archive: str, members: Mapping[str, int], folder: str) -> None:
                         f"expected {members[member.name]:,}"
                     )
                 source = tar.extractfile(member)
-                assert source is not None  # it is one for every regular file
+                assert source is not None  # never None for a regular file
                 with source, open(paths[member.name] + ".part", "wb") as out:
                     shutil.copyfileobj(source, out)
                 missing.discard(member.name)
@@ -305,15 +305,15 @@ def unpack(archive: str, members: Mapping[str, int], folder: str) -> None:
 
 @contextmanager
 def lock(folder: str) -> Iterator[None]:
-    """Held while files come into `folder`: a second process waits, and then finds them there."""
+    """Lock held while files are downloaded to `folder`: other processes wait, then find them."""
     os.makedirs(folder, exist_ok=True)
     try:
         import fcntl
-    except ImportError:  # Windows: the checksum alone keeps a mixed-up file from being used
+    except ImportError:  # Windows: only the checksum protects from mixed-up files
         yield
         return
     with open(os.path.join(folder, ".lock"), "w") as file:
-        # Some network file systems have no locks; the checksum still guards the file.
+        # Some network file systems have no locks; the checksum still protects the file.
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -338,7 +338,7 @@ def _words(error: BaseException) -> str:
 
 
 class _Lines(AbstractContextManager[Any]):
-    """Progress without tqdm: a plain line to stderr at the start and at each quarter."""
+    """Progress without tqdm: a line on stderr at the start and at each quarter."""
 
     def __init__(self, name: str, size: int, start: int) -> None:
         self.name, self.size, self.done = name, size, start

@@ -1,11 +1,11 @@
-"""Folders of images, one for each class: `load_folder`, and `load_folders` for train and test."""
+"""Image folders with one subfolder per class: `load_folder`, and `load_folders` for train/test."""
 
 # Design:
-# What lies in the folder of a class is an image (by its suffix), something that is known to lie
-# beside images, or something that its owner may miss: of that, one warning speaks. Headers are read
-# first: they say what array all pixels need, and a picture of another size is found before any is
-# decoded. Then pictures are read one by one, each into its place.
-# Names go where text goes (tables, model files): bytes that are not UTF-8 are written as \xe9.
+# A file in a class folder is an image (by its suffix), a file that is known to accompany images, or
+# one that the user may miss; the last kind is reported in one warning. Headers are read first: they
+# give the size of the whole array, and images of different sizes are found before any is decoded.
+# Then images are read one by one, each into its place in the array.
+# Names are written to text files (tables, models): bytes that are not UTF-8 are escaped as \xe9.
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .limits import check_memory
 __all__ = ["load_folder", "load_folders"]
 
 Path = str | os.PathLike[str]
-Sample = tuple[str, int]  # the path of an image below the root, and its label
+Sample = tuple[str, int]  # path of an image relative to the root, and its label
 
 _BESIDE = (
     *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini", ".db"),
     *(".csv", ".tsv", ".json", ".xml", ".yaml", ".yml"),
 )
-_NO_CLASSES = ("__MACOSX", "@eaDir")  # what unpacking and network disks leave behind
+_NO_CLASSES = ("__MACOSX", "@eaDir")  # created by archive tools and network drives
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
 
@@ -42,18 +42,18 @@ def load_folder(
     background: Any = None,
     invert: bool = False,
 ) -> Dataset:
-    """Data set of a folder that holds a folder of images for each class.
+    """Data set of a folder that contains one folder of images per class.
 
     size, channels, background, invert
-               as in `load_image`, which reads each image; without size all must have the same,
-               without channels it is 1 where all are grey, else 3
+               as in `load_image`, which reads each image; without size, all images must have the
+               same size; without channels, it is 1 if all images are grey, else 3
 
-    returns    x (n, channels, h, w) float32 in [0, 1]; y (n,) int64; classes, the names of the
-               folders, sorted; names, the images below `path` ("cat/1.png"), sorted
+    returns    x (n, channels, h, w) float32 in [0, 1]; y (n,) int64; classes, the sorted names of
+               the folders; names, the sorted image paths relative to `path` ("cat/1.png")
 
-    Text and names that begin with a dot are passed over; a UserWarning names other files that are
-    left out, and images of one colour. Raises ValueError that names the image which has another
-    size or can not be read, and where x would take more than half of the machine's memory.
+    Text files and names that begin with a dot are ignored; a UserWarning lists other files that are
+    left out, and images of one colour. Raises ValueError naming an image that has another size or
+    cannot be read, and if x would take more than half of the machine's memory.
 
     Example: `train, test = train_test_split(load_folder("flowers", size=64))`
     """
@@ -76,16 +76,16 @@ def load_folders(
     background: Any = None,
     invert: bool = False,
 ) -> tuple[Dataset, Dataset | None]:
-    """Train and test of a folder with a folder ``train`` and a folder ``test``.
+    """Training and test set of a folder with subfolders ``train`` and ``test``.
 
-    Each of them is as `load_folder` takes it, and so are the arguments. ``training``, and
-    ``testing``, ``val``, ``valid`` or ``validation`` are understood too. Classes are matched by
-    name: labels are places among the classes of train, of which test may lack some. Names are those
-    below `path` ("train/cat/1.png").
+    Each subfolder, and the arguments, are as in `load_folder`. ``training``, and ``testing``,
+    ``val``, ``valid`` or ``validation`` are accepted too. Classes are matched by name: labels are
+    indices of the training set's classes, some of which the test set may lack. Names are paths
+    relative to `path` ("train/cat/1.png").
 
-    returns    train, test; test is None where `path` is a folder of classes
+    returns    train, test; test is None if `path` contains class folders
 
-    Raises and warns as `load_folder`; a class that train lacks is a ValueError.
+    Raises and warns as `load_folder`; a class that only the test set has is a ValueError.
 
     Example: `train, test = load_folders("flowers", size=64)`
     """
@@ -96,21 +96,21 @@ def load_folders(
 
 
 def _parts(root: str) -> list[str]:
-    """The folders for train and test; [""], the root itself, where it has no such folders."""
+    """The folders for train and test; [""], the root itself, if there are none."""
     folders = {name.lower(): name for name in _folders(root)}
     train = [folders[name] for name in _TRAIN if name in folders]
     test = [folders[name] for name in _TEST if name in folders]
     if not train or not test or len(train) + len(test) < len(folders):
         return [""]
     if not all(_folders(os.path.join(root, name)) for name in train + test):
-        return [""]  # classes that happen to be called so
+        return [""]  # classes that happen to have these names
     for name in (*train[1:], *test[1:]):
         _warn(f"{os.path.join(root, name)} is left out: {train[0]} and {test[0]} are read")
     return [train[0], test[0]]
 
 
 def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
-    """A data set for each part, all with the classes of the first."""
+    """One data set per part, all with the classes of the first part."""
     classes = _folders(os.path.join(root, parts[0]))
     left_out = [name for name in _names(root) if name.lower().endswith(SUFFIXES)]
     if not classes:
@@ -121,7 +121,7 @@ def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
         _warn(f"{root}: left out: {_some(left_out, 'file')}; images are {', '.join(SUFFIXES)}")
     shape = _common_shape(root, [file for part in samples for file, _ in part], look)
     look = look._replace(channels=shape[0])
-    plain: dict[str, str] = {}  # images of one colour, and what to say of them
+    plain: dict[str, str] = {}  # images of one colour, and the remark about them
     sets = [_load(root, part, shape, look, classes, plain) for part in samples]
     if plain:
         said = max(plain.values(), key=len)
@@ -148,7 +148,7 @@ def _load(
 
 
 def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> list[Sample]:
-    """The images of a part; paths that its owner may miss are added to left_out."""
+    """The images of a part; appends paths that the user may miss to left_out."""
     found = _folders(os.path.join(root, part))
     labels = {name: label for label, name in enumerate(classes)}
     unknown = [name for name in found if name not in labels]
@@ -175,7 +175,7 @@ def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> l
 
 
 def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, int]:
-    """(channels, height, width) of all pictures, from their headers alone."""
+    """(channels, height, width) of all images, from their headers only."""
     headers = [read_header(os.path.join(root, file)) for file in files]
     channels = look.channels or max(header.channels for header in headers)
     size = look.size or headers[0].size
@@ -191,7 +191,7 @@ def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, in
 
 
 def _names(folder: str) -> list[str]:
-    """What a folder holds, sorted, but for names that begin with a dot."""
+    """The sorted names in a folder, without those that begin with a dot."""
     return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 
@@ -211,7 +211,7 @@ def _text(name: str) -> str:
 
 
 def _some(names: list[str], unit: str) -> str:
-    """What to say of one name or many; of none, that none is there."""
+    """Text for one name or several; for none, that there is none."""
     if len(names) < 2:
         return names[0] if names else f"no {unit}"
     return f"{len(names)} {unit}s such as {names[0]}"

@@ -1,14 +1,14 @@
-"""The files that the published data sets come in: IDX (MNIST) and CIFAR-10 records.
+"""File formats of the published data sets: IDX (MNIST) and CIFAR-10 records.
 
-Every function takes paths and returns plain arrays; `datasets` makes `Dataset`s of them.
+Functions take paths and return plain arrays, from which `datasets` makes `Dataset`s.
 """
 
 # Design:
-# A file is hostile until it is parsed. What its header claims is compared with its real length
-# before an array of the claimed size is made; compressed data is bounded by what deflate can do.
-# Whatever is wrong with the content is a ValueError that begins with the path, then says what was
-# expected and what was found. Errors of the file system (missing, not readable) stay OSErrors.
-# Modules that only some formats need are imported where they are used: `import cnnx` stays light.
+# Files are untrusted until they are parsed. The size that a header claims is compared with the
+# file's length before memory is allocated; compressed data is limited by deflate's maximum ratio.
+# Invalid content is a ValueError that begins with the path, then states what was expected and what
+# was found. Errors of the file system (missing, not readable) remain OSErrors.
+# Modules for single formats are imported where they are used, so that `import cnnx` stays fast.
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _check_labels(path: str, labels: np.ndarray, classes: int) -> None:
 def read_idx(
     path: str, shape: tuple[int | None, ...], note: str = "", limit: int = _MAX_IDX_BYTES
 ) -> np.ndarray:
-    """Array of an IDX file of unsigned bytes, gzip-compressed or not (its first bytes tell).
+    """Array of an IDX file of unsigned bytes, gzip-compressed or not (detected from its content).
 
     path   the file
-    shape  the dimensions expected; None stands for any size
+    shape  the expected dimensions; None stands for any size
     note   added to the message when the dimensions differ
-    limit  bytes of data that it may claim
+    limit  maximum number of data bytes that the file may claim
     returns uint8 array of that shape
 
     The format: two zero bytes, type code (08 = unsigned byte), number of dimensions, each
@@ -98,8 +98,8 @@ def _parse_idx(
             f"{path}: its header claims {dims} = {length:,} bytes, but the file can hold at most "
             f"{possible:,}"
         )
-    # One byte more than the header claims is asked for: it shows surplus data, and at the end of
-    # a gzip file it makes the reader verify the checksum.
+    # Read one byte more than the header claims: this detects surplus data, and makes the reader
+    # verify the checksum at the end of a gzip file.
     data = bytearray()
     while len(data) <= length:
         chunk = file.read(min(_CHUNK, length + 1 - len(data)))
@@ -115,11 +115,11 @@ def _parse_idx(
 
 
 def read_mnist(images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 1, 28, 28) float32 in [0, 1] and labels (n,) int64 of a pair of IDX files.
+    """Images (n, 1, 28, 28) float32 in [0, 1] and labels (n,) int64 from a pair of IDX files.
 
     Example: `x, y = read_mnist("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")`
     """
-    y = read_idx(labels, (None,), limit=_MAX_IDX_BYTES // (28 * 28))  # as many as images can be
+    y = read_idx(labels, (None,), limit=_MAX_IDX_BYTES // (28 * 28))  # as many as images allowed
     _check_labels(labels, y, 10)
     note = f" ({os.path.basename(labels)} holds {len(y)} labels)"
     pixels = read_idx(images, (len(y), 28, 28), note)
@@ -130,10 +130,10 @@ def read_mnist(images: str, labels: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_cifar(paths: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 3, 32, 32) float32 in [0, 1] and labels (n,) int64 of CIFAR-10 binary files.
+    """Images (n, 3, 32, 32) float32 in [0, 1] and labels (n,) int64 from CIFAR-10 binary files.
 
-    A file is any number of whole records of 3073 bytes: the label, then the red, green and blue
-    planes of 1024 bytes, row by row. The files' records follow each other in the order given.
+    A file contains any number of complete records of 3073 bytes: the label, then the red, green and
+    blue planes of 1024 bytes, row by row. Records are returned in the order of the files.
     """
     counts = []
     for path in paths:

@@ -1,13 +1,14 @@
-"""Pictures from files: `load_image`, by which all of cnnx reads them."""
+"""Image files: `load_image`, which all of cnnx uses to read them."""
 
 # Design:
-# A file is hostile until it is decoded. Only regular files are opened (a pipe would never answer),
-# their header says how many pixels there are before memory is taken, and whatever Pillow raises on
-# damaged content becomes one ValueError that begins with the path.
-# Decoded pixels are brought to one of five modes: grey or colour, each with alpha or without, and
-# floats for 16-bit grey. They are scaled there, in 8 bits, so that a large photo costs the memory
-# of its own pixels and no more (Pillow weighs colours by alpha as it scales); JPEG is decoded small
-# in the first place. Laying on the background, turning and inverting come last, on what is left.
+# Files are untrusted until they are decoded. Only regular files are opened (a pipe may never
+# answer), the number of pixels is read from the header before memory is allocated, and any
+# exception that Pillow raises on damaged content becomes one ValueError that begins with the path.
+# Decoded pixels are converted to one of five modes: grey or colour, each with or without alpha, and
+# floats for 16-bit grey. They are scaled in that mode, in 8 bits, so that a large photo takes no
+# more memory than its own pixels (Pillow weights colours by alpha when scaling); JPEG is decoded at
+# reduced size. Compositing onto the background, rotating and inverting come last, on the small
+# image.
 
 from __future__ import annotations
 
@@ -43,11 +44,11 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MAX_PIXELS = 89_478_485  # a quarter of a gigabyte of RGB, where Pillow begins to warn too
 _GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I")
 _COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes grey of colour
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow converts colour to grey
 
 
 class Look(NamedTuple):
-    """How pictures are read: `load_image`'s arguments, checked."""
+    """How images are read: the checked arguments of `load_image`."""
 
     size: tuple[int, int] | None  # height, width
     channels: int | None
@@ -61,12 +62,12 @@ class Look(NamedTuple):
             raise ValueError(f"{op}: channels is {channels}, expected 1 (grey) or 3 (colour)")
         if not isinstance(invert, (bool, np.bool_)):
             raise TypeError(f"{op}: invert must be True or False, got {invert!r}")
-        _pillow()  # its absence is said before any work
+        _pillow()  # reports a missing Pillow before any work
         return cls(_size(op, size), channels, _background(op, background), bool(invert))
 
 
 class Header(NamedTuple):
-    """What the first bytes of a picture say: its size as it is looked at, and its channels."""
+    """What the header of an image says: its size after rotation, and its channels."""
 
     size: tuple[int, int]  # height, width
     channels: int
@@ -80,23 +81,24 @@ def load_image(
     background: Any = None,
     invert: bool = False,
 ) -> np.ndarray:
-    """A picture of a file, as numbers from 0 (black) to 1 (white).
+    """An image file as numbers from 0 (black) to 1 (white).
 
     path        PNG, JPEG, BMP, GIF or TIFF (their first picture), WebP or PPM
-    size        (height, width), or one number for both: scale to exactly that, bilinear, with every
-                pixel's share counted when it is made smaller; None: as it is
-    channels    1 for grey, 3 for red, green and blue; None: 1 where the file is grey, else 3
-    background  what lies behind transparent pixels: a name or a code ("black", "#808080"), a number
-                or three from 0 to 1; None: white
-    invert      1 - x at the end: black on white becomes white on black
+    size        (height, width), or one number for both: scale to exactly this size, with bilinear
+                interpolation, antialiased when shrinking; None: keep the size
+    channels    1 for grey, 3 for red, green and blue; None: 1 if the file is grey, else 3
+    background  colour behind transparent pixels: a name or a code ("black", "#808080"), or one or
+                three numbers from 0 to 1; None: white
+    invert      return 1 - x: black on white becomes white on black
 
     returns     (channels, height, width) float32
 
-    Turned as its EXIF orientation says. 8-bit pixels are divided by 255, 16-bit ones by 65535. A
-    UserWarning names a picture that is all one colour: what was drawn may be on `background`.
+    The image is rotated according to its EXIF orientation. 8-bit pixels are divided by 255, 16-bit
+    ones by 65535. A UserWarning names an image that has one colour only, because its content may
+    have the colour of `background`.
 
-    Raises ValueError that names the file where it is damaged, no picture, or of more than 89
-    million pixels; ImportError without Pillow (``pip install 'cnnx[images]'``).
+    Raises ValueError naming the file if it is damaged, not an image, or has more than 89 million
+    pixels; ImportError without Pillow (``pip install 'cnnx[images]'``).
 
     Example: ``x = load_image("seven.png", size=28, channels=1, invert=True)[None]``
     """
@@ -111,12 +113,12 @@ def load_image(
 
 
 def uniform(x: np.ndarray) -> bool:
-    """Whether all pixels of a picture (c, h, w) are alike, of which there is more than one."""
+    """Whether an image (c, h, w) has several pixels, all of the same colour."""
     return x[0].size > 1 and bool((x == x[:, :1, :1]).all())
 
 
 def behind(x: np.ndarray, look: Look) -> str:
-    """What to say of a uniform picture: that it is the background, where it is of that colour."""
+    """Remark about a uniform image: that it shows the background, if it has that colour."""
     background = _seen(look.background, len(x))
     if not np.allclose(1 - x[:, 0, 0] if look.invert else x[:, 0, 0], background, atol=1 / 255):
         return ""
@@ -133,12 +135,12 @@ def _colour_words(levels: Any) -> str:
 
 
 def _seen(colour: tuple[float, float, float], channels: int) -> np.ndarray:
-    """Red, green and blue in three channels or one."""
+    """Red, green and blue as three channels or one."""
     return np.array([np.dot(_LUMA, colour)] if channels == 1 else colour, np.float32)
 
 
 def read_header(file: str) -> Header:
-    """Size and channels of a picture; its pixels stay unread."""
+    """Size and channels of an image, without reading its pixels."""
     with _opened(file) as image:
         width, height = image.size
         if _turn(image) >= 5:
@@ -147,7 +149,7 @@ def read_header(file: str) -> Header:
 
 
 def read_image(file: str, look: Look) -> np.ndarray:
-    """`load_image` without a warning."""
+    """`load_image` without the warning."""
     with _opened(file) as image:
         channels = look.channels or _channels(file, image)
         background = _seen(look.background, channels)
@@ -157,7 +159,7 @@ def read_image(file: str, look: Look) -> np.ndarray:
                 pixels = _pixels(image, channels, background, None)
             else:
                 size = look.size if turn >= 5 else look.size[::-1]
-                image.draft(None, (2 * size[0], 2 * size[1]))  # nothing, but for JPEG
+                image.draft(None, (2 * size[0], 2 * size[1]))  # affects JPEG only
                 pixels = _pixels(image, channels, background, size)
     x = np.ascontiguousarray(_turned(pixels, turn))
     return np.subtract(1, x, out=x) if look.invert else x
@@ -208,7 +210,7 @@ def _background(op: str, value: Any) -> tuple[float, float, float]:
 
 
 def _pillow() -> Any:
-    """Its module Image."""
+    """Pillow's module Image."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -218,13 +220,13 @@ def _pillow() -> Any:
 
 @contextmanager
 def _damage(file: str, what: str) -> Iterator[None]:
-    """Whatever Pillow raises on bytes that it did not expect, as one ValueError."""
+    """Context that turns anything Pillow raises on unexpected bytes into one ValueError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata, and of a size that is checked here
+            warnings.simplefilter("ignore")  # about metadata, and about a size that is checked here
             yield
     except Exception as error:
-        # Errors of the disk have a number; Pillow's own OSErrors, of content, have none.
+        # Errors of the disk have an errno; Pillow's own OSErrors about content have none.
         if isinstance(error, MemoryError) or getattr(error, "errno", None) is not None:
             raise
         reason = str(error).partition(" <_io")[0].removesuffix(f" {file!r}")
@@ -233,7 +235,7 @@ def _damage(file: str, what: str) -> Iterator[None]:
 
 @contextmanager
 def _opened(file: str) -> Iterator[Image]:
-    """The picture with its header read, of a size that can be held."""
+    """The image with its header read and its size checked."""
     opener = _pillow().open
     check_regular(file, "an image")
     with open(file, "rb") as content:
@@ -250,8 +252,8 @@ def _opened(file: str) -> Iterator[Image]:
 
 
 def _channels(file: str, image: Image) -> int:
-    """1 or 3; what has no range that stands for black and white is refused."""
-    deep = image.mode == "I" and image.format not in ("PNG", "PPM")  # there, 16 bits are meant
+    """1 or 3; modes without a known range from black to white are rejected."""
+    deep = image.mode == "I" and image.format not in ("PNG", "PPM")  # in those, it means 16 bits
     if image.mode in _GREY and not deep:
         return 1
     if image.mode in _COLOUR:
@@ -263,11 +265,11 @@ def _channels(file: str, image: Image) -> int:
 
 
 def _turn(image: Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8; damaged metadata is no reason to refuse a picture."""
-    if image.format == "TIFF":  # Pillow turns these itself, and gives the size of after that
+    """The EXIF orientation, 1 (upright) to 8; damaged metadata does not make an image invalid."""
+    if image.format == "TIFF":  # Pillow rotates these itself, and returns the rotated size
         return 1
     try:
-        # The method of the base class: that of PNG would decode all pixels to look behind them.
+        # The method of the base class: that of PNG would decode all pixels first.
         turn = _pillow().Image.getexif(image).get(0x0112, 1)
     except Exception:
         return 1
@@ -275,7 +277,7 @@ def _turn(image: Image) -> int:
 
 
 def _turned(x: np.ndarray, turn: int) -> np.ndarray:
-    """x (c, h, w) as it is to be looked at: 5 to 8 exchange height and width."""
+    """x (c, h, w) in upright orientation: 5 to 8 exchange height and width."""
     if turn >= 5:
         x = x.transpose(0, 2, 1)
     return x[:, :: -1 if turn in (3, 4, 7, 8) else 1, :: -1 if turn in (2, 3, 6, 7) else 1]
@@ -289,10 +291,10 @@ def _pixels(
         return _deep_pixels(image, channels, background, size)
     clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
     if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-        # Pillow makes grey of a palette's transparency, of CMYK and of others by way of these.
+        # Pillow converts a palette with transparency, CMYK and others to grey via these modes.
         image = image.convert("RGBA" if clear else "RGB")
     mode = ("L" if channels == 1 else "RGB") + ("A" if clear else "")
-    if image.mode != mode:  # else it would be copied
+    if image.mode != mode:  # convert() would copy otherwise
         image = image.convert(mode)
     if size is not None and image.size != size:
         image = image.resize(size, _pillow().Resampling.BILINEAR)
@@ -309,7 +311,7 @@ def _pixels(
 def _deep_pixels(
     image: Image, channels: int, background: np.ndarray, size: tuple[int, int] | None
 ) -> np.ndarray:
-    """`_pixels` of 16-bit grey, in which one value may be transparent."""
+    """`_pixels` for 16-bit grey, in which one value may be transparent."""
     stored = np.asarray(image)
     x = np.divide(stored, np.float32(65535), dtype=np.float32)
     planes = np.repeat(x[None], channels, axis=0)

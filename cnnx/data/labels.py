@@ -1,4 +1,4 @@
-"""Small tools for labelled data: `select_classes` and `one_hot`."""
+"""Utilities for labelled data: `select_classes` and `one_hot`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["one_hot", "select_classes"]
 
 
 def select_classes(data: Any, classes: Sequence[int], per_class: int | None = None) -> Dataset:
-    """The samples of some classes alone, labelled 0, 1, ... in the order of `classes`.
+    """The samples of some classes, relabelled 0, 1, ... in the order of `classes`.
 
     data       Dataset or (x, y) pair with integer labels y (n,)
-    classes    labels to keep, each once
-    per_class  the first so many samples of each; None: all
+    classes    labels to keep, without repetition
+    per_class  number of samples of each, taken from the beginning; None: all
 
-    returns    Dataset, copied, in the order of the data; its `classes` are the names that the
-               labels had
+    returns    Dataset, copied, in the original order; its `classes` are the names of the selected
+               labels
 
-    Raises ValueError for labels that are not integers (n,), a class that is given twice or has
+    Raises ValueError for labels that are not integers (n,), and for a class that is repeated or has
     fewer samples than per_class.
 
     Example:
@@ -56,14 +56,14 @@ def select_classes(data: Any, classes: Sequence[int], per_class: int | None = No
 
 
 def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> np.ndarray:
-    """Labels as rows with a one at the label's place: y[i, labels[i]] = 1, else 0.
+    """Labels as rows with a one at the label's index: y[i, labels[i]] = 1, else 0.
 
     labels   integers (n,) from 0
     classes  number of columns; None: the largest label plus one
 
     returns  (n, classes) of `dtype`
 
-    Raises ValueError for labels that are no integers (n,), below 0, or not below `classes`.
+    Raises ValueError for labels that are not integers (n,), below 0, or not below `classes`.
 
     >>> one_hot([1, 0]).tolist()
     [[0.0, 1.0], [1.0, 0.0]]

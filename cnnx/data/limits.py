@@ -1,4 +1,4 @@
-"""What a file may be and claim: a file, labels that number classes, arrays that memory can hold."""
+"""Limits for input: regular files, labels numbered from 0, arrays that fit in memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 __all__ = ["DEFLATE_RATIO", "MAX_CLASSES", "check_labels", "check_memory", "check_regular"]
 
-DEFLATE_RATIO = 1032  # bytes that one byte of deflate can become at most
+DEFLATE_RATIO = 1032  # at most this many bytes come out of one byte of deflate
 MAX_CLASSES = 1 << 16  # more than any known image data set has (ImageNet-21k: 21,841)
 
 
 def check_regular(path: str, what: str) -> None:
-    """ValueError where a path is a folder, or a pipe or device that may never answer."""
+    """ValueError if a path is a folder, or a pipe or device that may never answer."""
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
@@ -23,10 +23,11 @@ def check_regular(path: str, what: str) -> None:
 
 
 def check_labels(where: str, labels: np.ndarray) -> None:
-    """ValueError where integers (n,) are no numbering of classes from 0.
+    """ValueError unless integers (n,) number classes from 0.
 
-    A model has an output for each number up to the largest, so few may be left out: the largest is
-    below a thousand, or a hundred times the number of classes, and below `MAX_CLASSES`.
+    A model has one output per number up to the largest label, so few numbers may be unused: the
+    largest label must be below a thousand, or below a hundred times the number of classes, and
+    below `MAX_CLASSES`.
     """
     if not labels.size:
         return
@@ -45,9 +46,9 @@ def check_labels(where: str, labels: np.ndarray) -> None:
 
 
 def check_memory(where: str, what: str, shape: tuple[int, ...], remedy: str) -> None:
-    """ValueError where float32 numbers of a shape take more than half of the machine's memory.
+    """ValueError if a float32 array of this shape takes more than half of the machine's memory.
 
-    Half of it, since to split a data set is to copy it.
+    Half of it, because splitting a data set copies it.
     """
     needed, memory = 4 * int(np.prod(shape, dtype=object)), _memory()
     if 2 * needed > memory:
@@ -58,7 +59,7 @@ def check_memory(where: str, what: str, shape: tuple[int, ...], remedy: str) -> 
 
 
 def _memory() -> float:
-    """Bytes of the machine's memory; infinite where it is not known."""
+    """Bytes of the machine's memory; infinite if unknown."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):  # not on Windows

@@ -1,10 +1,10 @@
 """Arrays of a data set in an .npz file: `read_npz`."""
 
 # Design:
-# A file is hostile until it is parsed. The headers of all arrays are read and compared first, with
-# each other, with the lengths that the archive names, and with what deflate can do: a few bytes may
-# claim gigabytes, of which none is unpacked. Labels, which are short, come before samples. What is
-# wrong with the content is a ValueError that begins with the path. Objects are never unpickled.
+# Files are untrusted until they are parsed. The headers of all arrays are read first and compared
+# with each other, with the lengths in the archive, and with deflate's maximum ratio: a few bytes
+# may claim gigabytes, which are then never unpacked. Labels, which are short, are read before
+# samples. Invalid content is a ValueError that begins with the path. Objects are never unpickled.
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["read_npz", "stored_dtype"]
 
 Pair = tuple[np.ndarray, np.ndarray]
 
-_NAMES = (  # the arrays of train and of test
+_NAMES = (  # the arrays of the training and the test set
     (("x", "y"), ("x_test", "y_test")),
     (("x_train", "y_train"), ("x_test", "y_test")),  # Keras
     (("train_images", "train_labels"), ("test_images", "test_labels")),  # MedMNIST
 )
-_CHANNELS = (1, 3, 4)  # of pictures: grey, colour, colour with alpha
-_ONE_HOT = 1000  # columns of labels; more would be a heap of zeros to unpack
+_CHANNELS = (1, 3, 4)  # of images: grey, colour, colour with alpha
+_ONE_HOT = 1000  # maximum number of one-hot columns; more would be mostly zeros
 _LAYOUTS = ("channels_first", "channels_last")
 
 
@@ -43,7 +43,7 @@ class _Member(NamedTuple):
 
 
 def read_npz(path: str, layout: str | None = None) -> list[Pair]:
-    """(x, y) of train and, where it is there, of test; `datasets.load_arrays` says of which form.
+    """(x, y) of the training set and, if present, the test set, as in `datasets.load_arrays`.
 
     x (n, c, h, w) or (n, features): uint8 becomes float32 in [0, 1], other numbers are kept; y (n,)
     int64.
@@ -74,7 +74,7 @@ def read_npz(path: str, layout: str | None = None) -> list[Pair]:
             UnicodeDecodeError,
             OSError,
         ) as error:
-            # A damaged directory sends the reader to a place before the file: EINVAL.
+            # A damaged directory makes the reader seek to before the file: EINVAL.
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             raise ValueError(f"{path}: not an .npz file, or a damaged one ({error})") from error
@@ -82,7 +82,7 @@ def read_npz(path: str, layout: str | None = None) -> list[Pair]:
 
 
 def stored_dtype(path: str) -> np.dtype:
-    """The dtype that samples have in a file that `read_npz` has read."""
+    """The stored dtype of the samples in a file that `read_npz` has read."""
     import zipfile
 
     with zipfile.ZipFile(path) as archive:
@@ -90,7 +90,7 @@ def stored_dtype(path: str) -> np.dtype:
 
 
 def _headers(archive: zipfile.ZipFile, path: str) -> list[tuple[_Member, _Member]]:
-    """What the headers of x and y say, of train and of test; they fit each other."""
+    """The headers of x and y of training and test set, checked against each other."""
     names = archive.namelist()
     stored = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
     pairs = []
@@ -124,7 +124,7 @@ def _headers(archive: zipfile.ZipFile, path: str) -> list[tuple[_Member, _Member
 
 
 def _wanted(path: str, stored: set[str]) -> list[tuple[str, str]]:
-    """The names of x and y, of train and, where one of them is there, of test."""
+    """The names of x and y for the training set and, if one of them exists, the test set."""
     train, test = next((known for known in _NAMES if set(known[0]) & stored), _NAMES[0])
     wanted = [train, test] if set(test) & stored else [train]
     for name in (name for pair in wanted for name in pair):
@@ -137,7 +137,7 @@ def _wanted(path: str, stored: set[str]) -> list[tuple[str, str]]:
 
 
 def _header(archive: zipfile.ZipFile, name: str, path: str) -> _Member:
-    """The header of one array, compared with the length of what follows."""
+    """The header of one array, checked against the length of its data."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as member:
         try:
@@ -148,7 +148,7 @@ def _header(archive: zipfile.ZipFile, name: str, path: str) -> _Member:
                 shape, _, dtype = np.lib.format.read_array_header_2_0(member)
             else:
                 raise ValueError(f"npy version {version}")
-        except Exception as error:  # NumPy reads Python literals: any error of a parser can come
+        except Exception as error:  # NumPy parses Python literals, and parsers raise any error
             raise ValueError(f"{path}: {name} has a damaged npy header ({error})") from error
         held = info.file_size - member.tell()
     if dtype.kind not in "biuf":
@@ -165,7 +165,7 @@ def _header(archive: zipfile.ZipFile, name: str, path: str) -> _Member:
 
 
 def _channels_last(path: str, x: _Member, layout: str | None) -> bool:
-    """Whether x is (n, h, w, c): what layout says, which must say it where x looks so."""
+    """Whether x is (n, h, w, c): as `layout` says, which is required if x looks like it."""
     if layout is not None or len(x.shape) != 4:
         return layout == "channels_last" and len(x.shape) == 4
     _, first, middle, last = x.shape

@@ -1,4 +1,4 @@
-"""Points in the plane and in space, drawn by formula: a few classes to tell apart, a curve to fit.
+"""Synthetic points in the plane and in space: classes to separate, and a curve to fit.
 
 >>> data = make_spiral(points=100, classes=3, seed=0)
 >>> data.x.shape, data.y.shape
@@ -6,9 +6,9 @@
 """
 
 # Design:
-# Each formula is one function `<name>_points` of numbers and of a source of random numbers, and
-# returns float64: `make_<name>` gives it a seeded generator, `cnnx.compat.network` gives it the
-# module `np.random`, whose stream the old programs seed. What both have is `Source`.
+# Each formula is one function `<name>_points` of its parameters and a source of random numbers, and
+# returns float64: `make_<name>` passes a seeded generator, `cnnx.compat.network` passes the module
+# `np.random`, which old programs seed. `Source` is what both have in common.
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 class Source(Protocol):
-    """Where random numbers come from: a Generator, a RandomState, or the module np.random."""
+    """A source of random numbers: a Generator, a RandomState, or the module np.random."""
 
     def standard_normal(self, size: Any) -> Any: ...
     def uniform(self, low: Any, high: Any, size: Any) -> Any: ...
 
 
 def _per_class(points: int, classes: int, of_class: Callable[[int], np.ndarray]) -> Points:
-    """The points of every class, one class after the other, and their labels."""
+    """The points of all classes, one class after the other, and their labels."""
     x = np.concatenate([of_class(j) for j in range(classes)])
     return x, np.repeat(np.arange(classes), points)
 
@@ -149,15 +149,15 @@ def _source(op: str, seed: Any) -> np.random.Generator:
 def make_spiral(
     points: int = 100, classes: int = 3, noise: float = 0.2, seed: int | None = None
 ) -> Dataset:
-    """Arms of a spiral, one for each class: what no straight line separates.
+    """Spiral arms, one per class, which no straight line separates.
 
     Class j: r from 0 to 1, t from 4j to 4j + 4 evenly, plus noise * normal;
     x = (r sin t, r cos t)
 
-    points   of each class        noise  standard deviation of the angle, in radians
-    seed     int from 0: the same seed, the same points; None: `cnnx.manual_seed`'s generator
+    points   per class            noise  standard deviation of the angle, in radians
+    seed     int from 0: the same seed gives the same points; None: `cnnx.manual_seed`'s generator
 
-    returns  Dataset, x (classes * points, 2) float32, y int64, class after class
+    returns  Dataset, x (classes * points, 2) float32, y int64, sorted by class
     Raises ValueError/TypeError for points or classes below 1, or a noise below 0.
 
     >>> make_spiral(points=2, classes=1, noise=0).x.round(3).tolist()[0]
@@ -171,12 +171,12 @@ def make_spiral(
 def make_circle(
     points: int = 100, classes: int = 3, noise: float = 0.5, seed: int | None = None
 ) -> Dataset:
-    """Rings around the origin, one for each class.
+    """Rings around the origin, one per class.
 
     Class j: r = 2(j + 1) + noise * normal, t from 0 to 2 pi evenly, plus 0.4 * noise * normal;
     x = (r sin t, r cos t)
 
-    noise is the standard deviation of the radius; all else as in `make_spiral`.
+    noise is the standard deviation of the radius; everything else as in `make_spiral`.
 
     >>> bool(abs(make_circle(9, 1, noise=0).x).max() == 2)
     True
@@ -187,11 +187,11 @@ def make_circle(
 def make_line(
     points: int = 100, classes: int = 3, noise: float = 2.0, seed: int | None = None
 ) -> Dataset:
-    """Lines through the origin, one for each class.
+    """Lines through the origin, one per class.
 
     Class j: t from -10 to 10 evenly; x = (t, (2j - 2) t + noise * normal)
 
-    noise is the standard deviation across; all else as in `make_spiral`.
+    noise is the standard deviation in y; everything else as in `make_spiral`.
 
     >>> make_line(2, 1, noise=0).x.tolist()
     [[-10.0, 20.0], [10.0, -20.0]]
@@ -202,12 +202,12 @@ def make_line(
 def make_zone(
     points: int = 100, classes: int = 3, noise: float = 0.5, seed: int | None = None
 ) -> Dataset:
-    """Clouds around points of the unit circle, one for each class.
+    """Clouds around points of the unit circle, one per class.
 
     Class j: centre (cos a, sin a) at a = 2 pi j / classes, r = noise * normal, t from 0 to 2 pi
     evenly; x = centre + (r cos t, r sin t)
 
-    noise is the standard deviation of the distance; all else as in `make_spiral`.
+    noise is the standard deviation of the distance; everything else as in `make_spiral`.
 
     >>> make_zone(1, 2, noise=0).x.round(3).tolist()
     [[1.0, 0.0], [-1.0, 0.0]]
@@ -222,13 +222,13 @@ def make_zone_3d(
     seed: int | None = None,
     centers: Sequence[Sequence[float]] | np.ndarray | None = None,
 ) -> Dataset:
-    """Clouds in space, one for each class.
+    """Clouds in space, one per class.
 
     Class j: r = noise * normal, gamma uniform in [0, pi), theta uniform in [0, 2 pi);
     x = centers[j] + r (sin gamma cos theta, sin gamma sin theta, cos gamma)
 
     centers  (classes, 3) numbers; None: on a circle of radius 10 in the plane z = 0
-    All else as in `make_spiral`; x is (classes * points, 3).
+    Everything else as in `make_spiral`; x is (classes * points, 3).
 
     >>> make_zone_3d(1, 2, noise=0, centers=[[1, 2, 3], [4, 5, 6]]).x.tolist()
     [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
@@ -256,7 +256,7 @@ def make_polynomial(
 ) -> Dataset:
     """A curve to fit: y = polynomial(x) + noise * normal, x from -10 to 10 evenly.
 
-    coefficients  the highest power first: (1, -2, 3) is x^2 - 2x + 3
+    coefficients  from the highest power down: (1, -2, 3) is x^2 - 2x + 3
     noise         standard deviation of y        seed  as in `make_spiral`
 
     returns  Dataset, x and y (points, 1) float32; it unpacks: ``x, y = make_polynomial()``

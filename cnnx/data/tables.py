@@ -1,9 +1,9 @@
-"""Text in rows and columns, as spreadsheets and programs export it: `open_table`."""
+"""Text tables as exported by spreadsheets and other programs: `open_table`."""
 
 # Design:
-# One pass over the file, which may be a pipe. Two things are found out from its beginning: the
-# encoding, from the mark that UTF-16 and some UTF-8 begin with, and the separator, which is the one
-# that makes most columns of the first line. Quotes are the business of the standard library.
+# One pass over the file, which may be a pipe. Two properties are detected from its beginning: the
+# encoding, from the byte order mark of UTF-16 and some UTF-8 files, and the separator, which is the
+# one that splits the first line into most columns. The standard library handles quotes.
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Table", "open_table"]
 _SEPARATORS = ",;\t"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -29,9 +29,9 @@ _WORDS = {"true": 1.0, "false": 0.0}
 
 
 class Table:
-    """The rows of an open file: iterating gives (number of the line, cells).
+    """The rows of an open file: iterating yields (line number, cells).
 
-    Rows without content are passed over; cells may have spaces around what they hold.
+    Rows without content are skipped; spaces around the contents of cells are kept.
     """
 
     def __init__(self, lines: Iterable[str], separator: str) -> None:
@@ -40,7 +40,7 @@ class Table:
 
     @property
     def line(self) -> int:
-        """Number of the line that was read last, from 1."""
+        """Number of the last line read, from 1."""
         return self._reader.line_num
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
@@ -49,10 +49,10 @@ class Table:
                 yield self.line, cells
 
     def numbers(self, cells: Sequence[str]) -> list[float]:
-        """The numbers that cells hold; ValueError where one holds none."""
+        """The numbers in the cells; ValueError if one is not a number."""
         if not self._decimal_comma:
             try:
-                return list(map(float, cells))  # many at a time: a row may be a picture
+                return list(map(float, cells))  # all at once: a row may be an image
             except ValueError:
                 pass
         return [self._number(cell.strip()) for cell in cells]
@@ -64,7 +64,7 @@ class Table:
         return float(cell.replace(",", ".") if self._decimal_comma else cell)
 
     def is_number(self, cell: str) -> bool:
-        """Whether a cell holds a number."""
+        """Whether a cell contains a number."""
         try:
             self.numbers([cell])
         except ValueError:
@@ -74,7 +74,7 @@ class Table:
 
 @contextmanager
 def open_table(where: str, path: str | os.PathLike[str], encoding: str | None) -> Iterator[Table]:
-    """Open a file of text; what can not be read in it is a ValueError that begins with `where`."""
+    """Open a text file; content that cannot be read is a ValueError that begins with `where`."""
     with open(os.path.expanduser(os.fsdecode(path)), "rb") as raw:
         found = encoding or _encoding(raw.peek(4))
         try:
@@ -101,7 +101,7 @@ def open_table(where: str, path: str | os.PathLike[str], encoding: str | None) -
 
 
 def _encoding(start: bytes) -> str:
-    """By its mark; UTF-16 may come without, with every other byte a zero."""
+    """Detected from the byte order mark; UTF-16 without one from every other byte being zero."""
     for mark, name in _MARKS:
         if start.startswith(mark):
             return name

@@ -1,4 +1,4 @@
-"""The command line that the examples share: --data and --epochs."""
+"""The command-line arguments shared by the examples: --data and --epochs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["images", "points"]
 
 
 def images(program: str, text: str | None, epochs: int) -> argparse.ArgumentParser:
-    """The arguments of a program on published images; `text` is its docstring."""
+    """The arguments of a program on image data sets; `text` is its docstring."""
     parser = _parser(program, text, epochs)
     parser.add_argument(
         "--data",
         type=_directory,
         metavar="DIR",
-        help="directory that holds mnist/ or fashion-mnist/, or their files (default: CNNX_DATA, "
-        "then the cache, else they are downloaded)",
+        help="directory with mnist/ or fashion-mnist/, or with their files (default: CNNX_DATA, "
+        "then the cache, otherwise they are downloaded)",
     )
     return parser
 

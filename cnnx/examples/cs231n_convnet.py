@@ -1,7 +1,7 @@
-"""The network that a well-known course ends its NumPy part with, on CIFAR-10 and cnnx's kernels.
+"""The network of the last NumPy exercise of the CS231n course, on CIFAR-10, with cnnx's kernels.
 
-Convolution 7x7, ReLU, pooling, two affine layers: written as in that course, a function forward and
-one backward for each layer, from `cnnx.compat.cs231n`.
+Convolution 7x7, ReLU, pooling, two affine layers, written as in the course: one forward and one
+backward function per layer, from `cnnx.compat.cs231n`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POOL = {"pool_height": 2, "pool_width": 2, "stride": 2}
 class ThreeLayerConvNet:
     """conv - relu - 2x2 max pool - affine - relu - affine - softmax, for images (n, 3, 32, 32).
 
-    filters  of 7x7 pixels          hidden  units          reg  of the weights' squares
+    filters  of 7x7 pixels          hidden  units          reg  L2 regularisation strength
     """
 
     def __init__(self, filters: int = 32, hidden: int = 100, reg: float = 1e-3) -> None:
@@ -45,7 +45,7 @@ class ThreeLayerConvNet:
             self.params[f"b{number}"] = np.zeros(outputs, np.float32)
 
     def loss(self, X: np.ndarray, y: Any = None) -> Any:
-        """Scores for X alone; with labels y the loss, and the gradients of `params`."""
+        """Scores for X alone; with labels y, the loss and the gradients of `params`."""
         p = self.params
         conv_param = {"stride": 1, "pad": 3}
         out, conv_cache = conv_relu_pool_forward(X, p["W1"], p["b1"], conv_param, POOL)
@@ -66,11 +66,11 @@ class ThreeLayerConvNet:
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print, return the test accuracy. words: of the command line; None: the process's."""
+    """Train, print, return the test accuracy. words: command line; None: that of the process."""
     args = arguments.images("cs231n_convnet", __doc__, epochs=1).parse_args(words)
     train, test = load_cifar10(args.data)
     mean = train.x.mean(axis=0)
-    print(f"{len(train):,} images to learn from, {len(test):,} to test on")
+    print(f"{len(train):,} training images, {len(test):,} test images")
 
     np.random.seed(0)  # the course draws weights and batches from NumPy's global generator
     data = {

@@ -1,8 +1,8 @@
-"""Pictures of clothes: a whole CNN, `cnnx.models.mnist_cnn`, on Fashion-MNIST.
+"""Images of clothing: the CNN `cnnx.models.mnist_cnn` on Fashion-MNIST.
 
 Two convolutions with pooling, a Linear layer with dropout, Adam(1e-3), batches of 64: 89.5 % after
-five epochs, and each further one adds a little. The table at the end says what is hard: a shirt is
-a T-shirt, a pullover, a coat and a dress.
+five epochs, and each further epoch adds a little. The table at the end shows which classes are
+hard: a shirt looks like a T-shirt, a pullover, a coat and a dress.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cnnx.metrics import confusion_matrix
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print, return the test accuracy. words: of the command line; None: the process's."""
+    """Train, print, return the test accuracy. words: command line; None: that of the process."""
     args = arguments.images("fashion_mnist", __doc__, epochs=5).parse_args(words)
     train, test = load_fashion_mnist(args.data)
-    print(f"{len(train):,} pictures to learn from, {len(test):,} to test on")
+    print(f"{len(train):,} training images, {len(test):,} test images")
 
-    cnnx.manual_seed(0)  # weights are drawn when layers are made
+    cnnx.manual_seed(0)  # weights are initialised when a layer is created
     model = cnnx.models.mnist_cnn()
     print(model.summary((1, 28, 28)))
     cnnx.fit(
@@ -36,14 +36,14 @@ def main(words: Sequence[str] | None = None) -> float:
     )
 
     labels = cnnx.predict_labels(model, test)
-    table = confusion_matrix(labels, test.y, classes=10)  # rows: what is right
+    table = confusion_matrix(labels, test.y, classes=10)  # rows: true classes
     for label, row in enumerate(table):
         right, n = row[label], row.sum()
         row[label] = 0
         other = test.classes[row.argmax()] if row.any() else "none"
         if n:
             name = test.classes[label]
-            print(f"{name:<12} {100 * right / n:6.1f} %   most often taken for: {other}")
+            print(f"{name:<12} {100 * right / n:6.1f} %   most often confused with: {other}")
     accuracy = float((labels == test.y).mean())
     print(f"test accuracy {100 * accuracy:.2f} %")
     return accuracy

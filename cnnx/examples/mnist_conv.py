@@ -1,7 +1,7 @@
-"""0 against 1 with a single convolution: the first CNN of most who write one from scratch.
+"""0 against 1 with a single convolution, a common first CNN written from scratch.
 
-Eight 3x3 filters, ReLU, pooling, and one Linear layer, two passes over all 12,665 zeros and ones:
-well beyond 99 %, in seconds.
+Eight 3x3 filters, ReLU, pooling, and one Linear layer; two passes over all 12,665 zeros and ones
+reach well beyond 99 % in seconds.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from cnnx.examples import arguments
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print, return the test accuracy. words: of the command line; None: the process's."""
+    """Train, print, return the test accuracy. words: command line; None: that of the process."""
     args = arguments.images("mnist_conv", __doc__, epochs=2).parse_args(words)
     train, test = (select_classes(part, [0, 1]) for part in load_mnist(args.data))
-    print(f"{len(train):,} zeros and ones to learn from, {len(test):,} to test on")
+    print(f"{len(train):,} training images of 0 and 1, {len(test):,} test images")
 
-    cnnx.manual_seed(0)  # weights are drawn when layers are made
+    cnnx.manual_seed(0)  # weights are initialised when a layer is created
     model = Sequential(
         Conv2D(1, 8, 3),  # (n, 1, 28, 28) -> (n, 8, 26, 26)
         ReLU(),
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> float:
 
     wrong = int((cnnx.predict_labels(model, test) != test.y).sum())
     accuracy = 1 - wrong / len(test)
-    print(f"test accuracy {100 * accuracy:.2f} %: {wrong} of {len(test):,} are taken for the other")
+    print(f"test accuracy {100 * accuracy:.2f} %: {wrong} of {len(test):,} are misclassified")
     return accuracy
 
 

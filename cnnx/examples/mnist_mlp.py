@@ -1,7 +1,7 @@
 """Handwritten digits without a convolution: 784 pixels, 128 hidden units, 10 classes.
 
-What two matrices can do on MNIST: about 97.5 %. The model is `cnnx.models.mlp(784, [128])` layer by
-layer, and the loop is `cnnx.fit` without its history, its progress bar and its checks.
+Two weight matrices reach about 97.5 % on MNIST. The model is `cnnx.models.mlp(784, [128])` layer by
+layer, and the loop is `cnnx.fit` without history, progress bar and checks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from cnnx.examples import arguments
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print, return the test accuracy. words: of the command line; None: the process's."""
+    """Train, print, return the test accuracy. words: command line; None: that of the process."""
     args = arguments.images("mnist_mlp", __doc__, epochs=5).parse_args(words)
     train, test = load_mnist(args.data)  # x (n, 1, 28, 28) float32 in [0, 1], y (n,) int64
-    print(f"{len(train):,} digits to learn from, {len(test):,} to test on")
+    print(f"{len(train):,} training images, {len(test):,} test images")
 
-    cnnx.manual_seed(0)  # weights are drawn when layers are made
+    cnnx.manual_seed(0)  # weights are initialised when a layer is created
     model = Sequential(Flatten(), Linear(784, 128), ReLU(), Linear(128, 10))
     print(model.summary((1, 28, 28)))
 
@@ -33,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> float:
             loss = loss_fn(model(x), y)
             model.backward(
                 loss_fn.backward(), need_dx=False
-            )  # nobody asks for the pixels' gradient
+            )  # the gradient of the pixels is not needed
             optimizer.step()
             total += loss * len(x)
         accuracy = cnnx.evaluate(model, test).accuracy

@@ -1,11 +1,11 @@
-"""Three arms of a spiral, and an MLP that tells them apart: in cnnx and in PyTorch.
+"""An MLP that separates three spiral arms, in cnnx and in PyTorch.
 
-Both start with the same weights and see the same batches, so they show the same losses: names,
-defaults and formulas are PyTorch's, and so are the keys of `state_dict`. What differs between the
-two loops below: cnnx takes NumPy's arrays as they are, and has no tape, so the loss gives its
-gradient, and the model takes it back, by explicit calls.
+Both start from the same weights and see the same batches, so their losses agree: names, defaults
+and formulas are PyTorch's, and so are the keys of `state_dict`. The two loops below differ in two
+points: cnnx uses NumPy arrays directly, and it has no autograd, so the loss returns its gradient
+and the program passes it to the model's backward.
 
-Where PyTorch is not installed, cnnx trains alone. The points are those of Karpathy's CS231n.
+Without PyTorch, cnnx trains alone. The points are those of Karpathy's CS231n.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HIDDEN, BATCH, RATE = (64, 64), 32, 1e-2
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train both, print their losses, return cnnx's accuracy. words: of the command line."""
+    """Train both, print their losses, return cnnx's accuracy. words: command line."""
     parser = arguments.points("spiral", __doc__, epochs=100, default="make_spiral(seed=0)")
     parser.add_argument(
         "--picture", metavar="FILE", help="draw the decision boundary (.png .svg .pdf)"
@@ -34,11 +34,11 @@ def main(words: Sequence[str] | None = None) -> float:
     points = make_spiral(seed=0) if args.data is None else args.data
     train, test = train_test_split(points, test_size=0.2, seed=0)
     classes = int(points.y.max()) + 1
-    print(f"{len(train)} points of {classes} classes to learn from, {len(test)} to test on")
+    print(f"{len(train)} training points of {classes} classes, {len(test)} test points")
 
     cnnx.manual_seed(0)
     model = cnnx.models.mlp(2, HIDDEN, classes)
-    net = torch_twin(model)  # before training: it copies the weights
+    net = torch_twin(model)  # before training, since it copies the weights
     runs = {"cnnx": train_with_cnnx(model, train, args.epochs)}
     if net is None:
         print("PyTorch is not installed: cnnx trains alone")
@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> float:
     if net is not None:
         apart = np.abs(np.subtract(losses["cnnx"], losses["torch"])).max()
         print(f"torch  test accuracy {100 * torch_accuracy(net, test):.1f} %, ", end="")
-        print(f"{seconds['torch']:.2f} s; the losses are never more than {apart:.0e} apart")
+        print(f"{seconds['torch']:.2f} s; the losses differ by at most {apart:.0e}")
     if args.picture is not None:
         cnnx.viz.plot_decision_boundary(model, points, path=args.picture)
         print(f"the decision boundary is in {args.picture}")
@@ -59,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> float:
 
 
 def train_with_cnnx(model: Sequential, train: Dataset, epochs: int) -> Iterator[float]:
-    """An epoch at a time: its mean loss."""
+    """Yield the mean loss of each epoch."""
     optimizer, loss_fn = Adam(model.parameters(), lr=RATE), CrossEntropyLoss()
     for epoch in range(epochs):
         total = 0.0
@@ -89,7 +89,7 @@ def train_with_torch(net: Any, train: Dataset, epochs: int) -> Iterator[float]:
 
 
 def torch_twin(model: Sequential) -> Any:
-    """The same network with the same weights in PyTorch, or None where it is not installed."""
+    """The same network with the same weights in PyTorch; None if it is not installed."""
     try:
         import torch
         from torch import nn
@@ -107,7 +107,7 @@ def torch_twin(model: Sequential) -> Any:
 
 
 def torch_accuracy(net: Any, test: Dataset) -> float:
-    """Share of the points whose class PyTorch's network finds."""
+    """Fraction of the points that PyTorch's network classifies correctly."""
     import torch
 
     with torch.no_grad():
@@ -117,7 +117,7 @@ def torch_accuracy(net: Any, test: Dataset) -> float:
 def side_by_side(
     runs: dict[str, Iterator[float]], epochs: int
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Let the runs go on by an epoch in turn, print about ten rows; their losses and times."""
+    """Advance the runs epoch by epoch, print about ten rows; returns their losses and times."""
     losses: dict[str, list[float]] = {name: [] for name in runs}
     seconds = dict.fromkeys(runs, 0.0)
     print("epoch" + "".join(f"{name + ' loss':>13}" for name in runs))

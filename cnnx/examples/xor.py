@@ -1,10 +1,10 @@
-"""XOR: what a hidden layer is for.
+"""XOR: why a network needs a hidden layer.
 
-Class 1 are the points whose two numbers differ. No straight line has them on one side and the
-others on the other, so a single Linear layer can not learn this (Minsky and Papert, Perceptrons,
-1969). With eight hidden units between two of them it takes a blink.
+Class 1 contains the points whose two numbers differ. No straight line separates them from the
+others, so a single Linear layer cannot learn this (Minsky and Papert, Perceptrons, 1969). Two
+Linear layers with eight hidden units learn it in a fraction of a second.
 
-The loop below is the whole of training: forward, loss, backward, step.
+The loop below is a complete training loop: forward, loss, backward, step.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LABELS = np.array([0, 1, 1, 0])
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print the table of truth, return the accuracy. words: those of the command line."""
+    """Train, print the truth table, return the accuracy. words: command line."""
     parser = arguments.points("xor", __doc__, epochs=200, default="the four points of XOR")
     args = parser.parse_args(words)
     x, y = (POINTS, LABELS) if args.data is None else args.data
     if y.max() > 1:
         parser.error(f"--data: there are labels up to {y.max()}, expected 0 and 1")
-    target = y[:, None]  # one output a point: the logit of "class 1"
+    target = y[:, None]  # one output per point: the logit of "class 1"
 
     for hidden in (0, 8):
         cnnx.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Optimisers: how parameters follow their gradients.
+"""Optimisers: update rules for parameters.
 
 In a training step: ``optimizer.zero_grad()``, then forward, loss and backward, then
 ``optimizer.step()``.

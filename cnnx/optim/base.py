@@ -1,12 +1,12 @@
-"""`Optimizer`: groups of parameters, and state that follows each parameter."""
+"""`Optimizer`: parameter groups, and per-parameter state."""
 
 # Design:
-# An optimiser keeps groups of parameters, each with its own settings (PyTorch's form, so one layer
-# may learn slower than another). The parameters of a group, of one dtype each, move in one call of
-# an in-place op, and their state lies in flat arrays that the op walks through (`FlatState`).
-# State belongs to the Parameter object, not to its array: replacing `.data`, tying and `astype` go
-# on working. Where groups or dtypes have changed since the last step, the flat arrays are made
-# anew, and what is known of each parameter moves over, cast if need be.
+# An optimiser has groups of parameters, each with its own settings (as in PyTorch, so that layers
+# may have different learning rates). The parameters of a group and dtype are updated in one call of
+# an in-place op, and their state is stored in flat arrays that the op traverses (`FlatState`).
+# State belongs to the Parameter object, not to its array, so it survives replacing `.data`, tying
+# and `astype`. If groups or dtypes have changed since the last step, the flat arrays are rebuilt,
+# and the state of each parameter is copied, with a cast if needed.
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from cnnx.optim.state import Arrays, FlatState, Grads, Group, State
 __all__ = ["Bounds", "Optimizer", "Params"]
 
 Params = Iterable[Parameter] | Iterable[dict[str, Any]]
-Bounds = dict[str, tuple[float, float]]  # (least, most) of each numeric setting
+Bounds = dict[str, tuple[float, float]]  # (minimum, maximum) of each numeric setting
 
 
 class Optimizer:
     """Base of all optimisers. A subclass checks its settings and updates parameters of one dtype.
 
     params    parameters, or groups: ``[{"params": [...], "lr": 0.1}, {"params": [...]}]``, where a
-              group's settings go before the constructor's
+              group's settings override the constructor's
     settings  defaults for all groups
 
-    `param_groups` is the list of groups; its settings may be changed between steps. `step` passes
-    by parameters without a gradient, and frozen ones. A gradient that is not finite is used like
-    any other: look for it with `clip_grad_norm`, or let `fit` find it.
+    `param_groups` is the list of groups; settings may be changed between steps. `step` skips
+    parameters without a gradient and frozen ones. Gradients that are not finite are used like any
+    other: detect them with `clip_grad_norm`, or let `fit` do it.
     """
 
     _bounds: ClassVar[Bounds] = {}
 
     def __init__(self, params: Params, settings: dict[str, Any]) -> None:
         self.param_groups: list[dict[str, Any]] = []
-        self._states: list[tuple[Group, FlatState]] = []  # with the group it belongs to
+        self._states: list[tuple[Group, FlatState]] = []  # with the group that it belongs to
         self._layout: list[tuple[int, Parameter, Any]] = []
         self._defaults = settings
         if isinstance(params, Parameter):
             raise TypeError(f"{self._name}: params is one Parameter, expected a list of them")
         items: list[Any] = list(params)
         if not items:
-            raise ValueError(f"{self._name}: params is empty: there is nothing to learn")
+            raise ValueError(f"{self._name}: params is empty: there is nothing to train")
         if not isinstance(items[0], dict):
             items = [{"params": items}]
         for group in items:
@@ -60,7 +60,7 @@ class Optimizer:
         return type(self).__name__
 
     def add_param_group(self, group: dict[str, Any]) -> None:
-        """Add parameters with settings of their own, as ``{"params": [...], "lr": 1e-4}``."""
+        """Add parameters with their own settings, as ``{"params": [...], "lr": 1e-4}``."""
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f"{self._name}: a group is a dict with 'params', got {group!r}")
         given = group["params"]
@@ -83,7 +83,7 @@ class Optimizer:
         self.param_groups.append({"params": params, **merged})
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings with their numbers as floats; ValueError names one out of its bounds."""
+        """The settings with numbers as floats; ValueError names one that is out of bounds."""
         numbers = {
             name: checks.real(self._name, name, settings[name], least, most)
             for name, (least, most) in self._bounds.items()
@@ -91,16 +91,16 @@ class Optimizer:
         return {**settings, **numbers}
 
     def zero_grad(self) -> None:
-        """Forget the gradients of all parameters."""
+        """Clear the gradients of all parameters."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
     def parameters(self) -> list[Parameter]:
-        """All parameters, group after group."""
+        """All parameters, group by group."""
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
     def step(self) -> None:
-        """Change every parameter that has a gradient, by the optimiser's rule."""
+        """Update every parameter that has a gradient."""
         if self._layout != self._present_layout():
             self._arrange({id(parameter): values for parameter, values in self._known()})
         for group, state in self._states:
@@ -109,20 +109,20 @@ class Optimizer:
                 self._update([p.data for p in state.parameters], grads, state.arrays, group, step)
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
-        """The state arrays that the parameters of a group need, and the value each starts from."""
+        """The state arrays that a group's parameters need, with their initial values."""
         raise NotImplementedError(f"{self._name} has no _state_arrays")
 
     def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
-        """Change in place the params that have a gradient, and their state; step counts from 1."""
+        """Update in place the params that have a gradient, and their state; step counts from 1."""
         raise NotImplementedError(f"{self._name} has no _update")
 
     def _present_layout(self) -> list[tuple[int, Parameter, Any]]:
-        """What the flat arrays depend on."""
+        """Everything that the layout of the flat arrays depends on."""
         groups = enumerate(self.param_groups)
         return [(index, p, p.dtype) for index, group in groups for p in group["params"]]
 
     def _arrange(self, known: Mapping[int, Mapping[str, Any]]) -> None:
-        """Make the flat arrays, with what is known of each parameter, by its id."""
+        """Create the flat arrays, with the known state of each parameter, by its id."""
         states = []
         for group in self.param_groups:
             for dtype in dict.fromkeys(p.dtype for p in group["params"]):
@@ -134,7 +134,7 @@ class Optimizer:
         self._states, self._layout = states, self._present_layout()
 
     def _known(self) -> Iterator[tuple[Parameter, dict[str, Any]]]:
-        """The state of every parameter that has moved, as views."""
+        """The state of every parameter that has been updated, as views."""
         for _, state in self._states:
             yield from state.read()
 
@@ -153,7 +153,7 @@ class Optimizer:
         """Settings and state as plain dicts, lists, numbers and copies of arrays.
 
         ``{"groups": [settings and the number of params, ...], "state": {index: state, ...}}``,
-        where index counts the parameters through all groups.
+        where index counts the parameters over all groups.
         """
         groups = [
             {**{k: v for k, v in group.items() if k != "params"}, "params": len(group["params"])}
@@ -168,9 +168,9 @@ class Optimizer:
         return {"groups": groups, "state": state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict` of the same optimiser over the same model.
+        """Restore a `state_dict` of the same optimiser for the same model.
 
-        ValueError if groups, names or shapes differ; nothing has changed then.
+        ValueError if groups, names or shapes differ; nothing is changed then.
         """
         groups, loaded = self._check_state(state)
         for group, settings in zip(self.param_groups, groups, strict=True):
@@ -184,7 +184,7 @@ class Optimizer:
     def _check_state(
         self, state: Mapping[str, Any]
     ) -> tuple[list[dict[str, Any]], dict[int, dict[str, Any]]]:
-        """(settings of each group, state of each parameter by number), all checked."""
+        """(settings of each group, state of each parameter by index), all checked."""
         where = f"{self._name}.load_state_dict"
         if not isinstance(state, Mapping) or not {"groups", "state"} <= set(state):
             raise ValueError(f"{where}: expected a dict with 'groups' and 'state'")
@@ -212,7 +212,7 @@ class Optimizer:
         return groups, loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        # Flat arrays hang on the identity of the parameters, which a copy or pickle does not keep.
+        # Flat arrays depend on the identity of the parameters, which copies and pickles lose.
         return {**vars(self), "_states": self.state_dict()["state"], "_layout": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -231,7 +231,7 @@ class Optimizer:
 def _checked_state(
     what: str, parameter: Parameter, names: Iterable[str], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Copies of one parameter's state in its dtype; ValueError if a piece is missing or misfit."""
+    """Copies of one parameter's state in its dtype; ValueError if an array is missing or unfit."""
     missing = {"step", *names} - set(given)
     if missing:
         raise ValueError(f"{what} has {sorted(given)}, and lacks {sorted(missing)}")

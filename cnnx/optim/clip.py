@@ -1,4 +1,4 @@
-"""Gradients cut to size between backward and step."""
+"""Gradient clipping between backward and step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["clip_grad_norm", "clip_grad_value"]
 def clip_grad_norm(
     params: Parameter | Iterable[Parameter], max_norm: float, norm_type: float = 2.0
 ) -> float:
-    """Scale all gradients together so that their common norm is at most `max_norm`; returns the
-    norm they had.
+    """Scale all gradients by one factor so that their total norm is at most `max_norm`; returns
+    the norm before.
 
-    norm_type  2: root of the sum of squares; inf: the largest; p > 0: the p-norm
+    norm_type  2: root of the sum of squares; inf: the largest magnitude; p > 0: the p-norm
 
-    A norm that is not finite is returned, and the gradients stay as they are.
+    If the norm is not finite, it is returned and the gradients are not changed.
 
     R. Pascanu, T. Mikolov, Y. Bengio, "On the difficulty of training recurrent neural networks",
     ICML 2013.
@@ -41,7 +41,7 @@ def clip_grad_norm(
 
 
 def clip_grad_value(params: Parameter | Iterable[Parameter], clip_value: float) -> None:
-    """Cut every entry of every gradient to [-clip_value, clip_value].
+    """Clip every entry of every gradient to [-clip_value, clip_value].
 
     Example: ``cnnx.clip_grad_value(model.parameters(), 0.5)`` between backward and step.
     """

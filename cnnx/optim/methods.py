@@ -1,4 +1,4 @@
-"""The optimisers: each is its settings, its state and one call of an in-place op."""
+"""The optimisers: each defines its settings, its state and one call of an in-place op."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["SGD", "Adagrad", "Adam", "RMSProp"]
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted.
+    """Gradient descent, optionally with momentum.
 
     g = grad + weight_decay * w;   v = momentum * v + g;   w -= lr * v
     (nesterov: w -= lr * (g + momentum * v))
 
     params        parameters or groups             lr        step size, required
     momentum      0 = none                         nesterov  needs momentum above 0
-    weight_decay  pull towards 0 (L2)
+    weight_decay  L2 penalty
 
     I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
     ICML 2013.
@@ -75,8 +75,9 @@ class RMSProp(Optimizer):
 
     g = grad + weight_decay * w;   s = alpha * s + (1 - alpha) * g^2
     w -= lr * g / (sqrt(s) + eps)
-    centered: s less the square of the running mean of g, and never below 0, as rounding would make
-    it of equal gradients (in PyTorch that ends in NaN);   momentum: steps add up in a velocity
+    centered: subtract the squared running mean of g from s, with a minimum of 0, since rounding
+    makes the difference negative for equal gradients (NaN in PyTorch);   momentum: steps accumulate
+    in a velocity
 
     params  parameters or groups
     lr, alpha, eps, weight_decay, momentum, centered  as in PyTorch

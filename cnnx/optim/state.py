@@ -1,4 +1,4 @@
-"""`FlatState`: what an optimiser remembers of some parameters, in flat arrays."""
+"""`FlatState`: the optimiser state of some parameters, in flat arrays."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cnnx.layers.parameter import Parameter
 __all__ = ["Arrays", "FlatState", "Grads", "Group", "State"]
 
 Arrays = list[np.ndarray]  # of parameters
-Grads = list[np.ndarray | None]  # theirs
+Grads = list[np.ndarray | None]  # of the same parameters
 State = dict[str, np.ndarray]  # flat arrays by name
-Group = dict[str, Any]  # "params", and the settings they share
+Group = dict[str, Any]  # "params", and their shared settings
 
 
 class FlatState:
-    """State of parameters of one dtype: an array per name, one parameter's piece after the other.
+    """State of parameters of one dtype: one array per name, with one slice per parameter.
 
-    parameters  in the order of their pieces
-    steps       how often each of them has moved
+    parameters  in the order of their slices
+    steps       number of updates of each parameter
     arrays      name -> flat array
     """
 
@@ -34,16 +34,16 @@ class FlatState:
         self._pieces = [slice(start, end) for start, end in pairwise(ends)]
 
     def demand(self, starts: Mapping[str, float]) -> None:
-        """Make the arrays that are not there yet: name -> the value each starts from."""
+        """Create the arrays that do not exist yet: name -> initial value."""
         for name, start in starts.items():
             if name not in self.arrays:
                 size, dtype = self._pieces[-1].stop, self.parameters[0].dtype
                 self.arrays[name] = np.full(size, start, dtype)
 
     def due(self) -> Iterator[tuple[int, Grads]]:
-        """(which step it is, gradients) of the parameters that move now: those with a gradient.
+        """(step number, gradients) of the parameters to update now: those with a gradient.
 
-        One pair, unless some parameters have moved more often than others.
+        One pair, unless some parameters have been updated more often than others.
         """
         grads = [p.grad if p.requires_grad else None for p in self.parameters]
         self.steps = [step + (grad is not None) for step, grad in zip(self.steps, grads)]
@@ -55,14 +55,14 @@ class FlatState:
                 yield step, grads
 
     def read(self) -> Iterator[tuple[Parameter, dict[str, Any]]]:
-        """(parameter, {"step": ..., name: view of its piece}) of those that have moved."""
+        """(parameter, {"step": ..., name: view of its slice}) of those that have been updated."""
         for parameter, step, piece in zip(self.parameters, self.steps, self._pieces):
             if step:
                 views = {k: a[piece].reshape(parameter.shape) for k, a in self.arrays.items()}
                 yield parameter, {"step": step, **views}
 
     def write(self, index: int, values: Mapping[str, Any]) -> None:
-        """Take over what is known of one parameter, in the form of `read`."""
+        """Set the state of one parameter, in the form of `read`."""
         for name, value in values.items():
             if name == "step":
                 self.steps[index] = value

@@ -1,14 +1,15 @@
-"""Pictures: how a training went, what a network learnt, and what it looks at.
+"""Plots: the course of training, what a network learnt, and which inputs it responds to.
 
-Every function returns the matplotlib Figure. `ax` draws on the user's own Axes instead (a picture
-of several panels divides one Axes among them, or takes an array of Axes), `path` writes a file too,
-whole or not at all, whose suffix decides the kind: .png, .svg, .pdf. No window is opened.
+Every function returns the matplotlib Figure. `ax` draws on existing Axes instead (a plot of several
+panels divides one Axes among them, or takes an array of Axes). `path` also writes a file, whose
+suffix selects the format: .png, .svg, .pdf; it is written completely or not at all. No window is
+opened.
 
-Needs matplotlib (``pip install 'cnnx[viz]'``), imported when a picture is asked for; ImportError,
-with advice, where it is not installed. Interactive pictures need plotly: ``'cnnx[plotly]'``.
-A notebook shows the figure that a cell ends with.
+Requires matplotlib (``pip install 'cnnx[viz]'``), which is imported on first use; ImportError, with
+advice, if it is not installed. Interactive plots require plotly: ``'cnnx[plotly]'``.
+A notebook shows the figure if it is the last value of a cell.
 
-In the examples, `model` was trained on the digits, `history` tells how, and `test` is a Dataset:
+In the examples, `model` was trained on the digits, with `history`, and `test` is a Dataset:
 
 >>> train, test = cnnx.data.load_digits()
 >>> model = cnnx.models.digits_cnn()

@@ -1,4 +1,4 @@
-"""What people bring to a picture: arrays, class numbers and the names of classes."""
+"""Checks the arguments of plots: arrays, class numbers and class names."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Names", "array", "class_name", "class_names", "class_numbers", "fini
 
 Names = tuple[str, ...]
 
-# What no font draws: control characters, line ends, and bytes of a file name that are no text.
+# Characters that no font draws: control characters, line ends, and undecodable bytes of file names.
 _ILLEGIBLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def array(op: str, name: str, value: Any, instead: str = "expected an array") -> np.ndarray:
-    """The value as an array of numbers. TypeError, ending in `instead`, for what is none."""
+    """The value as an array of numbers. TypeError, ending in `instead`, for anything else."""
     if isinstance(value, (str, os.PathLike)):
         raise TypeError(
             f"{op}: {name} is a path, {os.fspath(value)!r}: read the file first, with "
@@ -47,7 +47,7 @@ def array(op: str, name: str, value: Any, instead: str = "expected an array") ->
 
 
 def finite(op: str, name: str, numbers: np.ndarray) -> np.ndarray:
-    """The numbers, which decide something and so may not be NaN or inf."""
+    """The numbers, which must not contain NaN or inf."""
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         where = tuple(map(int, np.argwhere(~np.isfinite(numbers))[0]))
         raise ValueError(
@@ -58,7 +58,7 @@ def finite(op: str, name: str, numbers: np.ndarray) -> np.ndarray:
 
 
 def class_numbers(op: str, name: str, given: Any, n: int) -> np.ndarray | None:
-    """(n,) class numbers, one for each image; None where there are none."""
+    """(n,) class numbers, one per image; None if there are none."""
     if given is None:
         return None
     labels = array(op, name, given)
@@ -71,7 +71,7 @@ def class_numbers(op: str, name: str, given: Any, n: int) -> np.ndarray | None:
 
 
 def class_names(op: str, classes: Any) -> Names:
-    """The names of the classes as words: from a list, tuple, array or series of any kind."""
+    """The class names as strings, from a list, tuple, array or series of any kind."""
     if classes is None:
         return ()
     shaped = isinstance(classes, np.ndarray) and classes.ndim != 1
@@ -88,7 +88,7 @@ def class_names(op: str, classes: Any) -> Names:
 
 
 def class_name(names: Names, label: int, longest: int = 32) -> str:
-    """The name of a class, on one line and cut where it is long; or its number without one."""
+    """The name of a class, on one line and shortened if it is long; its number if it has none."""
     if not 0 <= label < len(names):
         return str(label)
     name = _ILLEGIBLE.sub("\N{REPLACEMENT CHARACTER}", names[label])

@@ -1,10 +1,10 @@
-"""Where a network looks: Grad-CAM and saliency, by the model's own forward and backward."""
+"""Grad-CAM and saliency: which pixels a network responds to, by its own forward and backward."""
 
 # Design:
-# Gradients are taken on a frozen copy of the model in eval mode, so the user's gradients, modes
-# and saved values stay as they are. A tap (tap.py) behind a layer sees its output and the gradient
-# by it; in front of all layers, the gradient by the images. The score of a class is the output
-# before a Softmax or Sigmoid at the end, as both papers have it.
+# Gradients are computed on a frozen copy of the model in eval mode, so the user's gradients, modes
+# and cached values do not change. A tap (tap.py) after a layer records its output and the gradient
+# with respect to it; before the first layer, the gradient with respect to the images. The score of
+# a class is the output before a final Softmax or Sigmoid, as in both papers.
 
 from __future__ import annotations
 
@@ -24,25 +24,26 @@ __all__ = ["grad_cam", "grad_cam_map", "saliency", "saliency_map"]
 
 
 def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = None) -> np.ndarray:
-    """Where a convolution's maps speak for a class: (n, h, w), of the layer's size, 0 or more.
+    """Where a convolution's feature maps support a class: (n, h, w), of the layer's size, >= 0.
 
     map = relu(sum over k of a_k * A_k),  a_k = mean over (i, j) of d score / d A_k[i, j]
 
     A      the layer's output (n, k, h, w)
-    score  the target's output, before a Softmax or Sigmoid at the model's end
-    images (n, c, h, w), as the model takes them
+    score  the target's output, before a final Softmax or Sigmoid
+    images (n, c, h, w), as the model expects them
     target a class for all, or (n,) classes; None: the one with the largest output
-    layer  a layer of the model, its name or its number; None: the last convolution, with the norm
-           and activation right behind it; inside a Residual names are as in `state_dict`:
+    layer  a layer of the model, its name or its number; None: the last convolution, together with
+           the norm and activation that follow it; inside a Residual, a name as in `state_dict`:
            "3.body.1"
 
-    Made for models that end in global average pooling and one Linear, where it says which places
-    the score is made of. A head that flattens weighs every place by its own number, whose mean may
-    be negative for all maps, even of the class predicted: then the map is 0 everywhere. An earlier
-    layer, or `saliency_map`, may show more.
+    The method is meant for models that end in global average pooling and one Linear; there the map
+    shows how much each position contributes to the score. If the model flattens instead, every
+    position has its own weight; the mean weight may be negative for all maps, even for the
+    predicted class, and the map is then 0 everywhere. In this case an earlier layer, or
+    `saliency_map`, may show more.
 
-    The model is left as it was. ValueError for a class or layer that is not there, a layer whose
-    output is no image, and a model whose outputs are not (n, classes).
+    The model is not changed. ValueError for an unknown class or layer, a layer whose output is not
+    an image, and a model whose outputs are not (n, classes).
 
     R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
     Localization", ICCV 2017.
@@ -54,11 +55,11 @@ def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = Non
 
 
 def saliency_map(model: Layer, images: Any, target: Any = None) -> np.ndarray:
-    """How much each pixel moves a class's score: (n, h, w), 0 or more.
+    """How strongly each pixel affects a class's score: (n, h, w), 0 or more.
 
     map = max over channels of |d score / d x|
 
-    images (n, c, h, w) or (n, h, w), as the model takes them; the rest as in `grad_cam_map`
+    images (n, c, h, w) or (n, h, w), as the model expects them; the rest as in `grad_cam_map`
 
     K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks: Visualising Image
     Classification Models and Saliency Maps", ICLR workshop 2014.
@@ -79,12 +80,12 @@ def grad_cam(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """Images, and over each the places that speak for a class, yellow most; see `grad_cam_map`.
+    """Images, with the regions that support a class on top, yellow the most; see `grad_cam_map`.
 
     images, target, layer  as in `grad_cam_map`    classes  names of the classes
 
-    returns  the matplotlib Figure, with two panels for each image: as it is, and with its map from
-    0 to the map's largest value; "nothing for ..." stands above a map that is 0 everywhere
+    returns  the matplotlib Figure, with two panels per image: the image, and the image with its map
+    scaled from 0 to the map's maximum; "nothing for ..." is written above a map that is all 0
 
     >>> figure = cnnx.viz.grad_cam(model, test.x[:4], classes=test.classes)
     """
@@ -105,11 +106,11 @@ def saliency(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """Images, and beside each how much its pixels move a class's score; see `saliency_map`.
+    """Images, each next to a map of how its pixels affect a class's score; see `saliency_map`.
 
     images, target  as in `saliency_map`    classes  names of the classes
 
-    returns  the matplotlib Figure, with two panels for each image
+    returns  the matplotlib Figure, with two panels per image
 
     >>> figure = cnnx.viz.saliency(model, test.x[:4], classes=test.classes)
     """
@@ -154,20 +155,20 @@ def _saliency(op: str, model: Layer, images: Any, target: Any) -> tuple[np.ndarr
 
 
 def _to_the_score(op: str, layers: look.Chain, place: look.Place | None = None) -> look.Chain:
-    """The chain of a frozen copy in eval mode, without a Softmax or Sigmoid at its end."""
+    """The chain of a frozen copy in eval mode, without a final Softmax or Sigmoid."""
     if isinstance(layers[-1][1], (Softmax, Sigmoid)):
         layers = layers[:-1]
     if not layers:
         raise ValueError(f"{op}: the model has no layer before its last activation")
     if place is not None and place.number == len(layers):
         raise ValueError(f"{op}: {look.describe(place)} comes after the score of a class")
-    # One copy of all, so that a layer that stands at two places is one layer in the copy too.
+    # One copy of everything, so that a layer used in two places is one layer in the copy too.
     copied = look.part(layers).copy().eval().freeze()
     return [(name, layer) for (name, _), layer in zip(layers, copied)]
 
 
 def _back_from_score(op: str, model: Sequential, x: np.ndarray, target: Any) -> np.ndarray:
-    """Forward, and backward from the score of one class for every sample: the classes chosen."""
+    """Forward, then backward from the score of one class per sample; returns these classes."""
     outputs = np.asarray(model(x))
     if outputs.ndim != 2:
         raise ValueError(f"{op}: the outputs have shape {outputs.shape}, expected (n, classes)")
@@ -185,7 +186,7 @@ def _back_from_score(op: str, model: Sequential, x: np.ndarray, target: Any) -> 
     checks.labels(op, chosen, k)
     one = np.zeros_like(outputs)
     one[np.arange(n), chosen] = 1
-    model.backward(one, need_dx=False)  # goes as far as the tap
+    model.backward(one, need_dx=False)  # stops at the tap
     return chosen
 
 
@@ -199,7 +200,7 @@ def _draw(
     ax: Any,
     over: bool,
 ) -> Any:
-    """Pairs of panels: the image, and its map, over the image or by itself."""
+    """Pairs of panels: the image, and its map, on top of the image or alone."""
     pairs = min(len(shown), 2 if len(shown) <= 4 else 3)
     axes = figures.panels(op, ax, -(-len(shown) // pairs), 2 * pairs, (1.5, 1.7))
     for axis in axes[2 * len(shown) :]:

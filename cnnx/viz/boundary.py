@@ -1,8 +1,8 @@
-"""What a model says of every point of the plane."""
+"""The predictions of a model for every point of the plane."""
 
 # Design:
-# One grid of predictions is the base of all three pictures: regions of classes, the surface of a
-# single output, and both of them in a web page (surface.py draws the latter).
+# One grid of predictions is the basis of all three plots: class regions, the surface of a single
+# output, and both as a web page (surface.py draws the surface).
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .images import Path
 
 __all__ = ["Plane", "boundaries", "colour_of", "groups", "has_legend", "plot_decision_boundary"]
 
-IN_LEGEND = 20  # names: more are higher than the picture
+IN_LEGEND = 20  # maximum number of names: more would be higher than the plot
 
 
 class Plane(NamedTuple):
-    """The grid (x across, y up), the outputs and labels on it, and the known points."""
+    """The grid (x horizontal, y vertical), the outputs and labels on it, and the known points."""
 
     across: np.ndarray
     up: np.ndarray
@@ -52,21 +52,21 @@ def plot_decision_boundary(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """The plane in the colours of the classes that a model gives its points, with known points.
+    """The plane, coloured by the class that a model predicts for each point, with known points.
 
-    x          Dataset, or points (n, 2); the picture shows the square around them, and a margin
+    x          Dataset, or points (n, 2); the plot shows the square around them, plus a margin
     y          (n,) classes of the points, or (n, 1) of 0 and 1
-    kind       "regions", or "surface": the single output as a height over the plane, in 3-D.
+    kind       "regions", or "surface": the single output as height over the plane, in 3-D.
                None: a surface for a model with one output, if `ax` is None or 3-D; else regions
-    threshold  an output from which a single-output model says class 1; None: 0.5 where the model
-               ends in a Sigmoid, else 0
-    classes    names of the classes: beside the plane, up to 20 of them
-    steps      points of the grid on each side
-    interactive  an .html file to write, to be turned and zoomed in a browser without a network;
-               needs plotly (``pip install 'cnnx[plotly]'``); no `ax` and `path` then
+    threshold  the output above which a single-output model predicts class 1; None: 0.5 if the
+               model ends in a Sigmoid, else 0
+    classes    names of the classes, listed next to the plane if there are at most 20
+    steps      grid points per side
+    interactive  an .html file to write, which can be rotated and zoomed in a browser, offline;
+               requires plotly (``pip install 'cnnx[plotly]'``), and no `ax` or `path`
 
     returns  the matplotlib Figure, or plotly's with `interactive`; ValueError for points that are
-    not in a plane, labels of another number, and a surface of more than one output
+    not two-dimensional, a wrong number of labels, and a surface of several outputs
 
     >>> model = cnnx.Sequential(cnnx.Linear(2, 16), cnnx.Tanh(), cnnx.Linear(16, 3))
     >>> figure = cnnx.viz.plot_decision_boundary(model, cnnx.data.make_spiral(seed=0))
@@ -147,17 +147,17 @@ def _plane(
 
 
 def colour_of(label: int) -> str:
-    """A class's colour: eight hues in turn."""
+    """A class's colour: eight hues, repeated."""
     return figures.CLASSES[label % len(figures.CLASSES)]
 
 
 def has_legend(plane: Plane) -> bool:
-    """Whether the points' classes are known, and few enough for a list of their names."""
+    """Whether the points' classes are known, and few enough to list their names."""
     return plane.right is not None and len(np.unique(plane.right)) <= IN_LEGEND
 
 
 def groups(plane: Plane) -> list[tuple[str, str, np.ndarray]]:
-    """(name, colour, mask of the points) for every class of the points; of many, every colour."""
+    """(name, colour, mask of the points) for every class; per colour if there are many classes."""
     if plane.right is None:
         return [("points", figures.INK, np.ones(len(plane.points), bool))]
     if not has_legend(plane):
@@ -201,7 +201,7 @@ def _regions(op: str, plane: Plane, ax: Any) -> Any:
     for spine in axes.spines.values():
         spine.set_visible(False)
     if has_legend(plane):
-        # Beside the plane: on it, it would hide points.
+        # Next to the plane: inside it, the legend would hide points.
         axes.legend(
             title="class",
             fontsize=8,
@@ -214,11 +214,12 @@ def _regions(op: str, plane: Plane, ax: Any) -> Any:
 
 
 def boundaries(plane: Plane) -> Iterator[np.ndarray]:
-    """By how much a class leads, whose boundary is at 0, for all classes but the first: that one
-    meets none but these."""
+    """For each class except the first, the margin by which it leads; its boundary is at 0. The
+    boundary of the first class is covered by those of the others.
+    """
     single = plane.outputs.shape[2] == 1
     if not single:
-        # The best of the others is the best of all, or the second where the class itself is that.
+        # The best of the others is the overall best, or the second best where this class leads.
         second, first = np.moveaxis(np.partition(plane.outputs, -2, axis=2)[..., -2:], 2, 0)
     for k in np.unique(plane.labels)[1:]:
         if single:

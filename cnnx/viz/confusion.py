@@ -1,9 +1,10 @@
-"""What a model takes for what: the confusion matrix."""
+"""The confusion matrix: which classes a model confuses."""
 
 # Design:
-# Work follows the samples and the paper, never the numbers on the labels. Few classes have a row
-# each, whether they occur or not, and their counts as text. Of many, those that occur are drawn;
-# and where they are more than the paper has dots for, neighbours share a cell.
+# The work depends on the number of samples and the size of the plot, never on the label numbers. If
+# there are few classes, each has a row, whether it occurs or not, and counts are written as text.
+# If there are many, only those that occur are drawn; if these exceed the resolution, neighbouring
+# classes share a cell.
 
 from __future__ import annotations
 
@@ -19,16 +20,16 @@ from .images import Path
 
 __all__ = ["plot_confusion_matrix"]
 
-ALL_DRAWN = 40  # classes, all of which are drawn: the more, the more of an empty picture
-CELLS = 1000  # on a side: 14 inches are 2,100 dots, of which the matrix gets two thirds
-WITH_COUNTS = 30  # cells on a side, into which a number fits
-WORDS = 100  # names on a side, small ones
+ALL_DRAWN = 40  # up to this number all classes are drawn; more would leave the plot mostly empty
+CELLS = 1000  # per side: 14 inches are 2,100 dots, two thirds of which are the matrix
+WITH_COUNTS = 30  # cells per side into which a number fits
+WORDS = 100  # names per side, in a small font
 
 
 class _Matrix(NamedTuple):
     counts: np.ndarray
     classes: np.ndarray  # the first class of each row
-    a_cell: int  # classes that share a row
+    a_cell: int  # number of classes that share a row
     drawn: int
     known: int
 
@@ -42,16 +43,17 @@ def plot_confusion_matrix(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """How often a class (row) was taken for another (column): counts, shaded by their row's share.
+    """How often each class (row) was predicted as each other (column): counts, shaded by row share.
 
-    pred, target, threshold  scores or predicted classes, and right ones: as in `cnnx.accuracy`
+    pred, target, threshold  scores or predicted classes, and true ones: as in `cnnx.accuracy`
     classes  names of the classes, in the order of their numbers
 
-    Up to 40 classes are all drawn, with their counts up to 30. Of more, those that occur in pred
-    or target; beyond 1,000 of these, neighbours share a row. The title says so.
+    Up to 40 classes are all drawn, and up to 30 with their counts. Of more classes, those that
+    occur in pred or target are drawn; if these exceed 1,000, neighbours share a row, as the title
+    states.
 
     returns  the matplotlib Figure; ValueError as in `cnnx.metrics.confusion_matrix`, TypeError for
-    what is no array, and for classes that are no names
+    arguments that are not arrays, and for classes that are not names
 
     >>> figure = cnnx.viz.plot_confusion_matrix(cnnx.predict(model, test.x), test.y)
     """
@@ -66,9 +68,9 @@ def plot_confusion_matrix(
     share = matrix.counts / np.maximum(matrix.counts.sum(axis=1, keepdims=True), 1)
     side = min(max(3.6, 0.42 * k + 1.6), 14)
     axes = figures.one_panel(op, ax, side + 0.7, side)
-    from matplotlib.colors import PowerNorm  # behind the advice for who has no matplotlib
+    from matplotlib.colors import PowerNorm  # after the advice for a missing matplotlib
 
-    # Where no count is written, a rare mistake must be seen by its colour.
+    # Without counts, the colour must make a rare confusion visible.
     scale = PowerNorm(1 if k <= WITH_COUNTS else 0.5, vmin=0, vmax=100)
     drawn = axes.imshow(100 * share, cmap="Blues", norm=scale)
     if k <= WITH_COUNTS:
@@ -78,7 +80,7 @@ def plot_confusion_matrix(
         spine.set_color(figures.GRID)
     figures.label_axes(axes, "Predicted", "True")
     if k > WITH_COUNTS:
-        # A name of one row among many points at it.
+        # If one name stands for many rows, a tick points to its row.
         axes.tick_params(length=2, labelsize=9 if k <= 50 else 6.5)
     figures.title(axes, _title(matrix, int(np.sum(said == right)), len(right)), 11)
     if ax is None:
@@ -87,7 +89,7 @@ def plot_confusion_matrix(
 
 
 def _matrix(said: np.ndarray, right: np.ndarray, known: int) -> _Matrix:
-    """Counts of the classes to draw."""
+    """Counts of the classes that are drawn."""
     said, right = said.astype(np.int64), right.astype(np.int64)
     few = known <= ALL_DRAWN
     occurring = np.arange(known) if few else np.unique(np.concatenate([said, right]))
@@ -106,7 +108,7 @@ def _write_counts(axes: Any, counts: np.ndarray, share: np.ndarray) -> None:
 
 
 def _name_rows(axes: Any, matrix: _Matrix, names: Names) -> None:
-    """The names of rows and columns; of many, every second, fifth or tenth."""
+    """Names of rows and columns; if there are many, of every second, fifth or tenth."""
     k = len(matrix.counts)
     places = range(0, k, next(step for step in (1, 2, 5, 10) if k <= WORDS * step))
     words = [figures.plain(class_name(names, int(matrix.classes[i]), 24)) for i in places]

@@ -1,4 +1,4 @@
-"""A model as a diagram: its layers from top to bottom, with the shapes between them."""
+"""A diagram of a model: its layers from top to bottom, with the shapes between them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .images import Path
 
 __all__ = ["plot_model"]
 
-# A colour for each kind of work, by the first word that a class's name begins with.
+# A colour for each kind of layer, by the first word of its class name.
 _KINDS = (
     ("Conv", "#d6e6f7"),
     ("Linear", "#fbe3cf"),
@@ -31,12 +31,12 @@ _OTHER = "#f1f2f4"
 
 
 def plot_model(model: Layer, input_shape: Any, *, path: Path = None, ax: Any = None) -> Any:
-    """The layers of a model from top to bottom: settings, parameters, and the shape behind each.
+    """The layers of a model from top to bottom: settings, parameters, and the output shape of each.
 
     input_shape  of one sample, without the batch axis
 
-    Nested Sequentials are opened; a Residual or a user's layer is one box. returns the matplotlib
-    Figure; ValueError for a shape that the model does not take
+    Nested Sequentials are expanded; a Residual or a user-defined layer is one box. Returns the
+    matplotlib Figure; ValueError for a shape that the model does not accept
 
     >>> figure = cnnx.viz.plot_model(cnnx.models.lenet5(), (1, 28, 28), path="lenet5.png")
     """
@@ -99,7 +99,7 @@ def _box(axes: Any, middle: float, name: str, layer: Layer, parameters: int) -> 
 
 
 def _settings(layer: Layer) -> str:
-    """What is not the default and not to be read off the shapes: ``kernel 5, padding 2``."""
+    """Settings that are not defaults and not visible from the shapes: ``kernel 5, padding 2``."""
     said = []
     for name, argument in inspect.signature(type(layer)).parameters.items():
         value = getattr(layer, name, None)

@@ -1,12 +1,13 @@
-"""Paper and ink: colours, figures and panels that all pictures share."""
+"""Colours, figures and panels shared by all plots."""
 
 # Design:
-# Figures are made from matplotlib.figure.Figure, not from pyplot: so no display is looked for, no
-# backend is chosen for the user's own pictures, and a figure is freed with its last reference.
-# Notebooks learn to show figures when pyplot is imported, so ours say by themselves how they look.
-# Two hues that stay apart for colour-blind readers and in grey print, and another mark for each.
-# A picture asks for n panels and draws on them; whether they are a new figure's, a part of the
-# user's Axes, or Axes that the user made, is settled here alone.
+# Figures are created from matplotlib.figure.Figure, not with pyplot: no display is needed, the
+# user's matplotlib backend does not change, and a figure is freed with its last reference.
+# Notebooks register figure display when pyplot is imported, so our figures provide it themselves.
+# The two main hues are distinguishable for colour-blind readers and in grey print, and each has its
+# own marker.
+# A plot asks for n panels and draws on them; this is the only module that decides whether they
+# belong to a new figure, to a part of the user's Axes, or to Axes that the user created.
 
 from __future__ import annotations
 
@@ -27,36 +28,36 @@ from .fonts import make_legible
 MOST_PANELS = 2000
 BLUE, ORANGE = "#2a6fbb", "#d9680f"
 INK, SOFT, GRID = "#26282b", "#6b7077", "#e4e6e9"
-# Okabe and Ito, "Color Universal Design", 2008: told apart by nearly all readers.
+# Okabe and Ito, "Color Universal Design", 2008: distinguishable for nearly all readers.
 CLASSES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e6b800", "#56b4e9", "#7f3f00", "#5b5f66")
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure, in inches."""
+    """An empty figure, with its size in inches."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("pictures are drawn with matplotlib: pip install 'cnnx[viz]'") from error
     figure: Any = Figure(figsize=(width, height), dpi=150, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    figure._repr_png_ = partial(_png, figure)  # what IPython asks of any object
+    figure._repr_png_ = partial(_png, figure)  # IPython calls this on any object
     return figure
 
 
 def _png(figure: Any) -> bytes:
-    """The figure for a screen, where the 150 dots per inch of files would be too many."""
+    """The figure for a screen, where the 150 dots per inch used in files would be too many."""
     file = BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
 
 
 def one_panel(op: str, ax: Any, width: float, height: float) -> Any:
-    """The Axes given, or that of a new figure."""
+    """The given Axes, or the only one of a new figure."""
     return new_figure(width, height).subplots() if ax is None else an_axes(op, ax)
 
 
 def an_axes(op: str, ax: Any) -> Any:
-    """The Axes given. TypeError for what is none: a Figure, most often."""
+    """The given Axes. TypeError for anything else, such as a Figure."""
     if not hasattr(ax, "set_xticks"):
         raise TypeError(
             f"{op}: ax is a {type(ax).__name__}, expected a matplotlib Axes: ax=figure.subplots()"
@@ -65,7 +66,7 @@ def an_axes(op: str, ax: Any) -> Any:
 
 
 def fits(op: str, count: int) -> None:
-    """ValueError for more panels than a picture holds, of which each takes 20 ms or more."""
+    """ValueError for too many panels, each of which takes 20 ms or more."""
     if count > MOST_PANELS:
         raise ValueError(
             f"{op}: the picture would have {count:,} panels, expected at most {MOST_PANELS:,}: "
@@ -102,14 +103,16 @@ def panels(op: str, ax: Any, rows: int, columns: int, size: tuple[float, float])
 
 
 def _flat(ax: Any) -> list[Any]:
-    """What is in lists or arrays of any depth."""
+    """The elements of lists or arrays of any depth."""
     if isinstance(ax, (list, tuple, np.ndarray)) and np.ndim(ax):
         return [one for part in ax for one in _flat(part)]
     return [ax]
 
 
 def grid_shape(count: int, columns: int | None) -> tuple[int, int]:
-    """(rows, columns) for so many panels: a little wider than high, the last row full if it can."""
+    """(rows, columns) for this many panels: a little wider than high, with a full last row if
+    possible.
+    """
     if columns is None:
         wide = np.sqrt(count * 1.3)
         near = range(int(np.ceil(np.sqrt(count))), int(2 * wide) + 1)
@@ -119,17 +122,17 @@ def grid_shape(count: int, columns: int | None) -> tuple[int, int]:
 
 
 def title(axes: Any, text: str, size: float = 12) -> None:
-    """What is to be seen, above it at the left."""
+    """Title above the panel, at the left."""
     axes.set_title(text, loc="left", fontsize=size, fontweight="bold", color=INK)
 
 
 def plain(text: str) -> str:
-    """Words that matplotlib draws as they stand: a dollar begins no formula."""
+    """Text that matplotlib draws literally: a dollar sign starts no formula."""
     return text.replace("$", r"\$")
 
 
 def quiet(axes: Any) -> None:
-    """No frame and no ticks: for images."""
+    """Remove frame and ticks, for images."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -137,14 +140,14 @@ def quiet(axes: Any) -> None:
 
 
 def label_axes(axes: Any, x: str, y: str) -> None:
-    """Words for the axes, and small soft numbers on them."""
+    """Label the axes, with small grey tick labels."""
     axes.set_xlabel(x, fontsize=10, color=SOFT)
     axes.set_ylabel(y, fontsize=10, color=SOFT)
     axes.tick_params(colors=SOFT, labelsize=9, length=0)
 
 
 def colour_bar(drawn: Any, axes: list[Any], label: str) -> None:
-    """A scale for what was drawn, at the right of the panels of one figure."""
+    """A colour scale to the right of the panels of one figure."""
     figure = axes[0].figure
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85, aspect=30, pad=0.02)
     bar.outline.set_visible(False)
@@ -153,7 +156,7 @@ def colour_bar(drawn: Any, axes: list[Any], label: str) -> None:
 
 
 def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
-    """The figure that the Axes belong to, written to `path` where one is given."""
+    """The figure that the Axes belong to; writes it to `path` if given."""
     figure = axes.get_figure(root=True)
     from matplotlib.text import Text
 
@@ -178,6 +181,6 @@ def finish(op: str, axes: Any, path: str | os.PathLike[str] | None) -> Any:
             )
         with io.atomic_write(path) as file, warnings.catch_warnings():
             if boxes:
-                warnings.filterwarnings("ignore", "Glyph .* missing from")  # one for each, again
+                warnings.filterwarnings("ignore", "Glyph .* missing from")  # reported above
             figure.savefig(file, format=suffix)
     return figure

@@ -1,4 +1,4 @@
-"""Fonts for names that matplotlib's own font has no letters for: Chinese, Japanese, Korean, ..."""
+"""Fonts for names with letters that matplotlib's own font lacks: Chinese, Japanese, Korean, ..."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["FAMILIES", "make_legible"]
 
-# What systems bring, and what people install, with the letters of many languages in it.
+# Fonts that come with systems or are often installed, with letters of many languages.
 FAMILIES = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -37,9 +37,9 @@ FAMILIES = (
 
 
 def make_legible(texts: Iterable[Any]) -> str:
-    """Give texts with letters that their font lacks a second font of this machine that has them.
+    """Give texts with letters that their font lacks a second installed font that has them.
 
-    returns  the letters for which there is none, and which matplotlib draws as boxes
+    returns  the letters that no font has, which matplotlib draws as boxes
     """
     boxes: set[str] = set()
     for text in texts:
@@ -55,7 +55,7 @@ def make_legible(texts: Iterable[Any]) -> str:
 
 
 def _drawn_by(properties: Any, letters: Iterable[str]) -> set[str]:
-    """Those of the letters that a font has."""
+    """The letters that a font has."""
     from matplotlib import font_manager
 
     font = font_manager.get_font(font_manager.findfont(properties))
@@ -63,7 +63,7 @@ def _drawn_by(properties: Any, letters: Iterable[str]) -> set[str]:
 
 
 def _family_with(letters: set[str]) -> str | None:
-    """The first family of ours that is installed and has all the letters."""
+    """The first of our font families that is installed and has all the letters."""
     from matplotlib import font_manager
 
     installed = {font.name for font in font_manager.fontManager.ttflist}

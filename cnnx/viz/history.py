@@ -1,4 +1,4 @@
-"""The curves of a training."""
+"""The curves of a training run."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def plot_history(
     path: str | os.PathLike[str] | None = None,
     ax: Any = None,
 ) -> Any:
-    """Curves of loss and accuracy over the epochs, of training and validation.
+    """Curves of loss and accuracy over the epochs, for training and validation.
 
-    history  what `fit` returned, or a mapping with columns epoch, loss and, where they are there,
-             accuracy, val_loss and val_accuracy; a history read with `History.from_csv` too
-    path     a file to write, whole or not at all: .png, .svg, .pdf (the suffix decides)
+    history  the return value of `fit`, or a mapping with columns epoch, loss and, optionally,
+             accuracy, val_loss and val_accuracy; also a history read by `History.from_csv`
+    path     a file to write, completely or not at all: .png, .svg, .pdf (selected by the suffix)
     ax       a matplotlib Axes for the loss, or a pair of them for loss and accuracy, to draw on;
-             None makes a figure
+             None creates a figure
 
     returns  the matplotlib Figure
 
-    ValueError for a history without epochs or without a loss, and for a suffix that matplotlib does
-    not write; ImportError, with advice, where matplotlib is not installed.
+    ValueError for a history without epochs or without a loss, and for a suffix that matplotlib
+    cannot write; ImportError, with advice, if matplotlib is not installed.
 
     >>> figure = cnnx.viz.plot_history(history, "loss.png")
     """
@@ -57,7 +57,7 @@ def plot_history(
 
 
 def _columns(history: Any) -> dict[str, list[float]]:
-    """The columns that are drawn, as floats, all of one length; a loss is among them."""
+    """The columns to draw, as floats, all of the same length; they include a loss."""
     if isinstance(history, (str, os.PathLike)):
         raise TypeError(
             f"plot_history: history is a path, {os.fspath(history)!r}: read it first, with "
@@ -96,7 +96,7 @@ def _columns(history: Any) -> dict[str, list[float]]:
 
 
 def _draw(axes: Any, columns: dict[str, list[float]], name: str, title: str) -> None:
-    """One quantity: a curve for training, one for validation, the last value beside each."""
+    """One quantity: a curve for training, one for validation, each labelled with its last value."""
     from matplotlib.ticker import MaxNLocator
 
     percent = name == "accuracy"
@@ -109,7 +109,7 @@ def _draw(axes: Any, columns: dict[str, list[float]], name: str, title: str) -> 
             continue
         y = [100 * value if percent else value for value in columns[column]]
         x = columns.get("epoch", [float(i + 1) for i in range(len(y))])
-        # Marks show the epochs while there is room between them.
+        # Markers show the epochs as long as there is room between them.
         style = {"marker": mark, "markersize": 4.5} if len(y) <= 30 else {}
         last = f"{y[-1]:.1f} %" if percent else f"{y[-1]:.3g}"
         axes.plot(x, y, color=colour, linewidth=1.8, label=f"{label} {last}", **style)

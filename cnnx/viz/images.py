@@ -1,4 +1,4 @@
-"""What goes in, what a network looks for, and what it finds: images, filters, feature maps."""
+"""Images, filters and feature maps: what goes in, what a network detects, and where it finds it."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def plot_images(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """Images in a grid, with their classes above them; what was predicted wrong is orange.
+    """Images in a grid, with their classes above them; wrong predictions are orange.
 
     images     Dataset (its labels and class names are used), or array (n, h, w), (n, 1, h, w) or
                (n, 3, h, w) of any range
-    labels     (n,) class numbers, predicted likewise; classes  names of the classes
-    count      how many are shown, from the first    columns  of the grid; None: about square
+    labels     (n,) class numbers, as is predicted; classes  names of the classes
+    count      images shown, from the first          columns  of the grid; None: about square
 
-    returns  the matplotlib Figure; ValueError for shapes that are no images, for labels of another
-    length, and for 0 images
+    returns  the matplotlib Figure; ValueError for shapes that are not images, for a wrong number of
+    labels, and for 0 images
 
     >>> figure = cnnx.viz.plot_images(test, predicted=cnnx.predict_labels(model, test))
     """
@@ -70,7 +70,7 @@ def plot_images(
 
 
 def _caption(right: np.ndarray | None, said: np.ndarray | None, i: int, names: Names) -> str:
-    """What was predicted, and what is right where that is another; cut to the panel's width."""
+    """The prediction, and the label if it differs; cut to the panel's width."""
     found = [int(labels[i]) for labels in (said, right) if labels is not None]
     if len(found) < 2 or found[0] == found[1]:
         return class_name(names, found[0], 14) if found else ""
@@ -87,19 +87,19 @@ def plot_filters(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """The filters of a convolution: what it looks for.
+    """The filters of a convolution: the patterns that it detects.
 
-    model  a model, or a Conv2D by itself
-    layer  the Conv2D, its name or its number in the model; None: the first that is not inside a
-           Residual; those inside have names as in `state_dict`: "3.body.0"
+    model  a model, or a single Conv2D
+    layer  the Conv2D, its name or its number in the model; None: the first one outside a Residual;
+           inside a Residual, a name as in `state_dict`: "3.body.0"
     count  filters shown, from the first
 
-    Weights of one input channel are drawn on one scale around 0, the same for all filters: blue is
-    negative, red positive. Of filters over more channels there is a row for each, of its first 16
-    channels. Those that look at the three colours of an image, the first weights of a model, are
-    drawn in these colours, grey being 0; so is a Conv2D(3, ...) by itself.
+    Filters with one input channel share one scale centred at 0: blue is negative, red is positive.
+    Filters with several channels have one row each, which shows their first 16 channels. Filters
+    applied to RGB images, the first weights of a model, are drawn in colour, with grey for 0; so is
+    a single Conv2D(3, ...).
 
-    returns  the matplotlib Figure; ValueError for a layer that is no Conv2D, or is not there
+    returns  the matplotlib Figure; ValueError for a layer that is not a Conv2D, or does not exist
 
     >>> figure = cnnx.viz.plot_filters(model, "0")
     """
@@ -140,7 +140,7 @@ def plot_filters(
 
 
 def _heading(axes: list[Any], ax: Any, text: str) -> None:
-    """The title of a picture of many panels: over a new figure, or over the user's Axes."""
+    """The title of a plot with several panels: above a new figure, or above the user's Axes."""
     if ax is None:
         axes[0].figure.suptitle(text, fontsize=11, fontweight="bold", color=figures.INK)
     elif hasattr(ax, "set_title"):
@@ -156,16 +156,16 @@ def plot_feature_maps(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """What a layer makes of one image: its channels, all on one scale.
+    """The output of a layer for one image: its channels, all on one scale.
 
-    image  (c, h, w), as the model takes it, or a batch (1, c, h, w) of one
-    layer  a layer of the model, its name or its number; None: the first convolution, with the norm
-           and activation right behind it; inside a Residual names are as in `state_dict`:
+    image  (c, h, w), as the model expects it, or a batch (1, c, h, w) of one
+    layer  a layer of the model, its name or its number; None: the first convolution, together with
+           the norm and activation that follow it; inside a Residual, a name as in `state_dict`:
            "3.body.1"
     count  channels shown, from the first
 
-    The model runs in eval mode, and is left as it was. returns the matplotlib Figure; ValueError
-    for more than one image, a layer that is not there, and one whose output is no image
+    The model runs in eval mode, and is not changed. Returns the matplotlib Figure; ValueError for
+    more than one image, an unknown layer, and a layer whose output is not an image
 
     >>> figure = cnnx.viz.plot_feature_maps(model, test.x[0])
     """

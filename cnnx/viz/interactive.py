@@ -1,8 +1,8 @@
-"""The decision boundary as a web page to turn and zoom, by plotly."""
+"""The decision boundary as a web page that can be rotated and zoomed, by plotly."""
 
 # Design:
-# The page holds plotly's script, and nothing in it asks the network: neither for parts of itself,
-# nor to share the picture, for which plotly has a button that is left out here.
+# The page contains plotly's script and makes no network requests, neither to load parts of itself
+# nor to share the plot: plotly's button for that is left out.
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAGE = """<!doctype html>
 LAYOUT: dict[str, Any] = {
     "template": "plotly_white",
     "font": {"color": figures.INK},
-    # The plane is a square, and a legend stands beside it.
+    # The plane is a square, with a legend next to it.
     "width": 780,
     "height": 680,
     "margin": {"l": 70, "r": 130, "t": 40, "b": 60},
@@ -42,7 +42,7 @@ WHERE = "x %{x:.3f}<br>y %{y:.3f}<br>"
 
 
 def page(plane: Plane, kind: str, path: str | os.PathLike[str]) -> Any:
-    """Write the page, plotly's own script included; returns plotly's figure."""
+    """Write the page, including plotly's own script; returns plotly's figure."""
     if os.path.splitext(os.fspath(path))[1].lower() not in (".html", ".htm"):
         raise ValueError(
             f"plot_decision_boundary: interactive is {os.fspath(path)!r}, expected a name in .html"
@@ -66,7 +66,7 @@ def _surface(go: Any, figure: Any, plane: Plane) -> None:
             **_grid(plane),
             z=plane.outputs[..., 0],
             colorscale="Viridis",
-            opacity=0.85,  # or it hides points that lie on it
+            opacity=0.85,  # an opaque surface would hide points that lie on it
             colorbar={"title": "output"},
             hovertemplate=WHERE + "output %{z:.3f}<extra></extra>",
         )
@@ -74,7 +74,7 @@ def _surface(go: Any, figure: Any, plane: Plane) -> None:
     for mask, marks in _points(plane, 7):
         figure.add_trace(go.Scatter3d(**marks, z=heights(plane, mask), hovertemplate=WHERE))
     figure.update_layout(
-        # As matplotlib's picture is seen.
+        # The same viewing angle as in matplotlib.
         scene={"zaxis_title": "output", "camera": {"eye": {"x": 1.1, "y": -1.9, "z": 1.1}}},
         legend={"x": 0, "y": 1, "title": "class", "itemsizing": "constant"},
     )
@@ -120,7 +120,7 @@ def _grid(plane: Plane) -> dict[str, Any]:
 
 
 def _points(plane: Plane, size: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    """(mask, what a scatter needs) of the points of each class."""
+    """(mask, keyword arguments of the scatter) for the points of each class."""
     for name, colour, mask in groups(plane):
         x, y = plane.points[mask].T
         marker = {"color": colour, "size": size, "line": {"color": "white", "width": 1}}

@@ -1,10 +1,10 @@
-"""A model looked into: its chain of layers, one of them by name, and images made ready to show."""
+"""Access to the inside of a model: its chain of layers, a layer by name, and images to display."""
 
 # Design:
-# Pictures run the model's own layers and never a second implementation of them. A chain is the
-# layers of a model one after another, nested Sequentials opened; a Sequential of a part of the
-# chain is again a model of the same layers. A Residual is one layer of the chain, and has places
-# inside it, which are named as in `state_dict`; what is inside a user's layer has no place.
+# Plots run the model's own layers, never a second implementation of them. A chain is the sequence
+# of a model's layers, with nested Sequentials expanded; a Sequential of a part of the chain is
+# again a model with the same layers. A Residual is one layer of the chain; the layers inside it are
+# named as in `state_dict`. Layers inside a user-defined layer cannot be addressed.
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _FOLLOWERS = (BatchNorm2D, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh)
 
 
 class Place(NamedTuple):
-    """Where a layer of a model stands: ("3.body.1", the layer, 3, ("body", "1"))."""
+    """The position of a layer in a model: ("3.body.1", the layer, 3, ("body", "1"))."""
 
     name: str
     layer: Layer
-    number: int  # of the layer in the chain: itself, or the Residual that it is inside
-    inside: tuple[str, ...]  # the way to it from there
+    number: int  # in the chain, of the layer itself or of the Residual that contains it
+    inside: tuple[str, ...]  # the path from there to the layer
 
 
 def check_model(op: str, model: Any) -> None:
-    """TypeError for what is no layer."""
+    """TypeError if the model is not a layer."""
     if not isinstance(model, Layer):
         a_path = isinstance(model, (str, os.PathLike))
         advice = f": model = cnnx.load({os.fspath(model)!r})" if a_path else ""
@@ -54,7 +54,7 @@ def check_model(op: str, model: Any) -> None:
 
 
 def chain(op: str, model: Any) -> Chain:
-    """(name, layer) of the layers one after another; names are dotted, as in `summary`."""
+    """(name, layer) of the layers in sequence; names are dotted, as in `summary`."""
     check_model(op, model)
     layers = [(".".join(way), layer) for way, layer in _opened(model, ())]
     if not layers:
@@ -63,7 +63,7 @@ def chain(op: str, model: Any) -> Chain:
 
 
 def find(op: str, layers: Chain, layer: Any) -> Place:
-    """The place of a layer: given itself, by its name, or by its number in the chain."""
+    """The place of a layer, given as the layer itself, its name, or its number in the chain."""
     places = [place for number in range(len(layers)) for place in _places(layers, number)]
     if isinstance(layer, Layer):
         found = [place for place in places if place.layer is layer]
@@ -87,7 +87,7 @@ def find(op: str, layers: Chain, layer: Any) -> Place:
 
 
 def first_filters(op: str, layers: Chain) -> Place:
-    """The first Conv2D of the chain."""
+    """The first Conv2D in the chain."""
     for number, (_, layer) in enumerate(layers):
         if isinstance(layer, Conv2D):
             return _at(layers, number)
@@ -95,13 +95,13 @@ def first_filters(op: str, layers: Chain) -> Place:
 
 
 def first_weights(layers: Chain) -> Layer | None:
-    """The first layer that mixes channels: those it is given are the channels of the images."""
+    """The first layer that mixes channels: its input channels are those of the images."""
     inside = (part for _, layer in layers for part in layer.modules())
     return next((part for part in inside if isinstance(part, _MIXERS)), None)
 
 
 def convolution(op: str, layers: Chain, last: bool = False) -> Place:
-    """The first (or last) of the chain with a Conv2D in it, or the norm and activation behind."""
+    """The first (or last) Conv2D in the chain, or the norm and activation that follow it."""
     found = [number for number, (_, layer) in enumerate(layers) if _convolves(layer)]
     if not found:
         raise ValueError(f"{op}: the model has no Conv2D: say which layer")
@@ -114,7 +114,7 @@ def convolution(op: str, layers: Chain, last: bool = False) -> Place:
 def _opened(
     layer: Layer, way: tuple[str, ...], *also: type[Layer]
 ) -> Iterator[tuple[tuple[str, ...], Layer]]:
-    """(way, layer) of what is inside Sequentials, and of `also` and what is inside these."""
+    """(path, layer) of the layers inside Sequentials, and of `also` and the layers inside it."""
     if type(layer) is not Sequential:
         yield way, layer
     if type(layer) in (Sequential, *also):
@@ -123,7 +123,7 @@ def _opened(
 
 
 def _places(layers: Chain, number: int) -> list[Place]:
-    """A layer of the chain and, where it is a Residual, the layers inside."""
+    """A layer of the chain and, if it is a Residual, the layers inside it."""
     name, layer = layers[number]
     before = (name,) if name else ()
     return [
@@ -137,7 +137,7 @@ def _at(layers: Chain, number: int) -> Place:
 
 
 def _names(places: list[Place], wrong: str = "") -> str:
-    """The chain's names; or those in a Residual, where a wrong name begins as they do."""
+    """The chain's names; or those in a Residual, if a wrong name begins like them."""
     while wrong:
         wrong = wrong.rpartition(".")[0]
         near = [place.name for place in places if wrong and place.name.startswith(f"{wrong}.")]
@@ -149,12 +149,12 @@ def _names(places: list[Place], wrong: str = "") -> str:
 
 
 def part(layers: Chain) -> Sequential:
-    """A chain, or some of one, as a model of the same layers."""
+    """A chain, or a part of one, as a model of the same layers."""
     return Sequential(*(layer for _, layer in layers))
 
 
 def describe(place: Place) -> str:
-    """A layer in words: ``layer 0 (Conv2D)``."""
+    """A layer as text: ``layer 0 (Conv2D)``."""
     kind = type(place.layer).__name__
     return f"layer {place.name} ({kind})" if place.name else kind
 
@@ -195,21 +195,21 @@ def pictures(op: str, images: np.ndarray) -> np.ndarray:
 
 
 def limits(numbers: np.ndarray) -> tuple[float, float]:
-    """The least and the largest of the finite numbers, for the scale of their colours."""
+    """The minimum and maximum of the finite numbers, for a colour scale."""
     seen = numbers[np.isfinite(numbers)]
     return (float(seen.min()), float(seen.max())) if seen.size else (0.0, 1.0)
 
 
 def show(axes: Any, picture: np.ndarray) -> Any:
-    """One image on its Axes: grey from its least to its largest value, colours as they are.
+    """One image on its Axes: grey from its minimum to its maximum, or RGB.
 
-    Whole numbers are colours from 0 to 255; NaN and inf are left white.
+    Integers are colours from 0 to 255; NaN and inf are left white.
     """
     if picture.ndim == 2:
         return axes.imshow(picture, cmap="gray", interpolation="nearest")
     if picture.dtype.kind == "f":
         low, high = limits(picture)
-        if low < 0 or high > 1:  # normalised colours: stretched, or they would be cut off
+        if low < 0 or high > 1:  # normalised colours: rescaled, since they would be clipped
             picture = (picture - low) / ((high - low) or 1)
         picture = np.where(np.isfinite(picture), picture, 1)
     elif picture.dtype.kind == "b":

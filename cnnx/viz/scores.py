@@ -1,4 +1,4 @@
-"""How sure a model is: the probabilities of its likeliest classes."""
+"""The confidence of a model: the probabilities of its most probable classes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def plot_probabilities(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """Each image beside the probabilities of its likeliest classes; the right one is blue.
+    """Each image next to the probabilities of its most probable classes; the true class is blue.
 
-    images   Dataset (its labels and class names are used), or images as the model takes them
-    labels   (n,) right classes; classes  names of the classes
-    count    images shown, from the first     top  bars for each
+    images   Dataset (its labels and class names are used), or images as the model expects them
+    labels   (n,) true classes; classes  names of the classes
+    count    images shown, from the first     top  bars per image
 
-    returns  the matplotlib Figure; ValueError for 0 images, labels of another length, and a model
+    returns  the matplotlib Figure; ValueError for 0 images, a wrong number of labels, and a model
     with fewer than two outputs
 
     >>> figure = cnnx.viz.plot_probabilities(model, test[:6])

@@ -1,4 +1,4 @@
-"""The single output of a model as a height over the plane."""
+"""The single output of a model as height over the plane."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["heights", "surface"]
 
 
 def surface(plane: Plane, ax: Any) -> Any:
-    """Draw it, with the known points at the height of their class; returns the Axes."""
+    """Draw the surface, with the known points at the height of their class; returns the Axes."""
     if ax is None:
         ax = figures.new_figure(5.2, 4.6).add_subplot(projection="3d")
     across, up = np.meshgrid(plane.across, plane.up)
-    ax.computed_zorder = False  # or the surface hides points that lie on it
+    ax.computed_zorder = False  # otherwise the surface hides points that lie on it
     ax.plot_surface(
         across, up, plane.outputs[..., 0], cmap="viridis", linewidth=0, alpha=0.85, rcount=60,
         ccount=60,
@@ -44,7 +44,7 @@ def surface(plane: Plane, ax: Any) -> Any:
 
 
 def heights(plane: Plane, mask: np.ndarray) -> np.ndarray:
-    """Where points float: at their class, or on the floor where it is not known."""
+    """Heights of the points: their class, or the floor if it is unknown."""
     if plane.right is None:
         return np.full(int(mask.sum()), plane.outputs.min())
     return plane.right[mask].astype(np.float64)

@@ -1,4 +1,4 @@
-"""A tap: what comes out of a layer in the middle of a model, and the gradient that comes back."""
+"""A tap: records the output of a layer inside a model, and its gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Tap", "tapped"]
 
 
 class Tap(Layer):
-    """y = x; keeps the last x, and the gradient that came back to it."""
+    """y = x; keeps the last x, and the gradient passed back to it."""
 
     seen: Any = None
     gradient: np.ndarray
@@ -29,7 +29,7 @@ class Tap(Layer):
 
 
 def tapped(layers: Chain, place: Place) -> tuple[Sequential, Tap]:
-    """A model of the same layers, with a tap behind the one at a place."""
+    """A model of the same layers, with a tap after the one at the given place."""
     tap = Tap()
     parts = [layer for _, layer in layers]
     parts[place.number] = _behind(parts[place.number], place.inside, tap)
@@ -37,8 +37,8 @@ def tapped(layers: Chain, place: Place) -> tuple[Sequential, Tap]:
 
 
 def _behind(layer: Layer, inside: tuple[str, ...], tap: Tap) -> Layer:
-    """The layer, and the tap behind it or behind what is inside: with containers made anew, since
-    another place may hold the same ones.
+    """The layer followed by the tap, or with it after a layer inside. Containers are copied,
+    since another place may use the same ones.
     """
     if not inside:
         return Sequential(layer, tap)
