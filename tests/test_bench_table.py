@@ -286,13 +286,15 @@ def test_invalid_threads_or_filter_are_an_error(arguments, words):
     "backends, openmp, words",
     [
         (("reference",), "no", r"the compiled backend, .* install a C compiler"),
-        (("compiled", "reference"), "no: built", r"has one thread, .* OpenMP was missing: install it"),
+        (
+            ("compiled", "reference"),
+            "no: built",
+            r"has one thread, .* OpenMP was missing: install it",
+        ),
     ],
 )
 @pytest.mark.parametrize("threads", [None, 2])
-def test_a_build_with_one_thread_is_an_error(
-    threads, backends, openmp, words, monkeypatch
-):
+def test_a_build_with_one_thread_is_an_error(threads, backends, openmp, words, monkeypatch):
     monkeypatch.setattr(cnnx.config, "available_backends", lambda: backends)
     monkeypatch.setattr(cnnx.config, "config_dict", lambda: {"OpenMP": openmp})
     with pytest.raises(ValueError, match=words):

@@ -1,4 +1,4 @@
-"""What the dialects share: arrays in float64, steps of gradient descent, normalisation."""
+"""Helpers shared by the dialects: float64 arrays, gradient descent steps, normalisation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def floats(where: str, value: Any) -> np.ndarray:
 
 
 def descend(param: np.ndarray, grad: np.ndarray, learning_rate: float) -> None:
-    """param -= learning_rate * grad, in place; in one pass where the array allows."""
+    """param -= learning_rate * grad, in place; in one pass if the array's layout allows it."""
     if checks.plain(param, FLOAT64) and param.shape == grad.shape and learning_rate >= 0:
         ops.sgd_step([param], [grad], None, learning_rate)
     else:
@@ -29,7 +29,7 @@ def descend(param: np.ndarray, grad: np.ndarray, learning_rate: float) -> None:
 
 
 def saved(where: str, value: Any) -> Any:
-    """What forward left for backward."""
+    """The value that forward cached for backward."""
     if value is None:
         raise RuntimeError(f"{where}: backward needs a forward before it")
     return value
@@ -46,20 +46,20 @@ def images(where: str, value: Any) -> np.ndarray:
 def normalized(
     x: np.ndarray, gamma: Any, beta: Any, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Batch norm by the statistics of x: the result, mean, 1 / sqrt(var + eps), and the variance
-    of the batch, the biased one, which the dialects keep."""
+    """Batch norm with the statistics of x: the output, mean, 1 / sqrt(var + eps), and the biased
+    variance of the batch, which the dialects store."""
     if x.size != x.shape[1]:
         y, mean, inv_std = ops.batch_norm(x, gamma, beta, eps=eps)
         return y, mean, inv_std, np.maximum(1 / inv_std**2 - eps, 0)
-    # One value a channel is its own mean: the op refuses it, the dialects' formula gives beta.
+    # One value per channel equals its mean: the op rejects it, the dialects' formula returns beta.
     mean, zeros = x.reshape(-1), np.zeros(x.size, x.dtype)
     y, mean, inv_std = ops.batch_norm(x, gamma, beta, mean, zeros, training=False, eps=eps)
     return y, mean, inv_std, zeros
 
 
 # Design:
-# Three dialects keep a matrix as (in, out), cnnx as (out, in). Theirs is stored column by column,
-# so that its transpose is the array that the ops take as it is: no copy in any call.
+# Three dialects store a matrix as (in, out), cnnx as (out, in). Theirs is stored in column order,
+# so that its transpose is the array that the ops expect, and no call copies it.
 
 
 def in_out(matrix: np.ndarray) -> np.ndarray:

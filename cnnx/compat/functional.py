@@ -1,5 +1,5 @@
-"""The dialect `functional`: `conv_forward` and `conv_backward` with a cache between them, and small
-classes around a `SimpleCNN` that updates itself. Images are (N, C, H, W), matrices (in, out).
+"""The dialect `functional`: `conv_forward` and `conv_backward` with a cache between them, and a few
+classes for a `SimpleCNN` that updates itself. Images are (N, C, H, W), matrices (in, out).
 
 >>> import numpy as np
 >>> from cnnx.compat.functional import SimpleCNN
@@ -13,8 +13,8 @@ True
 """
 
 # Design:
-# `conv_forward` makes the column matrix for the cache alone, since scripts unpack it; the
-# convolution itself does without.
+# `conv_forward` computes the column matrix only for the cache, which scripts unpack; the
+# convolution itself does not use it.
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
     "im2col",
 ]
 
-LEARNING_RATE = 0.01  # the dialect knows no other
+LEARNING_RATE = 0.01  # fixed in this dialect
 
 Cache = tuple[np.ndarray, np.ndarray, np.ndarray, int, int, np.ndarray]
 
@@ -55,7 +55,7 @@ def im2col(X: Any, FH: int, FW: int, stride: int = 1, padding: int = 0) -> np.nd
 def col2im(
     col: Any, X_shape: Any, FH: int, FW: int, stride: int = 1, padding: int = 0
 ) -> np.ndarray:
-    """Rows added back to their pixels: the adjoint of `im2col`.
+    """Rows added to their pixels: the adjoint of `im2col`.
 
     >>> col2im(np.ones((2, 2)), (1, 1, 1, 3), 1, 2).tolist()
     [[[[1.0, 2.0, 1.0]]]]
@@ -66,7 +66,7 @@ def col2im(
 def conv_forward(
     X: Any, W: Any, b: Any, stride: int = 1, padding: int = 0
 ) -> tuple[np.ndarray, Cache]:
-    """Convolution of X (N, C, H, W) with W (F, C, FH, FW); b of F numbers, or one for all filters.
+    """Convolution of X (N, C, H, W) with W (F, C, FH, FW); b has F numbers, or one for all filters.
 
     returns  out (N, F, oh, ow), and cache = (X, W, b, stride, padding, X_col) for `conv_backward`
 
@@ -86,8 +86,8 @@ def conv_forward(
 
 
 def conv_backward(dout: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients dX, dW, db of `conv_forward`, from the gradient by its result. db has F numbers,
-    even where b was one for all filters.
+    """Gradients dX, dW, db of `conv_forward`, from the gradient of its output. db has F numbers,
+    even if b was one number for all filters.
 
     >>> out, cache = conv_forward(np.ones((1, 1, 3, 3)), np.ones((2, 1, 2, 2)), np.zeros(2))
     >>> dX, dW, db = conv_backward(np.ones_like(out), cache)
@@ -118,7 +118,7 @@ class ReLU:
 
 
 class Flatten:
-    """(N, ...) -> (N, the rest); `input_shape` is what came in.
+    """(N, ...) -> (N, product of the rest); `input_shape` is the input's shape.
 
     >>> Flatten().forward(np.ones((2, 3, 4))).shape
     (2, 12)
@@ -136,7 +136,7 @@ class Flatten:
 
 
 class MaxPool:
-    """Maxima of windows; `cache` is the input. Every maximum of a window receives its gradient.
+    """Maximum over windows; `cache` is the input. Every maximum of a window receives its gradient.
 
     >>> MaxPool().forward(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[3.0]]]]
@@ -162,7 +162,7 @@ class MaxPool:
 
 
 class Dense:
-    """X W + b; `backward` steps W and b by 0.01 after it has taken the input's gradient.
+    """X W + b; `backward` updates W and b with rate 0.01 after computing the input's gradient.
 
     `W` (in_dim, out_dim): 0.01 * np.random.randn; `b` (out_dim,): zeros; `X` is the input.
 
@@ -188,7 +188,7 @@ class Dense:
 
 
 class SoftmaxLoss:
-    """Mean of -log softmax(scores)[y], stable; `probs` and `y` are kept.
+    """Mean of -log softmax(scores)[y], computed stably; caches `probs` and `y`.
 
     forward   scores (N, classes), y (N,) integers  ->  float
     backward  (probs - onehot(y)) / N
@@ -217,7 +217,7 @@ class SimpleCNN:
     (N, 1, 28, 28).
 
     forward   X, y=None  ->  the scores (N, 10), or with y the loss
-    backward  steps all weights by 0.01
+    backward  updates all weights with rate 0.01
 
     `W` (8, 1, 3, 3) 0.01 * np.random.randn, drawn before `fc`; `b` zeros; `conv_cache` of the last
     forward; feature maps in `relu.cache`.

@@ -1,7 +1,7 @@
-"""The dialect `listnet`: a network is a list of layers, samples go through one at a time, and
-`backward` updates the weights at once. Vectors are columns (n, 1), images (depth, h, w).
-This file is longer than others because it is the eight small modules of the old programs: a reader
-finds side by side here what his program imported.
+"""The dialect `listnet`: a network is a list of layers, samples are processed one at a time, and
+`backward` updates the weights immediately. Vectors are columns (n, 1), images (depth, h, w).
+This file is longer than others because it combines the eight small modules of the old programs, so
+that everything such a program imports is in one place.
 
 >>> import numpy as np
 >>> from cnnx.compat.listnet import Dense, Tanh, mse, mse_prime, predict, train
@@ -14,19 +14,19 @@ finds side by side here what his program imported.
 """
 
 # Design:
-# One sample at a time leaves little work in a call, and so calls are what to save.
-# - A Dense layer's step is a rank-1 update, which reads and writes all weights for one sample.
-#   Where they no longer fit a cache beside the rest, updates wait: W = W0 - sum d_i x_i^T of up to
-#   PENDING samples, which products with W take into account by a few dot products, and one matrix
-#   product adds to W0 later. (Delayed updates: McDaniel et al., J. Chem. Phys. 147, 174107, 2017.)
-#   It does so a few rows at a time, whose product is in the cache when it is added. So little work
-#   at once also stays on one thread, and waits for no other beside a busy process.
-#   Whoever reads `weights` gets them whole, and as he may keep the array, no update waits from
-#   then on.
-# - A product of a matrix and one column is NumPy's: a cnnx op costs 6 us to call, a Dense of six
-#   weights 1 us, and for large ones both wait for memory.
-# - The derivatives of Tanh and Sigmoid come from the output, which forward kept.
-# - `train` asks the first layer for no input gradient, which nobody reads.
+# One sample at a time means little work per call, so the goal is to save calls.
+# - A Dense layer's step is a rank-1 update, which reads and writes all weights for one sample. If
+#   they do not fit into the cache, updates are delayed: W = W0 - sum d_i x_i^T of up to PENDING
+#   samples. Products with W account for pending updates by a few dot products, and one matrix
+#   product later adds them to W0. (Delayed updates: McDaniel et al., J. Chem. Phys. 147, 174107,
+#   2017.) It does so a few rows at a time, whose product is still in the cache when it is added.
+#   So little work at once also stays on one thread, which does not wait for another on a busy
+#   machine. Reading `weights` applies all pending updates; since the caller may keep the array, no
+#   update is delayed from then on.
+# - A product of a matrix and one column uses NumPy: calling a cnnx op costs 6 us, a Dense of six
+#   weights takes 1 us, and for large ones both are limited by memory.
+# - The derivatives of Tanh and Sigmoid are computed from the output cached by forward.
+# - `train` does not compute the input gradient of the first layer, which is never used.
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ __all__ = [
     "train",
 ]
 
-PENDING = 16  # rank-1 updates that wait: 16 inputs of 3,380 numbers are 430 KB, half an L2 cache
-WAIT_FROM = 32_768  # weights of a Dense layer from which updates wait: 256 KB
-SETTLED = 16_384  # weights to which they are added together: as large as what is added, 128 KB
-SMALL = 64  # numbers up to which NumPy's expressions are done before an op's checks are
+PENDING = 16  # pending rank-1 updates: 16 inputs of 3,380 numbers are 430 KB, half an L2 cache
+WAIT_FROM = 32_768  # number of weights of a Dense layer from which updates are delayed: 256 KB
+SETTLED = 16_384  # number of weights updated together, about as many as the update: 128 KB
+SMALL = 64  # up to this many numbers, NumPy's expressions take less time than an op's checks
 
 
 class Layer:
-    """Base of all layers: a subclass has `forward(input)` and `backward(output_gradient,
-    learning_rate)`, which updates what the layer learns and returns the input's gradient.
+    """Base of all layers: a subclass defines `forward(input)` and `backward(output_gradient,
+    learning_rate)`, which updates the parameters and returns the input's gradient.
 
     >>> class Double(Layer):
     ...     def forward(self, input):
@@ -83,10 +83,10 @@ class Layer:
         self.output = None
 
     def forward(self, input: Any) -> Any:
-        """The layer's result for one sample; None until a subclass says."""
+        """The layer's output for one sample; None unless overridden."""
 
     def backward(self, output_gradient: Any, learning_rate: float) -> Any:
-        """Update, and return the gradient by the input; None until a subclass says."""
+        """Update, and return the input's gradient; None unless overridden."""
 
 
 class Dense(Layer):
@@ -96,9 +96,9 @@ class Dense(Layer):
     backward  dx = W^T dy;  then W -= learning_rate * dy x^T, b -= learning_rate * dy
 
     `weights` (output_size, input_size) and `bias` (output_size, 1): np.random.randn, in this order.
-    forward takes what NumPy's product takes: also k columns (input_size, k), and a vector
-    (input_size,), whose result is the square array that adding a column to a vector makes.
-    backward learns from one column. ValueError for other shapes.
+    forward accepts what NumPy's product accepts: also k columns (input_size, k), and a vector
+    (input_size,), for which adding the bias column gives a square array. backward requires that the
+    last input was one column. ValueError for other shapes.
 
     >>> Dense(2, 3).forward([[1], [2]]).shape
     (3, 1)
@@ -115,7 +115,7 @@ class Dense(Layer):
 
     @property
     def weights(self) -> np.ndarray:
-        """(output_size, input_size), all updates made."""
+        """(output_size, input_size), with all pending updates applied."""
         if self._waits:
             self._settle()
             self._waits = False
@@ -158,7 +158,7 @@ class Dense(Layer):
             )
         if x.shape != self._column and x.size * weights.size > 1:
             raise ValueError(
-                f"Dense: backward learns from one column {self._column}, but the last input has "
+                f"Dense: backward requires one column {self._column}, but the last input has "
                 f"shape {x.shape}"
             )
         dx = weights.T.dot(dy) if need_dx else None
@@ -178,7 +178,7 @@ class Dense(Layer):
         return dx
 
     def _settle(self) -> None:
-        """Make the updates that wait, a few rows of weights at a time."""
+        """Apply the pending updates, a few rows of weights at a time."""
         if self._count:
             steps, inputs = self._steps[: self._count], self._inputs[: self._count]
             height = max(1, SETTLED // inputs.shape[1])
@@ -199,8 +199,8 @@ class Convolutional(Layer):
               kernels[k, c]; then kernels -= learning_rate * dK, biases -= learning_rate * dy
 
     input_shape (d, h, w). `kernels` (depth, d, kernel_size, kernel_size) and `biases` of the
-    output's shape: np.random.randn, in this order. `kernals` is `kernels`, as some programs spell
-    it.
+    output's shape: np.random.randn, in this order. `kernals`, as some programs spell it, is an
+    alias of `kernels`.
 
     >>> Convolutional((1, 5, 5), 3, 2).forward(np.ones((1, 5, 5))).shape
     (2, 3, 3)
@@ -272,7 +272,7 @@ class Reshape(Layer):
 
 
 class Activation(Layer):
-    """A function of each number, and its derivative: dx = dy * activation_prime(input).
+    """An elementwise function and its derivative: dx = dy * activation_prime(input).
 
     >>> Activation(np.sin, np.cos).forward([[0.0]]).tolist()
     [[0.0]]
@@ -381,7 +381,7 @@ def mse(y_true: Any, y_pred: Any) -> float:
 
 
 def mse_prime(y_true: Any, y_pred: Any) -> np.ndarray:
-    """Gradient of `mse` by y_pred: 2 (y_pred - y_true) / size.
+    """Gradient of `mse` with respect to y_pred: 2 (y_pred - y_true) / size.
 
     >>> mse_prime([1.0, 3.0], [1.0, 1.0]).tolist()
     [0.0, -2.0]
@@ -402,7 +402,7 @@ def binary_cross_entropy(y_true: Any, y_pred: Any) -> float:
 
 
 def binary_cross_entropy_prime(y_true: Any, y_pred: Any) -> np.ndarray:
-    """Gradient of `binary_cross_entropy` by y_pred: ((1 - y)/(1 - p) - y/p) / size.
+    """Gradient of `binary_cross_entropy` with respect to y_pred: ((1 - y)/(1 - p) - y/p) / size.
 
     >>> binary_cross_entropy_prime([1.0], [0.5]).tolist()
     [-2.0]
@@ -413,7 +413,7 @@ def binary_cross_entropy_prime(y_true: Any, y_pred: Any) -> np.ndarray:
 
 
 def predict(network: Iterable[Any], input: Any) -> Any:
-    """The network's output for one sample: `forward` of one layer after the other.
+    """The network's output for one sample: `forward` of each layer in turn.
 
     >>> predict([Tanh(), Reshape((2, 1), (2,))], [[0.0], [0.0]]).tolist()
     [0.0, 0.0]
@@ -434,7 +434,7 @@ def train(
     learning_rate: float = 0.01,
     verbose: bool = True,
 ) -> None:
-    """Train sample by sample, in order, and print ``1/20, error=0.123`` after each epoch: the mean
+    """Train sample by sample, in order, and print ``1/20, error=0.123`` after each epoch, the mean
     of its losses.
 
     loss, loss_prime  functions (y_true, y_pred), as `mse` and `mse_prime`
@@ -449,7 +449,7 @@ def train(
     first = network[0] if len(network) and type(network[0]) in (Dense, Convolutional) else None
     rest = network if first is None else network[1:]
     backward = [layer.backward for layer in reversed(rest)]
-    # a sample that is a nested list is read once, not once an epoch
+    # convert samples that are nested lists once, not once per epoch
     samples = [(np.asarray(x), np.asarray(y)) for x, y in zip(x_train, y_train)]
     for epoch in range(epochs):
         error = 0.0

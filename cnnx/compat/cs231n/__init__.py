@@ -1,6 +1,6 @@
-"""The dialect `cs231n`: the layers of a course, functions `x_forward` and `x_backward` with a cache
-between them, on cnnx's kernels. Sub-modules have the course's names: `layers fast_layers
-layer_utils optim im2col solver gradient_check`; all names are here too.
+"""The dialect `cs231n`: the layers of the course, functions `x_forward` and `x_backward` with a
+cache between them, on cnnx's kernels. Sub-modules have the course's names: `layers fast_layers
+layer_utils optim im2col solver gradient_check`; all names are available here too.
 
 >>> import numpy as np
 >>> from cnnx.compat.cs231n import affine_backward, affine_forward, sgd, softmax_loss
@@ -15,7 +15,7 @@ layer_utils optim im2col solver gradient_check`; all names are here too.
 0.1
 """
 
-# ruff: noqa: F403 (the sub-modules say what they export, and so does the course)
+# ruff: noqa: F403 (the sub-modules define what they export, as in the course)
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the modules share: arrays of one dtype."""
+"""Helper shared by the modules: converts arrays to one dtype."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["alike"]
 
 
 def alike(where: str, *values: Any) -> list[np.ndarray]:
-    """The values as arrays of one dtype: float32 where all floats among them are, else float64.
+    """The values as arrays of one dtype: float32 if all floats among them are, else float64.
 
-    So a network whose parameters and images are float32 computes in float32, as it does in NumPy,
-    and everything else in float64. TypeError for what holds no real numbers.
+    A network with float32 parameters and images is therefore computed in float32, as in NumPy, and
+    everything else in float64. TypeError for values that are not real numbers.
 
     >>> alike("example", np.ones(2, np.float32), [1, 2])[1].dtype
     dtype('float32')

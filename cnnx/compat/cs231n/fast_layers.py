@@ -1,4 +1,4 @@
-"""`fast_layers` of the course: what it calls fast, im2col and strides is one and the same here."""
+"""`fast_layers` of the course: its fast, im2col and strides variants are one and the same here."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ max_pool_forward_im2col, max_pool_backward_im2col = max_pool_forward, max_pool_b
 
 
 def max_pool_forward_fast(x: Any, pool_param: dict[str, Any]) -> tuple[np.ndarray, Any]:
-    """`max_pool_forward_reshape` where the windows tile the image, else `max_pool_forward`: as in
-    the course, so that ties are dealt with as they were there.
+    """`max_pool_forward_reshape` if the windows tile the image, else `max_pool_forward`: as in the
+    course, so that ties are handled in the same way.
 
     >>> pool_param = {"pool_height": 2, "pool_width": 2, "stride": 2}
     >>> max_pool_forward_fast(np.ones((1, 1, 2, 4)), pool_param)[1][0]

@@ -1,4 +1,4 @@
-"""`gradient_check` of the course: gradients by central differences, to compare with one's own."""
+"""`gradient_check` of the course: gradients by central differences, to check analytic ones."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = [
 def eval_numerical_gradient(
     f: Callable[[np.ndarray], float], x: np.ndarray, verbose: bool = True, h: float = 1e-5
 ) -> np.ndarray:
-    """(f(x + h) - f(x - h)) / 2h for each number of x, which is changed in place and put back.
+    """(f(x + h) - f(x - h)) / 2h for each number of x, which is changed in place and restored.
 
-    f        gives a number          verbose  print each index with its slope
+    f        returns a number        verbose  print each index with its slope
 
     >>> eval_numerical_gradient(lambda x: (x**2).sum(), np.array([1.0, 3.0]), False).round(6)
     array([2., 6.])
@@ -38,7 +38,7 @@ def eval_numerical_gradient(
 def eval_numerical_gradient_array(
     f: Callable[[np.ndarray], Any], x: np.ndarray, df: Any, h: float = 1e-5
 ) -> np.ndarray:
-    """The gradient of sum(f(x) * df) by x, for an f that gives an array of df's shape.
+    """The gradient of sum(f(x) * df) with respect to x, for an f that returns an array like df.
 
     >>> eval_numerical_gradient_array(lambda x: x**2, np.array([1.0, 3.0]), [1.0, 10.0]).round(6)
     array([ 2., 60.])
@@ -57,7 +57,7 @@ def grad_check_sparse(
     num_checks: int = 10,
     h: float = 1e-5,
 ) -> None:
-    """Print the slope of f at some indices, drawn by Python's `random`, beside one's own.
+    """Print the slope of f at some indices, drawn by Python's `random`, next to the given gradient.
 
     >>> grad_check_sparse(lambda x: (x**2).sum(), np.array([3.0]), np.array([6.0]), 1)
     numerical: 6.000000 analytic: 6.000000, relative error: ...
@@ -71,7 +71,7 @@ def grad_check_sparse(
 
 
 def rel_error(x: Any, y: Any) -> float:
-    """The largest |x - y| / max(1e-8, |x| + |y|).
+    """The maximum of |x - y| / max(1e-8, |x| + |y|).
 
     >>> rel_error([1.0, 2.0], [1.0, 2.0])
     0.0
@@ -81,7 +81,7 @@ def rel_error(x: Any, y: Any) -> float:
 
 
 def _at(f: Callable[[np.ndarray], Any], x: np.ndarray, index: Any, h: float) -> tuple[Any, Any]:
-    """f with x[index] raised by h, and lowered; a result may be a view of what f changes later."""
+    """f with x[index] raised by h, and lowered; copied, since f may return a view."""
     before = x[index]
     try:
         x[index] = before + h

@@ -1,7 +1,7 @@
 """`im2col` of the course, and its compiled helper `im2col_cython`: windows as columns.
 
-A column matrix here has a row for each pixel of a window and channel, (C * field_height *
-field_width), and a column for each window of each image, images innermost: (H' * W' * N).
+A column matrix here has a row for each pixel and channel of a window, (C * field_height *
+field_width), and a column for each window of each image, with images innermost: (H' * W' * N).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def col2im_indices(
     padding: int = 1,
     stride: int = 1,
 ) -> np.ndarray:
-    """Columns added back to their pixels, (N, C, H, W): the adjoint of `im2col_indices`.
+    """Columns added to their pixels, (N, C, H, W): the adjoint of `im2col_indices`.
 
     >>> col2im_indices(np.ones((2, 2)), (1, 1, 1, 3), 1, 2, padding=0).tolist()
     [[[[1.0, 2.0, 1.0]]]]
@@ -102,7 +102,7 @@ def col2im_cython(
     padding: int,
     stride: int,
 ) -> np.ndarray:
-    """`col2im_indices`, the sizes of the images one by one.
+    """`col2im_indices`, with the sizes of the images as separate arguments.
 
     >>> col2im_cython(np.ones((2, 2)), 1, 1, 1, 3, 1, 2, 0, 1).tolist()
     [[[[1.0, 2.0, 1.0]]]]
@@ -113,7 +113,7 @@ def col2im_cython(
 def col2im_6d_cython(
     cols: Any, N: int, C: int, H: int, W: int, HH: int, WW: int, pad: int, stride: int
 ) -> np.ndarray:
-    """`col2im_cython` of columns as (C, HH, WW, N, H', W'), images not innermost.
+    """`col2im_cython` for columns as (C, HH, WW, N, H', W'), where images are not innermost.
 
     >>> col2im_6d_cython(np.ones((1, 1, 2, 1, 1, 2)), 1, 1, 1, 3, 1, 2, 0, 1).tolist()
     [[[[1.0, 2.0, 1.0]]]]

@@ -1,4 +1,4 @@
-"""`layer_utils` of the course: layers that are often used together, as one."""
+"""`layer_utils` of the course: frequent combinations of layers."""
 
 from __future__ import annotations
 

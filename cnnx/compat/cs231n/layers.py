@@ -1,7 +1,7 @@
 """`layers` of the course: affine, relu, normalisation, dropout, convolution, pooling, losses.
 
-Images are (N, C, H, W); weights of an affine layer are (in, out). A forward returns its result and
-a cache, a backward takes the gradient of the result and that cache.
+Images are (N, C, H, W); weights of an affine layer are (in, out). A forward returns its output and
+a cache, a backward takes the gradient of the output and that cache.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ max_pool_forward_naive, max_pool_backward_naive = max_pool_forward, max_pool_bac
 
 
 def affine_forward(x: Any, w: Any, b: Any) -> tuple[np.ndarray, Any]:
-    """x w + b, x (N, d1, ..., dk) as rows of D = d1 * ... * dk numbers, w (D, M), b (M,).
+    """x w + b, with x (N, d1, ..., dk) as rows of D = d1 * ... * dk numbers, w (D, M), b (M,).
 
-    returns  out (N, M), and the cache. ValueError where the shapes do not fit.
+    returns  out (N, M), and the cache. ValueError for shapes that do not match.
 
     >>> affine_forward([[1.0, 2.0]], [[1.0], [1.0]], [0.5])[0].tolist()
     [[3.5]]
@@ -109,8 +109,8 @@ def relu_backward(dout: Any, cache: Any) -> np.ndarray:
 def dropout_forward(x: Any, dropout_param: dict[str, Any]) -> tuple[np.ndarray, Any]:
     """Inverted dropout: x * mask with mask = (np.random.rand(*x.shape) < p) / p.
 
-    dropout_param  "p": the probability to KEEP a number; "mode": "train", or "test", where x comes
-                   back; "seed": given to np.random.seed before the mask is drawn, for checks
+    dropout_param  "p": the probability to KEEP a number; "mode": "train", or "test", which returns
+                   x; "seed": passed to np.random.seed before the mask is drawn, for checks
 
     ValueError for another mode, or p outside (0, 1] in training.
 
@@ -146,7 +146,7 @@ def dropout_backward(dout: Any, cache: Any) -> np.ndarray:
 
 
 def softmax_loss(x: Any, y: Any) -> tuple[float, np.ndarray]:
-    """Mean of -log softmax(x)[i, y[i]] over the rows, and its gradient by x.
+    """Mean of -log softmax(x)[i, y[i]] over the rows, and its gradient with respect to x.
 
     x  scores (N, C)          y  class numbers (N,)
 
@@ -160,7 +160,7 @@ def softmax_loss(x: Any, y: Any) -> tuple[float, np.ndarray]:
 
 def svm_loss(x: Any, y: Any) -> tuple[float, np.ndarray]:
     """Multiclass hinge loss: the mean over the rows of the sum over j != y[i] of
-    max(0, x[i, j] - x[i, y[i]] + 1), and its gradient by x.
+    max(0, x[i, j] - x[i, y[i]] + 1), and its gradient with respect to x.
 
     x  scores (N, C)          y  class numbers (N,)
 

@@ -1,12 +1,12 @@
-"""Normalisation over the batch, over a sample, and over groups of its channels; part of `layers`.
+"""Normalisation over the batch, over a sample, and over channel groups; part of `layers`.
 
 S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015; J. L. Ba et al., "Layer Normalization",
 arXiv:1607.06450, 2016; Y. Wu, K. He, "Group Normalization", ECCV 2018.
 """
 
 # Design:
-# All of them are one kernel, `ops.batch_norm`, which normalises the channels of (n, c, l): a
-# sample is a channel of a single batch for layer norm, a group of a sample for group norm.
+# All of them use one kernel, `ops.batch_norm`, which normalises the channels of (n, c, l): for
+# layer norm a sample is a channel of a single batch, for group norm a group of a sample is.
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def batchnorm_forward(
 ) -> tuple[np.ndarray, Any]:
     """gamma * (x - mean) / sqrt(var + eps) + beta, for each of the D columns of x (N, D).
 
-    bn_param  "mode": "train" takes the batch's mean and (biased) variance, "test" the running
-              ones; "eps" 1e-5; "momentum" 0.9; "running_mean" and "running_var" (D,), zeros where
-              they lack, which "train" replaces in the dictionary:
+    bn_param  "mode": "train" uses the batch's mean and (biased) variance, "test" the running ones;
+              "eps" 1e-5; "momentum" 0.9; "running_mean" and "running_var" (D,), initially zeros,
+              which "train" replaces in the dictionary:
               running = momentum * running + (1 - momentum) * batch
 
     returns  out (N, D), and the cache. ValueError for another mode.
@@ -88,7 +88,7 @@ def batchnorm_backward(dout: Any, cache: Any) -> Gradients:
     return ops.batch_norm_backward(dout, x, gamma, mean, inv_std, training)
 
 
-# The same numbers in one expression, in the course; by planes instead of columns, in (N, C, H, W).
+# In the course, the same result in one expression; for (N, C, H, W) per plane instead of column.
 batchnorm_backward_alt = spatial_batchnorm_backward = batchnorm_backward
 spatial_batchnorm_forward = batchnorm_forward
 
@@ -96,7 +96,7 @@ spatial_batchnorm_forward = batchnorm_forward
 def layernorm_forward(
     x: Any, gamma: Any, beta: Any, ln_param: dict[str, Any]
 ) -> tuple[np.ndarray, Any]:
-    """gamma * (x - mean) / sqrt(var + eps) + beta, mean and variance of each row of x (N, D).
+    """gamma * (x - mean) / sqrt(var + eps) + beta, with mean and variance per row of x (N, D).
 
     ln_param  "eps" 1e-5
 
@@ -123,12 +123,12 @@ def layernorm_backward(dout: Any, cache: Any) -> Gradients:
 def spatial_groupnorm_forward(
     x: Any, gamma: Any, beta: Any, G: int, gn_param: dict[str, Any]
 ) -> tuple[np.ndarray, Any]:
-    """gamma * (x - mean) / sqrt(var + eps) + beta for images x (N, C, H, W): mean and variance of
-    each sample's G groups of C / G neighbouring channels.
+    """gamma * (x - mean) / sqrt(var + eps) + beta for images x (N, C, H, W), with mean and variance
+    of each sample's G groups of C / G neighbouring channels.
 
     gamma, beta  (1, C, 1, 1)          gn_param  "eps" 1e-5
 
-    ValueError where G does not divide C.
+    ValueError if G does not divide C.
 
     >>> x, one, zero = np.arange(4.0).reshape(1, 2, 1, 2), np.ones((1, 2, 1, 1)), 0.0
     >>> spatial_groupnorm_forward(x, one, zero, 2, {})[0].round(3).reshape(-1).tolist()
@@ -159,7 +159,7 @@ def spatial_groupnorm_backward(dout: Any, cache: Any) -> Gradients:
 
 
 def _by_rows(x: np.ndarray, rows: np.ndarray, eps: float) -> tuple[np.ndarray, Any]:
-    """x with each row of `rows`, the same numbers as (1, rows, length), normalised."""
+    """x with each row of `rows`, which are its numbers as (1, rows, length), normalised."""
     hat, mean, inv_std, _ = normalized(rows, None, None, eps)
     return hat.reshape(x.shape), (rows, mean, inv_std)
 

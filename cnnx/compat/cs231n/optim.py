@@ -1,15 +1,15 @@
 """`optim` of the course: update rules (w, dw, config) -> (next_w, config).
 
-config holds the hyperparameters, whose defaults a rule fills in, and the rule's state, which it
-replaces; give it back at the next step. `sgd` changes w itself, as in the course; the other rules
-leave w and the state that they were given alone.
+config contains the hyperparameters, for which a rule fills in defaults, and the rule's state, which
+it replaces; pass it to the next step. `sgd` changes w in place, as in the course; the other rules
+do not change w or the state passed to them.
 """
 
 # Design:
-# A step is cnnx's, on copies: one pass over memory, where the formula in NumPy takes up to ten.
-# `sgd_momentum` in the course keeps v = momentum * v - learning_rate * dw, so its velocity holds
-# past learning rates and cnnx's does not: the op gets learning_rate * dw, and 1 for the rate. Its
-# velocity has the other sign.
+# A step calls cnnx's op on copies: one pass over memory, where the formula in NumPy needs up to
+# ten. `sgd_momentum` in the course computes v = momentum * v - learning_rate * dw, so its velocity
+# contains past learning rates, unlike cnnx's: the op is passed learning_rate * dw, and 1 as the
+# rate. Its velocity has the opposite sign.
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def adam(w: Any, dw: Any, config: Config = None) -> Step:
 
 
 def _defaults(config: Config, **defaults: Any) -> dict[str, Any]:
-    """The dictionary that the caller gave, or a new one, with what it lacks."""
+    """The caller's dictionary, or a new one, with missing values filled in."""
     config = {} if config is None else config
     for name, value in defaults.items():
         config.setdefault(name, value)

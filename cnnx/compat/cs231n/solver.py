@@ -1,8 +1,8 @@
-"""`Solver` of the course: the training loop, and what it remembers."""
+"""`Solver` of the course: the training loop with its history."""
 
 # Design:
-# Random numbers are drawn as in the course, so a seeded program sees the same batches: one
-# np.random.choice for each step, and one for each accuracy over part of a set.
+# Random numbers are drawn as in the course, so a seeded program gets the same batches: one
+# np.random.choice per step, and one per accuracy that is measured on a part of a set.
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ HISTORIES = ("loss_history", "train_acc_history", "val_acc_history")
 
 
 class Solver:
-    """Trains a model of the course on data.
+    """Trains a model of the course on a data set.
 
-    model  has `params`, a dictionary of arrays, and `loss(X, y)`: loss and gradients, a dictionary
-           with the same keys; `loss(X)` gives scores
+    model  has `params`, a dictionary of arrays, and `loss(X, y)`, which returns the loss and a
+           dictionary of gradients with the same keys; `loss(X)` returns scores
     data   "X_train", "y_train", "X_val", "y_val"
 
     update_rule        "sgd": a function of `optim`     optim_config       its hyperparameters, {}
     lr_decay           1.0: factor of the learning rate after each epoch
     batch_size         100                              num_epochs         10
-    num_train_samples  1000: of which the training accuracy is measured; None: all
-    num_val_samples    None                             checkpoint_name    None: none are written
+    num_train_samples  1000: used for the training accuracy; None: all
+    num_val_samples    None                             checkpoint_name    None: not written
     print_every        10 steps                         verbose            True
 
-    `train()` leaves `loss_history` (a number a step), `train_acc_history`, `val_acc_history` (a
-    number before training and after each epoch) and `best_params`, which are the model's then.
-    ValueError for another argument or update rule.
+    After `train()`: `loss_history` (one number per step), `train_acc_history`, `val_acc_history`
+    (one number before training and one per epoch) and `best_params`, which are then the model's.
+    ValueError for an unknown argument or update rule.
 
     Example: ``Solver(model, data, update_rule="adam", num_epochs=5).train()``
     """
@@ -108,9 +108,9 @@ class Solver:
     def check_accuracy(
         self, X: Any, y: Any, num_samples: int | None = None, batch_size: int = 100
     ) -> float:
-        """The share of (X, y) that the model gets right.
+        """The fraction of (X, y) that the model classifies correctly.
 
-        num_samples  if there are more, so many are drawn       batch_size  samples at a time
+        num_samples  if there are more, this many are drawn     batch_size  samples per batch
         """
         if num_samples is not None and len(X) > num_samples:
             chosen = np.random.choice(len(X), num_samples)
@@ -122,7 +122,7 @@ class Solver:
         return float(np.mean(np.hstack(predicted) == y))
 
     def train(self) -> None:
-        """Run all epochs; the model has the parameters of the best validation accuracy then."""
+        """Run all epochs, then set the parameters with the best validation accuracy."""
         steps = max(len(self.X_train) // self.batch_size, 1)
         total = self.num_epochs * steps
         for step in range(total):
@@ -139,7 +139,7 @@ class Solver:
         self.model.params = self.best_params or self.model.params
 
     def _measure(self) -> None:
-        """Accuracies, the checkpoint, and the best parameters so far."""
+        """Record accuracies, the checkpoint, and the best parameters so far."""
         train_acc = self.check_accuracy(
             self.X_train, self.y_train, num_samples=self.num_train_samples
         )
@@ -174,10 +174,11 @@ class Solver:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a Solver wrote, without pickle: "params", a dictionary of arrays, and "update_rule",
-    "lr_decay", "batch_size", "epoch", "loss_history", "train_acc_history", "val_acc_history", ...
+    """The contents written by a Solver, without pickle: "params", a dictionary of arrays, and
+    "update_rule", "lr_decay", "batch_size", "epoch", "loss_history", "train_acc_history",
+    "val_acc_history", ...
 
-    ValueError for a file that is none of these; a pickle of the old program is never opened.
+    ValueError for any other file; a pickle of the old program is never opened.
 
     Example: ``model.params = load_checkpoint("cnn_epoch_3.npz")["params"]``
     """

@@ -1,8 +1,8 @@
-"""Convolution and pooling under one name each; `layers` and `fast_layers` give them the course's.
+"""Convolution and pooling under one name; `layers` and `fast_layers` export the course's names.
 
-In the course `naive`, `im2col`, `strides` and `fast` are four ways to the same numbers. Here they
-are one way, cnnx's kernels. Pooling has two: where several pixels of a window are its maximum, the
-`reshape` variant divides the gradient among them, the others give it to the first.
+In the course, `naive`, `im2col`, `strides` and `fast` compute the same results in four ways. Here
+they all call cnnx's kernels. Pooling has two variants: if several pixels of a window equal its
+maximum, `reshape` divides the gradient among them, the others pass it to the first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def conv_forward(x: Any, w: Any, b: Any, conv_param: dict[str, Any]) -> tuple[np
 
 
 def conv_backward(dout: Any, cache: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """dx, dw, db of `conv_forward`, from the gradient of its result.
+    """dx, dw, db of `conv_forward`, from the gradient of its output.
 
     >>> x, w, b = np.ones((1, 1, 3, 3)), np.ones((2, 1, 3, 3)), np.zeros(2)
     >>> out, cache = conv_forward(x, w, b, {"stride": 1, "pad": 1})
@@ -59,7 +59,7 @@ def conv_backward(dout: Any, cache: Any) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def max_pool_forward(x: Any, pool_param: dict[str, Any]) -> tuple[np.ndarray, Any]:
-    """Maxima of windows of x (N, C, H, W).
+    """Maximum over windows of x (N, C, H, W).
 
     pool_param  "pool_height", "pool_width", "stride"
 
@@ -118,7 +118,7 @@ def max_pool_backward_reshape(dout: Any, cache: Any) -> np.ndarray:
     size = x.shape[2] // out.shape[2]
 
     def to_maxima(gradient: np.ndarray) -> np.ndarray:
-        """To every maximum of a window the window's gradient."""
+        """Distribute the gradient of each window to all its maxima."""
         return ops.max_pool2d_backward(gradient, argmax, x.shape, size, size, ties="all", x=x)
 
     maxima = to_maxima(np.ones_like(out))
@@ -126,7 +126,7 @@ def max_pool_backward_reshape(dout: Any, cache: Any) -> np.ndarray:
 
 
 def tiles(x_shape: tuple[int, ...], pool_param: dict[str, Any]) -> bool:
-    """Whether the windows are squares side by side that cover the image."""
+    """Whether the windows are non-overlapping squares that cover the image."""
     height, width = pool_param["pool_height"], pool_param["pool_width"]
     square = height == width == pool_param["stride"]
     return bool(square and x_shape[2] % height == 0 and x_shape[3] % width == 0)

@@ -1,6 +1,6 @@
-"""The dialect `network`: a `NeuralNetwork` of layers that keep their gradients, visited by an
-optimiser. Matrices are (in, out), images (n, c, h, w); sub-modules `activations layers loss network
-optimizers utils data_generator` as in the old programs.
+"""The dialect `network`: a `NeuralNetwork` of layers that store their gradients, visited by an
+optimiser. Matrices are (in, out), images (n, c, h, w); the sub-modules `activations layers loss
+network optimizers utils data_generator` are named as in the old programs.
 
 >>> import numpy as np
 >>> from cnnx.compat.network import Adam, Linear, NeuralNetwork, ReLULayer, SoftmaxCrossEntropyLoss

@@ -35,7 +35,7 @@ Function = Callable[[Any], np.ndarray]
 
 
 class Activation(Layer):
-    """A function of each number, and its derivative; `input_cache` is the last input.
+    """An elementwise function and its derivative; `input_cache` is the last input.
 
     >>> Activation(np.sin, np.cos).forward([[0.0]]).tolist()
     [[0.0]]
@@ -136,7 +136,7 @@ class SoftmaxLayer(Activation):
     output_cache: Any = None
 
     def __init__(self) -> None:
-        pass  # its derivative is no function of each number
+        pass  # its derivative is not elementwise
 
     def forward(self, x: Any) -> np.ndarray:
         self._kept = self.output_cache = softmax(x)

@@ -12,11 +12,11 @@ __all__ = ["Layer"]
 
 
 class Layer:
-    """A subclass has `forward(x)` and `backward(grad_output)`; one that learns also its own
+    """A subclass defines `forward(x)` and `backward(grad_output)`, and with parameters also
     `update_params(optimizer)` and `zero_grad()`.
 
-    Of the layers here `PARAMETERS` names the arrays that learn; the gradient of each is the
-    attribute `<name>_grad`, and adds up until `zero_grad`.
+    In the layers here, `PARAMETERS` lists the names of the parameter arrays; the gradient of each
+    is the attribute `<name>_grad`, and accumulates until `zero_grad`.
 
     >>> from cnnx.compat.network import Linear
     >>> Linear(2, 3).weights_grad.shape
@@ -25,8 +25,8 @@ class Layer:
 
     PARAMETERS: tuple[str, ...] = ()
     BUFFERS: tuple[str, ...] = ()
-    training = True  # set_training: dropout drops, batch norm takes the batch's statistics
-    evaluating = False  # NeuralNetwork.eval: they do not, and dropout draws all the same
+    training = True  # set_training: dropout is active, batch norm uses the batch's statistics
+    evaluating = False  # NeuralNetwork.eval: neither holds, but dropout still draws its mask
     _kept: Any = None
 
     def forward(self, x: Any) -> np.ndarray:
@@ -36,17 +36,17 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} has no backward(grad_output)")
 
     def update_params(self, optimizer: Any) -> None:
-        """`optimizer.update` of every array that learns, in place."""
+        """`optimizer.update` for every parameter array, in place."""
         for name in self._learning():
             optimizer.update(getattr(self, name), getattr(self, f"{name}_grad"))
 
     def zero_grad(self) -> None:
-        """Gradients start from zero again."""
+        """Reset gradients to zero."""
         for name in self._learning():
             setattr(self, f"{name}_grad", np.zeros_like(getattr(self, name)))
 
     def set_training(self, training: bool = True) -> None:
-        """Whether dropout drops and batch norm takes the batch's statistics."""
+        """Set whether dropout is active and batch norm uses the batch's statistics."""
         self.training = bool(training)
 
     def options(self) -> dict[str, Any]:

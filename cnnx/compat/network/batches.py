@@ -1,4 +1,4 @@
-"""What training loops of the dialect `network` use: batches, and gradients that are clipped."""
+"""Batches and gradient clipping for training loops of the dialect `network`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the dialect `network`, as cnnx's own `.npz`: nothing is ever unpickled."""
+"""Checkpoints of the dialect `network` in cnnx's own `.npz` format: nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 MODELS = {"NeuralNetwork": NeuralNetwork, "CNN": CNN}
 FORMAT = "cnnx.compat.network checkpoint"
 CONVERT = (
-    "a pickle of the old program is converted by that program: load it there, write the arrays of "
-    "its layers with np.savez, and assign them here to a model of the same layers"
+    "to convert a pickle of the old program, load it in that program, write the arrays of its "
+    "layers with np.savez, and assign them here to a model of the same layers"
 )
 Path = str | os.PathLike[str]
 
 
 def save_checkpoint(model: NeuralNetwork, optimizer: Any, file_path: Path) -> None:
-    """Write the model and the optimiser to exactly `file_path`, whole or not at all.
+    """Write the model and the optimiser to exactly `file_path`, completely or not at all.
 
-    TypeError for a layer or an optimiser of one's own, and for an `Activation`: a file holds no
+    TypeError for a user-defined layer or optimiser, and for an `Activation`: a file contains no
     functions.
 
     Example: ``save_checkpoint(model, optimizer, "model.npz")``
@@ -53,10 +53,10 @@ def save_checkpoint(model: NeuralNetwork, optimizer: Any, file_path: Path) -> No
 
 
 def load_checkpoint(filepath: Path, model_type: str = "NeuralNetwork") -> tuple[NeuralNetwork, Any]:
-    """model, optimizer as `save_checkpoint` wrote them; model_type is "NeuralNetwork" or "CNN".
+    """model, optimizer as written by `save_checkpoint`; model_type is "NeuralNetwork" or "CNN".
 
-    ValueError for another model_type and for a file that is none of these; a pickle is refused with
-    words on how to convert it.
+    ValueError for another model_type and for any other file; for a pickle, the message explains
+    how to convert it.
 
     Example: ``model, optimizer = load_checkpoint("model.npz", model_type="CNN")``
     """
@@ -79,7 +79,7 @@ def load_checkpoint(filepath: Path, model_type: str = "NeuralNetwork") -> tuple[
         where = os.fspath(filepath)
         raise ValueError(f"load_checkpoint: {where!r} is damaged: {error!r}") from None
     finally:
-        np.random.set_state(state)  # layers draw weights when they are made
+        np.random.set_state(state)  # layers draw weights on construction
 
 
 def _rebuilt(
@@ -102,7 +102,7 @@ def _rebuilt(
                 continue
             for state in optimizer.STATES:
                 if f"{i}.{name}.{state}" in arrays:
-                    optimizer.of(value)  # makes it
+                    optimizer.of(value)  # creates the state
                     getattr(optimizer, state)[id(value)][...] = arrays[f"{i}.{name}.{state}"]
         layer.set_training(described["training"])
         model.add_layer(layer)
@@ -126,6 +126,6 @@ def _type(thing: Any, known: dict[str, Any]) -> str:
     if known.get(name) is not type(thing):
         raise TypeError(
             f"save_checkpoint: {name} is not one of {', '.join(sorted(k for k in known))}, "
-            f"and a file holds no code"
+            f"and a file contains no code"
         )
     return name

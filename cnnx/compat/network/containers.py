@@ -10,7 +10,7 @@ __all__ = ["CNN", "NeuralNetwork"]
 
 
 class NeuralNetwork:
-    """Layers in a row. `layers` is the list of them, `training` the mode.
+    """A sequence of layers. `layers` is the list of them, `training` the mode.
 
     >>> NeuralNetwork().forward([1.0])
     [1.0]
@@ -21,7 +21,7 @@ class NeuralNetwork:
         self.training = True
 
     def add_layer(self, layer: Any) -> None:
-        """Put a layer at the end: one of these, or one's own with `forward`, `backward`,
+        """Append a layer: one of these, or a user-defined one with `forward`, `backward`,
         `update_params` and `zero_grad`."""
         self.layers.append(layer)
 
@@ -32,27 +32,27 @@ class NeuralNetwork:
         return x
 
     def backward(self, grad_output: Any) -> Any:
-        """Add up the gradients of all layers; returns the input's."""
+        """Accumulate the gradients of all layers; returns the input's gradient."""
         for layer in reversed(self.layers):
             grad_output = layer.backward(grad_output)
         return grad_output
 
     def update_params(self, optimizer: Any) -> None:
-        """`update_params(optimizer)` of every layer, one's own too."""
+        """`update_params(optimizer)` of every layer, including user-defined ones."""
         for layer in self.layers:
             layer.update_params(optimizer)
 
     def zero_grad(self) -> None:
-        """Gradients start from zero again."""
+        """Reset gradients to zero."""
         for layer in self.layers:
             layer.zero_grad()
 
     def train(self) -> None:
-        """Dropout drops, batch norm takes the batch's statistics; see `Layer.set_training`."""
+        """Dropout is active, batch norm uses the batch's statistics; see `Layer.set_training`."""
         self._set_training(True)
 
     def eval(self) -> None:
-        """Dropout passes everything on, batch norm takes its running statistics."""
+        """Dropout is inactive, batch norm uses its running statistics."""
         self._set_training(False)
 
     def _set_training(self, training: bool) -> None:
@@ -63,7 +63,7 @@ class NeuralNetwork:
 
 
 class CNN(NeuralNetwork):
-    """Another name of `NeuralNetwork`.
+    """An alias of `NeuralNetwork`.
 
     >>> CNN().training
     True

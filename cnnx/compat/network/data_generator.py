@@ -1,4 +1,4 @@
-"""The point generators of the dialect `network`, drawn from np.random when they are made.
+"""The point generators of the dialect `network`, which draw from np.random on construction.
 
 >>> spiral = Spiral(100, 3, 2)
 >>> P, L = spiral.generate()
@@ -23,7 +23,7 @@ Points = tuple[np.ndarray, np.ndarray]
 
 
 class _Points:
-    """N points of K classes in D dimensions: P (N*K, D) and L (N*K,) uint8, class after class."""
+    """N points of K classes in D dimensions: P (N*K, D) and L (N*K,) uint8, sorted by class."""
 
     DIMENSIONS = 2
 
@@ -38,11 +38,11 @@ class _Points:
         self.L = np.repeat(np.arange(n_classes), n_points).astype(np.uint8)
 
     def generate(self) -> Points:
-        """P and L: the same at every call."""
+        """P and L: the same arrays at every call."""
         return self.P, self.L
 
     def _draw(self) -> np.ndarray:
-        """The points of one kind: every subclass has its own."""
+        """The points; implemented by every subclass."""
         raise NotImplementedError(f"{type(self).__name__} draws no points")
 
 
@@ -80,7 +80,7 @@ class Line(_Points):
 
 
 class Zone(_Points):
-    """A cloud around each of K places on the unit circle: distance r = 0.5 randn, direction
+    """A cloud around each of K points on the unit circle: distance r = 0.5 randn, direction
     t = linspace(0, 2 pi, N) + 0.2 randn, at centre + (r sin t, r cos t).
 
     >>> Zone(5, 3, 2).generate()[0].shape
@@ -98,7 +98,7 @@ class Zone(_Points):
 
 
 class Zone_3D(_Points):
-    """`cnnx.data.make_zone_3d`, noise 2, around given centers (n_classes, 3).
+    """`cnnx.data.make_zone_3d`, noise 2, around the given centers (n_classes, 3).
 
     >>> Zone_3D(5, 2, 3, [[0, 0, 0], [9, 0, 0]]).generate()[0].shape
     (10, 3)
@@ -119,8 +119,8 @@ class Zone_3D(_Points):
 
 
 class GeneratePolynomialData:
-    """A polynomial of x with normal noise; coefficients with the highest power first. Points are
-    drawn anew at every call of `generate` and `save_to_csv`.
+    """A polynomial of x with normal noise; coefficients from the highest power down. New points are
+    drawn at every call of `generate` and `save_to_csv`.
 
     >>> GeneratePolynomialData(3, [1, 0], 0).generate()["y"].tolist()
     [-10.0, 0.0, 10.0]
@@ -133,13 +133,13 @@ class GeneratePolynomialData:
         self.coefficients = list(coefficients)
 
     def generate(self) -> dict[str, np.ndarray]:
-        """ "x", evenly from -10 to 10, and "y"."""
+        """ "x", evenly spaced from -10 to 10, and "y"."""
         powers = np.asarray(self.coefficients, float)
         x, y = synthetic.polynomial_points(self.n_points, powers, self.noise_std, np.random)
         return {"x": x, "y": y}
 
     def save_to_csv(self, file_name: str | os.PathLike[str] = "polynomial_data.csv") -> None:
-        """Draw points, and write them below a header ``x,y``, whole or not at all."""
+        """Draw points, and write them below a header ``x,y``, completely or not at all."""
         points = self.generate()
         text = text_io.StringIO()
         table = np.column_stack((points["x"], points["y"]))
@@ -147,7 +147,7 @@ class GeneratePolynomialData:
         write_text_atomic(file_name, text.getvalue())
 
     def get_init_gen(self) -> None:
-        """Print the polynomial, from the lowest power on.
+        """Print the polynomial, from the lowest power up.
 
         >>> GeneratePolynomialData().get_init_gen()
         Actual polynomial: 3*x^0 + -2*x^1 + 1*x^2

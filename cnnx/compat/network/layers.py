@@ -1,7 +1,7 @@
-"""All layers of the dialect `network`; a star import brings activations and losses along, as it
-always did."""
+"""All layers of the dialect `network`; a star import includes activations and losses, as in the old
+programs."""
 
-# ruff: noqa: F403 (the modules behind this door say what they export)
+# ruff: noqa: F403 (the imported modules define what they export)
 
 from __future__ import annotations
 

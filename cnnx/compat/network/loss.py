@@ -23,7 +23,7 @@ SMALLEST = 1e-15  # probabilities are clipped to SMALLEST and 1 - SMALLEST
 class SoftmaxCrossEntropyLoss:
     """Mean over the rows of -log softmax(logits) at the target: class indices or one-hot rows.
 
-    `cache` holds the probabilities and the targets.
+    `cache` contains the probabilities and the targets.
 
     >>> round(SoftmaxCrossEntropyLoss()([[0.0, 0.0]], [1]), 4)
     0.6931
@@ -44,7 +44,7 @@ class SoftmaxCrossEntropyLoss:
 
 
 def mse_loss(predictions: Any, targets: Any) -> float:
-    """Mean of (predictions - targets)^2 over all numbers, whatever the shapes: (n, 1) and (n,) fit.
+    """Mean of (predictions - targets)^2 over all numbers; shapes may differ: (n, 1) and (n,) match.
 
     >>> mse_loss([[1.0], [3.0]], [1.0, 1.0])
     2.0
@@ -77,7 +77,7 @@ def cross_entropy_loss(predictions: Any, targets: Any) -> float:
 
 
 def cross_entropy_loss_derivative(predictions: Any, targets: Any) -> np.ndarray:
-    """(predictions - onehot) / rows: the gradient by the logits of a softmax before the loss.
+    """(predictions - onehot) / rows: the gradient with respect to the logits before a softmax.
 
     >>> cross_entropy_loss_derivative([[0.5, 0.5]], [1]).tolist()
     [[0.5, -0.5]]
@@ -87,7 +87,7 @@ def cross_entropy_loss_derivative(predictions: Any, targets: Any) -> np.ndarray:
 
 
 def _probabilities(where: str, predictions: Any, targets: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both as rows of classes."""
+    """Both as rows with one column per class."""
     p, t = floats(where, predictions), np.asarray(targets)
     if t.ndim == 1 and p.ndim == 2:
         if t.dtype.kind not in "iu" or (t.size and not (t.min() >= 0 and t.max() < p.shape[1])):

@@ -1,6 +1,6 @@
-"""`NeuralNetwork`, and with a star import all layers."""
+"""`NeuralNetwork`; a star import includes all layers."""
 
-# ruff: noqa: F403 (the modules behind this door say what they export)
+# ruff: noqa: F403 (the imported modules define what they export)
 
 from __future__ import annotations
 

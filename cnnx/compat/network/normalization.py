@@ -45,7 +45,7 @@ class _BatchNorm(Layer):
         return y
 
     def backward(self, grad_output: Any) -> np.ndarray:
-        """Gradients of gamma and beta add up in training alone."""
+        """Gradients of gamma and beta accumulate in training mode only."""
         x, mean, inv_std, training = self._saved()
         grad = floats(type(self).__name__, grad_output)
         dx, dgamma, dbeta = ops.batch_norm_backward(grad, x, self.gamma, mean, inv_std, training)
@@ -62,7 +62,7 @@ class _BatchNorm(Layer):
 class BatchNorm1D(_BatchNorm):
     """Batch normalisation of (n, num_features).
 
-    affine  False: gamma is ones and beta zeros, whatever the arguments, and neither learns
+    affine  False: gamma is ones and beta zeros, whatever the arguments, and neither is trained
 
     `gamma beta gamma_grad beta_grad running_mean running_var`, each (num_features,); the running
     variance is the biased one: running = (1 - momentum) * running + momentum * batch.

@@ -1,6 +1,6 @@
-"""Optimisers of the dialect `network`: `update(params, gradients)` changes one array in place.
+"""Optimisers of the dialect `network`: `update(params, gradients)` updates one array in place.
 
-State belongs to an array, and is found by its identity, in a dictionary of each kind.
+State belongs to an array, which is identified by its id, in one dictionary per kind of state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SGD:
         self._owners: dict[int, np.ndarray] = {}
 
     def update(self, params: np.ndarray, gradients: Any) -> None:
-        """One step of one array, in place. ValueError for gradients of another shape."""
+        """One step for one array, in place. ValueError for gradients of another shape."""
         if not isinstance(params, np.ndarray):
             raise TypeError(
                 f"{type(self).__name__}: params is a {type(params).__name__}, expected an array: "
@@ -48,18 +48,18 @@ class SGD:
         self._step(params, gradients, *self.of(params))
 
     def zero_step(self) -> None:
-        """Begin a step; only Adam counts them."""
+        """Begin a step; only Adam counts steps."""
 
     def of(self, params: np.ndarray) -> list[np.ndarray]:
-        """The state of an array, zeros when it first comes."""
+        """The state of an array, initially zeros."""
         key = id(params)
         if key not in self._owners:
-            self._owners[key] = params  # so that its id is not given again
+            self._owners[key] = params  # keeps it alive, so that its id is not reused
         dictionaries = [getattr(self, name) for name in self.STATES]
         return [states.setdefault(key, np.zeros_like(params)) for states in dictionaries]
 
     def options(self) -> dict[str, Any]:
-        """Numbers, for a checkpoint."""
+        """Hyperparameters, for a checkpoint."""
         kept = (*self.STATES, "_owners", "_step_called")
         return {name: value for name, value in vars(self).items() if name not in kept}
 
@@ -138,8 +138,8 @@ class Adagrad(SGD):
 
 
 class Adam(SGD):
-    """Adam; `t`, for the correction of its averages `m` and `v`, advances with the first `update`
-    (or `step`) after each `zero_step()`: a program that never calls it keeps t = 1.
+    """Adam. The step count `t`, for the bias correction of `m` and `v`, advances with the first
+    `update` (or `step`) after each `zero_step()`: in a program that never calls it, t stays 1.
 
     >>> params, optimizer = np.array([1.0]), Adam(0.5, eps=0.0)
     >>> optimizer.update(params, np.array([2.0]))
@@ -162,7 +162,7 @@ class Adam(SGD):
         self._step_called = False
 
     def step(self) -> None:
-        """Count a step, unless it has been counted since `zero_step`."""
+        """Count a step, unless one has been counted since `zero_step`."""
         if not self._step_called:
             self.t += 1
             self._step_called = True
@@ -181,7 +181,7 @@ class Adam(SGD):
 
 
 def _as_rows(step: Any, p: np.ndarray, g: np.ndarray, *states: np.ndarray) -> None:
-    """A step of the ops, which want arrays row by row, on arrays that may lie otherwise."""
+    """Call a step of the ops, which expect C-contiguous arrays, on arrays of any layout."""
     # A matrix stored by columns is its transpose stored by rows.
     flip = p.flags.f_contiguous and not p.flags.c_contiguous
     views = [array.T if flip else array for array in (p, g, *states)]

@@ -1,4 +1,4 @@
-"""`MaxPool2D`, `Flatten` and `Dropout` of the dialect `network`: layers that learn nothing."""
+"""`MaxPool2D`, `Flatten` and `Dropout` of the dialect `network`: layers without parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Dropout", "Flatten", "MaxPool2D"]
 
 
 class MaxPool2D(Layer):
-    """Maxima of windows; the first maximum of a window takes its gradient, and windows may overlap.
+    """Maximum over windows, which may overlap; the first maximum of a window gets its gradient.
 
     pool_size  an integer, or a pair          stride  None: as pool_size
 
@@ -46,7 +46,7 @@ class MaxPool2D(Layer):
 
 
 class Flatten(Layer):
-    """(n, ...) -> (n, the rest); `input_shape` is what came in.
+    """(n, ...) -> (n, product of the rest); `input_shape` is the input's shape.
 
     >>> Flatten().forward(np.ones((2, 3, 4))).shape
     (2, 12)
@@ -65,10 +65,10 @@ class Flatten(Layer):
 
 class Dropout(Layer):
     """In training x * mask / (1 - dropout_rate), mask = np.random.rand(*x.shape) > dropout_rate;
-    else x. A rate of 0 draws nothing.
+    otherwise x. A rate of 0 draws nothing.
 
-    After the network's `eval()` the mask is drawn and x passes as it is: the old program dropped
-    there too, and the numbers that it drew are drawn, so that what follows is the same. After
+    After the network's `eval()`, the mask is drawn but not applied: the old program dropped there
+    too, and drawing the same random numbers keeps all later ones the same. After
     `set_training(False)` nothing is drawn.
 
     >>> layer = Dropout()

@@ -1,6 +1,6 @@
-"""Batches, clipping and checkpoints, and with a star import layers and optimisers."""
+"""Batches, gradient clipping and checkpoints; a star import includes layers and optimisers."""
 
-# ruff: noqa: F403 (the modules behind this door say what they export)
+# ruff: noqa: F403 (the imported modules define what they export)
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Linear(_Weighted):
     """y = x W + b, x (n, input_size).
 
     `weights` (input_size, output_size): np.random.uniform(-b, b), b = sqrt(6 / (in + out)) for
-    init_type "xavier", sqrt(2 / in) for "he" (in any case of letters), 0.01 for any other. `bias`
+    init_type "xavier", sqrt(2 / in) for "he" (case-insensitive), 0.01 for any other. `bias`
     zeros, or None.
 
     >>> Linear(3, 2).forward(np.ones((4, 3))).shape
@@ -115,7 +115,7 @@ class Conv2D(_Weighted):
 
     @property
     def col_cache(self) -> np.ndarray:
-        """The windows of the last input as rows; made when it is asked for."""
+        """The windows of the last input as rows; computed on access."""
         height, width = self.kernel_size
         return self.im2col(self._saved(), height, width, self.stride, self.padding)[0]
 
@@ -139,7 +139,7 @@ class Conv2D(_Weighted):
     def col2im(
         self, col: Any, input_shape: Any, kernel_h: int, kernel_w: int, stride: int, padding: int
     ) -> np.ndarray:
-        """Rows added back to their pixels: the adjoint of `im2col`.
+        """Rows added to their pixels: the adjoint of `im2col`.
 
         >>> Conv2D(1, 1, 1).col2im(np.ones((2, 2)), (1, 1, 1, 3), 1, 2, 1, 0).tolist()
         [[[[1.0, 2.0, 1.0]]]]

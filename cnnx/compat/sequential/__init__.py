@@ -1,5 +1,6 @@
 """The dialect `sequential`: a model that owns its loss and its optimiser. Matrices are (in, out),
-images (n, c, h, w); sub-modules `layers loss module optim sequential utils` as in the old programs.
+images (n, c, h, w); sub-modules are named as in the old programs: `layers loss module optim
+sequential utils`.
 
 >>> import numpy as np
 >>> from cnnx.compat.sequential import Adam, CrossEntropyLoss, Linear, ReLU, Sequential, Softmax

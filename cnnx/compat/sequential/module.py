@@ -11,8 +11,8 @@ __all__ = ["Module"]
 
 
 class Module:
-    """`forward` and `backward`, which pass on what they get until a subclass has its own; calling
-    a module is `forward`.
+    """`forward` and `backward` return their argument unless overridden; calling a module calls
+    `forward`.
 
     >>> class Double(Module):
     ...     def forward(self, x):
@@ -21,7 +21,7 @@ class Module:
     (6, 3)
     """
 
-    training = Mode()  # dropout asks; False while `train_val` and `test` evaluate
+    training = Mode()  # read by dropout; False while `train_val` and `test` evaluate
     _kept: Any = None
 
     def forward(self, x: Any) -> Any:
@@ -31,7 +31,7 @@ class Module:
         return dvalues
 
     def zero_grad(self) -> None:
-        """Nothing, for a module without weights."""
+        """Does nothing for a module without weights."""
 
     def __call__(self, x: Any) -> Any:
         return self.forward(x)

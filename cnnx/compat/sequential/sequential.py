@@ -11,7 +11,7 @@ __all__ = ["Sequential"]
 
 
 class Sequential(Module):
-    """Layers in a row, with the loss and the optimiser that train them: `layers`, `loss_func`,
+    """A sequence of layers with the loss and the optimiser that train them: `layers`, `loss_func`,
     `optimizer`.
 
     A training step: y_pred = model(x); model.zero_grad(); model.backward(y_pred, y);
@@ -34,20 +34,20 @@ class Sequential(Module):
         return x
 
     def backward(self, y_pred: Any, y_true: Any) -> Any:  # type: ignore[override]
-        """The loss's gradient through all layers; returns the input's."""
+        """The loss's gradient through all layers; returns the input's gradient."""
         gradient = self.loss_func.backward(y_pred, y_true)
         for layer in reversed(self.layers):
             gradient = layer.backward(gradient)
         return gradient
 
     def optimize(self) -> None:
-        """`optimizer.update_params` of every layer that has weights, the first layer first."""
+        """`optimizer.update_params` for every layer with weights, from the first to the last."""
         for layer in self.layers:
             if hasattr(layer, "weights"):
                 self.optimizer.update_params(layer)
 
     def zero_grad(self) -> None:
-        """Gradients of all layers that have weights are zeros again."""
+        """Reset the gradients of all layers with weights to zeros."""
         for layer in self.layers:
             if hasattr(layer, "weights"):
                 layer.zero_grad()

@@ -14,11 +14,10 @@ __all__ = ["Dropout"]
 
 class Dropout(Module):
     """x * binary_mask, binary_mask = np.random.binomial(1, keep_prob, x.shape) / keep_prob with
-    keep_prob = 1 - p; x itself with train=False.
+    keep_prob = 1 - p; x unchanged with train=False.
 
-    While `train_val` validates, and in `test`, the mask is drawn and x passes as it is: the old
-    program dropped there too, and the numbers that it drew are drawn, so that what follows is the
-    same.
+    During validation in `train_val`, and in `test`, the mask is drawn but not applied: the old
+    program dropped there too, and drawing the same random numbers keeps all later ones the same.
 
     >>> Dropout(0.0)([[1.0, 2.0]]).tolist()
     [[1.0, 2.0]]

@@ -13,7 +13,7 @@ __all__ = ["Flatten"]
 
 
 class Flatten(Module):
-    """(n, ...) -> (n, the rest).
+    """(n, ...) -> (n, product of the rest).
 
     >>> Flatten()(np.ones((2, 3, 4))).shape
     (2, 12)

@@ -14,10 +14,10 @@ __all__ = ["MaxPool2d"]
 
 
 class MaxPool2d(Module):
-    """Maxima of windows; the first maximum of each takes its gradient, windows may overlap.
+    """Maximum over windows, which may overlap; the first maximum of a window gets its gradient.
 
-    `max_indices` (n, c, oh, ow) are the places of the maxima in their windows, row * kernel_size +
-    column.
+    `max_indices` (n, c, oh, ow) are the positions of the maxima in their windows, row * kernel_size
+    + column.
 
     >>> MaxPool2d()(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
     [[[[3.0]]]]

@@ -1,4 +1,4 @@
-"""What the layers with weights share."""
+"""Base of the layers with weights."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ class Weighted(Module):
     dbiases: np.ndarray
 
     def zero_grad(self) -> None:
-        """`dweights` and `dbiases` are zeros again."""
+        """Reset `dweights` and `dbiases` to zeros."""
         self.dweights, self.dbiases = np.zeros_like(self.weights), np.zeros_like(self.biases)

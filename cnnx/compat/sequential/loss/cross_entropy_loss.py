@@ -15,7 +15,7 @@ SMALLEST = 1e-7  # probabilities are clipped to SMALLEST and 1 - SMALLEST
 
 
 class CrossEntropyLoss(Loss):
-    """-log(p) at the target, for rows of probabilities; y_true class indices or one-hot rows.
+    """-log(p) at the target, for rows of probabilities; y_true: class indices or one-hot rows.
 
     backward  -onehot / p / n
 

@@ -10,7 +10,7 @@ __all__ = ["Loss"]
 
 
 class Loss:
-    """`forward(y_pred, y_true)` gives the losses, `calculate` their mean, `backward` the gradient.
+    """`forward(y_pred, y_true)` returns losses, `calculate` their mean, `backward` the gradient.
 
     >>> class Absolute(Loss):
     ...     def forward(self, y_pred, y_true):

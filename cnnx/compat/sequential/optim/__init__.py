@@ -1,4 +1,4 @@
-"""Optimisers of the dialect `sequential`: `update_params(layer)` steps its weights and biases."""
+"""Optimisers of the dialect `sequential`: `update_params(layer)` updates its weights and biases."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """`Adam` of the dialect `sequential`."""
 
 # Design:
-# It divides by sqrt(v_hat + eps), cnnx's step by sqrt(v_hat) + eps. With eps 0 and a state
-# v + eps * (1 - beta_2^t) after the step, cnnx's root is the dialect's: v_hat is then v / (1 -
-# beta_2^t) + eps. The step multiplies what it finds by beta_2, so it must find
-# v + eps * (1 - beta_2^t) / beta_2; what was added is taken away again behind it.
+# This dialect divides by sqrt(v_hat + eps), cnnx's step by sqrt(v_hat) + eps. With eps 0 and a
+# state v + eps * (1 - beta_2^t) after the step, cnnx's root equals the dialect's, since v_hat is
+# then v / (1 - beta_2^t) + eps. The step multiplies its state by beta_2, so the state before it
+# must be v + eps * (1 - beta_2^t) / beta_2; the addition is subtracted again after the step.
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Adam(Optimizer):
     """Adam whose step count `iterations` starts at 1 and advances with every *layer*;
     lr = lr_0 / (1 + decay * iterations), and division by sqrt(v_hat + eps).
 
-    The averages are attributes of the layer, made by `initialize`: `weights_momentums
-    weights_cache biases_momentums biases_cache`. A step gives the layer new arrays of weights and
-    biases.
+    The averages are attributes of the layer, created by `initialize`: `weights_momentums
+    weights_cache biases_momentums biases_cache`. A step assigns new arrays of weights and biases to
+    the layer.
 
     ValueError for a beta_2 that is not between 0 and 1.
 
@@ -49,7 +49,7 @@ class Adam(Optimizer):
         self.iterations = 1
 
     def initialize(self, layer: Any) -> None:
-        """Averages of zeros, on the layer."""
+        """Set the layer's averages to zeros."""
         for name in ("weights", "biases"):
             for average in ("momentums", "cache"):
                 setattr(layer, f"{name}_{average}", np.zeros_like(getattr(layer, name), FLOAT64))
@@ -64,7 +64,7 @@ class Adam(Optimizer):
 
     def _step(self, layer: Any, name: str) -> None:
         gradient = saved("Adam", getattr(layer, f"d{name}", None))
-        param = np.array(getattr(layer, name), FLOAT64)  # a new one, in the old one's layout
+        param = np.array(getattr(layer, name), FLOAT64)  # a copy with the same layout
         # A matrix stored by columns is its transpose stored by rows.
         flipped = not param.flags.c_contiguous
         names = f"{name}_momentums", f"{name}_cache"
@@ -76,6 +76,6 @@ class Adam(Optimizer):
         rates = self.lr, self.beta_1, self.beta_2
         ops.adam_step([rows[0]], [rows[1]], momentums, cache, *rates, 0.0, 0.0, self.iterations)
         cache -= added
-        np.maximum(cache, 0, out=cache)  # where eps is all there is, rounding may leave less
+        np.maximum(cache, 0, out=cache)  # if v is 0, rounding may leave a value below 0
         for attribute, array in zip((name, *names), (rows[0], *rows[2:])):
             setattr(layer, attribute, array.T if flipped else array)

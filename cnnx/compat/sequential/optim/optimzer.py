@@ -1,4 +1,4 @@
-"""`Optimizer` of the dialect `sequential`; the file's name is spelt as programs import it."""
+"""`Optimizer` of the dialect `sequential`; programs import the file under this misspelt name."""
 
 from __future__ import annotations
 

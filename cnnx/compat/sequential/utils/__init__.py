@@ -1,4 +1,4 @@
-"""Training, splits and pictures of the dialect `sequential`."""
+"""Training, splits and plots of the dialect `sequential`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the dialect `sequential`, in a window where there is a display."""
+"""Plots of the dialect `sequential`, in a window if there is a display."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ COLOURS = "brg"
 
 def generate_spiral_data(N: int, D: int, K: int) -> tuple[np.ndarray, np.ndarray]:
     """A spiral of K arms with N points each: X (N*K, D) and y, uint8; `cnnx.data.make_spiral` with
-    noise 0.2, drawn from np.random. Where matplotlib is installed, the points are shown.
+    noise 0.2, drawn from np.random. If matplotlib is installed, the points are shown.
 
     >>> X, y = generate_spiral_data(100, 2, 3)
     >>> X.shape, y.shape, y.dtype
     ((300, 2), (300,), dtype('uint8'))
     """
     if D != 2:
-        raise ValueError(f"generate_spiral_data: D={D}, but a spiral lies in 2 dimensions")
+        raise ValueError(f"generate_spiral_data: D={D}, but a spiral has 2 dimensions")
     X, y = synthetic.spiral_points(N, K, 0.2, np.random)
     try:
         figure, (axes,) = _subplots(1)
-    except ImportError:  # data without a picture are better than none
+    except ImportError:  # data without a plot is better than none
         return X, y.astype(np.uint8)
     axes.scatter(X[:, 0], X[:, 1], c=y, cmap=COLOURS)
     axes.set(title="Spiral Data", xlabel="X_1", ylabel="X_2")
@@ -52,7 +52,7 @@ def plot_training_metrics(
 ) -> Any:
     """Curves of loss and accuracy; returns the figure.
 
-    title  stands before "Cross Entropy Loss" and "Classification Accuracy"
+    title  prefix of "Cross Entropy Loss" and "Classification Accuracy"
     xticks epochs to mark
 
     Example: ``plot_training_metrics(*train_val(model, X, y, X_val, y_val), title="Spiral")``
@@ -74,7 +74,7 @@ def plot_training_metrics(
 
 
 def plot_spiral_data_decision_boundary(model: Any, title: str = "") -> Any:
-    """What class the model gives every point between -1 and 1; returns the figure.
+    """The predicted class of every point between -1 and 1; returns the figure.
 
     Example: ``plot_spiral_data_decision_boundary(model, title="after 100 epochs")``
     """
@@ -100,10 +100,10 @@ def _subplots(count: int) -> tuple[Any, list[Any]]:
 
 
 def _shown(figure: Any, keep: bool = True) -> Any:
-    """The figure, after it was in a window; one that nobody keeps is closed behind it."""
+    """The figure, after it was shown in a window; closed afterwards unless `keep`."""
     from matplotlib import pyplot
 
-    with warnings.catch_warnings():  # without a display there is no window, and no harm
+    with warnings.catch_warnings():  # without a display there is no window, which is fine
         warnings.filterwarnings("ignore", message=".*non-interactive.*")
         pyplot.show()
     if not keep and not pyplot.isinteractive():

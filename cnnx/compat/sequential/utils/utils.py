@@ -1,8 +1,8 @@
-"""Training loops and splits of the dialect `sequential`; the pictures are in `pictures`."""
+"""Training loops and splits of the dialect `sequential`; the plots are in `pictures`."""
 
 # Design:
-# Random numbers are drawn as the old programs drew them: a permutation for every pass over data,
-# of validation and test too, and the masks of dropout there, which are not applied (dropout.py).
+# Random numbers are drawn as in the old programs: a permutation for every pass over data, including
+# validation and test, and dropout masks there, which are not applied (dropout.py).
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def train_val(
     """Train, validate after each epoch (without dropout), print every verbose_freq epochs.
 
     returns  train_losses, train_accuracies (means over the epoch's samples), val_losses,
-             val_accuracies: lists of one number an epoch
+             val_accuracies: lists with one number per epoch
 
     Example: ``metrics = train_val(model, X_train, y_train, X_val, y_val, epochs=20)``
     """
@@ -64,8 +64,8 @@ def train_val(
 
 
 def test(model: Any, X_test: Any, y_test: Any) -> tuple[float, float]:
-    """Loss and accuracy of all samples, without dropout, printed too; y class indices or one-hot
-    rows.
+    """Loss and accuracy over all samples, without dropout, also printed; y: class indices or
+    one-hot rows.
 
     Example: ``loss, accuracy = test(model, X_test, y_test)``
     """
@@ -77,8 +77,8 @@ def test(model: Any, X_test: Any, y_test: Any) -> tuple[float, float]:
 def epoch_loop(
     model: Any, X: Any, y: Any, train: bool = True, batch_size: int = 32
 ) -> tuple[float, float]:
-    """One pass over the samples: loss and accuracy, means over them. With train=False nothing is
-    learnt, and dropout passes everything on.
+    """One pass over the samples: mean loss and accuracy. With train=False no weight changes, and
+    dropout is inactive.
 
     y  class indices, (n,) or (n, 1), or one-hot rows
 
@@ -121,8 +121,8 @@ def train_val_test_split(
 ) -> tuple[np.ndarray, ...]:
     """X_train, X_val, X_test, y_train, y_val, y_test, in the order of np.random.permutation.
 
-    Train and validation have as many whole samples as their shares give, test the rest.
-    ValueError for shares that do not add up to 1.
+    Training and validation get their fractions, rounded down to whole samples, test gets the rest.
+    ValueError for fractions that do not sum to 1.
 
     >>> [len(part) for part in train_val_test_split(np.zeros(20), np.zeros(20))]
     [14, 3, 3, 14, 3, 3]
