@@ -1,7 +1,8 @@
-"""cnnx: convolutional networks on a CPU.
+"""cnnx: train and run convolutional neural networks on a CPU.
 
-Layers with explicit forward and backward, two backends behind one gate: `compiled` (Cython, C,
-OpenMP) to run, `reference` (NumPy) to read. Arrays are NumPy, images are (n, c, h, w).
+Layers have an explicit forward and backward. Two interchangeable backends compute them: `compiled`
+(Cython, C, OpenMP) for speed, `reference` (NumPy) for reading. Arrays are NumPy arrays, images are
+(n, c, h, w).
 
 >>> model = cnnx.models.lenet5()
 >>> history = cnnx.fit(model, train, validation=test, epochs=5)
@@ -136,7 +137,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Sub-modules that not every program uses are imported when they are asked for."""
+    """Import sub-modules that few programs use on first access."""
     import importlib
 
     if name in ("viz", "bench", "compat", "nn"):

@@ -1,4 +1,4 @@
-"""``python -m cnnx ...`` is the command line ``cnnx ...``."""
+"""``python -m cnnx ...`` is the same as the command ``cnnx ...``."""
 
 from __future__ import annotations
 

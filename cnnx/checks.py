@@ -1,7 +1,7 @@
-"""The errors about arrays, dtypes and numbers.
+"""Validation of arrays, dtypes and numbers.
 
-Pure functions, called by the gate before any work. Every message begins with the op, then says
-what was given, with its numbers, then what was expected.
+Pure functions, called by `cnnx.ops` before any work. Every message begins with the op, then states
+what was given, with its numbers, and what was expected.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Pair = tuple[int, int]
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
-_LARGEST_INTEGER = 2**63 - 1  # what the kernels' indices hold
+_LARGEST_INTEGER = 2**63 - 1  # the limit of the kernels' indices
 _LARGEST_REAL = float(np.finfo(np.float32).max)
-_LARGEST_ARRAY = 2**47  # bytes: what a process can address
+_LARGEST_ARRAY = 2**47  # bytes: the address space of a process
 
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
     if plain(value) and (ndim is None or value.ndim == ndim):
-        return value  # nearly always: the checks of an op must cost less than a small op
+        return value  # the usual case: the checks of an op must cost less than a small op
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:
@@ -46,7 +46,7 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
 
 
 def missing_axes(name: str, shape: tuple[int, ...], ndim: int = 4) -> str:
-    """What to write where images lack the axis of the batch or of the channels."""
+    """Advice if images lack the batch axis or the channel axis."""
     if name != "x" or ndim != 4 or len(shape) not in (2, 3):
         return ""
     if len(shape) == 2:
@@ -55,7 +55,7 @@ def missing_axes(name: str, shape: tuple[int, ...], ndim: int = 4) -> str:
 
 
 def channels_last(name: str, shape: tuple[int, ...], *channels: int) -> str:
-    """What to write where an image, or a batch, seems to have so many channels, but last."""
+    """Advice if an image, or a batch, seems to have this many channels, but on the last axis."""
     if len(shape) not in (3, 4) or shape[-1] not in channels or shape[-3] in channels:
         return ""
     order = (0, 3, 1, 2) if len(shape) == 4 else (2, 0, 1)
@@ -63,9 +63,9 @@ def channels_last(name: str, shape: tuple[int, ...], *channels: int) -> str:
 
 
 def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
-    """Whether it is an array that an op can use, and change, as it is; of that dtype, if given.
+    """Whether an op can use, and change, this array directly; of that dtype, if given.
 
-    A quick yes: where it says no, the array may still do, and `array` or `in_place` finds out.
+    A quick test: if it is false, `array` or `in_place` may still accept the array.
     """
     if type(value) is not np.ndarray or not value.flags.carray:
         return False
@@ -74,7 +74,7 @@ def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
 
 
 def from_anything(op: str, name: str, value: Any) -> np.ndarray:
-    """What a user gave, as an array: no None, nothing masked (NumPy would drop the mask)."""
+    """A user's value as an array: not None, and not masked (NumPy would drop the mask)."""
     given(op, name, value)
     unmasked(op, name, value)
     try:
@@ -84,7 +84,7 @@ def from_anything(op: str, name: str, value: Any) -> np.ndarray:
 
 
 def unmasked(op: str, name: str, value: Any) -> None:
-    """A masked array is refused, also within lists."""
+    """Reject masked arrays, also inside lists."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{op}: {name} is a masked array: fill it first, with {name}.filled(...)")
     if isinstance(value, (list, tuple)):
@@ -94,7 +94,7 @@ def unmasked(op: str, name: str, value: Any) -> None:
 
 
 def given(op: str, name: str, value: Any) -> None:
-    """None is not an array."""
+    """Reject None."""
     if value is None:
         raise TypeError(f"{op}: {name} is None, but an array is expected")
 
@@ -117,7 +117,7 @@ def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
 def same_shape(
     op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str, *about: Any
 ) -> None:
-    """x must have the expected shape; `why`, formatted with `about`, tells where it comes from."""
+    """x must have the expected shape; `why`, formatted with `about`, states its origin."""
     if x.shape != expected:
         why = why.format(*about) if about else why
         raise ValueError(f"{op}: {name} has shape {x.shape}, but {expected} is expected ({why})")
@@ -133,7 +133,7 @@ def vector(op: str, name: str, value: Any, length: int, why: str, *about: Any) -
 
 
 def in_place(op: str, name: str, value: Any) -> np.ndarray:
-    """An array that the op changes: it cannot be copied, so it must be usable as it is."""
+    """An array that the op changes in place: it cannot be copied, so it must be usable directly."""
     if plain(value):
         return value
     if not isinstance(value, np.ndarray):
@@ -151,7 +151,7 @@ def in_place(op: str, name: str, value: Any) -> np.ndarray:
 
 
 def integer(op: str, name: str, value: Any, least: int = 0, most: int | None = None) -> int:
-    """A whole number within bounds, those of int64 included."""
+    """An integer within bounds, and within int64."""
     if type(value) is int and least <= value <= _LARGEST_INTEGER and most is None:
         return value
     try:
@@ -176,7 +176,7 @@ def real(
     most: float = math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite number within bounds: least <= value <= most, value < below; float32 holds it."""
+    """A finite number within bounds: least <= value <= most, value < below; fits in float32."""
     try:
         if type(value) is not float and (isinstance(value, (str, bytes)) or np.ndim(value)):
             raise TypeError
@@ -200,7 +200,7 @@ def real(
 
 
 def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
-    """An integer, alone or as the one entry of a sequence, or (rows, columns), as a pair."""
+    """An integer, or a sequence of one, or (rows, columns), as a pair."""
     if type(value) is int and least <= value <= _LARGEST_INTEGER:
         return value, value
     if is_sequence(value):
@@ -215,20 +215,20 @@ def pair(op: str, name: str, value: Any, least: int = 1) -> Pair:
 
 
 def kept_pair(op: str, name: str, value: Any, least: int = 1) -> int | Pair:
-    """The same for a layer to keep, as it was given: an integer or a pair."""
+    """The same for a layer to store, in the form given: an integer or a pair."""
     rows, columns = pair(op, name, value, least)
     return (rows, columns) if is_sequence(value) else rows
 
 
 def is_sequence(value: Any) -> bool:
-    """Whether it has entries, and is no text: a tuple, a list, an array of at least one axis."""
+    """Whether it has entries and is not text: a tuple, a list, an array with at least one axis."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, (tuple, Sequence)) and not isinstance(value, (str, bytes, bytearray))
 
 
 def array_size(op: str, shape: tuple[int, ...], itemsize: int, name: str = "the result") -> None:
-    """A new array must be addressable at all; an empty one, along its other axes."""
+    """A new array must be addressable; an empty one must be so along its other axes."""
     if math.prod([n or 1 for n in shape]) * itemsize > _LARGEST_ARRAY:
         raise ValueError(
             f"{op}: {name} would have shape {shape}, which is more than any memory holds"
@@ -247,7 +247,7 @@ def shape4d(op: str, name: str, value: Any) -> tuple[int, int, int, int]:
 
 
 def axis(op: str, value: Any, name: str, ndim: int) -> int:
-    """An axis, counted from the front or (negative) from the back, as a number from 0."""
+    """An axis, counted from the front or (negative) from the back, as an index from 0."""
     number = integer(op, "axis", value, least=-_LARGEST_INTEGER)
     if not -ndim <= number < ndim:
         raise ValueError(f"{op}: axis={number}, but {name} has {ndim} dimensions")
@@ -255,7 +255,7 @@ def axis(op: str, value: Any, name: str, ndim: int) -> int:
 
 
 def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """One of a few words."""
+    """One of several strings."""
     if not isinstance(value, str) or value not in choices:
         expected = " or ".join(repr(word) for word in choices)
         raise ValueError(f"{op}: {name}={value!r}, but {expected} is expected")
@@ -263,7 +263,7 @@ def choice(op: str, name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def flag(op: str, name: str, value: Any) -> bool:
-    """True or False: a number in its place is most often an argument at another's position."""
+    """True or False: a number here is most often an argument in the wrong position."""
     if value is True or value is False:
         return value
     if not isinstance(value, np.bool_):
@@ -272,7 +272,7 @@ def flag(op: str, name: str, value: Any) -> bool:
 
 
 def activation(op: str, value: Any) -> str | None:
-    """What may follow a convolution or a matrix product within the same call."""
+    """The activation that a convolution or a matrix product applies within the same call."""
     return value if value is None else choice(op, "activation", value, ("relu", "relu6"))
 
 
@@ -281,7 +281,7 @@ def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     numbers = target
     if not plain(target, _INT64):
         numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
-    if numbers.size and numbers.view(np.uint64).max() >= classes:  # without sign, -1 is huge
+    if numbers.size and numbers.view(np.uint64).max() >= classes:  # -1 is huge as unsigned
         where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
         position = where[0] if len(where) == 1 else where
         raise ValueError(

@@ -1,9 +1,9 @@
-"""What is in use: the backend, the number of threads, and `show_config()` to see it all.
+"""Configuration: the backend, the number of threads, and `show_config()`.
 
 # Design:
-# The backend of a `with use_backend(...)` block lives in a ContextVar, so two threads can use two
-# backends. The process default is a plain module variable under it. Ops ask `backend()` at every
-# call; nobody stores the answer.
+# The backend of a `with use_backend(...)` block is stored in a ContextVar, so two threads can use
+# different backends. The process default is a module variable. Ops call `backend()` on every call;
+# its result is never stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def get_backend() -> str:
 
 
 def set_backend(name: str) -> None:
-    """Make a backend the default of the process.
+    """Set the default backend of the process.
 
     name    "compiled" or "reference"; ValueError for another, ImportError if it was not built
 
@@ -62,19 +62,19 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names of the backends that this installation can use, the fastest first."""
+    """Names of the backends that this installation can use, fastest first."""
     return backends.available()
 
 
 def set_num_threads(n: int) -> None:
-    """Let the compiled backend use up to n threads; the results are the same bits for every n.
+    """Let the compiled backend use up to n threads; results are bit-identical for every n.
 
-    It is a limit for all threads of the program; OpenMP gives more than the default only to the
-    thread that asked for it. n may be more than the machine has cores. It has no effect on the
-    reference backend: NumPy's threads are NumPy's affair.
+    The limit applies to all threads of the program, but OpenMP gives more than the default only to
+    the thread that requested it. n may exceed the number of cores. It does not affect the
+    reference backend, because NumPy manages its own threads.
 
-    `get_num_threads` tells how many it got: 1 where cnnx was built without OpenMP, and no more than
-    OMP_THREAD_LIMIT allows. The default is the smallest of: cores this process may use, the
+    `get_num_threads` returns the resulting number: 1 if cnnx was built without OpenMP, and at most
+    OMP_THREAD_LIMIT. The default is the minimum of: cores that this process may use, the
     container's CPU quota, OMP_NUM_THREADS and CNNX_NUM_THREADS.
     """
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
@@ -91,24 +91,24 @@ def get_num_threads() -> int:
 
 
 def memory_stats() -> dict[str, int]:
-    """Bytes of the compiled backend's memory pool: in use, cached for later, and the peak in use.
+    """Bytes of the compiled backend's memory pool: in use, cached for reuse, and the peak in use.
 
-    Empty where the compiled backend is not there: NumPy allocates for the reference.
+    Empty without the compiled backend: NumPy allocates for the reference backend.
     """
     return backends.load("compiled").memory_stats() if "compiled" in available_backends() else {}
 
 
 def reset_peak_memory_stats() -> None:
-    """Let the peak in `memory_stats` begin anew, at what is in use at this moment.
+    """Reset the peak in `memory_stats` to the memory in use now.
 
-    Example: reset, run a training step, and ``memory_stats()["peak_bytes_in_use"]`` is the step's.
+    Example: reset, run a training step, then read ``memory_stats()["peak_bytes_in_use"]``.
     """
     if "compiled" in available_backends():
         backends.load("compiled").reset_peak_memory_stats()
 
 
 def empty_cache() -> None:
-    """Give the memory that the pool keeps for later, and that no array uses, back to the system."""
+    """Return the pool's cached memory that no array uses to the system."""
     if "compiled" in available_backends():
         backends.load("compiled").empty_cache()
 
@@ -143,8 +143,8 @@ def _default_backend() -> ModuleType:
         except backends.NotBuiltError as error:
             if not backends.IS_PURE:
                 warnings.warn(
-                    f"cnnx computes with its slow reference backend: {error} "
-                    "(CNNX_BACKEND=reference asks for it, without this warning.)",
+                    f"cnnx uses its slow reference backend: {error} "
+                    "(CNNX_BACKEND=reference selects it without this warning.)",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -1,4 +1,4 @@
-"""`History`: what `fit` measured, an epoch a row."""
+"""`History`: the measurements of `fit`, one row per epoch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Row = dict[str, float]
 
 
 class History:
-    """A table with a row per epoch and a column per quantity.
+    """A table with one row per epoch and one column per quantity.
 
     ``history["loss"]`` is a column (a list), ``history[-1]`` a row (a dict), ``len(history)`` the
-    number of epochs, and iterating gives the rows. Columns that `fit` writes: epoch (from 1), loss,
-    the metrics, the same of the validation data with ``val_`` before them, and seconds.
+    number of epochs, and iterating yields the rows. Columns that `fit` writes: epoch (from 1),
+    loss, the metrics, the same for the validation data prefixed with ``val_``, and seconds.
 
     Example::
 
@@ -73,7 +73,7 @@ class History:
         return isinstance(other, History) and self.rows == other.rows
 
     def to_csv(self, path: Any) -> None:
-        """Write the table as CSV, whole or not at all; numbers keep all their digits."""
+        """Write the table as CSV, completely or not at all; numbers keep all their digits."""
         text = text_io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
@@ -82,7 +82,7 @@ class History:
 
     @classmethod
     def from_csv(cls, path: Any) -> History:
-        """Read what `to_csv` wrote. ValueError names the file and line if it is something else."""
+        """Read a file of `to_csv`. ValueError names the file and line if it is something else."""
         name = repr(os.fspath(path))
         with open(path, encoding="utf-8", newline="") as file:
             try:

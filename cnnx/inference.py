@@ -1,4 +1,4 @@
-"""`predict` and `evaluate`: a model used, not changed."""
+"""`predict` and `evaluate`: run a model without changing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Scores", "evaluate", "predict", "predict_labels", "predict_proba"]
 
 
 class Scores(dict[str, float]):
-    """What `evaluate` measured: ``scores.loss`` is ``scores["loss"]``, and so on."""
+    """The result of `evaluate`: ``scores.loss`` is ``scores["loss"]``, and so on."""
 
     def __getattr__(self, name: str) -> float:
         if name in self:
@@ -30,12 +30,12 @@ class Scores(dict[str, float]):
 
 
 def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
-    """The model's outputs for all samples: batch after batch, in eval mode, nothing kept.
+    """The model's outputs for all samples: batch by batch, in eval mode, without caching.
 
-    x  array (n, ...), or a Dataset or (x, y) tuple, whose y is left alone
+    x  array (n, ...), or a Dataset or (x, y) tuple, whose y is ignored
 
-    The model is not changed, not even its mode: any number of threads may use one, also while it
-    trains. No samples give an empty array of the right shape.
+    The model is not changed, not even its mode: any number of threads may use it, even while it is
+    being trained. Without samples, the result is an empty array of the right shape.
 
     Example: ``logits = cnnx.predict(model, test.x)``
     """
@@ -45,7 +45,7 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
         )
     inputs = _inputs(x)
     size = checks.integer("predict", "batch_size", batch_size, least=1)
-    # max(..., 1): an empty array runs through the model once, so the output's shape is right.
+    # max(..., 1): an empty array runs through the model once, to get the output's shape.
     starts = range(0, max(len(inputs), 1), size)
     with run_mode(training=False), no_grad():
         outputs = [np.asarray(model(inputs[start : start + size])) for start in starts]
@@ -53,12 +53,12 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 
 
 def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
-    """Probabilities of the classes: softmax of the model's outputs along axis 1.
+    """Class probabilities: softmax of the model's outputs along axis 1.
 
     Outputs of a model that ends in Softmax or Sigmoid are probabilities already. A single output
-    per sample is the logit of "yes": its sigmoid.
+    per sample is the logit of "yes", converted by the sigmoid.
 
-    Example: ``cnnx.predict_proba(model, test.x).max(axis=1)`` is how sure the model is.
+    Example: ``cnnx.predict_proba(model, test.x).max(axis=1)`` is the model's confidence.
     """
     outputs = predict(model, x, batch_size)
     if gives_probabilities(model):
@@ -74,8 +74,8 @@ def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     """The most probable class of each sample, (n,) int64: the argmax of the outputs.
 
-    A single output per sample is a yes or no: 1 where its probability is at least one half.
-    ValueError for outputs that are NaN, which is no class.
+    A single output per sample means yes or no: 1 if its probability is at least 0.5. ValueError for
+    outputs that are NaN, which has no class.
 
     Example: ``(cnnx.predict_labels(model, test.x) == test.y).mean()`` is the accuracy.
     """
@@ -102,21 +102,21 @@ def evaluate(
 ) -> Scores:
     """The loss and metrics of a model over a data set, in eval mode.
 
-    data     Dataset or (x, y); `cnnx.targets` has the forms of y that losses and metrics take
+    data     Dataset or (x, y); `cnnx.targets` lists the forms of y that losses and metrics accept
     loss     None: CrossEntropyLoss()
     metrics  names ("accuracy", "mean_iou"), functions (outputs, targets) -> float, or a dict name
-             -> either; None: accuracy where the targets are classes: labels, one-hot rows, or 0
-             and 1 for BCELoss and BCEWithLogitsLoss. Names may not come twice, nor be "loss",
+             -> either; None: accuracy if the targets are classes: labels, one-hot rows, or 0 and 1
+             for BCELoss and BCEWithLogitsLoss. Names must be unique, and must not be "loss",
              "epoch", "seconds" or begin with "val_"
 
-    All are computed once over all samples, so `batch_size` does not change them. Accuracy and mean
-    IoU know from the loss and the last layer whether a single output is a logit or a probability.
+    All are computed once over all samples, so `batch_size` does not change them. Whether a single
+    output is a logit or a probability is derived from the loss and the last layer.
 
     Outputs that are NaN make the loss NaN, and count as wrong in the accuracy, with a
-    RuntimeWarning; so of a model that has diverged the scores still come.
+    RuntimeWarning, so that a diverged model still gets scores.
 
-    ValueError for a data set without samples and targets that the loss can not take. UserWarning
-    for a model that ends in Softmax or Sigmoid under a loss that expects logits.
+    ValueError for a data set without samples and for targets that the loss does not accept.
+    UserWarning for a model that ends in Softmax or Sigmoid under a loss that expects logits.
 
     Example: ``cnnx.evaluate(model, test).accuracy``
     """
@@ -133,11 +133,11 @@ def evaluate(
 
 
 def score(model: Layer, data: Dataset, batch_size: int, loss: Any, measures: Measures) -> Scores:
-    """`evaluate` without its checks, for `fit` too, whose metrics are settled already."""
+    """`evaluate` without its checks, also for `fit`, whose metrics are settled already."""
     outputs = predict(model, data, batch_size)
     if measures.settled is None:
         measures.settle(outputs, data.y)
-    # A copy, so that the gradient a training step has just kept in the caller's loss stays.
+    # A copy, so that the gradient cached in the caller's loss by a training step is kept.
     return Scores(loss=float(copy.copy(loss)(outputs, data.y)), **measures(outputs, data.y))
 
 

@@ -1,7 +1,7 @@
-"""Initial values of weights: arrays of a given shape, drawn from `cnnx.random`.
+"""Weight initialisation: arrays of a given shape, drawn from `cnnx.random`.
 
-A weight of shape (out, in, kh, kw) or (out, in) has fan_in = in*kh*kw and fan_out = out*kh*kw: how
-many numbers meet in one output, and in how many outputs one input takes part.
+A weight of shape (out, in, kh, kw) or (out, in) has fan_in = in*kh*kw and fan_out = out*kh*kw: the
+number of inputs of each output, and the number of outputs that each input contributes to.
 
     >>> import cnnx
     >>> layer = cnnx.Linear(4, 3)
@@ -41,10 +41,10 @@ _blank_limit: ContextVar[int | None] = ContextVar("cnnx_init_blank_limit", defau
 
 @contextmanager
 def blank(limit: int) -> Iterator[None]:
-    """Inside the ``with`` everything starts as zeros and no random number is drawn.
+    """Context in which all initial values are zeros and no random number is drawn.
 
     For building a model whose weights are then loaded. An array of more than `limit` entries is a
-    ValueError: the file that is being loaded holds none so large.
+    ValueError: the file being loaded contains none as large.
     """
     token = _blank_limit.set(limit)
     try:
@@ -84,11 +84,11 @@ def uniform(
     dtype: Any = np.float32,
     generator: np.random.Generator | None = None,
 ) -> np.ndarray:
-    """Evenly distributed on [low, high). Example: ``uniform((2, 3), -1, 1)``."""
+    """Uniformly distributed on [low, high). Example: ``uniform((2, 3), -1, 1)``."""
     if _is_blank(shape):
         return np.zeros(shape, dtype)
     rng = generator or random.generator()
-    # Drawn in float64 and cast, so a float32 and a float64 weight have the same digits.
+    # Drawn in float64 and cast, so that float32 and float64 weights have the same digits.
     return rng.uniform(low, high, shape).astype(dtype)
 
 

@@ -1,19 +1,19 @@
-"""Files: arrays and JSON in one `.npz`, written whole or not at all, read without trust.
+"""File format: arrays and JSON in one `.npz`, written atomically, read as untrusted input.
 
-An `.npz` of cnnx is a zip archive of uncompressed `.npy` entries beside one text entry,
+An `.npz` file of cnnx is a zip archive of uncompressed `.npy` entries and one text entry,
 `meta.json`. `numpy.load` opens it too; nothing in it is ever unpickled.
 """
 
 # Design:
-# Writing goes to a temporary file in the same directory, reaches the disk (fsync), and takes the
-# old file's place in one step (`os.replace`). Whatever fails on the way (a full disk, Ctrl-C, a
-# power cut) leaves the old file as it was. What kills the process leaves the temporary file too:
-# the next write to the same name removes it. The writer holds a lock (flock) on its temporary file,
-# which ends with the process, so a file that can be locked is in nobody's use.
-# Reading believes no size that the file declares: entries are stored, not compressed, so all of
-# them together can be no larger than the file, and an array's header must ask for exactly the
-# bytes that follow it. That is checked before memory is taken. `numpy.load` would allocate first.
-# zipfile is imported where it is used: it costs 10 ms, and most programs read no file first.
+# A file is written to a temporary file in the same directory, flushed to the disk (fsync), and
+# renamed over the old file in one step (`os.replace`). If anything fails (a full disk, Ctrl-C, a
+# power cut), the old file is unchanged. If the process is killed, the temporary file remains, and
+# the next write to the same name removes it: the writer holds a lock (flock) on its temporary file,
+# which ends with the process, so a file that can be locked is not in use.
+# Reading trusts no size that the file declares: entries are stored, not compressed, so together
+# they cannot be larger than the file, and an array's header must match the number of bytes that
+# follow it. This is checked before memory is allocated. `numpy.load` would allocate first.
+# zipfile is imported where it is used: it costs 10 ms, and most programs never read a file.
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _READ_HEADER = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What zipfile (beside BadZipFile), the .npy reader and json raise on bytes they did not write.
+# Exceptions of zipfile (besides BadZipFile), the .npy reader and json on invalid bytes.
 _DAMAGE = (
     ValueError,  # UnicodeDecodeError and JSONDecodeError are ValueErrors
     EOFError,
@@ -67,15 +67,15 @@ _DAMAGE = (
 
 @contextmanager
 def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
-    """A binary file to write into, which becomes `path` when the ``with`` ends well.
+    """A binary file to write to, which is renamed to `path` when the ``with`` block succeeds.
 
-    If the block or the disk fails, `path` stays as it was (or absent) and nothing else is left.
+    If the block or the disk fails, `path` is unchanged (or absent) and no other file remains.
 
-    new  True: FileExistsError if there is a file by then; of two processes that try, one succeeds
+    new  True: FileExistsError if the file exists by then; of two processes, only one succeeds
 
     Example: ``with atomic_write("a.bin") as file: file.write(b"...")``
     """
-    target = os.path.realpath(path)  # a link stays a link: what it points to is replaced
+    target = os.path.realpath(path)  # a symbolic link stays, its target is replaced
     if os.path.exists(target) and not os.path.isfile(target):
         raise IsADirectoryError(errno.EISDIR, "not a regular file", os.fspath(path))
     directory, name = os.path.split(target)
@@ -97,7 +97,7 @@ def atomic_write(path: Path, *, new: bool = False) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with suppress(OSError):
             os.unlink(temporary)
-        # In the user's words: a temporary name, or none at all, would only puzzle.
+        # Named after the user's path: a temporary name, or none at all, would be confusing.
         if isinstance(error, OSError) and error.errno and _names_no_file(error):
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise
@@ -110,11 +110,11 @@ def _names_no_file(error: OSError) -> bool:
 
 
 def leftovers(directory: Path, names: Iterable[str], *, remove: bool = False) -> list[str]:
-    """Paths of the temporary files of writes to `names` in `directory` that a kill has cut short.
+    """Paths of temporary files of writes to `names` in `directory` whose process was killed.
 
-    Those of a write that is going on are none. [] where the system has no locks to tell them by.
+    Files of writes in progress are not included. [] if the system has no locks to detect them.
 
-    remove  whether they are removed
+    remove  whether to remove them
     """
     wanted = {name[:_NAME_LENGTH] for name in names}
     found = []
@@ -126,9 +126,9 @@ def leftovers(directory: Path, names: Iterable[str], *, remove: bool = False) ->
     return found
 
 
-_NAME_LENGTH = 100  # of a name in a temporary name: file systems allow 255 bytes
+_NAME_LENGTH = 100  # of the name within a temporary name: file systems allow 255 bytes
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
-_BINARY = getattr(os, "O_BINARY", 0)  # Windows alone has it
+_BINARY = getattr(os, "O_BINARY", 0)  # defined on Windows only
 
 
 def _open_temporary(directory: str, name: str) -> tuple[str, int, int | None]:
@@ -140,7 +140,7 @@ def _open_temporary(directory: str, name: str) -> tuple[str, int, int | None]:
         except FileExistsError:
             continue
         lock = _lock(descriptor)
-        # Between the two lines above, another process may have taken the file for abandoned.
+        # Between opening and locking, another process may have removed the file as abandoned.
         if lock is None or os.path.exists(path):
             return path, descriptor, lock
         os.close(lock)
@@ -166,7 +166,7 @@ def _is_abandoned(path: str, remove: bool) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             abandoned = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            if abandoned and remove:  # under the lock, which a writer that begins will wait for
+            if abandoned and remove:  # while locked: a writer that begins waits for the lock
                 os.unlink(path)
             return abandoned
         finally:
@@ -176,12 +176,12 @@ def _is_abandoned(path: str, remove: bool) -> bool:
 
 
 def _rename_to_new(temporary: str, target: str) -> None:
-    """Give the file its name unless there is one by that name."""
+    """Rename the file unless the target exists."""
     try:
         os.link(temporary, target)
     except FileExistsError:
         raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
-    except OSError:  # a file system without links: nobody else can be kept out
+    except OSError:  # a file system without hard links: other processes cannot be excluded
         if os.path.exists(target):
             raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
         os.replace(temporary, target)
@@ -190,7 +190,7 @@ def _rename_to_new(temporary: str, target: str) -> None:
 
 
 def _sync_directory(directory: str) -> None:
-    # The rename itself lives in the directory. Not every system can sync one; the file is safe.
+    # The rename is stored in the directory. Not every system can sync one; the file itself is safe.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -200,7 +200,7 @@ def _sync_directory(directory: str) -> None:
 
 
 def write_text_atomic(path: Path, text: str, *, new: bool = False) -> None:
-    """Write UTF-8 text (CSV, JSON) to `path`, whole or not at all; `new` as in `atomic_write`.
+    """Write UTF-8 text (CSV, JSON) to `path`, completely or not at all; `new` as in `atomic_write`.
 
     Example: ``write_text_atomic("history.csv", "epoch,loss\\n1,0.5\\n")``
     """
@@ -209,7 +209,7 @@ def write_text_atomic(path: Path, text: str, *, new: bool = False) -> None:
 
 
 def name_of(path: Any) -> str:
-    """What to call a path or a file object in a message."""
+    """The name of a path or a file object in a message."""
     if hasattr(path, "read") or hasattr(path, "write"):
         name = getattr(path, "name", None)
         return repr(name) if isinstance(name, str) else f"a {type(path).__name__}"
@@ -219,12 +219,12 @@ def name_of(path: Any) -> str:
 def save_npz(path: Path | IO[bytes], arrays: Mapping[str, np.ndarray], meta: Any = None) -> None:
     """Write named arrays and a JSON value to exactly `path` (no ``.npz`` is added).
 
-    path    or a binary file object, written to in one piece from where it stands (``io.BytesIO``)
+    path    or a binary file object (``io.BytesIO``), written in one piece from its current position
     arrays  name -> array of booleans, integers, floats or complex numbers
-    meta    anything that `json.dumps` takes
+    meta    anything that `json.dumps` accepts
 
     TypeError for another dtype or a meta that is not JSON, ValueError for the name ``meta.json``,
-    OSError when the disk refuses; in all cases an older file at `path` is untouched.
+    OSError if the disk fails; in all cases an existing file at `path` is unchanged.
 
     Example: ``save_npz("a.npz", {"w": np.ones(3)}, {"epoch": 4})``
     """
@@ -239,7 +239,7 @@ def save_npz(path: Path | IO[bytes], arrays: Mapping[str, np.ndarray], meta: Any
         with atomic_write(path) as file:
             _write_archive(file, arrays, text)
         return
-    # Offsets in an archive count from its start, and an error leaves the object untouched.
+    # Offsets in an archive count from its start, and an error must leave the object unchanged.
     whole = io.BytesIO()
     _write_archive(whole, arrays, text)
     if isinstance(path, io.TextIOBase):
@@ -251,7 +251,7 @@ def _write_archive(file: IO[bytes], arrays: Mapping[str, np.ndarray], text: str)
     import zipfile
 
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-        # ZipInfo's own date, 1980, and not today's: the same content is the same bytes.
+        # ZipInfo's own date, 1980, instead of today's: the same content gives the same bytes.
         archive.writestr(zipfile.ZipInfo(_META), text)
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
@@ -259,10 +259,10 @@ def _write_archive(file: IO[bytes], arrays: Mapping[str, np.ndarray], text: str)
 
 
 def load_npz(path: Path | IO[bytes]) -> tuple[dict[str, np.ndarray], Any]:
-    """Read what `save_npz` wrote: ({name: array}, meta); `path` may be a binary file object.
+    """Read a file of `save_npz`: ({name: array}, meta); `path` may be a binary file object.
 
-    A file that is damaged, cut short, of another kind, or that lies about its sizes is a ValueError
-    that names the file and what is wrong; no file at all is the usual FileNotFoundError.
+    A file that is damaged, truncated, of another kind, or that declares wrong sizes is a ValueError
+    that names the file and the problem; a missing file is the usual FileNotFoundError.
 
     Example: ``arrays, meta = load_npz("a.npz")``
     """
@@ -326,7 +326,7 @@ def parse_array(name: str, content: bytes) -> np.ndarray:
         raise ValueError(f"entry {name!r} has .npy version {version}, expected 1.0 or 2.0")
     try:
         shape, fortran_order, dtype = _READ_HEADER[version](stream)
-    except Exception as error:  # NumPy reads Python literals: any error of a parser can come
+    except Exception as error:  # NumPy parses Python literals, and parsers raise any error
         raise ValueError(f"damaged: entry {name!r} has no array header ({error})") from error
     if dtype.kind not in "biufc":
         raise ValueError(f"entry {name!r} holds {dtype}, and only numbers are read (no pickles)")
@@ -342,7 +342,7 @@ def parse_array(name: str, content: bytes) -> np.ndarray:
 
 
 def _explain(file: IO[bytes], size: int, error: BaseException) -> str:
-    """What kind of file it is instead, as far as its first bytes tell."""
+    """The actual kind of the file, as far as its first bytes show."""
     file.seek(0)
     head = file.read(8)
     if size == 0:

@@ -1,4 +1,4 @@
-"""Losses: how wrong a prediction is (a float), and its gradient.
+"""Losses: the error of a prediction (a float), and its gradient.
 
 In a training step: ``loss = loss_fn(model(x), y)``, then ``model.backward(loss_fn.backward())``.
 """
@@ -16,9 +16,9 @@ __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Loss", "MSELoss"
 
 
 class Loss:
-    """Base of all losses. A subclass has `compute(pred, target) -> (loss, gradient)`.
+    """Base of all losses. A subclass defines `compute(pred, target) -> (loss, gradient)`.
 
-    A subclass may have `read`, which makes of a user's target what its `compute` takes.
+    A subclass may define `read`, which converts a user's target to the form that `compute` expects.
 
     reduction  "mean" over everything, or "sum"; else ValueError
 
@@ -35,36 +35,38 @@ class Loss:
         self.reduction = checks.choice(type(self).__name__, "reduction", reduction, ("mean", "sum"))
 
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-        """The loss and its gradient by pred. Every subclass has its own."""
+        """The loss and its gradient with respect to pred. Defined by every subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no compute(pred, target)")
 
     def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """The target as `compute` takes it, for a pred of that shape and dtype; here as it is.
+        """The target in the form that `compute` expects, for pred's shape and dtype.
 
-        ValueError, with what to do, for what can not be a target: `fit` asks for all samples before
-        the first step. See `cnnx.targets` for the forms.
+        By default it is returned unchanged.
+
+        ValueError, with advice, for an invalid target: `fit` checks all samples before the first
+        step. See `cnnx.targets` for the forms.
         """
         return target
 
     def share(self, target: np.ndarray, shape: tuple[int, ...]) -> float:
-        """What "mean" divides by, up to a factor common to all batches: a batch's part of an epoch.
+        """The divisor of "mean", up to a factor common to all batches: a batch's share of an epoch.
 
-        Here the number of samples.
+        Here it is the number of samples.
         """
         return float(shape[0])
 
     def __call__(self, pred: Any, target: Any) -> float:
-        """The loss; keeps the gradient for `backward`."""
+        """The loss; caches the gradient for `backward`."""
         name = type(self).__name__
         pred, target = targets.numbers(name, "pred", pred), targets.numbers(name, "target", target)
         loss, self._gradient = self.compute(pred, self.read(target, pred.shape, pred.dtype))
         return float(loss)
 
     def backward(self) -> np.ndarray:
-        """The gradient of the last loss by its pred: what ``model.backward`` takes."""
+        """The gradient of the last loss with respect to pred, to be passed to `model.backward`."""
         if self._gradient is None:
             raise RuntimeError(
-                f"{type(self).__name__}.backward: no loss to go back from: call "
+                f"{type(self).__name__}.backward: no loss was computed: call "
                 "loss_fn(pred, target) first"
             )
         return self._gradient
@@ -78,23 +80,23 @@ class Loss:
 
 
 class CrossEntropyLoss(Loss):
-    """-log of the probability that softmax(pred) gives to the right class. For classification.
+    """-log of the probability that softmax(pred) assigns to the true class. For classification.
 
-    pred    logits (n, k) or (n, k, d1, ...), k at least 2: no softmax before it, the two are
-            computed as one, which is exact for large logits too
+    pred    logits (n, k) or (n, k, d1, ...), k at least 2; without a softmax before, since both are
+            computed in one step, which is accurate for large logits too
     target  class numbers (n,) or (n, d1, ...), also with an axis 1 of length 1, as integers,
-            booleans or whole floats; or, in pred's shape, one-hot rows of any dtype or
+            booleans or integral floats; or, in pred's shape, one-hot rows of any dtype or
             probabilities
 
-    label_smoothing  share of the target spread over all classes (C. Szegedy et al., "Rethinking the
-                     Inception Architecture", CVPR 2016)
-    weight           factors of the classes, finite and none negative: (k,), or a dict
-                     {class: factor} of all classes 0 ... k - 1. "mean" then divides by the sum of
-                     the labels' factors; where that is 0, the loss and the gradient are 0 (PyTorch:
-                     nan). With one-hot rows or probabilities it divides by n, as in PyTorch
+    label_smoothing  fraction of the target spread over all classes (C. Szegedy et al., "Rethinking
+                     the Inception Architecture", CVPR 2016)
+    weight           factors per class, finite and not negative: (k,), or a dict {class: factor}
+                     of all classes 0 ... k - 1. "mean" then divides by the sum of the labels'
+                     factors; if that is 0, the loss and the gradient are 0 (PyTorch: nan). With
+                     one-hot rows or probabilities it divides by n, as in PyTorch
     reduction        "mean" or "sum"
 
-    ValueError for labels outside 0..k-1, shapes that do not fit, rows that are neither one-hot nor
+    ValueError for labels outside 0..k-1, mismatched shapes, rows that are neither one-hot nor
     probabilities, and scores of a single class.
 
     Example: ``CrossEntropyLoss()(np.zeros((1, 4)), [2])`` is log 4 = 1.386.
@@ -114,7 +116,7 @@ class CrossEntropyLoss(Loss):
         return targets.read_distribution("CrossEntropyLoss", target, shape, dtype)
 
     def share(self, target: np.ndarray, shape: tuple[int, ...]) -> float:
-        """The number of samples; with class weights and labels the sum of the labels' weights."""
+        """The number of samples; with class weights and labels, the sum of the labels' weights."""
         if self.weight is None or target.shape == shape:
             return float(shape[0])
         return float(self.weight[self.read(target, shape, np.float64)].sum())
@@ -125,7 +127,7 @@ class CrossEntropyLoss(Loss):
 
 
 def _class_weights(weight: Any) -> np.ndarray:
-    """(k,) float64, from as much or from a dict {class: factor}."""
+    """(k,) float64, from a sequence or a dict {class: factor}."""
     op = "CrossEntropyLoss"
     if isinstance(weight, Mapping):
         if set(weight) != set(range(len(weight))):
@@ -151,10 +153,10 @@ class MSELoss(Loss):
     """Mean of (pred - target)^2 over all numbers. For regression.
 
     pred    of any shape and float dtype
-    target  numbers of the same shape, but that an axis 1 of length 1 may be missing: (n,) for
+    target  numbers of the same shape, except that an axis 1 of length 1 may be missing: (n,) for
             (n, 1); cast to pred's dtype
 
-    ValueError where the shapes do not fit.
+    ValueError for mismatched shapes.
 
     Example: ``MSELoss()(np.array([1.0, 3.0]), [1.0, 1.0])`` is 2.
     """
@@ -170,13 +172,13 @@ class MSELoss(Loss):
 class BCELoss(Loss):
     """Mean of -t log(p) - (1 - t) log(1 - p): binary cross-entropy of probabilities p.
 
-    pred    p, between 0 and 1, as a Sigmoid gives; logarithms are cut at -100, as in PyTorch
-    target  t of the same shape, but that an axis 1 of length 1 may be missing: (n,) for (n, 1);
+    pred    p, between 0 and 1, as from a Sigmoid; logarithms are clipped at -100, as in PyTorch
+    target  t of the same shape, except that an axis 1 of length 1 may be missing: (n,) for (n, 1);
             0/1 as bool, integer or float, or probabilities
 
-    ValueError where the shapes do not fit, and for pred or target outside 0..1.
+    ValueError for mismatched shapes, and for pred or target outside 0..1.
 
-    `BCEWithLogitsLoss` on the numbers before the sigmoid is faster and more exact.
+    `BCEWithLogitsLoss` on the values before the sigmoid is faster and more accurate.
 
     Example: ``BCELoss()(np.array([0.5]), [1])`` is log 2 = 0.693.
     """
@@ -190,13 +192,13 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy of p = sigmoid(pred), computed as one: exact for large logits.
+    """Binary cross-entropy of p = sigmoid(pred), in one step: accurate for large logits.
 
     pred    logits of any shape
-    target  of the same shape, but that an axis 1 of length 1 may be missing: (n,) for (n, 1); 0/1
-            as bool, integer or float, or probabilities
+    target  of the same shape, except that an axis 1 of length 1 may be missing: (n,) for (n, 1);
+            0/1 as bool, integer or float, or probabilities
 
-    ValueError where the shapes do not fit, and for a target outside 0..1.
+    ValueError for mismatched shapes, and for a target outside 0..1.
 
     Example: ``BCEWithLogitsLoss()(np.array([0.0]), [1])`` is log 2 = 0.693.
     """

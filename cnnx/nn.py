@@ -1,13 +1,13 @@
-"""PyTorch's spelling: every layer and loss of cnnx that PyTorch has too, the same classes.
+"""PyTorch's names: every layer and loss of cnnx that PyTorch has too, as the same classes.
 
-A Sequential is ported by its import line, ``from torch import nn`` -> ``from cnnx import nn``, and
-``model.load_state_dict(torch_model.state_dict())`` brings the weights. What differs is in the loop:
-there is no autograd, so ``model.backward(loss_fn.backward())`` stands where PyTorch has
-``loss.backward()``, and a `Module` of one's own has a `backward` beside its `forward`.
+To port a Sequential, change its import line, ``from torch import nn`` -> ``from cnnx import nn``;
+``model.load_state_dict(torch_model.state_dict())`` copies the weights. The training loop differs:
+there is no autograd, so ``model.backward(loss_fn.backward())`` replaces PyTorch's
+``loss.backward()``, and your own `Module` has a `backward` in addition to its `forward`.
 
 Arguments have PyTorch's names and defaults. One that cnnx lacks (``padding_mode=``, ``device=``) is
-a TypeError; `inplace` is a permission, which changes no number (see `ReLU`). A name that PyTorch
-has and cnnx lacks is an AttributeError.
+a TypeError; `inplace` is accepted and does not change results (see `ReLU`). A name that PyTorch has
+and cnnx lacks is an AttributeError.
 
 >>> from cnnx import nn
 >>> model = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))

@@ -1,7 +1,8 @@
-"""`Preprocessing`: how samples are made into what a model takes, kept with the model.
+"""`Preprocessing`: converts samples to a model's input; stored with the model.
 
-A model of pixels from 0 to 1 that is given pixels from 0 to 255 answers, and wrongly. So a model
-carries what its training data were: `model.preprocessing`, saved in its file.
+A model trained on pixels from 0 to 1 gives wrong answers, without an error, for pixels from 0 to
+255. A model therefore records the form of its training data: `model.preprocessing`, saved in its
+file.
 
 Example:
     model.preprocessing = cnnx.Preprocessing.from_data(train)
@@ -11,12 +12,12 @@ Example:
 """
 
 # Design:
-# Samples come in three kinds: image files, arrays that are in [0, 1] because a loader of cnnx.data
-# made them so, and arrays of the user, whose numbers mean what those of training meant. Each kind
-# has a door (`read`, `from_unit`, the call), and behind the doors all are numbers in [0, 1]; then
-# come inversion and standardisation. Where the numbers of training had no known scale, there is no
-# common unit: arrays are taken as they are, and the other doors are closed, in words.
-# A file that holds one is hostile: `from_json` accepts what the constructor accepts, and no more.
+# Samples come in three kinds: image files, arrays that a loader of cnnx.data scaled to [0, 1], and
+# the user's arrays, in the units of the training data. Each kind has an entry point (`read`,
+# `from_unit`, the call), which converts to [0, 1]; inversion and standardisation follow. If the
+# training data had no known scale, there is no common unit: arrays are used unchanged, and the
+# other entry points raise an error.
+# A file with a preprocessing is untrusted: `from_json` accepts only what the constructor accepts.
 
 from __future__ import annotations
 
@@ -35,30 +36,30 @@ __all__ = ["Carried", "Preprocessing"]
 
 _LAYOUTS = ("channels_first", "channels_last")
 _UNIT = (0.0, 1.0)
-_SLACK = 0.5  # of the range: how far beyond it numbers may lie (resampling overshoots)
+_SLACK = 0.5  # of the range: how far numbers may exceed it (resampling overshoots)
 _FAR = 6.0  # standard deviations from the usual brightness
-_LEAST_SPREAD = 0.04  # of brightness: data sets of very even pictures are no reason to be strict
+_LEAST_SPREAD = 0.04  # minimum standard deviation of brightness, for data sets of very even images
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How samples are made into what a model takes.
+    """Converts samples to the input of a model.
 
-    input_shape  shape of a sample as the model takes it: (channels, height, width), where a height
-                 or width of None is any, or (features,)
+    input_shape  shape of a sample as the model expects it: (channels, height, width), where None
+                 for height or width means any, or (features,)
     classes      names of the model's outputs; may be empty
-    value_range  (low, high): numbers in arrays of images that mean black and white, and become 0
-                 and 1. None: their scale is not known, and they are taken as they are
-    mean, std    one number for each channel, or none: (x - mean) / std at the end
+    value_range  (low, high): values that mean black and white in arrays of images, mapped to 0 and
+                 1. None: the scale is unknown, and values are used unchanged
+    mean, std    one number per channel, or None: (x - mean) / std as the last step
     layout       of arrays of images: "channels_first" (n, c, h, w) or "channels_last" (n, h, w, c)
     resize       whether image files of another size are scaled to that of input_shape
-    background   behind transparent pixels of image files, as in `cnnx.data.load_image`
+    background   colour behind transparent pixels of image files, as in `cnnx.data.load_image`
     invert       whether images are inverted: 1 - x
-    brightness   mean, and standard deviation, of the means of training images; by it
-                 `looks_unusual` tells a negative from a positive
+    brightness   mean and standard deviation of the mean values of training images, by which
+                 `looks_unusual` distinguishes a negative from a positive
 
-    Values are checked: TypeError and ValueError name what is wrong. `dataclasses.replace` makes a
-    changed one.
+    Values are checked: TypeError and ValueError name what is wrong. Use `dataclasses.replace` to
+    make a modified copy.
 
     Example: ``Preprocessing((3, 32, 32), classes=("cat", "dog"), layout="channels_last")``
     """
@@ -104,7 +105,7 @@ class Preprocessing:
         if self.resize and None in self.input_shape:
             raise ValueError(f"Preprocessing: to resize to {_words(self.input_shape)} says no size")
         if self.background is not None and not isinstance(self.background, str):
-            levels = np.ravel(self.background).tolist()  # a number, or three
+            levels = np.ravel(self.background).tolist()  # one number, or three
             levels = _numbers("background", levels, 3 if len(levels) == 3 else 1)
             put("background", levels if len(levels) == 3 else levels[0])
         if self.brightness is not None:
@@ -112,15 +113,15 @@ class Preprocessing:
 
     @classmethod
     def from_data(cls, data: Any, **settings: Any) -> Preprocessing:
-        """What a training set tells: shape, range, brightness and classes of its samples.
+        """Derived from a training set: shape, range, brightness and classes of its samples.
 
-        data      Dataset or (x, y) pair, as it was before any scaling; images are (n, c, h, w), or
+        data      Dataset or (x, y) pair, before any scaling; images are (n, c, h, w), or
                   (n, h, w, c) with ``layout="channels_last"``
-        settings  fields that are known better
+        settings  fields to set explicitly
 
-        Images within [0, 1], and of uint8, have the range that every picture has. Whole numbers
-        from 0 have the range (0, 255) if they end between 128 and 255, and else end where white
-        is; so have fractions up to 255. Numbers from -1 to 1 have that range. Others have none.
+        Images within [0, 1], and of uint8, have the usual range of images. Integers from 0 have the
+        range (0, 255) if their maximum is between 128 and 255, and otherwise their maximum is
+        white; so do fractions up to 255. Numbers from -1 to 1 have that range. Others have none.
 
         Example: ``Preprocessing.from_data(train).value_range``
         """
@@ -146,19 +147,19 @@ class Preprocessing:
             return found
         return dataclasses.replace(found, brightness=(float(means.mean()), float(means.std())))
 
-    # -- the three doors -----------------------------------------------------------------------
+    # -- the three entry points ----------------------------------------------------------------
 
     def __call__(self, images: Any, name: str = "preprocessing") -> np.ndarray:
         """Samples (n, *input_shape) of an array in the units of the training data.
 
-        images  numbers (n, ...) in `layout`, or one sample; images of one channel may lack its
-                axis. Where value_range is (0, 1), integers up to 255 are understood too: they
-                are pixels of 8 bits
-        name    what the user calls them, for the messages
+        images  numbers (n, ...) in `layout`, or one sample; images of one channel may lack the
+                channel axis. If value_range is (0, 1), integers up to 255 are accepted too, as
+                8-bit pixels
+        name    how the user calls them, for error messages
 
         returns float32, or float64 of float64; an array that needs no change is not copied
 
-        ValueError for another shape, NaN in images, and numbers that can not be of that range.
+        ValueError for another shape, NaN in images, and numbers that cannot be in that range.
 
         Example: ``y = model(model.preprocessing(images))``
         """
@@ -168,7 +169,7 @@ class Preprocessing:
         return self._finish(self._to_unit(x, name))
 
     def from_unit(self, images: np.ndarray, name: str = "preprocessing") -> np.ndarray:
-        """Samples of images in [0, 1], (n, c, h, w), as the loaders of `cnnx.data` return them.
+        """Samples from images in [0, 1], (n, c, h, w), as returned by the loaders of `cnnx.data`.
 
         Example: ``y = model(model.preprocessing.from_unit(cnnx.data.load_folder("new").x))``
         """
@@ -178,10 +179,10 @@ class Preprocessing:
         return self._finish(_as_float(x))
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """The sample (c, h, w) of an image file; see `cnnx.data.load_image`, which reads it.
+        """The sample (c, h, w) of an image file, read by `cnnx.data.load_image`.
 
-        ValueError that names the file for another size without `resize`, and for models that take
-        no images or numbers of unknown scale.
+        ValueError that names the file for another size without `resize`, and for models whose input
+        is not an image or has an unknown scale.
 
         Example: ``y = model(model.preprocessing.read("seven.png")[None])``
         """
@@ -203,14 +204,14 @@ class Preprocessing:
         return self._finish(x[None])[0]
 
     def looks_unusual(self, x: np.ndarray) -> np.ndarray:
-        """Which of the samples x (n, ...) that a door gave are much brighter or darker than usual.
+        """Which of the converted samples x (n, ...) are much brighter or darker than usual.
 
         returns  (n,) bool: a mean more than 6 standard deviations from that of training images
         """
         return self._far(x) if self.brightness and x.ndim == 4 else np.zeros(len(x), bool)
 
     def looks_inverted(self, x: np.ndarray) -> np.ndarray:
-        """Which of the samples x look unusual, and their negatives do not. (n,) bool."""
+        """Which of the samples x look unusual while their negatives do not. (n,) bool."""
         unusual = self.looks_unusual(x)
         return unusual & ~self._far(x, negative=True) if unusual.any() else unusual
 
@@ -222,12 +223,12 @@ class Preprocessing:
     # -- files ---------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of what JSON can hold, for `from_json`."""
+        """A JSON-compatible dict, for `from_json`."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, value: Any) -> Preprocessing:
-        """What `to_json` gave; ValueError for anything else."""
+        """The inverse of `to_json`; ValueError for anything else."""
         fields = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(value, dict) or not {"input_shape"} <= set(value) <= fields:
             raise ValueError("preprocessing is damaged: not what `Preprocessing.to_json` gives")
@@ -266,7 +267,7 @@ class Preprocessing:
         )
 
     def _to_unit(self, x: np.ndarray, name: str) -> np.ndarray:
-        """Numbers of the user's as float, images with a known range in [0, 1]."""
+        """The user's numbers as floats; images with a known range are scaled to [0, 1]."""
         bytes_ = x.dtype == np.uint8 and self.value_range == _UNIT
         if x.ndim != 4 or x.size == 0:
             return _divided(x, 0, 255) if bytes_ else _as_float(x)
@@ -300,7 +301,7 @@ class Preprocessing:
         return (x - mean) / std
 
     def _means(self, x: np.ndarray) -> np.ndarray:
-        """The mean of each sample before it was standardised."""
+        """The mean of each sample before standardisation."""
         means = x.mean(axis=(2, 3), dtype=np.float64)
         if self.mean is not None and self.std is not None:
             means = means * self.std + self.mean
@@ -315,7 +316,7 @@ class Preprocessing:
 
 
 class Carried:
-    """The attribute of a layer that holds its `Preprocessing`, or None; TypeError for others."""
+    """The attribute of a layer that stores its `Preprocessing`, or None; TypeError for others."""
 
     def __get__(self, layer: Any, owner: type) -> Preprocessing | None:
         return None if layer is None else vars(layer).get("_preprocessing")
@@ -350,7 +351,7 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _numbers(name: str, value: Any, count: int | None) -> Any:
-    """A tuple of so many finite numbers."""
+    """A tuple of this many finite numbers."""
     numbers = tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else (value,)
     if len(numbers) != count:
         raise ValueError(f"Preprocessing: {name} has {len(numbers)} numbers, expected {count}")
@@ -358,7 +359,7 @@ def _numbers(name: str, value: Any, count: int | None) -> Any:
 
 
 def _range_of(x: np.ndarray) -> tuple[float, float] | None:
-    """The range that the numbers of training images, or of vectors, speak for."""
+    """The value range that the numbers of training images, or of vectors, imply."""
     if x.size == 0 or x.dtype == np.uint8:
         return _UNIT
     least, most = float(x.min()), float(x.max())

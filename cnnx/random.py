@@ -1,4 +1,4 @@
-"""The seeded randomness that initialisation, shuffling and dropout share.
+"""Seeded random numbers for initialisation, shuffling and dropout.
 
     >>> import cnnx
     >>> cnnx.manual_seed(0)
@@ -9,27 +9,29 @@
 
 NumPy's own global state (`np.random.seed`) is neither read nor changed.
 
-The stream of numbers belongs to the thread. `manual_seed` seeds the caller's; a thread that has not
-seeded gets one of its own with its first number, made from the main thread's seed: the first such
-thread the first one, and so on. So no thread changes another's numbers, and each that seeds has
-the numbers that it would have alone. An asyncio task (and whatever runs in a copy of a context, as
-`asyncio.to_thread` does) goes on with the stream of its creator until it seeds its own.
+Each thread has its own stream of random numbers. `manual_seed` seeds the calling thread's. A thread
+that has not seeded gets a stream at its first number, derived from the main thread's seed: the
+first such thread gets the first child stream, and so on. So no thread changes another's numbers,
+and a thread that seeds gets the numbers that it would get alone. An asyncio task (and anything that
+runs in a copy of a context, as `asyncio.to_thread` does) continues its creator's stream until it
+seeds its own.
 """
 
 # Design:
-# A `Stream` holds all randomness: a NumPy generator for what is drawn once (weights, shuffling),
-# and for dropout a key (seed, call). A dropout mask is a pure function of its key, so backward
-# makes it again instead of keeping it, and the mask does not depend on threads or on the backend.
-# The call counter lives here and not in the layers: every dropout of every step takes the next
-# number, so masks differ from layer to layer and from step to step, a layer that stands at two
-# places draws twice, and layers stay without hidden state (nothing to pickle or copy).
-# The stream in use is in a ContextVar, so that threads and asyncio tasks have their own; streams
+# A `Stream` contains all randomness: a NumPy generator for numbers drawn once (weights, shuffling),
+# and a key (seed, call) for dropout. A dropout mask is a pure function of its key, so backward
+# recomputes it instead of storing it, and the mask does not depend on threads or the backend.
+# The call counter is stored here and not in the layers: every dropout of every step takes the next
+# number, so masks differ between layers and steps, a layer that is used in two places draws twice,
+# and layers have no hidden state (nothing to pickle or copy).
+# The current stream is in a ContextVar, so that threads and asyncio tasks have their own; streams
 # are mutable, and copies of a context share them. `fit(seed=...)` trains inside `seeded(seed)`, a
-# stream for that block: what ran before does not change its numbers.
-# The main thread also has a stream outside of all contexts, the last one that it seeded. A notebook
-# may run each cell in a context of its own, and is seeded once; and other threads, which begin with
-# an empty context, take theirs from it. A stream's children are numbered: 0 is its dropout's.
-# `get_state` is plain ints and strings (JSON), so a training can stop and go on with the same bits.
+# stream for that block, so previous calls do not affect its numbers.
+# The main thread also has a stream outside of all contexts, the one it seeded last. A notebook may
+# run each cell in a separate context, and is seeded once; and other threads, which begin with an
+# empty context, derive theirs from it. Child streams are numbered; 0 is used for dropout.
+# `get_state` consists of plain ints and strings (JSON), so that training can be resumed with the
+# same bits.
 
 from __future__ import annotations
 
@@ -47,22 +49,22 @@ _KEY_LIMIT = 2**63  # the kernels take seed and call as signed 64-bit integers
 
 
 class Stream:
-    """A NumPy generator and a source of dropout keys, both from one seed.
+    """A NumPy generator and a source of dropout keys, both derived from one seed.
 
-    root   what it is made from
-    block  whether it is that of a `seeded` block, and ends with it
+    root   the seed sequence it is derived from
+    block  whether it belongs to a `seeded` block, and ends with it
     """
 
     def __init__(self, root: np.random.SeedSequence, block: bool = False) -> None:
         self.root, self.block = root, block
         self.generator = np.random.Generator(np.random.PCG64(root))
-        # A child of the seed sequence: dropout does not reuse the numbers that made the weights.
+        # A child of the seed sequence: dropout does not reuse the numbers used for weights.
         child = root.spawn(1)[0]
         self.dropout_seed = int(child.generate_state(1, np.uint64)[0]) % _KEY_LIMIT
         self.dropout_calls = 0
 
 
-_lock = threading.Lock()  # threads may share a stream, and all spawn from the main thread's
+_lock = threading.Lock()  # threads may share a stream, and all derive theirs from the main thread's
 _main_stream = Stream(np.random.SeedSequence())
 _own_stream: ContextVar[Stream | None] = ContextVar("cnnx_random_stream", default=None)
 
@@ -93,13 +95,13 @@ def _check_seed(function: str, seed: Any) -> int:
 
 
 def manual_seed(seed: int) -> None:
-    """Seed what the calling thread (or asyncio task) draws from here on: weights of layers that it
-    makes, shuffling and dropout.
+    """Seed the random numbers of the calling thread (or asyncio task): initial weights, shuffling
+    and dropout.
 
     seed    non-negative integer of any size
 
-    Other threads keep their numbers; those that have drawn none yet follow the main thread's seed
-    (see `cnnx.random`).
+    Other threads keep their numbers; those that have drawn none yet derive theirs from the main
+    thread's seed (see `cnnx.random`).
 
     Example: ``cnnx.manual_seed(0)`` before building a model fixes its weights.
     """
@@ -113,7 +115,7 @@ def manual_seed(seed: int) -> None:
 
 
 def generator(seed: int | None = None) -> np.random.Generator:
-    """The generator that cnnx draws from, or for an int a fresh one with that seed.
+    """The generator that cnnx draws from, or for an int a new one with that seed.
 
     Example: ``cnnx.random.generator(7).permutation(10)`` is the same list each time.
     """
@@ -123,7 +125,7 @@ def generator(seed: int | None = None) -> np.random.Generator:
 
 
 def dropout_key() -> tuple[int, int]:
-    """The next (seed, call) for `ops.dropout`: two ints, 0 <= each < 2**63, never given twice."""
+    """The next (seed, call) for `ops.dropout`: two ints, 0 <= each < 2**63, never repeated."""
     stream = _stream()
     with _lock:
         call = stream.dropout_calls
@@ -133,7 +135,7 @@ def dropout_key() -> tuple[int, int]:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Inside the ``with``, draw from a stream of its own; the stream outside stays as it is.
+    """Context with a separate stream; the stream outside is not affected.
 
     Example: ``with cnnx.random.seeded(3): layer = cnnx.Linear(2, 2)`` is the same layer each time.
     """
@@ -146,7 +148,7 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 def get_state() -> dict[str, Any]:
-    """The state of the stream in use as plain ints and strings, fit for JSON.
+    """The state of the current stream as plain ints and strings, suitable for JSON.
 
     Example: ``state = cnnx.random.get_state()``, later ``cnnx.random.set_state(state)``: the
     numbers that follow are the same both times.
@@ -160,7 +162,7 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Continue from a state of `get_state`; ValueError, and no change, if it is not one."""
+    """Restore a state of `get_state`; ValueError, without any change, if it is not one."""
     try:
         bits = np.random.PCG64()
         bits.state = state["generator"]

@@ -1,10 +1,10 @@
-"""What `fit` and `evaluate` measure beside the loss, and whether loss, model and targets agree."""
+"""Metrics of `fit` and `evaluate`, and checks that loss, model and targets match."""
 
 # Design:
-# A metric is a function of outputs and targets, and two arrays can not tell a logit from a
-# probability. The run can: its loss or the model's last layer says where yes begins, and the
-# targets of all samples, not those of a batch, say whether they are one-hot or several classes at
-# once. So `Measures` looks once, at the first outputs, and every batch is measured alike.
+# A metric is a function of outputs and targets, and from two arrays it cannot tell a logit from a
+# probability. The run can: its loss or the model's last layer determines the threshold, and the
+# targets of all samples, not those of one batch, show whether they are one-hot or several classes
+# at once. So `Measures` decides once, at the first outputs, and measures every batch in this way.
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Measures", "Metric", "Metrics", "check_loss", "gives_probabilities"]
 Metric = Callable[[Any, Any], float]
 Metrics = str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None
 
-# Those that know of a threshold, each by its name; measured unasked is accuracy alone.
+# Metrics with a threshold, by name; only accuracy is measured by default.
 _METRICS: dict[str, Metric] = {
     "accuracy": metric_functions.accuracy,
     "mean_iou": metric_functions.mean_iou,
@@ -34,13 +34,13 @@ _RESERVED = ("epoch", "loss", "seconds")
 
 
 class Measures:
-    """The metrics of one run of `fit` or `evaluate`, by name. Calling it measures them.
+    """The metrics of one run of `fit` or `evaluate`, by name. Calling it computes them.
 
     op       "fit" or "evaluate", for the messages
-    metrics  as in `evaluate`; ValueError/TypeError for names that are not known, that come twice,
-             or that are columns of a history already
+    metrics  as in `evaluate`; ValueError/TypeError for names that are unknown, repeated, or columns
+             of a history already
 
-    `settle` must have seen the first outputs before it is called.
+    `settle` must be called with the first outputs beforehand.
     """
 
     def __init__(self, op: str, model: Layer, loss: Any, metrics: Metrics) -> None:
@@ -49,9 +49,9 @@ class Measures:
         self.settled: dict[str, Metric] | None = None
 
     def settle(self, outputs: np.ndarray, target: np.ndarray, name: str = "data") -> None:
-        """Decide on the default metric and on where yes begins, by the targets of all samples.
+        """Choose the default metric and the threshold of yes, from the targets of all samples.
 
-        ValueError, with the name of the set, where the loss can not take its targets.
+        ValueError, with the name of the set, if the loss does not accept its targets.
         """
         shape = (len(target), *outputs.shape[1:])
         self.check(outputs, target, name)
@@ -62,7 +62,7 @@ class Measures:
         self.settled = {name: _with_threshold(one, threshold) for name, one in asked.items()}
 
     def check(self, outputs: np.ndarray, target: np.ndarray, name: str) -> None:
-        """ValueError, with the name of the set, where the loss can not take a target of it."""
+        """ValueError, with the name of the set, if the loss does not accept a target of it."""
         if not isinstance(self.loss, Loss):
             return
         try:
@@ -88,7 +88,7 @@ class Measures:
             ) from None
 
     def _has_classes(self, target: np.ndarray, shape: tuple[int, ...]) -> bool:
-        """Whether accuracy is measured unasked."""
+        """Whether accuracy is measured by default."""
         if isinstance(self.loss, (BCELoss, BCEWithLogitsLoss)):
             return bool(((target == 0) | (target == 1)).all())
         return not isinstance(self.loss, MSELoss) and targets.are_classes(target, shape)
@@ -103,9 +103,10 @@ class Measures:
 
 
 def check_loss(op: str, model: Layer, loss: Any) -> None:
-    """TypeError for what is no loss; a warning where a model's probabilities go into one of logits.
+    """TypeError if it is not a loss; a warning if a model returns probabilities but the loss
+    expects logits.
 
-    The warning points at who called the function that calls this one.
+    The warning points to the caller of the calling function.
     """
     if isinstance(loss, type) or not (callable(loss) and hasattr(loss, "backward")):
         raise TypeError(f"{op}: loss is {loss!r}, expected one such as CrossEntropyLoss()")
@@ -132,7 +133,7 @@ def _is_squash(layer: Layer) -> bool:
 
 
 def _last_layer(model: Layer) -> Layer:
-    """The layer that makes the output's values: those that change its shape alone are passed."""
+    """The layer that determines the output's values; layers that only reshape are skipped."""
     if not isinstance(model, Sequential):
         return model
     for layer in reversed(list(model)):
@@ -143,7 +144,7 @@ def _last_layer(model: Layer) -> Layer:
 
 
 def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
-    """name -> function of the metrics asked for."""
+    """name -> function of the requested metrics."""
     if isinstance(metrics, Mapping):
         pairs = list(metrics.items())
     else:
@@ -179,7 +180,7 @@ def _name(metric: Any) -> str:
 
 
 def _with_threshold(metric: Callable[..., float], threshold: float | None) -> Metric:
-    """One of ours with its threshold; a user's function as it is."""
+    """One of our metrics with its threshold; a user's function unchanged."""
     if any(metric is known for known in _METRICS.values()):
         return functools.partial(metric, threshold=threshold)
     return metric

@@ -1,11 +1,11 @@
-"""What was meant by a name that is not there."""
+"""Suggestions for misspelt names."""
 
 # Design:
-# `from cnnx import Conv2d` asks the module for an attribute and, when that raises AttributeError,
-# writes an ImportError of its own, in which nothing is left of what we said. So where such a
-# statement is asking, the error is an ImportError from the start. The asker is the caller's frame,
-# and the instruction at which it stands tells; `hasattr`, and `getattr` with a default, get what
-# they expect.
+# `from cnnx import Conv2d` looks up an attribute of the module and, if that raises AttributeError,
+# raises an ImportError of its own, which drops our message. For such a statement, we therefore
+# raise ImportError directly. It is recognised by the bytecode instruction at which the caller's
+# frame stands; `hasattr`, and `getattr` with a default, still get the AttributeError that they
+# expect.
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def unknown(
 ) -> AttributeError | ImportError:
     """The error for a module's `__getattr__` to raise: AttributeError, or ImportError for ``from``.
 
-    names      that the module has            otherwise  what to say where none of them is near
-    others     names that stand elsewhere, lower-cased, and what to write for them
+    names      of the module                  otherwise  advice if none of them is similar
+    others     names defined elsewhere, lower-cased, with the advice for each
     """
     near = [] if name.startswith("_") else _near(name, names)
     near += [(others or {}).get(name.lower(), "")]
     meant = ", or ".join(filter(None, near))
     advice = f"did you mean {meant}" if meant else ("" if name.startswith("_") else otherwise)
     text = f"module {module!r} has no {name!r}" + (f": {advice}" if advice else "")
-    if _from_import(sys._getframe(2)):  # of who asked the `__getattr__` that asked us
+    if _from_import(sys._getframe(2)):  # the caller of the `__getattr__` that called this
         return ImportError(text, name=module)
     return AttributeError(text, name=name)
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:
-    """The one name that is written nearly so, whatever the case of its letters."""
+    """The one name that is spelt similarly, ignoring case."""
     import difflib
 
     spelled = {known.lower(): known for known in names}

@@ -1,18 +1,18 @@
-"""What a target may look like. Losses, metrics, `fit`, `evaluate` and the command line ask here.
+"""Forms of targets accepted by losses, metrics, `fit`, `evaluate` and the command line.
 
-Scores of two classes or more, (n, k, ...):
+Scores of two or more classes, (n, k, ...):
     labels         (n, ...), or (n, 1, ...) with an axis for the class: integers of any dtype,
-                   booleans, or floats that are whole numbers
+                   booleans, or integral floats
     one-hot        (n, k, ...) of any real dtype: along axis 1 a single 1 among zeros
-    probabilities  (n, k, ...) of floats: along axis 1 from 0 to 1, with the sum 1
+    probabilities  (n, k, ...) of floats: along axis 1 from 0 to 1, with sum 1
 
-One score a sample, (n, 1, ...) or (n,):
+One score per sample, (n, 1, ...) or (n,):
     yes or no      1 or 0 as integers, booleans or floats; or the probability of yes
-    numbers        to come near to, for MSELoss
-    in both cases with or without the axis of length 1: it says nothing, so it may be missing
+    numbers        regression targets, for MSELoss
+    in both cases with or without the axis of length 1, which carries no information
 
-The shapes of pred and target decide between these forms. Where they leave it open, which only
-`read_classes` can meet (it takes predicted classes as well as scores), its docstring has the rule.
+The shapes of pred and target determine the form. If they are ambiguous, which can only happen in
+`read_classes` (it accepts predicted classes as well as scores), its docstring has the rule.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
-_SUM_ERROR = 0.01  # of probabilities: what float16 makes of a thousand classes
+_SUM_ERROR = 0.01  # of a sum of probabilities: the rounding of a thousand classes in float16
 
 
 def numbers(op: str, name: str, value: Any) -> np.ndarray:
@@ -55,9 +55,9 @@ def numbers(op: str, name: str, value: Any) -> np.ndarray:
 
 
 def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
-    """The target of scores (n, k, ...): labels (n, ...) int64, or probabilities in their dtype.
+    """The target for scores (n, k, ...): labels (n, ...) int64, or probabilities in their dtype.
 
-    ValueError, with what to do, for any other form, labels outside 0 ... k - 1 and scores of a
+    ValueError, with advice, for any other form, for labels outside 0 ... k - 1 and for scores of a
     single class.
     """
     if len(shape) < 2 or shape[1] == 1:
@@ -78,9 +78,9 @@ def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> 
 
 
 def read_labels(op: str, target: np.ndarray) -> np.ndarray:
-    """Integers (n,) of labels (n,) or (n, 1), or of one-hot rows (n, k): scores are not known yet.
+    """Integers (n,) from labels (n,) or (n, 1), or from one-hot rows (n, k), without scores.
 
-    ValueError for what holds no classes.
+    ValueError if the target does not contain classes.
     """
     if target.ndim == 2 and target.shape[1] > 1:
         rows = _probabilities(op, target)
@@ -113,7 +113,7 @@ def read_numbers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.nd
 
 
 def read_answers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
-    """`read_numbers` for yes and no: ValueError for what is not from 0 to 1."""
+    """`read_numbers` for yes and no: ValueError for values outside 0 to 1."""
     read = read_numbers(op, target, shape, dtype)
     if read.size and not (read.min() >= 0 and read.max() <= 1):
         where, value = _first(target, ~((target >= 0) & (target <= 1)))
@@ -126,10 +126,10 @@ def read_answers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.nd
 
 
 class Classes(NamedTuple):
-    """Predicted and right classes of one shape.
+    """Predicted and true classes, of the same shape.
 
-    lost    where a prediction is NaN, and so of no class; None: nowhere
-    scored  how many classes the scores are of; 0 where class numbers came, which do not say
+    lost    mask of predictions that are NaN and so of no class; None if there are none
+    scored  number of classes that have scores; 0 if class numbers were given instead
     """
 
     predicted: np.ndarray
@@ -139,16 +139,16 @@ class Classes(NamedTuple):
 
 
 def read_classes(op: str, pred: Any, target: Any, threshold: float | None = None) -> Classes:
-    """The class that pred gives to each sample, and the right one.
+    """The class that pred gives to each sample, and the true one.
 
-    pred    scores, of which the largest along axis 1 counts; one score a sample, which says yes
-            from the threshold on; or predicted class numbers
-    target  any form above; of probabilities the largest counts
-    threshold  None: 0, where logits say yes. Given, every score is an answer for itself, also
-            those of (n, k, ...) with a target of that shape: several classes at once
+    pred    scores, the largest along axis 1 being the prediction; one score per sample, which means
+            yes from the threshold on; or predicted class numbers
+    target  any of the forms above; the largest of probabilities is the class
+    threshold  None: 0, for logits. If given, every score is a separate answer, also those of
+            (n, k, ...) with a target of that shape: several classes at once
 
-    Where shapes leave it open (pred and target of one shape):
-    - floats of pred are scores; but in (n,) they are class numbers if all are whole numbers from 0,
+    If shapes are ambiguous (pred and target of the same shape):
+    - floats in pred are scores; but in (n,) they are class numbers if all are integral and >= 0,
       and in (n, 1, ...) if all are 0 or 1;
     - integers and booleans are class numbers, compared one by one; but with a target that is
       one-hot along axis 1 they are scores if they are one-hot too, or not all 0 or 1; and in
@@ -177,7 +177,7 @@ def read_classes(op: str, pred: Any, target: Any, threshold: float | None = None
 
 
 def are_classes(target: np.ndarray, shape: Shape) -> bool:
-    """Whether target holds labels or one-hot rows for scores (n, k, ...) of two classes or more."""
+    """Whether target contains labels or one-hot rows for scores (n, k, ...) of k >= 2 classes."""
     if len(shape) < 2 or shape[1] < 2:
         return False
     if target.shape in ((shape[0], *shape[2:]), (shape[0], 1, *shape[2:])):
@@ -186,7 +186,7 @@ def are_classes(target: np.ndarray, shape: Shape) -> bool:
 
 
 def refuse_nan(op: str, outputs: np.ndarray) -> None:
-    """ValueError where the class of a sample is asked for and an output is NaN."""
+    """ValueError if an output is NaN, which has no class."""
     if outputs.dtype.kind == "f" and np.isnan(outputs).any():
         lost = np.isnan(outputs).reshape(len(outputs), -1).any(axis=1)
         raise ValueError(
@@ -196,7 +196,7 @@ def refuse_nan(op: str, outputs: np.ndarray) -> None:
 
 
 def is_one_hot(target: np.ndarray) -> bool:
-    """Whether each row along axis 1 holds a single 1 among zeros, of two places or more."""
+    """Whether each row along axis 1 has a single 1 among zeros, and at least two entries."""
     if target.ndim < 2 or target.shape[1] < 2:
         return False
     ones = target == 1
@@ -210,7 +210,7 @@ def _largest(scores: np.ndarray, right: np.ndarray) -> Classes:
 
 
 def _answers(op: str, scores: np.ndarray, target: np.ndarray, threshold: float | None) -> Classes:
-    """Each score a yes or no of its own."""
+    """Each score as a separate yes or no."""
     right = read_answers(op, target, scores.shape, target.dtype)
     right = right if right.dtype.kind in "biu" else right >= 0.5
     if threshold is None:
@@ -227,20 +227,20 @@ def _answers(op: str, scores: np.ndarray, target: np.ndarray, threshold: float |
 
 
 def _nan(pred: np.ndarray) -> np.ndarray | None:
-    """Where pred is NaN; None: nowhere."""
+    """Mask of NaN in pred; None if there are none."""
     found = np.isnan(pred) if pred.dtype.kind == "f" else None
     return None if found is None or not found.any() else found
 
 
 def _are_scores(pred: np.ndarray, target: np.ndarray) -> bool:
-    """Whether pred, in target's shape (n, k, ...), holds scores and not classes: see the rule."""
+    """Whether pred, in target's shape (n, k, ...), contains scores, not classes: see the rule."""
     if pred.dtype.kind == "f":
         return True
     return is_one_hot(target) and (is_one_hot(pred) or not ((pred == 0) | (pred == 1)).all())
 
 
 def _are_class_numbers(pred: np.ndarray, target: np.ndarray) -> bool:
-    """Whether pred, with one number for each of the target, holds classes: see the rule."""
+    """Whether pred, with one number per target, contains classes: see the rule."""
     if pred.dtype.kind != "f":
         column = pred.ndim > 1 and pred.shape[1] == 1
         return not (column and pred.size and pred.min() < 0 and target.min() >= 0)
@@ -265,10 +265,10 @@ def _whole(op: str, target: np.ndarray) -> np.ndarray:
 
 
 def _probabilities(op: str, target: np.ndarray, several: str = "BCEWithLogitsLoss()") -> np.ndarray:
-    """Rows that are one-hot, or floats from 0 to 1 with the sum 1; ValueError names the first."""
+    """Rows that are one-hot, or floats from 0 to 1 with sum 1; ValueError names the first other."""
     error = _SUM_ERROR if target.dtype.kind == "f" else 0
     sums = target.sum(axis=1)
-    # Nearly always: every batch of a training comes by.
+    # The usual case: this is called for every batch of a training.
     if not target.size or (
         target.min() >= 0 and sums.min() >= 1 - error and sums.max() <= 1 + error
     ):
@@ -290,13 +290,13 @@ def _probabilities(op: str, target: np.ndarray, several: str = "BCEWithLogitsLos
 
 
 def _same_but_for_axis_1(one: Shape, other: Shape) -> bool:
-    """Whether the shapes are one, but for an axis 1 of length 1."""
+    """Whether the shapes are equal except for an axis 1 of length 1."""
     long, short = (one, other) if len(one) > len(other) else (other, one)
     return len(long) == len(short) + 1 and long[1] == 1 and (long[0], *long[2:]) == short
 
 
 def _first(values: np.ndarray, wrong: np.ndarray) -> tuple[str, Any]:
-    """Where the first wrong value is, "[3]" or "[3, 0]", and the value."""
+    """Position of the first wrong value, "[3]" or "[3, 0]", and the value."""
     where = tuple(int(i) for i in np.argwhere(wrong)[0])
     value = values[where]
     return str(list(where)), f"{value:g}" if values.dtype.kind == "f" else value

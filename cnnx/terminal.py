@@ -10,7 +10,7 @@ __all__ = ["flush", "is_terminal", "note", "say"]
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream shows what is written at once, and can be written over.
+    """Whether a stream shows output immediately, and allows overwriting a line.
 
     False for None (a program without a console), a closed stream, one without `isatty`.
     """
@@ -21,19 +21,19 @@ def is_terminal(stream: Any) -> bool:
 
 
 def say(text: str) -> None:
-    """A line on standard output, at once; nothing where there is none."""
+    """Print a line on standard output immediately; does nothing if there is none."""
     print(text)
     flush()
 
 
 def flush() -> None:
-    """Let what was printed reach its reader; a full disk behind it is an OSError here."""
+    """Flush standard output; a full disk behind it raises OSError here."""
     if hasattr(sys.stdout, "flush"):
         sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """A line on standard error; nothing where there is none, or where it is closed."""
+    """Print a line on standard error; does nothing if it is missing or closed."""
     if sys.stderr is not None:
         with suppress(ValueError):
             print(text, file=sys.stderr)

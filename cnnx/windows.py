@@ -1,9 +1,9 @@
-"""Windows on an image: how many there are, where they lie, and the errors about their geometry.
+"""Geometry of windows on an image: their number and positions, and errors about invalid ones.
 
 A geometry is kernel, stride and dilation, (rows, columns) each, and padding, ((top, bottom), (left,
-right)). Along an axis, window i has tap u at pixel i*stride + u*dilation - before.
+right)). Along an axis, tap u of window i is at pixel i*stride + u*dilation - before.
 
-Numbers are Python's until here, so nothing overflows; what goes on to the kernels is `compact`.
+Numbers are Python integers here, which never overflow; `compact` makes them fit the kernels.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from .checks import Pair, is_sequence, pair
 
 Padding = tuple[Pair, Pair]
 
-_BLANK = 256  # rows or columns: so much padding is fine around the smallest image,
-_GAPS = 64  # and so many rows of a transposed convolution for each that gets anything
+_BLANK = 256  # rows or columns of padding that are allowed around the smallest image
+_GAPS = 64  # rows of a transposed convolution that are allowed per row that receives a value
 
 
 def padding2d(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """((top, bottom), (left, right)) from that, an int, (rows, columns), "same" or "valid"."""
+    """((top, bottom), (left, right)) from pairs, an int, (rows, columns), "same" or "valid"."""
     if isinstance(value, str):
         return _named_padding(op, value, kernel, stride, dilation)
     if type(value) is not int and is_sequence(value) and len(value) == 2 and is_sequence(value[0]):
@@ -41,7 +41,7 @@ def _named_padding(op: str, name: str, kernel: Pair, stride: Pair, dilation: Pai
 
 
 def kept_padding(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair) -> Any:
-    """The same for a layer to keep, as it was given: a word, an integer, a pair or two pairs."""
+    """The same for a layer to store, in the form given: a word, an int, a pair or two pairs."""
     (top, bottom), (left, right) = padding2d(op, value, kernel, stride, dilation)
     if isinstance(value, str):
         return value
@@ -64,7 +64,7 @@ def pool_padding(op: str, value: Any, kernel: Pair) -> Pair:
 def output_size(
     op: str, size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
 ) -> Pair:
-    """How many windows fit: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
+    """Number of windows: (size + before + after - dilation*(kernel - 1) - 1) // stride + 1."""
     counts = []
     for axis, what in enumerate(("rows", "columns")):
         before, after = padding[axis]
@@ -89,7 +89,7 @@ def transposed_size(
     dilation: Pair,
     output_padding: Pair,
 ) -> Pair:
-    """Size of a transposed convolution's result: (size - 1)*stride - before - after
+    """Output size of a transposed convolution: (size - 1)*stride - before - after
     + dilation*(kernel - 1) + output_padding + 1."""
     sizes = []
     for axis, what in enumerate(("rows", "columns")):
@@ -119,7 +119,7 @@ def transposed_size(
 def beyond_reach(
     size: Pair, kernel: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair
 ) -> Pair:
-    """Rows and columns of an image that lie after the last of so many windows: output_padding."""
+    """Rows and columns of an image after its last window: output_padding."""
     return (
         size[0] + sum(padding[0]) - _reach(counts[0], kernel[0], stride[0], dilation[0]),
         size[1] + sum(padding[1]) - _reach(counts[1], kernel[1], stride[1], dilation[1]),
@@ -127,15 +127,15 @@ def beyond_reach(
 
 
 def _reach(count: int, kernel: int, stride: int, dilation: int) -> int:
-    """From the first tap of the first window to the last of the last."""
+    """Distance from the first tap of the first window to the last tap of the last."""
     return (count - 1) * stride + dilation * (kernel - 1) + 1
 
 
 def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
-    """Padding grown at the bottom and the right until a last, incomplete window fits (ceil_mode).
+    """Padding enlarged at the bottom and right until a last, incomplete window fits (ceil_mode).
 
-    As in PyTorch, a window that would begin beyond the image is left out. An only window may be
-    incomplete too; where not even that fits, the padding stays as it is.
+    As in PyTorch, a window that would begin after the image is left out. A single window may be
+    incomplete too; if not even that fits, the padding is not changed.
     """
     grown = []
     for n, k, s, (before, after) in zip(size, kernel, stride, padding):
@@ -156,12 +156,12 @@ def compact(
     padding: Padding,
     dilation: Pair = (1, 1),
 ) -> tuple[Pair, Padding, Pair]:
-    """Stride, padding and dilation of the same windows, as small as they can be.
+    """Stride, padding and dilation of equivalent windows, as small as possible.
 
-    Window i (of `counts`) has tap u at pixel i*stride + u*dilation - before. Where windows, or
-    taps, are so far apart that at most one of them meets the image, their distance is of no account
-    but as a number, which time and memory would follow. So they are drawn together until they just
-    miss the image. What then still has far more padding than pixels and windows is an error.
+    Tap u of window i (of `counts`) is at pixel i*stride + u*dilation - before. If windows, or taps,
+    are so far apart that at most one of them meets the image, their distance does not affect the
+    result, but would determine time and memory. They are therefore moved together until they just
+    miss the image. If there is still far more padding than pixels and windows, that is an error.
     """
     for axis in (0, 1):
         n, k, count, s, d = size[axis], kernel[axis], counts[axis], stride[axis], dilation[axis]
@@ -169,7 +169,7 @@ def compact(
         if s > n + d * (k - 1) or d > n + s * (count - 1) or n + before + after > _BLANK:
             break
     else:
-        return stride, padding, dilation  # nearly always
+        return stride, padding, dilation  # the usual case
     rows, columns = (
         _compact_axis(op, what, size[i], kernel[i], counts[i], stride[i], padding[i], dilation[i])
         for i, what in enumerate(("rows", "columns"))
@@ -194,11 +194,11 @@ def _compact_axis(
 
 
 def _drawn_together(n: int, width: int, step: int, before: int) -> tuple[int, int]:
-    """Stretches of `width`, a `step` apart, the first at -before, each meeting the same of n
-    pixels as it did: where the first then begins, as `before`, and the step."""
+    """For intervals of `width`, a `step` apart, the first at -before: an equivalent `before` and
+    step, for which each interval meets the same of n pixels as before."""
     near = n + width
     if step <= near:
         return before, step
-    # At most one meets the image: the first that does not end before it, unless it begins beyond.
+    # At most one meets the image: the first that ends in or after it, unless it begins beyond it.
     one = -(-(before - width + 1) // step)
     return one * near - min(one * step - before, n), near

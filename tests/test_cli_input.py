@@ -150,12 +150,12 @@ def test_arrays_in_any_units_train_a_model_that_reads_pictures(capsys, make, hig
     assert accuracy_said(capsys, "run", "--data", "more.npz") == 100
 
 
-def test_numbers_without_a_scale_are_refused_as_pictures_and_taken_as_arrays(capsys):
+def test_numbers_without_a_scale_are_rejected_as_images_and_accepted_as_arrays(capsys):
     x, y = sides(60)
     z = (x - x.mean()) / x.std()
     np.savez("mine.npz", x=z, y=y)
     assert main(["train", "--data", "mine.npz", *TRAIN, "--out", "run"]) == 0
-    assert "no known scale" in capsys.readouterr().out
+    assert "unknown scale" in capsys.readouterr().out
     write_folder("new", x[:8], y[:8], ("0", "1"))
     assert "give an .npy file" in failure(capsys, "predict", "run", "new/0/0.png")
     assert "give an .npy file" in failure(capsys, "evaluate", "run", "--data", "new")

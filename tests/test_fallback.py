@@ -46,7 +46,7 @@ def _warning(folder):
     """The one warning of `import cnnx`, which then has the reference backend alone."""
     printed, said = _run(folder)
     assert printed == ALONE
-    assert said.count("RuntimeWarning: cnnx computes with its slow reference backend: ") == 1
+    assert said.count("RuntimeWarning: cnnx uses its slow reference backend: ") == 1
     assert "CNNX_BACKEND=reference" in said
     return said
 

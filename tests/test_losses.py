@@ -99,7 +99,7 @@ def test_targets_are_cast_to_the_dtype_of_pred(loss_class):
 
 
 def test_backward_without_a_loss_is_an_error_in_words():
-    with pytest.raises(RuntimeError, match=r"MSELoss.backward: no loss to go back from"):
+    with pytest.raises(RuntimeError, match=r"MSELoss.backward: no loss was computed"):
         MSELoss().backward()
 
 
