@@ -1,7 +1,7 @@
-"""Backends: modules that hold one function per op, by the names in OP_NAMES.
+"""Backends: modules with one function per op, named as in OP_NAMES.
 
 reference    plain NumPy, the specification
-compiled     Cython and C; there where cnnx was installed with a C compiler
+compiled     Cython and C; available if cnnx was installed with a C compiler
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAMES = ("compiled", "reference")
 
 _FOLDER = Path(__file__).parent
 
-# setup.py puts this file into a pure installation: no extension is missing there.
+# setup.py adds this file to a pure installation, in which no extension is missing.
 IS_PURE = (_FOLDER / "PURE").exists()
 
 
@@ -29,8 +29,8 @@ class NotBuiltError(ImportError):
 
 
 def load(name: str) -> ModuleType:
-    """The backend's module. ValueError for a name that is none; NotBuiltError, with what to do, if
-    it was not built, or does not load."""
+    """The backend's module. ValueError for an unknown name; NotBuiltError, with advice, if it was
+    not built or does not load."""
     if name not in _NAMES:
         raise ValueError(
             f"backend {name!r} is unknown: there are {' and '.join(map(repr, _NAMES))}"
@@ -44,7 +44,7 @@ def load(name: str) -> ModuleType:
 
 
 def _why_not_there(error: ImportError) -> str:
-    """Why the extension cannot be used, and what to do."""
+    """Why the extension cannot be used, with advice."""
     if IS_PURE:
         return (
             "backend 'compiled' is not part of this installation, which was built in pure Python "
@@ -71,7 +71,7 @@ def _why_not_there(error: ImportError) -> str:
 
 
 def available() -> tuple[str, ...]:
-    """Names of the backends that can be used here, the fastest first."""
+    """Names of the backends that can be used here, fastest first."""
     usable = []
     for name in _NAMES:
         try:

@@ -1,13 +1,13 @@
-"""Which algorithm computes a convolution in the compiled backend: one pure function of its shape.
+"""Selects the algorithm of a convolution in the compiled backend: a pure function of its shape.
 
 choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1), "float32"))
 """
 
 # Design:
-# A rule a line, the first that holds decides, and a kernel never decides again. Nothing here knows
-# the number of threads or the machine: the same shape gives the same algorithm, and so the same
-# bits, everywhere. Plain Python, so that it is read and tested without a compiler: the one module
-# of cnnx that csrc imports.
+# One rule per line; the first that applies decides, and kernels never decide again. The number of
+# threads and the machine have no influence: the same shape gives the same algorithm, and so the
+# same bits, everywhere. Plain Python, so that it can be read and tested without a compiler; it is
+# the only module of cnnx that csrc imports.
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _wanted: ContextVar[str] = ContextVar("cnnx_algorithm", default="auto")
 
 
 class Convolution(NamedTuple):
-    """What the choice depends on. Channels and filters are those that the direction sums over and
-    writes: backward-data sums over the filters of the layer, and writes its channels."""
+    """The properties that the choice depends on. Channels and filters are those that the direction
+    sums over and writes: backward-data sums over the layer's filters and writes its channels."""
 
     direction: str
-    channels: int  # of x, of one group
-    filters: int  # of y, of one group
+    channels: int  # of x, per group
+    filters: int  # of y, per group
     groups: int
     images: int
     pixels: tuple[int, int]  # rows and columns that are written; backward-weight: of dy
@@ -65,18 +65,18 @@ class Convolution(NamedTuple):
 
     @property
     def tiles(self) -> int:
-        """4x4 tiles that cover the pixels of all images."""
+        """Number of 4x4 tiles that cover the pixels of all images."""
         rows, cols = self.pixels
         return self.images * -(-rows // 4) * -(-cols // 4)
 
     @property
     def row(self) -> int:
-        """Pixels of a row that are written together: backward-data takes every stride-th."""
+        """Pixels of a row that are written together: backward-data writes every stride-th."""
         return self.pixels[1] // (self.stride[1] if self.direction == "backward_data" else 1)
 
     @property
     def is_winograd_shape(self) -> bool:
-        """3x3 taps side by side, of windows side by side."""
+        """3x3 kernel with dilation 1 and stride 1."""
         return (
             self.kernel == (3, 3)
             and self.stride == (1, 1)
@@ -86,12 +86,12 @@ class Convolution(NamedTuple):
 
 
 def pays_by_winograd(c: Convolution) -> bool:
-    """Channels and filters enough to pay the transforms. float64 is for those who want it exact."""
+    """Enough channels and filters to pay for the transforms; float64 is kept exact."""
     return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 16
 
 
 class Rule(NamedTuple):
-    """An algorithm, when to take it, and why."""
+    """An algorithm, the condition for using it, and the reason."""
 
     algorithm: str
     holds: Callable[[Convolution], bool]
@@ -107,7 +107,7 @@ RULES: tuple[Rule, ...] = (
             and c.images * c.pixels[0] * c.pixels[1] <= 64
             and c.channels * c.filters * c.kernel[0] * c.kernel[1] >= 65536
         ),
-        "so few windows that weights are most of what is read: a linear layer over the windows",
+        "so few windows that most memory traffic is weights: a linear layer over the windows",
     ),
     Rule(
         "winograd_by_filters",
@@ -126,46 +126,46 @@ RULES: tuple[Rule, ...] = (
             and c.direction == "backward_weight"
             and c.channels * c.filters <= 512
         ),
-        "sums so small that every task can have its own, and nobody waits",
+        "sums so small that every task can have its own, and no task waits for another",
     ),
     Rule(
         "winograd",
         lambda c: pays_by_winograd(c),
-        "a quarter of the multiplications, where there are channels enough to pay the transforms",
+        "a quarter of the multiplications, with enough channels to pay for the transforms",
     ),
     Rule(
         "depthwise",
         lambda c: c.groups >= 4 and c.channels * c.filters <= min(64, 2 * c.groups),
-        "groups too small for a product of matrices, and enough of them to be lanes of a vector",
+        "groups too small for a matrix product, and enough of them to fill the lanes of a vector",
     ),
     Rule(
         "pointwise",
         lambda c: c.kernel == (1, 1) and c.groups == 1,
-        "a product of two matrices as they lie in memory",
+        "a product of two matrices in their existing memory layout",
     ),
     Rule(
         "filter_lanes",
         lambda c: (
             c.direction == "forward" and c.filters in (16, 32) and c.row < 12 and c.row % 8 != 0
         ),
-        "rows too short to fill vectors, and just the filters to fill them without a copy",
+        "rows too short to fill vectors, but a number of filters that fills them without a copy",
     ),
     Rule(
         "implicit_gemm",
         lambda c: c.direction != "backward_weight" and c.row < 12 and c.filters > 16,
-        "rows too short to fill vectors, and filters enough to pay for copying windows together",
+        "rows too short to fill vectors, and enough filters to pay for copying windows together",
     ),
-    Rule("direct", lambda c: True, "windows are read where they lie: any shape and type"),
+    Rule("direct", lambda c: True, "windows are read in place: any shape and dtype"),
 )
 
 
 def is_winograd(algorithm: str) -> bool:
-    """Whether it is one of Winograd's, with his errors."""
+    """Whether it is one of the Winograd algorithms, with their larger rounding errors."""
     return algorithm.startswith("winograd")
 
 
 def choose(convolution: Convolution) -> str:
-    """Name of the algorithm for a convolution, under `use_algorithm` as it is now.
+    """Name of the algorithm for a convolution, under the current `use_algorithm`.
 
     >>> conv = Convolution.of("forward", (8, 3, 32, 32), (16, 3, 3, 3), (8, 16, 30, 30),
     ...                       (1, 1), (1, 1), "float32")
@@ -186,16 +186,17 @@ def _choose(convolution: Convolution, wanted: str) -> str:
 
 
 class use_algorithm:
-    """Say how the compiled backend computes convolutions, in this thread or asynchronous task.
+    """Select how the compiled backend computes convolutions, in this thread or asynchronous task.
 
     "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
                 that is Winograd's, with rounding errors a few times those of direct summation; a
-                NaN or infinity in x then spreads to the 4x4 pixels of its tiles, and a number some
-                hundred times the others costs them digits (docs/winograd.md, "Outliers")
-    "direct"    never Winograd's: sums of products, exact but for their own rounding
-    "winograd"  Winograd's wherever it can be: 3x3, stride 1, in float64 too
+                NaN or infinity in x then spreads to the 4x4 pixels of its tiles, and a value some
+                hundred times larger than the others reduces their precision (docs/winograd.md,
+                "Outliers")
+    "direct"    never Winograd's: sums of products, with no error but their own rounding
+    "winograd"  Winograd's wherever it is applicable: 3x3, stride 1, in float64 too
 
-    It acts at once, and until the end of the block where it is used with `with`. The reference
+    Takes effect immediately; used as a context manager, until the end of the block. The reference
     backend is always direct. ValueError for another name.
 
     A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.

@@ -1,14 +1,14 @@
-"""The gate: one function per op. It checks, normalises, and calls the backend that is in use.
+"""The validated API: one function per op, which checks its arguments and calls the current backend.
 
-For people who bring their own layers, and for cnnx's own. Every function takes float32 or float64
-arrays (one dtype a call; any strides, any byte order, read-only ones too) and returns fresh
-C-contiguous arrays that belong to the caller. Every error is raised here, before any work.
+Used by cnnx's layers, and available for layers of your own. Every function accepts float32 or
+float64 arrays (the same dtype for all arrays of a call; any strides, any byte order, read-only ones
+too) and returns new C-contiguous arrays that belong to the caller. All errors are raised here,
+before any work.
 
 # Design:
 # A package with one file per family, not one file: with their docstrings the functions are about
-# 1,000 lines.
-# The files have the names of those in backends/reference and csrc: conv.py, pool.py, ... hold the
-# same ops.
+# 1,000 lines. The files are named as those in backends/reference and csrc: conv.py, pool.py, ...
+# contain the same ops.
 """
 
 from .activation import (

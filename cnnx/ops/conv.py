@@ -35,14 +35,14 @@ def conv2d(
     padding   an integer, (rows, columns), "same" (stride 1 only), "valid", or
               ((top, bottom), (left, right))
     groups    number of groups into which channels and filters are split; groups = c: depthwise
-    activation  what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
-    add       as y: added before the activation; None: nothing
+    activation  applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
+    add       same shape as y: added before the activation; None: nothing
 
     returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1
 
-    Raises ValueError where shapes or numbers do not fit, TypeError for a dtype that is neither
-    float32 nor float64. A stride or dilation may be any number: time and memory follow the windows
-    that there are.
+    Raises ValueError for mismatched shapes or invalid numbers, TypeError for a dtype that is
+    neither float32 nor float64. Stride and dilation may be arbitrarily large: time and memory
+    depend on the actual number of windows.
 
     >>> ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
     [[4.0, 4.0], [4.0, 4.0]]
@@ -80,7 +80,7 @@ def conv2d_backward(
     dx[n, c, i*sh + u*dh - top, j*sw + v*dw - left] +=
                           sum over k of weight[k, c, u, v] * dy[n, k, i, j]
 
-    dy (n, oc, oh, ow): the gradient by conv2d's result; the rest as in `conv2d`.
+    dy (n, oc, oh, ow): the gradient of conv2d's output; the rest as in `conv2d`.
     returns  dx (n, c, h, w), or None if need_dx is False; dweight, as weight; dbias (oc,)
 
     >>> dy, x, weight = np.ones((1, 1, 2, 2)), np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
@@ -137,27 +137,27 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> np.ndarray:
-    """Transposed convolution: the adjoint of `conv2d`, which makes images larger where that makes
+    """Transposed convolution: the adjoint of `conv2d`, which enlarges images where `conv2d` makes
     them smaller. The arguments and their order are PyTorch's.
 
     y[n, k, i*sh + u*dh - top, j*sw + v*dw - left] +=
                           sum over c of weight[c, k, u, v] * x[n, c, i, j]
-    and then bias[k]; what would lie outside y is dropped
+    followed by adding bias[k]; values outside y are dropped
 
     x         (n, c, h, w)
     weight    (c, oc // groups, kh, kw)
     bias      (oc,) or None
     stride, dilation    an integer or (rows, columns)
-    padding   taken off y on every side; written as in `conv2d`
-    output_padding      rows at the bottom and columns at the right of y that are added: an integer
+    padding   removed from y on every side; given as in `conv2d`
+    output_padding      rows added at the bottom and columns added at the right of y: an integer
               or (rows, columns), less than the stride or the dilation
     groups    number of groups into which channels and filters are split
 
     returns   y (n, oc, oh, ow),
               oh = (h - 1)*stride - top - bottom + dilation*(kh - 1) + output_padding + 1
 
-    Raises ValueError where shapes or numbers do not fit, and where next to nothing of y would get
-    anything from x; TypeError for a dtype that is neither float32 nor float64.
+    Raises ValueError for mismatched shapes or invalid numbers, and if almost no element of y
+    depends on x; TypeError for a dtype that is neither float32 nor float64.
 
     >>> ops.conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
     [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
@@ -196,7 +196,7 @@ def conv_transpose2d_backward(
     dx[n, c, i, j]      = sum over (k, u, v) of
                           weight[c, k, u, v] * dy[n, k, i*sh + u*dh - top, j*sw + v*dw - left]
 
-    dy (n, oc, oh, ow): the gradient by conv_transpose2d's result; the rest as there.
+    dy (n, oc, oh, ow): the gradient of conv_transpose2d's output; the rest as there.
     returns  dx (n, c, h, w), or None if need_dx is False; dweight, as weight; dbias (oc,)
 
     >>> dy, x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2))
@@ -254,7 +254,7 @@ def _check_transpose(
     size = windows.transposed_size(op, (h, w), (kh, kw), stride, padding, dilation, extra)
     out_shape = (n, group_filters * groups, *size)
     checks.array_size(op, out_shape, x.itemsize)
-    # The windows lie on y, one for each pixel of x.
+    # The windows are on y, one for each pixel of x.
     stride, padding, dilation = windows.compact(
         op, size, (kh, kw), (h, w), stride, padding, dilation
     )
@@ -287,7 +287,7 @@ def im2col(
 def col2im(
     cols: Any, x_shape: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> np.ndarray:
-    """Rows of a window matrix added back to their pixels: adjoint, and so backward, of `im2col`.
+    """Rows of a window matrix added to their pixels: adjoint, and so backward, of `im2col`.
 
     x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += cols[(n, i, j), (c, u, v)]
 

@@ -13,10 +13,10 @@ _LARGEST = 2**63 - 1
 
 
 def dropout(x: Any, p: float, seed: int, call: int) -> np.ndarray:
-    """Set a share p of the elements to zero and scale the others by 1 / (1 - p).
+    """Set a fraction p of the elements to zero and scale the others by 1 / (1 - p).
 
-    Which elements is a function of (seed, call, position in C order) alone: the same numbers give
-    the same mask, in both backends, for any number of threads. So backward needs no mask kept.
+    The mask is a function of (seed, call, position in C order) only: the same numbers give the same
+    mask, in both backends and for any number of threads, so backward needs no stored mask.
 
     x (any shape); p from 0 to 1; seed and call integers from 0 to 2^63 - 1  ->  y as x
 

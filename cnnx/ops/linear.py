@@ -17,7 +17,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     y[..., j] = activation(bias[j] + sum over i of x[..., i] * weight[j, i])
 
     x (..., in), weight (out, in), bias (out,) or None  ->  y (..., out)
-    activation  what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
+    activation  applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
 
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]
@@ -81,7 +81,7 @@ def _check(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _advice(shape: tuple[int, ...], features: int) -> str:
-    """What to do where the features are spread over several axes."""
+    """Advice if the features are spread over several axes."""
     if len(shape) > 2 and math.prod(shape[1:]) == features:
         return ", spread over several axes: put Flatten() before it"
     if math.prod(shape) == features:

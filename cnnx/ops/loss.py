@@ -26,13 +26,13 @@ def cross_entropy(
     """Cross-entropy between softmax(logits) and a target, stable, with its gradient.
 
     loss = 1/m * sum over samples of -sum over k of weight[k] * q[k] * log softmax(logits)[k]
-    q    = (1 - label_smoothing) * target + label_smoothing / classes, a label being 1 at its class
+    q    = (1 - label_smoothing) * target + label_smoothing / classes, with labels as one-hot rows
 
     logits   (n, k), or (n, k, d1, ...) with one sample at every position
     target   integers (n,) or (n, d1, ...), or probabilities of logits' shape and dtype
     weight   (k,) or None: one factor per class
     reduction "mean": m is the sum of the labels' weights, for probabilities the number of samples;
-             "sum": m = 1. Where all labels' weights are 0, loss and dlogits are 0 (PyTorch: nan)
+             "sum": m = 1. If all labels' weights are 0, loss and dlogits are 0 (PyTorch: nan)
 
     returns  loss (float), dlogits as logits
     Raises ValueError for labels outside 0 ... k - 1.
@@ -104,7 +104,8 @@ def _rows(x: np.ndarray) -> np.ndarray:
 def mse(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndarray]:
     """Squared error: loss = 1/m * sum of (pred - target)^2, gradient 2/m * (pred - target).
 
-    pred and target of one shape and dtype; m is the number of elements with "mean", 1 with "sum".
+    pred and target have the same shape and dtype; m is the number of elements with "mean", 1 with
+    "sum".
     returns  loss (float), dpred as pred
 
     >>> ops.mse(np.array([1.0, 3.0]), np.array([1.0, 1.0]))[0]
@@ -119,7 +120,7 @@ def mse(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndar
 def bce(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndarray]:
     """Binary cross-entropy of probabilities: loss = 1/m * sum of -(t*log(p) + (1 - t)*log(1 - p)).
 
-    pred, from 0 to 1, and target of one shape and dtype. Logarithms are at least -100, as in
+    pred, from 0 to 1, and target have the same shape and dtype. Logarithms are at least -100, as in
     PyTorch.
     returns  loss (float), dpred as pred
 
@@ -135,7 +136,7 @@ def bce(pred: Any, target: Any, reduction: str = "mean") -> tuple[float, np.ndar
 
 
 def _check_probabilities(pred: np.ndarray) -> None:
-    """NaN is let through, as everywhere."""
+    """ValueError for values outside 0 to 1; NaN is accepted, as everywhere."""
     outside = np.argwhere((pred < 0) | (pred > 1))
     if outside.size:
         where = tuple(int(i) for i in outside[0])
@@ -150,7 +151,7 @@ def bce_with_logits(logits: Any, target: Any, reduction: str = "mean") -> tuple[
 
     loss = 1/m * sum of max(x, 0) - x*t + log(1 + exp(-|x|)), with its gradient (sigmoid(x) - t)/m
 
-    logits and target of one shape and dtype  ->  loss (float), dlogits as logits
+    logits and target have the same shape and dtype  ->  loss (float), dlogits as logits
 
     >>> round(ops.bce_with_logits(np.array([0.0]), np.array([1.0]))[0], 4)
     0.6931

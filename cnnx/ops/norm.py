@@ -33,10 +33,10 @@ def batch_norm(
                   running = (1 - momentum) * running + momentum * batch. A batch of one value per
                   channel is an error.
     not training  mean and var are the running statistics, which must be given.
-    activation    what is done last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None, nothing
-    add           as x: added before the activation; None: nothing
+    activation    applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
+    add           same shape as x: added before the activation; None: nothing
 
-    returns  y as x, mean (c,), inv_std (c,): what `batch_norm_backward` needs
+    returns  y as x, mean (c,), inv_std (c,), which `batch_norm_backward` needs
 
     >>> y, mean, inv_std = ops.batch_norm(np.array([[1.0], [3.0]]), eps=0.0)
     >>> y.tolist(), mean.tolist(), inv_std.tolist()
@@ -86,9 +86,9 @@ def batch_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `batch_norm` with respect to x, weight and bias.
 
-    Where the forward had an activation, dy goes on where the activation let the values through;
-    they are made again from x and bias, so y need not be kept. What was added (`add`) has the same
-    gradient as the sum, which can not be told from x: with both, take that of the activation first
+    If the forward had an activation, dy passes where the activation was not saturated; this is
+    recomputed from x and bias, so y need not be stored. The gradient of `add` equals that of the
+    sum, which cannot be recomputed from x: with both, compute the activation's gradient first
     (`relu_backward`).
 
     With xhat = (x - mean) * inv_std, and sums over the m values of a channel:

@@ -1,12 +1,12 @@
-"""Optimiser steps, in place, over many parameters at once: params and state change, grads do not.
+"""Optimiser steps, in place, over many parameters at once; params and state change, grads do not.
 
 params, grads   lists of arrays of the same shapes; a gradient may be None: then its parameter and
-                the parameter's state stay as they are
-state           a flat array, as long as all params together: a number for each of theirs, one
-                parameter after the other, in C order
+                the parameter's state do not change
+state           a flat array with one number for each number of all params, in the order of the
+                params, in C order
 
-All arrays of one call have one dtype; those that change must be C-contiguous and writable. In the
-formulas, which are those of one parameter, g = grad + weight_decay * param. A step returns nothing.
+All arrays of one call have one dtype; those that change must be C-contiguous and writable. The
+formulas are for one parameter, with g = grad + weight_decay * param. A step returns None.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def rmsprop_step(
 
     square_avg = alpha*square_avg + (1 - alpha)*g^2;  param -= lr * g / (sqrt(square_avg) + eps)
 
-    Where grad_avg is given ("centered"), the square of the running average of g is taken off first;
-    what is left is a variance, and counts as 0 where rounding makes it negative (in PyTorch, where
-    the gradients are equal, that ends in NaN).
-    Where velocity is given: velocity = momentum*velocity + quotient, param -= lr * velocity.
+    If grad_avg is given ("centered"), the square of the running average of g is subtracted first;
+    the result is a variance, with a minimum of 0, since rounding can make it negative (in PyTorch,
+    equal gradients then give NaN).
+    If velocity is given: velocity = momentum*velocity + quotient, param -= lr * velocity.
 
     >>> param, square_avg = np.array([1.0]), np.zeros(1)
     >>> grads = [np.array([2.0])]
@@ -162,7 +162,7 @@ def _arrays(
     optional: tuple[str, ...] = (),
     **state: np.ndarray | None,
 ) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
-    """params and grads as lists, which fit each other and the state."""
+    """params and grads as lists, checked against each other and the state."""
     params, grads = _list(op, "params", params), _list(op, "grads", grads)
     if len(params) != len(grads):
         raise ValueError(f"{op}: {len(params)} params, but {len(grads)} grads")
@@ -175,7 +175,7 @@ def _arrays(
             checks.same_dtype(op, **{"params[0]": first, f"params[{i}]": param})
         size += param.size
         if grad is None or (checks.plain(grad, dtype) and grad.shape == param.shape):
-            continue  # nearly always: a small network has a step in 20 microseconds
+            continue  # the usual case: a step of a small network takes 20 microseconds
         grads[i] = grad = checks.array(op, f"grads[{i}]", grad)
         checks.same_shape(op, f"grads[{i}]", grad, param.shape, f"the shape of params[{i}]")
         checks.same_dtype(op, **{"params[0]": first, f"grads[{i}]": grad})
@@ -195,5 +195,5 @@ def _list(op: str, name: str, value: Any) -> list[Any]:
 
 
 def _numbers(op: str, **numbers: Any) -> list[float]:
-    """Hyper-parameters: finite, and none below zero."""
+    """Hyperparameters: finite and not negative."""
     return [checks.real(op, name, value, 0.0) for name, value in numbers.items()]

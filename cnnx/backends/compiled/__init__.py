@@ -1,7 +1,7 @@
-"""The compiled backend: the ops of `_core`, the extension built from csrc/, by the names of the
+"""The compiled backend: the ops of `_core`, the extension built from csrc/, under the names of the
 reference backend."""
 
-# Not `from . import _core`: only this is a ModuleNotFoundError where the extension was not built.
+# Not `from . import _core`: only this form raises ModuleNotFoundError if the extension is missing.
 import cnnx.backends.compiled._core as _core
 
 from .. import reference as _reference

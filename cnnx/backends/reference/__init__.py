@@ -1,8 +1,8 @@
 """The reference backend: every op in plain NumPy, written to be read. It is the specification.
 
-The gate (`cnnx.ops`) has checked and normalised all arguments: pairs are tuples of two, padding is
-((top, bottom), (left, right)), arrays are C-contiguous and of one float dtype. Called directly, a
-function works in any float dtype.
+`cnnx.ops` has checked and normalised all arguments: pairs are tuples of two, padding is ((top,
+bottom), (left, right)), arrays are C-contiguous and of one float dtype. Called directly, a function
+works in any float dtype.
 """
 
 from .activation import (

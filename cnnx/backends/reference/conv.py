@@ -2,8 +2,8 @@
 (im2col, col2im).
 
 Images are (n, c, h, w), weights (oc, c // groups, kh, kw). stride and dilation are pairs, padding
-is ((top, bottom), (left, right)). x is zero outside its borders. As everywhere in deep learning the
-kernel is not flipped: what is computed is a cross-correlation.
+is ((top, bottom), (left, right)). x is zero outside its borders. As usual in deep learning, the
+kernel is not flipped: the operation is a cross-correlation.
 
 Source: Goodfellow, Bengio, Courville, Deep Learning (2016), chapter 9; Chellapilla, Puri, Simard,
 High Performance Convolutional Neural Networks for Document Processing (2006), for im2col.
@@ -23,7 +23,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
     y[n, k, i, j] = activation(add[n, k, i, j] + bias[k] + sum over (c, u, v) of
                     weight[k, c, u, v] * x[n, c, i*sh + u*dh - top, j*sw + v*dw - left])
 
-    With groups > 1, the channels and the filters are split into as many groups, each on its own.
+    With groups > 1, channels and filters are split into groups that are convolved separately.
 
     x (n, c, h, w), weight (oc, c // groups, kh, kw), bias (oc,) or None, activation a name or None,
     add as y or None  ->  y (n, oc, oh, ow)
@@ -81,8 +81,8 @@ def conv_transpose2d(x, weight, bias, stride, padding, output_padding, dilation,
 
     y[n, k, i*sh + u*dh - top, j*sw + v*dw - left] +=
                           sum over c of weight[c, k, u, v] * x[n, c, i, j]
-    and then bias[k]. What lies outside y is dropped; output_padding adds rows at the bottom and
-    columns at the right, so that every size can be met whose convolution has the size of x.
+    followed by adding bias[k]. Values outside y are dropped; output_padding adds rows at the bottom
+    and columns at the right, to reach every size whose convolution has the size of x.
 
     x (n, c, h, w), weight (c, oc // groups, kh, kw), bias (oc,) or None  ->  y (n, oc, oh, ow)
     oh = (h - 1)*sh - top - bottom + dh*(kh - 1) + output_padding + 1
@@ -136,7 +136,7 @@ def conv_transpose2d_backward(dy, x, weight, stride, padding, dilation, groups, 
 
 
 def im2col(x, kernel, stride, padding, dilation):
-    """Lay every window of every image out as one row of a matrix.
+    """Copy every window of every image to one row of a matrix.
 
     cols[(n, i, j), (c, u, v)] = x[n, c, i*sh + u*dh - top, j*sw + v*dw - left]
 
@@ -148,7 +148,7 @@ def im2col(x, kernel, stride, padding, dilation):
 
 
 def col2im(cols, x_shape, kernel, stride, padding, dilation):
-    """Add every row of a window matrix back to the pixels it stands for: the adjoint of `im2col`.
+    """Add every row of a window matrix to its pixels: the adjoint of `im2col`.
 
     x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += cols[(n, i, j), (c, u, v)]
 

@@ -1,9 +1,9 @@
-"""Dropout with a mask that is a function, not a stored array.
+"""Dropout with a mask that is recomputed, not stored.
 
 # Design:
-# The mask depends on (seed, call, index of the element) alone, through a counter-based hash. So
-# backward recomputes it and nothing is saved, any number of threads gives the same mask, and both
-# backends agree to the last bit.
+# The mask depends on (seed, call, index of the element) only, through a counter-based hash.
+# Backward therefore recomputes it and nothing is stored, any number of threads gives the same mask,
+# and both backends agree to the last bit.
 
 Source: Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting (2014).
 The hash is the finaliser of MurmurHash3 (A. Appleby), twice; the key comes from SplitMix64 (Steele,
@@ -19,7 +19,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def dropout(x, p, seed, call):
-    """Set a share p of the elements to zero and scale the rest, so that the expected value stays.
+    """Set a fraction p of the elements to zero and scale the rest, which keeps the expected value.
 
     y[i] = x[i] / (1 - p) where hash(seed, call, i) >= p * 2^32, else 0
 
@@ -35,7 +35,7 @@ def dropout_backward(dy, p, seed, call):
 
 
 def kept(shape, p, seed, call):
-    """The mask: True where an element stays."""
+    """The mask: True for elements that are kept."""
     size = int(np.prod(shape, dtype=np.int64))
     mask = np.empty(size, dtype=bool)
     for start in range(0, size, 1 << 32):

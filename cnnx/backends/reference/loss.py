@@ -31,7 +31,7 @@ def cross_entropy(logits, target, weight, label_smoothing, reduction):
     q = weight * ((1 - label_smoothing) * q + label_smoothing / classes)
 
     log_p = log_softmax(logits, axis=1)
-    # 0 * -inf: a class that the target excludes costs nothing, however unlikely it is.
+    # 0 * -inf: a class with target 0 does not contribute, however unlikely it is.
     loss = -np.where(q == 0, 0, q * log_p).sum()
     dlogits = np.exp(log_p) * q.sum(axis=1, keepdims=True) - q
     m = (weight[target].sum() if labels else n) if reduction == "mean" else 1
@@ -39,7 +39,7 @@ def cross_entropy(logits, target, weight, label_smoothing, reduction):
 
 
 def mse(pred, target, reduction):
-    """Squared error: sum of (pred - target)^2, gradient 2 * (pred - target). Same shapes, any."""
+    """Squared error: sum of (pred - target)^2, gradient 2 * (pred - target); equal shapes."""
     error = pred - target
     m = pred.size if reduction == "mean" else 1
     return float((error * error).sum() / m), 2 * error / m

@@ -25,16 +25,16 @@ def batch_norm(
     y[n, c, l] = activation(weight[c] * (x[n, c, l] - mean[c]) * inv_std[c] + bias[c]
                             + add[n, c, l]),  inv_std = 1 / sqrt(var + eps)
 
-    training      mean and var are the batch's own (var with divisor m). The running statistics,
-                  where given, are updated in place:
+    training      mean and var are those of the batch (var with divisor m). The running statistics,
+                  if given, are updated in place:
                       running_mean = (1 - momentum) * running_mean + momentum * mean
                       running_var  = (1 - momentum) * running_var  + momentum * var * m / (m - 1)
-                  An empty batch leaves them as they are.
+                  An empty batch does not change them.
     not training  mean and var are the running statistics.
 
     x (n, c, l), weight and bias (c,) or None, running_mean and running_var (c,) or None, activation
     a name or None, add as x or None
-    returns  y (n, c, l), mean (c,), inv_std (c,): what `batch_norm_backward` reads
+    returns  y (n, c, l), mean (c,), inv_std (c,), which `batch_norm_backward` needs
     """
     n, c, length = x.shape
     m = n * length
@@ -63,9 +63,9 @@ def _affine(x, weight, bias, mean, inv_std):
 
 
 def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation):
-    """Gradients of `batch_norm`, where nothing was added.
+    """Gradients of `batch_norm`, if `add` was None.
 
-    An activation lets dy through or not; what it was given is made again from x. Then, with
+    dy passes where the activation was not saturated; its input is recomputed from x. Then, with
     xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
 
     dbias   = sum of dy
@@ -73,7 +73,7 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation
     dx      = weight * inv_std * (dy - dbias/m - xhat * dweight/m)    training
     dx      = weight * inv_std * dy                                   not training
 
-    Not training, mean and var are constants; training, they depend on x too.
+    In training, mean and var depend on x; otherwise they are constants.
     """
     if activation is not None:
         before = _affine(x, weight, bias, mean, inv_std)

@@ -1,9 +1,9 @@
-"""Optimiser steps, in place, over many parameters: params and the state change, grads do not.
+"""Optimiser steps, in place, over many parameters; params and state change, grads do not.
 
-params and grads are lists of arrays of the same shapes; where a gradient is None, its parameter and
-the parameter's state stay as they are. A state array is flat and as long as all params together: it
-holds a number for each of theirs, one parameter after the other, in C order. The formulas are those
-of one parameter. In all of them, g = grad + weight_decay * param.
+params and grads are lists of arrays of the same shapes; if a gradient is None, its parameter and
+the parameter's state do not change. A state array is flat, with one number for each number of all
+params, in the order of the params, in C order. The formulas are for one parameter, with
+g = grad + weight_decay * param.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def rmsprop_step(
     """Divide the gradient by a running average of its magnitude.
 
     square_avg = alpha * square_avg + (1 - alpha) * g^2
-    grad_avg   = alpha * grad_avg + (1 - alpha) * g                       where given ("centered")
+    grad_avg   = alpha * grad_avg + (1 - alpha) * g                       if given ("centered")
     step       = g / (sqrt(max(square_avg - grad_avg^2, 0)) + eps)
-    velocity   = momentum * velocity + step                           where given
-    param     -= lr * velocity                                        or, where not given, lr * step
+    velocity   = momentum * velocity + step                           if given
+    param     -= lr * velocity                                        or, if not given, lr * step
 
     Source: Tieleman, Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012); centered:
     Graves, Generating Sequences With Recurrent Neural Networks (2013).
@@ -52,7 +52,7 @@ def rmsprop_step(
         variance = square
         if mean is not None:
             mean += (1 - alpha) * (g - mean)
-            variance = np.maximum(square - mean * mean, 0)  # rounding alone can have any sign
+            variance = np.maximum(square - mean * mean, 0)  # rounding can make it negative
         step = g / (np.sqrt(variance) + eps)
         if speed is not None:
             speed *= momentum
@@ -75,7 +75,7 @@ def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
 
 
 def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
-    """Running averages of the gradient and of its square, freed of their bias towards zero.
+    """Running averages of the gradient and of its square, corrected for their bias towards zero.
 
     exp_avg    = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g^2
@@ -95,7 +95,7 @@ def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_
 
 
 def _each(params, grads, *states):
-    """Each parameter that has a gradient: (param, grad, its piece of every state, or None)."""
+    """Each parameter with a gradient: (param, grad, its slice of every state, or None)."""
     start = 0
     for param, grad in zip(params, grads):
         piece = slice(start, start + param.size)

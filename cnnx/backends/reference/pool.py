@@ -18,8 +18,8 @@ def max_pool2d(x, kernel, stride, padding):
     y[n, c, i, j]      = max over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
     argmax[n, c, i, j] = u*kw + v of the first maximum, which `max_pool2d_backward` reads
 
-    Padding is never the maximum: it counts as -inf, and in a window of nothing but -inf the first
-    pixel is taken. NaN wins over every number, as in PyTorch.
+    Padding is never the maximum: it counts as -inf, and in a window of only -inf the first pixel is
+    the maximum. NaN wins over every number, as in PyTorch.
 
     x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 256, int32
     """
@@ -34,13 +34,13 @@ def max_pool2d(x, kernel, stride, padding):
 
 
 def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
-    """Give each window's gradient to the pixel that was its maximum.
+    """Pass each window's gradient to the pixel that was its maximum.
 
     dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
                                                  where u*kw + v = argmax[n, c, i, j]
 
-    With x (n, c, h, w), every other pixel of the window that equals that one receives the gradient
-    as well. NaN equals nothing, and so does what argmax finds in the padding.
+    If x (n, c, h, w) is given, every other pixel of the window with the same value receives the
+    gradient as well. NaN equals nothing, and neither does an argmax inside the padding.
     """
     kh, kw = kernel
     cells = np.arange(kh * kw).reshape(kh, kw)
@@ -57,8 +57,8 @@ def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
 def relu_max_pool2d(x, kernel, stride, padding):
     """max(y, 0) of `max_pool2d`'s y, which is also the maximum over windows of max(x, 0).
 
-    argmax is kh*kw where the window's maximum is not above 0: such a window is dead, no gradient
-    goes through it. So neither x nor max(x, 0) is needed for backward.
+    argmax is kh*kw if the window's maximum is not above 0: such a window is dead, and passes no
+    gradient. Backward therefore needs neither x nor max(x, 0).
 
     x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 255, int32
     """
@@ -70,7 +70,7 @@ def relu_max_pool2d(x, kernel, stride, padding):
 
 
 def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
-    """Give each living window's gradient to the pixel that was its maximum.
+    """Pass each live window's gradient to the pixel that was its maximum.
 
     dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
                                                  where u*kw + v = argmax[n, c, i, j]
@@ -84,7 +84,7 @@ def avg_pool2d(x, kernel, stride, padding, counted):
     y[n, c, i, j] = 1/m[i, j] * sum over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
 
     m[i, j] is the number of cells of the window that count: those on the image, and those on the
-    part of the padding, ((top, bottom), (left, right)), that `counted` names.
+    part of the padding given by `counted`, ((top, bottom), (left, right)).
 
     x (n, c, h, w)  ->  y (n, c, oh, ow)
     """
@@ -93,7 +93,7 @@ def avg_pool2d(x, kernel, stride, padding, counted):
 
 
 def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
-    """Share each window's gradient equally among its cells.
+    """Distribute each window's gradient equally among its cells.
 
     dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j] / m[i, j]
     """

@@ -1,4 +1,4 @@
-"""Sliding windows over an image: the one idea behind convolution, pooling, im2col and col2im.
+"""Sliding windows over an image, the basis of convolution, pooling, im2col and col2im.
 
 Shapes      images (n, c, h, w); windows (n, c, oh, ow, kh, kw)
 Arguments   kernel, stride, dilation are (rows, columns), padding ((top, bottom), (left, right))
@@ -16,7 +16,7 @@ def pad(x, padding, value=0):
 
 
 def crop(x, padding):
-    """Take the rows and columns away again that `pad` added."""
+    """Remove the rows and columns that `pad` added."""
     (top, bottom), (left, right) = padding
     return x[:, :, top : x.shape[2] - bottom, left : x.shape[3] - right]
 
@@ -32,7 +32,7 @@ def windows(x, kernel, stride, dilation=(1, 1)):
 
 
 def scatter_windows(values, x_shape, stride, padding, dilation=(1, 1)):
-    """Add every window's values back to the pixels it was taken from: the adjoint of pad + windows.
+    """Add every window's values to the pixels it was taken from: the adjoint of pad + windows.
 
     x[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += values[n, c, i, j, u, v]
 
