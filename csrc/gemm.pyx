@@ -56,7 +56,7 @@ cdef int gemm(
         for task in prange(ceil_div(rows, height) * across, schedule="dynamic"):
             row = task // across * height
             col = task % across * width
-            multiply(
+            multiply_block(
                 min(height, rows - row), min(width, cols - col), k, a + row * a_steps.row, a_steps,
                 b + col * b_steps.col, b_steps, bias + col if bias != NULL else NULL, Steps(0, 1), c + row * cols + col,
                 cols, scratch + omp_get_thread_num() * per_thread,
@@ -70,12 +70,12 @@ cdef int gemm(
 
 
 cdef Py_ssize_t multiply_scratch(Py_ssize_t rows, Py_ssize_t k, Py_ssize_t nr) noexcept nogil:
-    """Elements that `multiply` needs: panels of B and a copy of A, of at most K_BLOCK."""
+    """Elements that `multiply_block` needs: panels of B and a copy of A, of at most K_BLOCK."""
     cdef Py_ssize_t depth = min(k, <Py_ssize_t>K_BLOCK)
     return PANELS_AT_A_TIME * depth * nr + (rows + LINE_GAP) * (depth + LINE_GAP)
 
 
-cdef void multiply(
+cdef void multiply_block(
     Py_ssize_t rows,
     Py_ssize_t cols,
     Py_ssize_t k,

@@ -98,6 +98,10 @@ typedef struct {
     void (*add)(ptrdiff_t n, const REAL *x, REAL *y);
     /* z[i] = x[i] + y[i] */
     void (*plus)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
+    /* z[i] = x[i] * y[i] */
+    void (*times)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
+    /* y[i] = x[i] * scale */
+    void (*scaled)(ptrdiff_t n, const REAL *x, REAL scale, REAL *y);
     /* z[i] = (x[i] - y[i]) * scale */
     void (*scaled_difference)(ptrdiff_t n, const REAL *x, const REAL *y, REAL scale, REAL *z);
     /* y[i] = x[i] * scale where hash(first + i) >= threshold, else 0: see reference/dropout.py; first + n <= 2^32 */
@@ -111,6 +115,8 @@ typedef struct {
     /* sum of (x[i] - y[i])^2 */
     double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
     double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);
+    /* sums[i] += x[i] * y[i], in double */
+    void (*products_to_sums)(ptrdiff_t n, const REAL *x, const REAL *y, double *sums);
 
     /* --- batch normalisation of a plane: norm.inc.c --- */
     /* n > 0. Partial sums are two vectors; fold adds them in double to first and second, and clears them. What lies

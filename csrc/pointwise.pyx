@@ -160,7 +160,7 @@ cdef void plane_task(
     """A run of pixels of one image."""
     cdef Py_ssize_t rows = min(job.height, job.filters - filter), cols = min(job.width, job.pixels - pixel)
     cdef Py_ssize_t at = (image * job.filters + filter) * job.pixels + pixel
-    multiply(
+    multiply_block(
         rows, cols, job.channels, weight + filter * steps.row, steps, x + image * job.channels * job.pixels + pixel,
         Steps(job.pixels, 1), bias + filter if bias != NULL else NULL, Steps(1, 0), y + at, job.pixels, scratch,
     )
@@ -178,7 +178,7 @@ cdef void gathered_task(
     Py_ssize_t first,           # image
     Py_ssize_t filter,
     real *y,
-    real *scratch,              # gathered x, the product, and what multiply needs
+    real *scratch,              # gathered x, the product, and what multiply_block needs
 ) noexcept nogil:
     """Several images, of whose product only the pixels that `target` names are written."""
     cdef Py_ssize_t rows = min(job.height, job.filters - filter), images = min(job.images, job.n - first)
@@ -187,7 +187,7 @@ cdef void gathered_task(
     cdef real *product = scratch + job.channels * job.width
     for i in range(images):
         gather(&job.source, job.channels, x + (first + i) * job.channels * size, scratch + i * job.pixels, cols)
-    multiply(
+    multiply_block(
         rows, cols, job.channels, weight + filter * steps.row, steps, scratch, Steps(cols, 1),
         bias + filter if bias != NULL else NULL, Steps(1, 0), product, cols, product + job.height * job.width,
     )
@@ -248,7 +248,7 @@ cdef void pointwise_dweight_task(
     Py_ssize_t channel,
     real *sums,                 # OUT  (groups, filters, channels)
     double *bias_sums,          # OUT  += (groups, filters)
-    real *scratch,              # gathered dy, gathered x, and what multiply needs
+    real *scratch,              # gathered dy, gathered x, and what multiply_block needs
 ) noexcept nogil:
     """One block of dweight over one group of images."""
     cdef Py_ssize_t rows = min(job.height, job.filters - filter), cols = min(job.width, job.channels - channel)
@@ -271,7 +271,7 @@ cdef void pointwise_dweight_task(
                 gather(&job.target, rows, a + i * job.filters * job.pixels, scratch + i * job.pixels, length)
                 gather(&job.source, cols, b + i * job.channels * size, gathered_x + i * job.pixels, length)
             a, b = scratch, gathered_x
-        multiply(
+        multiply_block(
             rows, cols, length, a, Steps(length, 1), b, Steps(1, length), start, Steps(job.channels, 1), sums,
             job.channels, rest,
         )

@@ -13,6 +13,16 @@ cdef double row_sum(Py_ssize_t n, const real *x) noexcept nogil:
     return total
 
 
+cdef double row_dot(Py_ssize_t n, const real *x, const real *y) noexcept nogil:
+    """The sum of the products of two rows."""
+    cdef double total = 0
+    cdef Py_ssize_t piece, i
+    for piece in range(ceil_div(n, PIECE)):
+        i = piece * PIECE
+        total += kernels_for(x).dot(min(<Py_ssize_t>PIECE, n - i), x + i, y + i)
+    return total
+
+
 cdef void row_sums(Py_ssize_t rows, Py_ssize_t n, const real *x, double *sums) noexcept nogil:
     """The same of rows that follow each other."""
     cdef Py_ssize_t piece, i

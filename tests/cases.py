@@ -757,6 +757,82 @@ def _activations():
     _add("relu6_backward", "both-ends", lambda rng: {"dy": _normal(rng, 7), "y": ends.clip(0, 6)})
 
 
+# name: (x, y). Gates, one for each channel or for each pixel; an outer product repeats both.
+PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "one-value": ((1,), (1,)),
+    "no-axes": ((), ()),
+    "vector": ((37,), (37,)),
+    "image": ((2, 3, 4, 5), (2, 3, 4, 5)),
+    "gate": ((2, 19, 5, 7), (2, 19, 1, 1)),
+    "gate-first": ((2, 3, 1, 1), (2, 3, 4, 5)),
+    "gate-of-large-planes": ((1, 2, 70, 80), (1, 2, 1, 1)),
+    "gate-of-pixels": ((2, 5, 3, 7), (2, 1, 3, 7)),
+    "gate-of-pixels-first": ((2, 1, 3, 7), (2, 5, 3, 7)),
+    "gate-of-many-pixels": ((2, 3, 23, 31), (2, 1, 23, 31)),
+    "channels": ((4, 3, 5, 2), (1, 3, 1, 1)),
+    "features": ((9, 131), (1, 131)),
+    "rows": ((9, 131), (9, 1)),
+    "number": ((3, 4, 5), (1, 1, 1)),
+    "last-and-first": ((4, 3, 5), (4, 1, 5)),
+    "alternate": ((2, 3, 4, 3, 2), (2, 1, 4, 1, 2)),
+    "both": ((3, 1, 4), (1, 5, 4)),
+    "outer": ((7, 1), (1, 9)),
+    "both-alternate": ((2, 1, 3, 1), (1, 4, 1, 5)),
+    "empty-batch": ((0, 3, 4, 4), (0, 3, 1, 1)),
+    "empty-repeated": ((0, 3, 4, 4), (1, 3, 1, 1)),
+}
+
+
+def _products():
+    for name, (x_shape, y_shape) in PRODUCTS.items():
+        shape = np.broadcast_shapes(x_shape, y_shape)
+
+        def forward(rng, x_shape=x_shape, y_shape=y_shape):
+            x, y = _normal(rng, *x_shape), _normal(rng, *y_shape)
+            return {"x": np.asarray(x), "y": np.asarray(y)}
+
+        def backward(rng, forward=forward, shape=shape):
+            given = forward(rng)
+            return {"dy": np.asarray(_normal(rng, *shape)), **given}
+
+        terms = max(1, int(np.prod(shape)) // max(1, min(np.prod(x_shape), np.prod(y_shape))))
+        _add("multiply", name, forward)
+        _add("multiply_backward", name, backward, int(terms))
+
+
+# name: (shape of the joined array, sizes, axis)
+JOINED: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
+    "channels": ((2, 9, 4, 5), (2, 4, 3), 1),
+    "one": ((2, 3, 4), (3,), 1),
+    "batches": ((5, 3, 2), (2, 3), 0),
+    "last-axis": ((3, 2, 9), (1, 8), -1),
+    "middle-axis": ((3, 2, 9, 2), (4, 5), -2),
+    "vector": ((7,), (3, 4), 0),
+    "nothing-among-them": ((2, 6, 3), (0, 4, 0, 0, 2, 0), 1),
+    "many": ((3, 90, 2, 2), (3,) * 30, 1),
+    "single-elements": ((40, 5), (1, 1, 1, 1, 1), 1),
+    "large-planes": ((2, 3, 61, 93), (1, 2), 1),
+    "empty-batch": ((0, 5, 3, 3), (2, 3), 1),
+    "empty-axis": ((2, 0, 3), (0, 0), 1),
+}
+
+
+def _joins():
+    for name, (shape, sizes, axis) in JOINED.items():
+
+        def apart(rng, shape=shape, sizes=sizes, axis=axis):
+            return {"x": _normal(rng, *shape), "sizes": sizes, "axis": axis}
+
+        def together(rng, shape=shape, sizes=sizes, axis=axis):
+            shapes = [[*shape] for _ in sizes]
+            for part, size in zip(shapes, sizes):
+                part[axis] = size
+            return {"arrays": [_normal(rng, *part) for part in shapes], "axis": axis}
+
+        _add("concat", name, together)
+        _add("split", name, apart)
+
+
 def _softmaxes():
     for name, (shape, axis) in SOFTMAX.items():
         scale = 100 if name == "far-apart" else 1
@@ -972,6 +1048,7 @@ SCALED: dict[str, tuple[str, ...]] = {
     "linear": ("odd", "many-lines"),
     "linear_backward": ("odd", "many-lines"),
     "batch_norm": ("4-d", "inference", "many-columns"),
+    "multiply_backward": ("gate", "gate-of-pixels", "channels"),
     "sigmoid": ("several-vectors",),
     "tanh": ("several-vectors",),
     "softmax": ("matrix",),
@@ -1059,6 +1136,15 @@ def _larges():
         8 * plane,
     )
     add("add", lambda r: {"x": _normal(r, *batch), "y": _normal(r, *batch)})
+
+    add("concat", lambda r: {"arrays": [_normal(r, 4, n, 40, 44) for n in (7, 13, 1)]})
+    add("split", lambda r: {"x": _normal(r, 4, 21, 40, 44), "sizes": [7, 13, 1]})
+
+    def gated(r):
+        return {"x": _normal(r, *image), "y": _normal(r, 8, 13, 1, 1)}
+
+    add("multiply", gated)
+    add("multiply_backward", lambda r: {"dy": _normal(r, *image), **gated(r)}, plane)
     for op in ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
         saved = "x" if op == "leaky_relu" else "y"
         length = batch[1] if "softmax" in op else 1
@@ -1110,6 +1196,8 @@ for _fill in (
     _linears,
     _norms,
     _activations,
+    _products,
+    _joins,
     _softmaxes,
     _dropouts,
     _losses,

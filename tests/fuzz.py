@@ -51,7 +51,7 @@ LAYERS = {
     "Reshape": {"shape": (-1, 2)},
 }
 # Made of functions and of layers, or with several inputs.
-NOT_FUZZED = {"Activation", "Add", "Residual", "Sequential"}
+NOT_FUZZED = {"Activation", "Add", "Concat", "Multiply", "Residual", "Sequential"}
 LAYER_NAMES = sorted(set(BUILTIN) - NOT_FUZZED)
 
 
@@ -228,7 +228,20 @@ def result_shapes(op, a):
     """The shapes that a call's results have, as documented; None: anything."""
     if op.endswith("_step"):
         return []
+    if op == "concat":
+        joined = list(np.shape(a["arrays"][0]))
+        joined[a["axis"]] = sum(np.shape(x)[a["axis"]] for x in a["arrays"])
+        return [tuple(joined)]
+    if op == "split":
+        shapes = [list(np.shape(a["x"])) for _ in a["sizes"]]
+        for shape, size in zip(shapes, a["sizes"]):
+            shape[a["axis"]] = int(size)
+        return shapes
     first = np.shape(next(iter(a.values())))
+    if op == "multiply":
+        return [np.broadcast_shapes(np.shape(a["x"]), np.shape(a["y"]))]
+    if op == "multiply_backward":
+        return [np.shape(a["x"]), np.shape(a["y"])]
     if op in ("batch_norm", "batch_norm_backward"):
         return [np.shape(a["x"]), np.shape(a["x"])[1:2], np.shape(a["x"])[1:2]]
     if op in ("bce", "bce_with_logits", "mse", "cross_entropy"):

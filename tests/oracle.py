@@ -456,6 +456,57 @@ def add(x, y):
     return _map(lambda a, b: a + b, x, y)
 
 
+def _repeated(shape, p):
+    """The place in an array of that shape that meets place p of the product."""
+    return tuple(0 if size == 1 else i for size, i in zip(shape, p))
+
+
+def multiply(x, y):
+    z = _zeros([n if m == 1 else m for m, n in zip(x.shape, y.shape)])
+    for p in np.ndindex(z.shape):
+        z[p] = float(x[_repeated(x.shape, p)]) * float(y[_repeated(y.shape, p)])
+    return z
+
+
+def multiply_backward(dy, x, y):
+    dx, of_y = _zeros(x.shape), _zeros(y.shape)
+    for p in np.ndindex(dy.shape):
+        in_x, in_y = _repeated(x.shape, p), _repeated(y.shape, p)
+        dx[in_x] += float(dy[p]) * float(y[in_y])
+        of_y[in_y] += float(dy[p]) * float(x[in_x])
+    return dx, of_y
+
+
+def _joined(shapes, axis):
+    """(array, its place, the place in the joined array), of every element of arrays joined."""
+    first = 0
+    for k, shape in enumerate(shapes):
+        for p in np.ndindex(*shape):
+            q = list(p)
+            q[axis] += first
+            yield k, p, tuple(q)
+        first += shape[axis]
+
+
+def concat(arrays, axis=1):
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in arrays)
+    y = _zeros(shape)
+    for k, p, q in _joined([x.shape for x in arrays], axis):
+        y[q] = arrays[k][p]
+    return y
+
+
+def split(x, sizes, axis=1):
+    shapes = [list(x.shape) for _ in sizes]
+    for shape, size in zip(shapes, sizes):
+        shape[axis] = size
+    ys = tuple(_zeros(shape) for shape in shapes)
+    for k, p, q in _joined(shapes, axis):
+        ys[k][p] = x[q]
+    return ys
+
+
 def leaky_relu(x, negative_slope=0.01):
     return _map(lambda a: a if a > 0 else a * negative_slope, x)
 

@@ -111,6 +111,10 @@ RATES = [
     ("a negative call", {"call": -4}, ValueError, ["call", "-4"]),
     ("a seed of a half", {"seed": 0.5}, TypeError, ["seed", "0.5"]),
 ]
+PRODUCTS = [  # x and y (1,)
+    ("other sizes", {"x": _zeros(3), "y": _zeros(2)}, ValueError, ["(3,)", "(2,)", "1"]),
+    ("other axes", {"y": _zeros(1, 1)}, ValueError, ["(1,)", "(1, 1)"]),
+]
 SAME_SHAPE = [
     ("a target of another shape", {"target": _zeros(5, 3)}, ValueError, ["(5, 3)", "(5, 4)"]),
     ("a target that would broadcast", {"target": _zeros(4)}, ValueError, ["(4,)", "(5, 4)"]),
@@ -296,6 +300,33 @@ TABLE = {
         for op in ("relu", "relu6", "leaky_relu", "sigmoid", "tanh")
     },
     "add": [("a y of another shape", {"y": _zeros(2)}, ValueError, ["(2,)", "(1,)"])],
+    "concat": [
+        ("no arrays", {"arrays": []}, ValueError, ["arrays"]),
+        ("one array", {"arrays": _zeros(2, 3)}, TypeError, ["arrays", "ndarray"]),
+        ("nothing", {"arrays": None}, TypeError, ["arrays", "None"]),
+        (
+            "other images",
+            {"arrays": [_zeros(2, 4, 6, 6), _zeros(2, 4, 6, 6), _zeros(2, 4, 5, 6)], "axis": -3},
+            ValueError,
+            ["(2, 4, 6, 6)", "(2, 4, 5, 6)", "axis 1"],
+        ),
+        ("other axes", {"arrays": [_zeros(2, 3), _zeros(2)]}, ValueError, ["(2, 3)", "(2,)"]),
+        ("no such axis", {"axis": 4}, ValueError, ["axis=4", "4 dimensions"]),
+        ("half an axis", {"axis": 0.5}, TypeError, ["axis", "0.5"]),
+    ],
+    "split": [
+        ("sizes that are too few", {"sizes": [2, 4]}, ValueError, ["[2, 4]", "6", "9"]),
+        ("a negative size", {"sizes": [-1, 10]}, ValueError, ["sizes", "-1"]),
+        ("half a size", {"sizes": [0.5, 8.5]}, TypeError, ["sizes", "0.5"]),
+        ("no sizes", {"sizes": ()}, ValueError, ["sizes", "9"]),
+        ("one size", {"sizes": 3}, TypeError, ["sizes=3"]),
+        ("no such axis", {"axis": -5}, ValueError, ["axis=-5", "4 dimensions"]),
+    ],
+    "multiply": PRODUCTS,
+    "multiply_backward": [
+        *PRODUCTS,
+        ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["dy", "(2,)", "(1,)"]),
+    ],
     "softmax": AXES,
     "log_softmax": AXES,
     **{

@@ -42,6 +42,8 @@ MULTILINEAR = (
     "global_avg_pool2d_backward",
     "linear",
     "linear_backward",
+    "multiply",
+    "multiply_backward",
 )
 
 
@@ -174,14 +176,9 @@ TERMS = {
 }
 # Their results are copies or choices of inputs, with no rounding at all.
 EXACT = (
-    "im2col",
-    "max_pool2d",
-    "relu_max_pool2d",
-    "relu",
-    "relu6",
-    "relu6_backward",
-    "relu_backward",
-)
+    "concat", "im2col", "max_pool2d", "relu", "relu_backward", "relu6", "relu6_backward",
+    "relu_max_pool2d", "split",
+)  # fmt: skip
 
 
 def tolerance(dtype: Any, reduction_length: int) -> float:

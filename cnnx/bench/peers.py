@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .task import Task
+from .task import Task, arrays_in
 from .twins import TWINS, Twin, arrays_of
 
 __all__ = ["CONTESTANTS", "NAMES", "Torch", "Twin", "available", "is_peer", "load"]
@@ -77,8 +77,7 @@ class Torch:
         """The same call on copies of the same arrays; None if PyTorch has none, or if there are no
         images whose memory format could differ."""
         make = TWINS.get(task.op)
-        given = task.arguments.values()
-        images = any(isinstance(value, np.ndarray) and value.ndim == 4 for value in given)
+        images = any(array.ndim == 4 for array in arrays_in(task.arguments.values()))
         if make is None or not (images or self.name == "torch"):
             return None
         arguments = {name: self._tensors(value) for name, value in task.arguments.items()}

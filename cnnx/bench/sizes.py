@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ __all__ = [
     "Dense",
     "Parameters",
     "Shape",
+    "Shapes",
     "Step",
     "TiedWindows",
     "Windows",
@@ -101,6 +103,23 @@ class Shape(tuple[int, ...]):
     @property
     def elements(self) -> int:
         return math.prod(self)
+
+
+class Shapes(tuple[Shape, ...]):
+    """The shapes of several arrays that meet in one call."""
+
+    def small(self) -> Shapes:
+        return Shapes(Shape(min(size, 4) for size in shape) for shape in self)
+
+    def __str__(self) -> str:
+        runs = [(str(shape), len(list(same))) for shape, same in itertools.groupby(self)]
+        return " + ".join(text if count == 1 else f"{count} of {text}" for text, count in runs)
+
+    @property
+    def joined(self) -> Shape:
+        """All of them side by side along the channels."""
+        n, _, *image = self[0]
+        return Shape((n, sum(shape[1] for shape in self), *image))
 
 
 class Parameters(tuple[int, ...]):

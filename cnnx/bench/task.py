@@ -21,7 +21,7 @@ import numpy as np
 from cnnx import ops
 from cnnx.layers import no_grad
 
-__all__ = ["IN_PLACE", "Arguments", "Draw", "Task", "Workload"]
+__all__ = ["IN_PLACE", "Arguments", "Draw", "Task", "Workload", "arrays_in"]
 
 Arguments = dict[str, Any]
 
@@ -119,17 +119,17 @@ class Task:
         results = result if isinstance(result, tuple) else (result,)
         given = [value for value in results if value is not None]
         changed = [self.arguments[name] for name in IN_PLACE.get(self.op, ())]
-        return [*map(np.asarray, given), *_arrays_in(changed)]
+        return [*map(np.asarray, given), *arrays_in(changed)]
 
     def bytes(self, result: Any) -> int | None:
         """Minimum bytes moved: each input and output array once. None for complete steps."""
         if self.op in _STEPS:
             return None
-        given = _arrays_in(self.arguments.values())
+        given = arrays_in(self.arguments.values())
         return sum(array.nbytes for array in [*given, *self.arrays(result)])
 
 
-def _arrays_in(values: Iterable[Any]) -> list[np.ndarray]:
+def arrays_in(values: Iterable[Any]) -> list[np.ndarray]:
     """The arrays among values, including those in lists."""
     flat = [v for value in values for v in (value if isinstance(value, list) else [value])]
     return [value for value in flat if isinstance(value, np.ndarray)]

@@ -206,6 +206,18 @@ def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: torch.ops.aten.native_batch_norm_backward(a["dy"], *saved)
 
 
+def _multiply_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """What autograd does: a product for each, and sums over the axes that were broadcast."""
+    dy, x, y = a["dy"], a["x"], a["y"]
+    return lambda: ((dy * y).sum_to_size(x.shape), (dy * x).sum_to_size(y.shape))
+
+
+def _split(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """torch.split gives views: copied, as the backward that follows would have to."""
+    x, sizes = a["x"], a["sizes"]
+    return lambda: torch.split_with_sizes_copy(x, sizes, 1)
+
+
 def _dropout_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     """autograd saves the scaled mask as floats; here it is cnnx's mask."""
     ones = np.ones(a["dy"].shape, a["dy"].numpy().dtype)
@@ -406,6 +418,10 @@ TWINS: dict[str, Make] = {
     "leaky_relu": _call("nn.functional.leaky_relu", "x", more=(0.01,)),
     "leaky_relu_backward": _call("ops.aten.leaky_relu_backward", "dy", "x", more=(0.01, False)),
     "add": _call("add", "x", "y"),
+    "multiply": _call("mul", "x", "y"),
+    "multiply_backward": _multiply_backward,
+    "concat": _call("cat", "arrays", more=(1,)),
+    "split": _split,
     "sigmoid": _call("sigmoid", "x"),
     "sigmoid_backward": _call("ops.aten.sigmoid_backward", "dy", "y"),
     "tanh": _call("tanh", "x"),

@@ -32,6 +32,7 @@ from .sizes import (
     Dense,
     Parameters,
     Shape,
+    Shapes,
     Step,
     TiedWindows,
     Windows,
@@ -287,6 +288,56 @@ def _two_arrays(draw: Draw, s: Shape) -> Arguments:
 
 
 _add("add", ACTIVATIONS, lambda s: s.elements, _two_arrays)
+
+
+# Gates of squeeze-and-excitation and of MobileNetV3, then one for each pixel, and two images.
+PRODUCTS = [
+    Shapes((Shape((64, 64, 32, 32)), Shape((64, 64, 1, 1)))),
+    Shapes((Shape((8, 256, 56, 56)), Shape((8, 256, 1, 1)))),
+    Shapes((Shape((32, 960, 7, 7)), Shape((32, 960, 1, 1)))),
+    Shapes((Shape((64, 64, 32, 32)), Shape((64, 1, 32, 32)))),
+    Shapes((Shape((64, 64, 32, 32)), Shape((64, 64, 32, 32)))),
+]
+
+
+def _multiply(draw: Draw, s: Shapes) -> Arguments:
+    return {"x": draw.normal(*s[0]), "y": draw.normal(*s[1])}
+
+
+def _multiply_backward(draw: Draw, s: Shapes) -> Arguments:
+    return {"dy": draw.normal(*s[0]), **_multiply(draw, s)}
+
+
+# A product a gradient, and an addition where they are summed.
+_add("multiply", PRODUCTS, lambda s: s[0].elements, _multiply)
+_add(
+    "multiply_backward",
+    PRODUCTS,
+    lambda s: (2 if s[0] == s[1] else 3) * s[0].elements,
+    _multiply_backward,
+)
+
+# A block of DenseNet-121 at its fourth and at its last layer, one on images of CIFAR's size, the
+# branches of an Inception block, and a skip of U-Net.
+JOINED = [
+    Shapes([Shape((8, 64, 56, 56)), *[Shape((8, 32, 56, 56))] * 3]),
+    Shapes([Shape((8, 256, 14, 14)), *[Shape((8, 32, 14, 14))] * 23]),
+    Shapes([Shape((64, 24, 32, 32)), *[Shape((64, 12, 32, 32))] * 11]),
+    Shapes(Shape((32, c, 28, 28)) for c in (64, 128, 32, 32)),
+    Shapes((Shape((8, 64, 128, 128)), Shape((8, 64, 128, 128)))),
+]
+
+
+def _concat(draw: Draw, s: Shapes) -> Arguments:
+    return {"arrays": [draw.normal(*shape) for shape in s]}
+
+
+def _split(draw: Draw, s: Shapes) -> Arguments:
+    return {"x": draw.normal(*s.joined), "sizes": tuple(shape[1] for shape in s)}
+
+
+_add("concat", JOINED, lambda s: 0, _concat)  # copies only
+_add("split", JOINED, lambda s: 0, _split)
 
 
 def _dropout(op: str, name: str) -> None:

@@ -22,6 +22,7 @@ from .activation import (
     tanh_backward,
 )
 from .add import add
+from .concat import concat, split
 from .conv import (
     col2im,
     conv2d,
@@ -33,6 +34,7 @@ from .conv import (
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import bce, bce_with_logits, cross_entropy, mse
+from .multiply import multiply, multiply_backward
 from .norm import batch_norm, batch_norm_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pool import (
@@ -57,6 +59,7 @@ __all__ = [
     "bce",
     "bce_with_logits",
     "col2im",
+    "concat",
     "conv2d",
     "conv2d_backward",
     "conv_transpose2d",
@@ -76,6 +79,8 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
+    "multiply",
+    "multiply_backward",
     "relu",
     "relu6",
     "relu6_backward",
@@ -88,6 +93,7 @@ __all__ = [
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "split",
     "tanh",
     "tanh_backward",
 ]

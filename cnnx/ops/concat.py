@@ -1,0 +1,77 @@
+"""Arrays joined along an axis, and taken apart again: the end of branches, and its backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ..config import backend
+
+
+def concat(arrays: Any, axis: Any = 1) -> np.ndarray:
+    """Join arrays along an axis, in their order.
+
+    y[..., o_k + j, ...] = arrays[k][..., j, ...],  o_k = the sum of the sizes of those before
+
+    arrays   a list or tuple of at least one, with the same sizes along all other axes
+    axis     along which they are joined; 1, the channels, by default; -1 is the last one
+
+    returns  y. Its gradient goes back by `split`. ValueError, with all shapes, where they differ.
+
+    >>> ops.concat([np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0], [6.0]])]).tolist()
+    [[1.0, 2.0, 5.0], [3.0, 4.0, 6.0]]
+
+    Source: Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks (2017).
+    """
+    op = "concat"
+    if not isinstance(arrays, (list, tuple)):
+        checks.given(op, "arrays", arrays)
+        raise TypeError(
+            f"{op}: arrays is a {type(arrays).__name__}, but a list or tuple of arrays is expected"
+        )
+    if not arrays:
+        raise ValueError(f"{op}: arrays is empty, but at least one array is expected")
+    joined = [checks.array(op, f"arrays[{i}]", x) for i, x in enumerate(arrays)]
+    checks.same_dtype(op, **{f"arrays[{i}]": x for i, x in enumerate(joined)})
+    axis = checks.axis(op, axis, "arrays[0]", joined[0].ndim)
+    others = [(*x.shape[:axis], *x.shape[axis + 1 :]) for x in joined]
+    if any(x.ndim != joined[0].ndim for x in joined) or any(o != others[0] for o in others):
+        shapes = ", ".join(str(x.shape) for x in joined)
+        raise ValueError(
+            f"{op}: the arrays have shapes {shapes}: all but axis {axis} must be the same to be "
+            "joined"
+        )
+    total = sum(x.shape[axis] for x in joined)
+    shape = (*joined[0].shape[:axis], total, *joined[0].shape[axis + 1 :])
+    checks.array_size(op, shape, joined[0].itemsize)
+    return backend().concat(joined, axis)
+
+
+def split(x: Any, sizes: Any, axis: Any = 1) -> tuple[np.ndarray, ...]:
+    """Take an array apart along an axis: what `concat` joined, and its backward.
+
+    ys[k][..., j, ...] = x[..., o_k + j, ...],  o_k = sizes[0] + ... + sizes[k - 1]
+
+    x        at least one axis
+    sizes    a list or tuple of at least one size, as long together as x is along the axis
+    axis     1, the channels, by default; -1 is the last one
+
+    returns  a tuple with an array for each size, none of which shares memory with x
+
+    >>> [y.tolist() for y in ops.split(np.array([[1.0, 2.0, 3.0]]), [2, 1])]
+    [[[1.0, 2.0]], [[3.0]]]
+    """
+    op = "split"
+    x = checks.array(op, "x", x)
+    axis = checks.axis(op, axis, "x", x.ndim)
+    if not isinstance(sizes, (list, tuple)):
+        raise TypeError(f"{op}: sizes={sizes!r}, but a list or tuple of integers is expected")
+    lengths = [checks.integer(op, "sizes", size, least=0) for size in sizes]
+    if not lengths or sum(lengths) != x.shape[axis]:
+        raise ValueError(
+            f"{op}: sizes={lengths} are {sum(lengths)} together, but x with shape {x.shape} has "
+            f"{x.shape[axis]} along axis {axis}"
+        )
+    return backend().split(x, lengths, axis)
