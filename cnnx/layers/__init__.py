@@ -9,7 +9,7 @@ from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.files import load
 from cnnx.layers.linear import Linear
-from cnnx.layers.merge import Add
+from cnnx.layers.merge import Add, Concat, Multiply
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
@@ -24,6 +24,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
+    "Concat",
     "Conv2D",
     "ConvTranspose2D",
     "Dropout",
@@ -34,6 +35,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MaxPool2D",
+    "Multiply",
     "Parameter",
     "ReLU",
     "ReLU6",

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def multiply(x, y):
-    """z = x * y, element by element; with NumPy's broadcasting of axes of size 1.
+    """z = x * y, element by element, with NumPy's broadcasting of axes of size 1.
 
     z[i, j, ...] = x[i or 0, j or 0, ...] * y[i or 0, j or 0, ...]    0 where the size is 1
 
