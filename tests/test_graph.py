@@ -202,6 +202,32 @@ def test_attributes_of_a_subclass_name_its_layers(tmp_path):
     assert twin(x).shape == (2, 6) and twin["head"] is twin.head
 
 
+def test_layers_are_given_names_and_the_others_keep_their_numbers(tmp_path):
+    x = Input((3, 5, 5))
+    stem, head = Conv2D(3, 2, 3, padding=1), Linear(50, 4)
+    model = Graph(x, head(Flatten()(ReLU()(stem(x)))), {"head": head, "stem": stem})
+    assert [name for name, _ in model.children()] == ["stem", "1", "2", "head"]
+    assert list(model.state_dict()) == ["stem.weight", "stem.bias", "head.weight", "head.bias"]
+    assert model["stem"] is stem
+    model.save(tmp_path / "named.npz")
+    twin, x = cnnx.load(tmp_path / "named.npz"), images(2, 3, 5, 5, dtype="f4")
+    assert list(twin.state_dict()) == list(model.state_dict())
+    np.testing.assert_array_equal(twin(x), model(x))
+    twin["head"] = Linear(50, 7)
+    assert twin(x).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", ["", "1", "a.b", 3])
+def test_what_is_no_name_of_a_layer_is_refused(name):
+    x, layer = Input(3), ReLU()
+    with pytest.raises(ValueError, match=f"Graph: {name!r} is no name"):
+        Graph(x, layer(x), {name: layer})
+    with pytest.raises(ValueError, match="Graph: 'b' names a layer that was not called"):
+        Graph(x, layer(x), {"a": layer, "b": ReLU()})
+    with pytest.raises(ValueError, match="a layer has two names, among 'a', 'b'"):
+        Graph(x, layer(x), {"a": layer, "b": layer})
+
+
 def test_another_layer_in_the_place_of_one():
     model = diamond()
     x = images(2, 2, 5, 4, dtype="f4")

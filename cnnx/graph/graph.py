@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cnnx.graph.container import Container, count_outputs
@@ -31,8 +31,11 @@ class Graph(Container):
     that calls ``super().__init__(inputs, outputs)`` at the end of its own constructor, layers that
     are attributes by then have the attributes' names.
 
+    names    {name: layer}, for layers that are to have another name than their number
+
     ValueError for an Input that the outputs need and `inputs` lacks, and for one that they do not
-    need; TypeError for what is no Symbol.
+    need, and for a name that is a number, has a dot, or is of a layer that was not called;
+    TypeError for what is no Symbol.
 
     Example::
 
@@ -42,20 +45,23 @@ class Graph(Container):
         model(np.zeros((2, 3, 32, 32), np.float32)).shape      # (2, 8192)
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(
+        self, inputs: Any, outputs: Any, names: Mapping[str, Layer] | None = None
+    ) -> None:
         starts, ends = _symbols("inputs", inputs), _symbols("outputs", outputs)
         calls = _calls(starts, ends)
         numbers = {id(symbol): number for number, symbol in enumerate(starts)}
         for call in calls:
             for symbol in call.outputs:
                 numbers.setdefault(id(symbol), len(numbers))
-        names = {id(layer): name for name, layer in held(self._attributes(), Layer)}
+        known = {id(layer): name for name, layer in held(self._attributes(), Layer)}
+        known.update(_named(names or {}, calls))
         self._layers: dict[str, Layer] = {}
         for call in calls:
-            name = names.setdefault(id(call.layer), _free_name(self._layers))
+            name = known.setdefault(id(call.layer), _free_name(self._layers))
             self._layers[name] = call.layer
         self._calls = tuple(
-            (names[id(call.layer)], tuple(numbers[id(symbol)] for symbol in call.inputs))
+            (known[id(call.layer)], tuple(numbers[id(symbol)] for symbol in call.inputs))
             for call in calls
         )
         self._outputs = tuple(numbers[id(symbol)] for symbol in ends)
@@ -179,6 +185,22 @@ def _calls(starts: tuple[Symbol, ...], ends: tuple[Symbol, ...]) -> list[Call]:
         if id(symbol) not in read:
             raise ValueError(f"Graph: no output needs input {number}, of shape {symbol.shape}")
     return [calls[order] for order in sorted(calls)]
+
+
+def _named(names: Mapping[str, Layer], calls: list[Call]) -> dict[int, str]:
+    """The name of each layer that is given one, by its id."""
+    called = {id(call.layer) for call in calls}
+    for name, layer in names.items():
+        if not isinstance(name, str) or not name or "." in name or name.isdigit():
+            raise ValueError(
+                f"Graph: {name!r} is no name: expected text without a dot that is no number"
+            )
+        if id(layer) not in called:
+            raise ValueError(f"Graph: {name!r} names a layer that was not called: {layer!r}")
+    named = {id(layer): name for name, layer in names.items()}
+    if len(named) < len(names):
+        raise ValueError(f"Graph: a layer has two names, among {', '.join(map(repr, names))}")
+    return named
 
 
 def _free_name(layers: dict[str, Layer]) -> str:
