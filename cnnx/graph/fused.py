@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cnnx import ops
@@ -34,9 +35,6 @@ class Fused(Step):
         self.chain = chain
         self.layers: list[Any] = [step.layer for step in chain]
 
-    def learns(self) -> bool:
-        return any(step.learns() for step in self.chain)
-
     def explain(self) -> str:
         return " + ".join(step.explain() for step in self.chain)
 
@@ -44,10 +42,10 @@ class Fused(Step):
 class _Joint(Fused):
     """Nodes that go back as one, too."""
 
-    def forward(self, xs: list[Any]) -> Any:
+    def forward(self, xs: Sequence[Any]) -> Any:
         return self.compute(*xs)[0]
 
-    def save(self, trace: list[Any], xs: list[Any], inner: bool) -> Any:
+    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
         y, values = self.compute(*xs)
         trace[self.number] = self, values if inner else keep(values)
         return y
@@ -105,11 +103,11 @@ class Epilogue(Fused):
         ends = len(chain) > (2 if self.adds else 1)
         self.arguments = {"activation": self.layers[-1].op} if ends else {}
 
-    def forward(self, xs: list[Any]) -> Any:
+    def forward(self, xs: Sequence[Any]) -> Any:
         computed = self._compute(xs)
         return self._one_by_one(None, xs, True) if computed is None else computed[0]
 
-    def save(self, trace: list[Any], xs: list[Any], inner: bool) -> Any:
+    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
         computed = self._compute(xs)
         if computed is None:
             return self._one_by_one(trace, xs, inner)
@@ -123,7 +121,7 @@ class Epilogue(Fused):
             trace[last.number] = last, (y,) if self.inner else keep((y,))
         return y
 
-    def _compute(self, xs: list[Any]) -> Any:
+    def _compute(self, xs: Sequence[Any]) -> Any:
         """The result, and what the layer saves; None where the nodes must run one by one: what is
         added does not fit, which they say in their own words, or is of another dtype.
         """
@@ -136,7 +134,7 @@ class Epilogue(Fused):
         except (TypeError, ValueError):  # before any work
             return None
 
-    def _one_by_one(self, trace: list[Any] | None, xs: list[Any], inner: bool) -> Any:
+    def _one_by_one(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         values = dict(zip(self.inputs, xs, strict=True))
         for step in self.chain:
             given = [values[i] for i in step.inputs]

@@ -85,14 +85,15 @@ def rewrite(wiring: Wiring, keeping: bool) -> Plan:
 
 def _single(wiring: Wiring) -> list[LayerStep]:
     """A step for each node by itself."""
-    places = Counter([id(part) for node in wiring.nodes for part in node.layer.modules()])
+    parts = [list(node.layer.modules()) for node in wiring.nodes]
+    places = Counter([id(part) for held in parts for part in held])
     steps: list[LayerStep] = []
-    for number, node in enumerate(wiring.nodes):
-        if is_builtin(node.layer):
+    for number, (node, held) in enumerate(zip(wiring.nodes, parts, strict=True)):
+        if is_builtin(node.layer) and len(held) == 1:
             steps.append(LayerStep(number, node))
         else:
-            parts = [part for part in node.layer.modules() if not is_builtin(part)]
-            steps.append(UserStep(number, node, [p for p in parts if places[id(p)] > 1]))
+            shared = [part for part in held if places[id(part)] > 1 and not is_builtin(part)]
+            steps.append(UserStep(number, node, shared))
     return steps
 
 

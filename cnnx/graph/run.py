@@ -42,19 +42,21 @@ def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, 
     values: list[Any] = [*xs, *[None] * len(plan.nodes)]
     if not keeping:
         for step in plan.steps:
-            values[step.output] = step.forward([values[i] for i in step.inputs])
+            values[step.output] = step.forward(step.read(values))
             for i in step.frees:
                 values[i] = None
         return tuple([values[i] for i in plan.outputs]), None
     trace: list[Any] = [None] * len(plan.nodes)
     given = dict(enumerate(xs))  # by value, the caller's array whose memory it may be
+    known = given.keys()
     for step in plan.steps:
-        outside = [given[i] for i in step.inputs if i in given]
-        y = step.save(trace, [values[i] for i in step.inputs], step.inner and not outside)
+        apart = known.isdisjoint(step.inputs)
+        y = step.save(trace, step.read(values), apart and step.inner)
         values[step.output] = y
-        for x in outside:
-            if share_memory(y, x):
-                given[step.output] = x
+        if not apart:
+            for i in step.inputs:
+                if i in given and share_memory(y, given[i]):
+                    given[step.output] = given[i]
         for i in step.frees:
             values[i] = None
     return tuple([values[i] for i in plan.outputs]), trace
@@ -64,40 +66,44 @@ def backward(plan: Plan, trace: list[Any], dys: Any, need_dx: bool) -> tuple[Any
     """The gradients of the inputs; None for one that none reached, or that is not needed."""
     needed = _needed(plan, need_dx)
     gradients: dict[int, Any] = {}
-    for value, dy in zip(plan.outputs, dys, strict=True):
-        _add(gradients, value, dy)
+    _add(gradients, plan.outputs, dys)
     for number in range(len(trace) - 1, -1, -1):
         if trace[number] is None:
             continue  # it ran, and goes back, with another node
         step, kept = trace[number]
         trace[number] = None
         dy = gradients.pop(step.output, None)
-        ask = any([needed[i] for i in step.inputs])
-        if dy is None or not (ask or step.learns()):
+        if dy is None or not needed[step.output]:
             continue
-        dxs = step.backward(kept, dy, ask)
-        if ask:
-            for value, dx in zip(step.inputs, dxs, strict=True):
-                if needed[value]:
-                    _add(gradients, value, dx)
+        asked = any(step.read(needed))
+        dxs = step.backward(kept, dy, asked)
+        if asked:
+            _add(gradients, step.inputs, dxs)
     return tuple([gradients.get(value) for value in range(plan.inputs)])
 
 
 def _needed(plan: Plan, need_dx: bool) -> list[bool]:
-    """By value, whether its gradient is needed: something that it was made from learns."""
-    count = plan.inputs + len(plan.nodes)
-    if need_dx:
-        return [True] * count
-    needed = [False] * count
-    for node in plan.nodes:
-        needed[node.output] = any([needed[i] for i in node.inputs]) or node.learns()
+    """By value, whether its gradient is needed: it is to be given, or what made the value learns,
+    or something before that does.
+    """
+    needed = [need_dx] * (plan.inputs + len(plan.nodes))
+    if not need_dx:
+        for node in plan.nodes:
+            for i in node.inputs:
+                if needed[i]:
+                    needed[node.output] = True
+                    break
+            else:
+                needed[node.output] = node.learns()
     return needed
 
 
-def _add(gradients: dict[int, Any], value: int, dy: Any) -> None:
-    if dy is None:
-        return
-    if value in gradients:
-        total = as_float("backward", gradients[value])
-        dy = ops.add(total, as_float("backward", dy, total.dtype))
-    gradients[value] = dy
+def _add(gradients: dict[int, Any], values: tuple[int, ...], dxs: Any) -> None:
+    """Give each value its gradient, or add it to what other readers of the value gave."""
+    for i, value in enumerate(values):
+        dx = dxs[i]
+        if value in gradients and dx is not None:
+            total = as_float("backward", gradients[value])
+            dx = ops.add(total, as_float("backward", dx, total.dtype))
+        if dx is not None:
+            gradients[value] = dx

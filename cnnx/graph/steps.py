@@ -10,20 +10,23 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from cnnx.graph.wiring import Node, is_builtin
+from cnnx.graph.wiring import Node
 from cnnx.layers.base import Layer
 from cnnx.layers.kept import unwatched
 
-__all__ = ["LayerStep", "Step", "UserStep", "call_backward", "learns"]
+__all__ = ["LayerStep", "Step", "UserStep", "call_backward"]
 
 
 class Step:
     """What a plan is made of. `inputs` and `output` are numbers of values.
 
+    read    gives of a list by value the entries of the inputs
     number  of the node in whose place it goes back
     frees   the values that nobody reads after it
     inner   whether no user gets what it makes
@@ -31,14 +34,17 @@ class Step:
 
     def __init__(self, number: int, inputs: tuple[int, ...], output: int) -> None:
         self.number, self.inputs, self.output = number, inputs, output
+        # Two forms of one thing, both in C: this is done for every step of every run.
+        single = len(inputs) == 1
+        self.read = itemgetter(slice(inputs[0], inputs[0] + 1)) if single else itemgetter(*inputs)
         self.frees: tuple[int, ...] = ()
         self.inner = True
 
-    def forward(self, xs: list[Any]) -> Any:
+    def forward(self, xs: Sequence[Any]) -> Any:
         """The result where nothing is kept."""
         raise NotImplementedError
 
-    def save(self, trace: list[Any], xs: list[Any], inner: bool) -> Any:
+    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
         """The result; what backward needs goes into the trace.
 
         inner  whether no user has what it reads and makes in hand, to write into it (kept.py)
@@ -47,10 +53,6 @@ class Step:
 
     def backward(self, kept: Any, dy: Any, need_dx: bool) -> tuple[Any, ...]:
         """The gradients of the inputs, from what forward saved."""
-        raise NotImplementedError
-
-    def learns(self) -> bool:
-        """Whether backward has something to do here where no dx is needed."""
         raise NotImplementedError
 
     def explain(self) -> str:
@@ -65,10 +67,10 @@ class LayerStep(Step):
         super().__init__(number, node.inputs, node.outputs[0])
         self.name, self.layer = node.name, node.layer
 
-    def forward(self, xs: list[Any]) -> Any:
+    def forward(self, xs: Sequence[Any]) -> Any:
         return self.layer.forward(*xs)
 
-    def save(self, trace: list[Any], xs: list[Any], inner: bool) -> Any:
+    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
         layer = self.layer
         if inner:
             with unwatched():
@@ -82,20 +84,27 @@ class LayerStep(Step):
         attributes = vars(self.layer)
         attributes["_kept"] = kept
         try:
-            return self._gradients(call_backward(self.layer, dy, need_dx), need_dx)
+            dx = call_backward(self.layer, dy, need_dx)
         finally:
             attributes.pop("_kept", None)
+        return (dx,) if len(self.inputs) == 1 else self._several(dx, need_dx)
 
     def learns(self) -> bool:
-        return learns(self.layer)
+        """Whether backward has something to do here where no dx is needed."""
+        layer = self.layer
+        for name in layer.parameter_names:
+            parameter = getattr(layer, name)
+            if parameter is not None and parameter.requires_grad:
+                return True
+        return False
 
     def explain(self) -> str:
         return f"{self.name}  {type(self.layer).__name__}"
 
-    def _gradients(self, dx: Any, need_dx: bool) -> tuple[Any, ...]:
+    def _several(self, dx: Any, need_dx: bool) -> tuple[Any, ...]:
         count = len(self.inputs)
-        if count == 1 or not need_dx:
-            return (dx,)
+        if not need_dx:
+            return ()
         if not isinstance(dx, (tuple, list)) or len(dx) != count:
             raise TypeError(
                 f"{type(self.layer).__name__}.backward returned a {type(dx).__name__}, expected a "
@@ -105,7 +114,7 @@ class LayerStep(Step):
 
 
 class UserStep(LayerStep):
-    """A layer of a user's class, which may hold others.
+    """A layer of a user's class, or one that holds others.
 
     shared  those of them, and of itself, that stand at several nodes
     """
@@ -114,10 +123,10 @@ class UserStep(LayerStep):
         super().__init__(number, node)
         self.shared = shared
 
-    def forward(self, xs: list[Any]) -> Any:
+    def forward(self, xs: Sequence[Any]) -> Any:
         return _checked(self.layer, "forward", self.layer.forward(*xs))
 
-    def save(self, trace: list[Any], xs: list[Any], inner: bool) -> Any:
+    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
         before = [dict(vars(layer)) for layer in self.shared]
         with unwatched() if inner else nullcontext():
             y = self.forward(xs)
@@ -131,10 +140,14 @@ class UserStep(LayerStep):
         for part, values in kept:
             vars(part)["_kept"] = values
         try:
-            return self._gradients(call_backward(self.layer, dy, need_dx), need_dx)
+            dx = call_backward(self.layer, dy, need_dx)
         finally:
             for part, _ in kept:
                 vars(part).pop("_kept", None)
+        return (dx,) if len(self.inputs) == 1 else self._several(dx, need_dx)
+
+    def learns(self) -> bool:
+        return True  # perhaps in ways that can not be seen from here
 
 
 def call_backward(layer: Layer, dy: Any, need_dx: bool = True) -> Any:
@@ -144,22 +157,6 @@ def call_backward(layer: Layer, dy: Any, need_dx: bool = True) -> Any:
     options = {"need_dx": False} if _takes_need_dx(type(layer).backward) else {}
     layer.backward(dy, **options)
     return None
-
-
-def learns(layer: Layer) -> bool:
-    """Whether backward must reach this layer: does anything in it learn?
-
-    A user's own layer may learn in ways that can not be seen from here, so it always counts.
-    """
-    return _learns(layer) or any(map(_learns, layer.modules()))
-
-
-def _learns(layer: Layer) -> bool:
-    """Whether this layer does, without those inside."""
-    if not is_builtin(layer):
-        return True
-    own = (getattr(layer, name) for name in layer.parameter_names)
-    return any(parameter is not None and parameter.requires_grad for parameter in own)
 
 
 def _refuse_stored(layer: Layer, before: dict[str, Any]) -> None:
