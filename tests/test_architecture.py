@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "layers": MIDDLE,
     "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
     "graph": (*MIDDLE, "layers"),  # base and the layers that are nodes
+    "layers/concat": (*MIDDLE, "layers", "graph"),
     "layers/containers": (*MIDDLE, "layers", "graph"),
     "layers/residual": (*MIDDLE, "layers", "graph"),
     "layers/summary": (*MIDDLE, "layers", "graph"),

@@ -13,16 +13,20 @@ import cnnx
 from cnnx import (
     Add,
     BatchNorm2D,
+    Concat,
     Conv2D,
     Dropout,
     Flatten,
+    GlobalAvgPool2D,
     Graph,
+    Identity,
     Input,
     Layer,
     Linear,
     ReLU,
     Residual,
     Sequential,
+    Sigmoid,
     Tanh,
     no_grad,
 )
@@ -60,6 +64,13 @@ def a_graph_in_a_sequential_in_a_graph():
     return Graph(x, Linear(60, 3)(Sequential(Conv2D(2, 2, 1), inner, Tanh())(x)))
 
 
+def branches_and_a_gate():
+    x = Input((2, 5, 4))
+    dense = Concat(Identity(), Sequential(Conv2D(2, 3, 3, padding=1), ReLU()))(x)
+    gate = Sequential(GlobalAvgPool2D(), Conv2D(5, 5, 1), Sigmoid())(dense)
+    return Graph(x, Flatten()(Concat()(dense * gate, dense)))
+
+
 def a_users_layer_of_two_inputs():
     x = Input((4,))
     return Graph(x, Linear(4, 2)(Product()(Linear(4, 4)(x), Tanh()(x))))
@@ -72,6 +83,7 @@ def a_users_layer_of_two_inputs():
         (one_layer_at_three_places, (4, 3)),
         (a_graph_in_a_sequential_in_a_graph, (3, 2, 5, 4)),
         (a_users_layer_of_two_inputs, (5, 4)),
+        (branches_and_a_gate, (2, 2, 5, 4)),
     ],
 )
 @pytest.mark.parametrize("backend", cnnx.available_backends())
@@ -142,6 +154,18 @@ def test_containers_are_written_with_symbols_too():
     assert set(model.state_dict()) == {f"0.{key}" for key in Residual(body).state_dict()}
 
 
+def test_branches_are_given_one_input():
+    layer = Concat(Scale(2.0), Identity(), Scale(3.0), axis=-1)
+    assert layer([[1.0, 5.0]]).tolist() == [[2, 10, 1, 5, 3, 15]]
+    assert layer.backward([[1.0, 1, 1, 1, 1, 1]]).tolist() == [[6, 6]]
+    assert list(layer.state_dict()) == ["0.weight", "2.weight"]
+    assert layer.branches[2].weight.grad.tolist() == [6.0]
+    with pytest.raises(TypeError, match="Concat: .* not a layer"):
+        Concat(ReLU(), np.abs)
+    alone = Concat(Scale(2.0))
+    assert alone([[1.0]]).tolist() == [[2.0]]
+
+
 def test_a_value_on_the_way_can_be_an_input_or_an_output():
     x = Input((3,))
     h = Linear(3, 4)(x)
@@ -157,7 +181,7 @@ def test_calls_that_no_output_needs_are_left_out():
     assert list(Graph(x, Tanh()(x)).state_dict()) == []
 
 
-@pytest.mark.parametrize("make", [diamond, one_layer_at_three_places])
+@pytest.mark.parametrize("make", [diamond, one_layer_at_three_places, branches_and_a_gate])
 def test_copies_pickles_and_files_are_the_same_network(make, tmp_path):
     model = make()
     shape = model.input_shapes[0]

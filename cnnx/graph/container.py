@@ -39,6 +39,12 @@ class Container(Layer):
         """What the wiring is made from: while these are the same objects, it holds."""
         raise NotImplementedError
 
+    def opens(self) -> bool:
+        """Whether it runs by its nodes: not if it has a forward or backward of its own."""
+        cls = type(self)
+        inherited = cls.forward is Container.forward and cls.backward is Container.backward
+        return inherited and not is_patched(self)
+
     def forward(self, *xs: Any) -> Any:
         self._forget()
         keeping = grad_enabled()
@@ -148,7 +154,7 @@ def _open(
     values = list(given)  # by the container's own numbers
     for name, layer, inputs, _ in wiring.nodes:
         reads = tuple([values[i] for i in inputs])
-        if isinstance(layer, Container) and _is_opened(layer):
+        if isinstance(layer, Container) and layer.opens():
             made, free = _open(layer, f"{path}{name}.", reads, free, nodes, opened)
         else:
             made, free = (free,), free + 1
@@ -157,9 +163,3 @@ def _open(
             raise ValueError(f"{type(container).__name__}: it has over {_MOST_NODES:,} nodes")
         values += made
     return tuple([values[i] for i in wiring.outputs]), free
-
-
-def _is_opened(layer: Container) -> bool:
-    """Whether a container runs by its nodes: not if it was given a forward or backward."""
-    own = type(layer).forward is not Container.forward
-    return not (own or type(layer).backward is not Container.backward or is_patched(layer))

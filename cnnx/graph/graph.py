@@ -41,13 +41,12 @@ class Graph(Container):
 
         x = cnnx.Input((3, 32, 32))
         h = Conv2D(3, 8, 3, padding=1)(x)
-        model = cnnx.Graph(x, Flatten()(h + Conv2D(8, 8, 1)(h)))
+        gate = Sequential(GlobalAvgPool2D(), Conv2D(8, 8, 1), Sigmoid())(h)
+        model = cnnx.Graph(x, Flatten()(h * gate + h))
         model(np.zeros((2, 3, 32, 32), np.float32)).shape      # (2, 8192)
     """
 
-    def __init__(
-        self, inputs: Any, outputs: Any, names: Mapping[str, Layer] | None = None
-    ) -> None:
+    def __init__(self, inputs: Any, outputs: Any, names: Mapping[str, Layer] | None = None) -> None:
         starts, ends = _symbols("inputs", inputs), _symbols("outputs", outputs)
         calls = _calls(starts, ends)
         numbers = {id(symbol): number for number, symbol in enumerate(starts)}
@@ -137,8 +136,10 @@ class Graph(Container):
         attributes = vars(model)
         attributes.update(config.get("beside", {}))
         layers = config["layers"]
-        named = {name: layer for name, layer in layers.items() if name.isidentifier()}
-        attributes.update(named)
+        if cls is not Graph:
+            attributes.update(
+                {name: layer for name, layer in layers.items() if name.isidentifier()}
+            )
         attributes.update(
             _layers=layers,
             _calls=tuple((name, tuple(inputs)) for name, inputs in config["calls"]),

@@ -30,7 +30,7 @@ class Symbol:
     shape  of one sample, without the batch axis
     call   the `Call` that makes it; None for an `Input`
 
-    ``a + b`` is ``Add()(a, b)``. A Symbol holds the layers
+    ``a + b`` is ``Add()(a, b)`` and ``a * b`` is ``Multiply()(a, b)``. A Symbol holds the layers
     that it was made with; `cnnx.Graph` makes a layer of it.
     """
 
@@ -62,6 +62,11 @@ class Symbol:
 
         return Add()(self, other)
 
+    def __mul__(self, other: Any) -> Any:
+        from cnnx.layers.merge import Multiply
+
+        return Multiply()(self, other)
+
     def __repr__(self) -> str:
         maker = "an Input" if self.call is None else f"made by {type(self.call.layer).__name__}"
         return f"Symbol(shape={self.shape}, {maker})"
@@ -77,7 +82,7 @@ def Input(shape: Any) -> Symbol:
 
         x = cnnx.Input((3, 32, 32))
         h = Conv2D(3, 16, 3, padding=1)(x)
-        model = cnnx.Graph(x, h + ReLU()(h))
+        model = cnnx.Graph(x, Concat()(x, h))
     """
     try:
         sizes = (operator.index(shape),) if not hasattr(shape, "__iter__") else tuple(shape)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from cnnx.layers.activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh
 from cnnx.layers.base import Layer
+from cnnx.layers.concat import Concat
 from cnnx.layers.containers import Identity, Sequential
 from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.dropout import Dropout
 from cnnx.layers.files import load
 from cnnx.layers.linear import Linear
-from cnnx.layers.merge import Add, Concat, Multiply
+from cnnx.layers.merge import Add, Multiply
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import checks, ops
+from cnnx import ops
 from cnnx.layers.base import Layer, builtin
 
-__all__ = ["Add", "Concat", "Multiply"]
+__all__ = ["Add", "Multiply", "cast", "of_one_dtype"]
 
 
 @builtin
@@ -32,7 +32,7 @@ class Add(Layer):
     """
 
     def forward(self, *xs: Any) -> Any:
-        arrays, dtypes = _of_one_dtype(self, xs)
+        arrays, dtypes = of_one_dtype(self, xs)
         shapes = [x.shape for x in arrays]
         if any(shape != shapes[0] for shape in shapes):
             raise ValueError(
@@ -47,7 +47,7 @@ class Add(Layer):
     def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
         dtypes = self._saved()
         dy = self._float(dy, dtypes[0])
-        return _cast(dtypes, [dy] * len(dtypes))
+        return cast(dtypes, [dy] * len(dtypes))
 
 
 @builtin
@@ -73,57 +73,17 @@ class Multiply(Layer):
     def forward(self, *xs: Any) -> Any:
         if len(xs) > 2:
             raise ValueError(f"Multiply: {len(xs)} inputs given, expected two")
-        arrays, dtypes = _of_one_dtype(self, xs)
+        arrays, dtypes = of_one_dtype(self, xs)
         y = ops.multiply(*arrays)
         self._save(*arrays, dtypes)
         return y
 
     def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
         a, b, dtypes = self._saved()
-        return _cast(dtypes, ops.multiply_backward(self._float(dy, a.dtype), a, b))
+        return cast(dtypes, ops.multiply_backward(self._float(dy, a.dtype), a, b))
 
 
-@builtin
-class Concat(Layer):
-    """Join two inputs or more along an axis, in their order.
-
-    (n, c_1, h, w), ..., (n, c_k, h, w)  ->  (n, c_1 + ... + c_k, h, w)    along axis 1
-
-    axis  along which they are joined; 1, the channels, by default; -1 is the last one. Along all
-          other axes the inputs have the same sizes
-
-    y has the dtype of the first input, the others are cast to it. `backward` returns a tuple, for
-    each input its part of dy in the input's own dtype. ValueError for fewer than two inputs, and,
-    with all shapes, for sizes that do not fit.
-
-    G. Huang, Z. Liu, L. van der Maaten, K. Weinberger, "Densely Connected Convolutional Networks",
-    CVPR 2017.
-
-    Example::
-
-        layer = Concat()
-        y = layer.forward(np.ones((2, 6, 8, 8)), np.ones((2, 4, 8, 8)))  # (2, 10, 8, 8)
-        da, db = layer.backward(np.ones_like(y))
-    """
-
-    def __init__(self, *, axis: int = 1) -> None:
-        self.axis = checks.integer("Concat", "axis", axis, least=-(2**31))
-
-    def forward(self, *xs: Any) -> Any:
-        arrays, dtypes = _of_one_dtype(self, xs)
-        y = ops.concat(arrays, self.axis)
-        self._save([x.shape[self.axis] for x in arrays], dtypes)
-        return y
-
-    def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
-        sizes, dtypes = self._saved()
-        return _cast(dtypes, ops.split(self._float(dy, dtypes[0]), sizes, self.axis))
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"
-
-
-def _of_one_dtype(layer: Layer, xs: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.dtype]]:
+def of_one_dtype(layer: Layer, xs: tuple[Any, ...]) -> tuple[list[np.ndarray], list[np.dtype]]:
     """The inputs in the dtype of the first, and the dtypes that they had."""
     name = type(layer).__name__
     if len(xs) < 2:
@@ -134,7 +94,7 @@ def _of_one_dtype(layer: Layer, xs: tuple[Any, ...]) -> tuple[list[np.ndarray], 
     return [layer._float(x, dtypes[0]) for x in arrays], dtypes
 
 
-def _cast(dtypes: tuple[np.dtype, ...], gradients: Any) -> tuple[np.ndarray, ...]:
+def cast(dtypes: tuple[np.dtype, ...], gradients: Any) -> tuple[np.ndarray, ...]:
     """Each gradient in the dtype of its input."""
     return tuple(g.astype(t, copy=False) for g, t in zip(gradients, dtypes, strict=True))
 

@@ -1,0 +1,93 @@
+"""`Concat`: values, or what several branches make of one, joined along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cnnx import checks, ops
+from cnnx.graph.container import Container
+from cnnx.graph.wiring import Node, Wiring, is_patched
+from cnnx.layers.base import Layer, builtin
+from cnnx.layers.merge import cast, of_one_dtype
+
+__all__ = ["Concat"]
+
+
+@builtin
+class Concat(Container):
+    """Join along an axis: the inputs in their order, or what branches make of a single input.
+
+    (n, c_1, h, w), ..., (n, c_k, h, w)  ->  (n, c_1 + ... + c_k, h, w)    along axis 1
+
+    branches  layers that are all given the same x; their outputs are joined. None: the inputs are
+    axis      along which they are joined; 1, the channels, by default; -1 is the last one. Along
+              all other axes the sizes are the same
+
+    y has the dtype of the first, the others are cast to it. Without branches there are two inputs
+    or more, and `backward` returns a tuple, for each input its part of dy in the input's own dtype;
+    with branches it returns the sum of their gradients. Branches are named "0", "1", ... in
+    `state_dict`. TypeError for a branch that is no layer; ValueError for fewer than two inputs,
+    and, with all shapes, for sizes that do not fit.
+
+    C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; G. Huang, Z. Liu, L. van der
+    Maaten, K. Weinberger, "Densely Connected Convolutional Networks", CVPR 2017.
+
+    Example::
+
+        y = Concat()(np.ones((2, 6, 8, 8)), np.ones((2, 4, 8, 8)))      # (2, 10, 8, 8)
+        layer = Concat(Conv2D(10, 8, 1), Conv2D(10, 4, 3, padding=1))
+        layer(y).shape                                                  # (2, 12, 8, 8)
+    """
+
+    def __init__(self, *branches: Layer, axis: int = 1) -> None:
+        for branch in branches:
+            if not isinstance(branch, Layer):
+                raise TypeError(f"Concat: {branch!r} is a {type(branch).__name__}, not a layer")
+        self.branches = branches
+        self.axis = checks.integer("Concat", "axis", axis, least=-(2**31))
+
+    def forward(self, *xs: Any) -> Any:
+        if self.branches:
+            return super().forward(*xs)
+        arrays, dtypes = of_one_dtype(self, xs)
+        y = ops.concat(arrays, self.axis)
+        self._save([x.shape[self.axis] for x in arrays], dtypes)
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        if self.branches:
+            return super().backward(dy, need_dx)
+        sizes, dtypes = self._saved()
+        return cast(dtypes, ops.split(self._float(dy, dtypes[0]), sizes, self.axis))
+
+    def opens(self) -> bool:
+        return type(self) is Concat and bool(self.branches) and not is_patched(self)
+
+    def wiring(self) -> Wiring:
+        count = len(self.branches)
+        nodes = [Node(str(i), each, (0,), (i + 1,)) for i, each in enumerate(self.branches)]
+        if count == 1:
+            return Wiring(1, tuple(nodes), (1,))
+        join = Node("concat", Concat(axis=self.axis), tuple(range(1, count + 1)), (count + 1,))
+        return Wiring(1, (*nodes, join), (count + 1,))
+
+    def parts(self) -> list[Any]:
+        return list(self.branches)
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        return iter([(str(i), branch) for i, branch in enumerate(self.branches)])
+
+    def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
+        for name, branch in self.children():
+            yield name, branch, input_shapes
+
+    def config(self) -> dict[str, Any]:
+        return {"branches": self.branches, "axis": self.axis}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(*config["branches"], axis=config["axis"])
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
