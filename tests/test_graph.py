@@ -160,7 +160,7 @@ def test_branches_are_given_one_input():
     assert layer.backward([[1.0, 1, 1, 1, 1, 1]]).tolist() == [[6, 6]]
     assert list(layer.state_dict()) == ["0.weight", "2.weight"]
     assert layer.branches[2].weight.grad.tolist() == [6.0]
-    with pytest.raises(TypeError, match="Concat: .* not a layer"):
+    with pytest.raises(TypeError, match=r"Concat: .* not a layer"):
         Concat(ReLU(), np.abs)
     alone = Concat(Scale(2.0))
     assert alone([[1.0]]).tolist() == [[2.0]]
