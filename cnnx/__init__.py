@@ -31,6 +31,7 @@ from .history import History
 from .inference import evaluate, predict, predict_labels, predict_proba
 from .layers import (
     Activation,
+    AdaptiveAvgPool2D,
     Add,
     AvgPool2D,
     BatchNorm1D,
@@ -56,6 +57,8 @@ from .layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
+    ZeroPad2D,
     load,
     no_grad,
 )
@@ -71,6 +74,7 @@ __all__ = [
     "Activation",
     "Adagrad",
     "Adam",
+    "AdaptiveAvgPool2D",
     "Add",
     "AvgPool2D",
     "BCELoss",
@@ -105,6 +109,8 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Upsample",
+    "ZeroPad2D",
     "__version__",
     "accuracy",
     "available_backends",

@@ -15,8 +15,9 @@ and cnnx lacks is an AttributeError.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from .layers import AdaptiveAvgPool2D as AdaptiveAvgPool2d
 from .layers import AvgPool2D as AvgPool2d
 from .layers import BatchNorm1D as BatchNorm1d
 from .layers import BatchNorm2D as BatchNorm2d
@@ -25,7 +26,6 @@ from .layers import ConvTranspose2D as ConvTranspose2d
 from .layers import (
     Dropout,
     Flatten,
-    GlobalAvgPool2D,
     Identity,
     LeakyReLU,
     Linear,
@@ -36,9 +36,11 @@ from .layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
 )
 from .layers import Layer as Module
 from .layers import MaxPool2D as MaxPool2d
+from .layers import ZeroPad2D as ZeroPad2d
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
 __all__ = [
@@ -66,22 +68,9 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Upsample",
+    "ZeroPad2d",
 ]
-
-
-def AdaptiveAvgPool2d(output_size: Any) -> GlobalAvgPool2D:
-    """The mean over the whole image, (n, c, h, w) -> (n, c, 1, 1): a `GlobalAvgPool2D`.
-
-    output_size  1 or (1, 1); ValueError for any other, which cnnx does not have
-
-    Example: ``AdaptiveAvgPool2d(1)(np.zeros((8, 6, 7, 7))).shape`` is ``(8, 6, 1, 1)``.
-    """
-    if output_size not in (1, (1, 1), [1, 1]):
-        raise ValueError(
-            f"AdaptiveAvgPool2d: output_size={output_size!r}, but 1 is all that cnnx has, the mean "
-            "of the whole image: for images of a known size write AvgPool2d(kernel_size, stride)"
-        )
-    return GlobalAvgPool2D()
 
 
 def __getattr__(name: str) -> NoReturn:

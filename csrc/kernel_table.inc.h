@@ -223,6 +223,20 @@ typedef struct {
     /* dweight[t] += sum over the outputs of dy[output] * x[tap t of the output] */
     void (*depthwise_dweight)(const cnnx_lane_windows *windows, const REAL *x, const REAL *dy, REAL *dweight);
 
+    /* --- rows of an image that is read at other places: resample.inc.c; the output is no input --- */
+    /* z[i] = x[i] * share_x + y[i] * share_y */
+    void (*blend)(ptrdiff_t n, const REAL *x, REAL share_x, const REAL *y, REAL share_y, REAL *z);
+    /* y[i] += x[i] * scale */
+    void (*add_scaled)(ptrdiff_t n, const REAL *x, REAL scale, REAL *y);
+    /* y[i] = x[2*i] + x[2*i + 1] */
+    void (*add_pairs)(ptrdiff_t n, const REAL *x, REAL *y);
+    /* y[j] = x[p] * shares[2*j] + x[min(p + 1, w - 1)] * shares[2*j + 1], p = pixels[j] < w, which never falls */
+    void (*read_between)(ptrdiff_t n, ptrdiff_t w, const ptrdiff_t *pixels, const REAL *shares, const REAL *x, REAL *y);
+    /* And back: w > 0 sums over what read each pixel. Those j < n with pixels[j] = s are from begins[s] to
+       begins[s + 1]. */
+    void (*write_between)(ptrdiff_t n, ptrdiff_t w, const ptrdiff_t *pixels, const ptrdiff_t *begins,
+                          const REAL *shares, const REAL *dy, REAL *dx);
+
     /* --- optimiser steps over n elements, in place: optim.inc.c; formulas in reference/optim.py --- */
     /* velocity NULL: no momentum */
     void (*sgd)(ptrdiff_t n, REAL *param, const REAL *grad, REAL *velocity, REAL lr, REAL momentum, REAL weight_decay,

@@ -178,6 +178,14 @@ cdef extern from "kernels.h" nogil:
             const void *start, void *y) noexcept nogil
         void (*depthwise_dweight)(const cnnx_lane_windows *windows, const void *x, const void *dy,
             void *dweight) noexcept nogil
+        void (*blend)(Py_ssize_t n, const void *x, double share_x, const void *y, double share_y,
+            void *z) noexcept nogil
+        void (*add_scaled)(Py_ssize_t n, const void *x, double scale, void *y) noexcept nogil
+        void (*add_pairs)(Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*read_between)(Py_ssize_t n, Py_ssize_t w, const Py_ssize_t *pixels,
+            const void *shares, const void *x, void *y) noexcept nogil
+        void (*write_between)(Py_ssize_t n, Py_ssize_t w, const Py_ssize_t *pixels,
+            const Py_ssize_t *begins, const void *shares, const void *dy, void *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, void *param, const void *grad, void *velocity, double lr,
             double momentum, double weight_decay, int nesterov) noexcept nogil
         void (*rmsprop)(Py_ssize_t n, void *param, const void *grad, void *square_avg,

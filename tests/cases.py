@@ -564,6 +564,109 @@ def _global_avg_pools(name, shape):
     _add("global_avg_pool2d_backward", name, backward)
 
 
+# name: (x, output_size)
+ADAPTIVE: dict[str, tuple[tuple[int, ...], Any]] = {
+    "plain": ((2, 3, 6, 8), (3, 5)),
+    "whole-image": ((2, 3, 4, 5), 1),
+    "whole-columns": ((2, 3, 7, 5), (1, None)),
+    "side-by-side": ((2, 3, 6, 9), (2, 3)),
+    "pairs": ((3, 2, 10, 18), (5, 9)),
+    "rows-alone": ((1, 2, 9, 5), (4, None)),
+    "size-kept": ((2, 2, 5, 4), None),
+    "more-than-pixels": ((2, 2, 3, 4), (7, 5)),
+    "many-from-one-pixel": ((2, 3, 1, 1), (3, 2)),
+    "wide-rows": ((1, 2, 5, 70), (2, 3)),
+    "large-planes": ((1, 2, 150, 133), (7, 7)),
+    "empty-batch": ((0, 3, 6, 6), (2, 4)),
+}
+
+
+def _adaptive_pools():
+    for name, (shape, output_size) in ADAPTIVE.items():
+        size = oracle.adaptive_avg_pool2d(np.zeros((0, *shape[1:])), output_size).shape[2:]
+
+        def forward(rng, shape=shape, output_size=output_size):
+            return {"x": _normal(rng, *shape), "output_size": output_size}
+
+        def backward(rng, shape=shape, size=size):
+            return {"dy": _normal(rng, *shape[:2], *size), "x_shape": shape}
+
+        cells = [-(-n // count) + 1 for n, count in zip(shape[2:], size)]
+        readers = [-(-count // n) + 1 for n, count in zip(shape[2:], size)]
+        _add("adaptive_avg_pool2d", name, forward, int(np.prod(cells)))
+        _add("adaptive_avg_pool2d_backward", name, backward, int(np.prod(readers)))
+
+
+# -------------------------------------------------------------------------- padding, another size
+
+# name: (x, padding)
+PADDING: dict[str, tuple[tuple[int, ...], Any]] = {
+    "plain": ((2, 3, 4, 5), 1),
+    "four-sides": ((2, 3, 4, 5), (1, 2, 3, 4)),
+    "left": ((1, 2, 3, 4), (3, 0, 0, 0)),
+    "bottom": ((1, 2, 3, 4), (0, 0, 0, 2)),
+    "nothing": ((2, 2, 3, 3), 0),
+    "cut-off": ((2, 3, 6, 7), (-1, -2, -3, -1)),
+    "cut-off-and-padded": ((2, 3, 6, 7), (-2, 3, 2, -1)),
+    "moved": ((2, 2, 4, 5), (2, -2, -1, 1)),
+    "all-cut-off": ((2, 2, 4, 5), (0, 0, -2, -2)),
+    "all-cut-off-and-padded": ((2, 2, 4, 5), (-5, 3, 0, 1)),
+    "one-pixel": ((2, 3, 1, 1), 2),
+    "wide-zeros": ((1, 2, 2, 3), (90, 5, 0, 1)),
+    "no-rows": ((2, 3, 0, 4), 1),
+    "empty-batch": ((0, 3, 4, 5), 1),
+}
+# name: (x, size or scale_factor), tried in both modes
+RESIZED: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "plain": ((2, 3, 5, 4), {"size": (7, 9)}),
+    "twice": ((2, 3, 4, 5), {"scale_factor": 2}),
+    "twice-wide-rows": ((1, 2, 3, 35), {"scale_factor": 2.0}),
+    "three-times": ((2, 2, 3, 4), {"scale_factor": 3}),
+    "rows-alone": ((2, 2, 4, 5), {"scale_factor": (2.0, 1.0)}),
+    "columns-alone": ((2, 2, 4, 5), {"size": (4, 10)}),
+    "factors": ((2, 2, 6, 7), {"scale_factor": (0.51, 2.7)}),
+    "factor-of-nearly-two": ((2, 2, 3, 6), {"scale_factor": (2.1, 2.11)}),
+    "factor-of-nearly-one": ((1, 2, 14, 17), {"scale_factor": (1.01, 1.03)}),
+    "half": ((2, 3, 8, 6), {"scale_factor": 0.5}),
+    "smaller": ((2, 3, 9, 10), {"size": (4, 3)}),
+    "one-pixel-of-many": ((2, 2, 5, 6), {"size": 1}),
+    "many-of-one-pixel": ((2, 3, 1, 1), {"size": (3, 4)}),
+    "many-rows-of-one": ((2, 2, 1, 5), {"size": (4, 4)}),
+    "rounded-down": ((1, 1, 45, 1), {"size": (129, 1)}),
+    "size-kept": ((2, 2, 4, 5), {"size": (4, 5)}),
+    "large-planes": ((1, 2, 90, 61), {"size": (131, 140)}),
+    "empty-batch": ((0, 3, 4, 5), {"scale_factor": 2}),
+}
+
+
+def _paddings():
+    for name, (shape, padding) in PADDING.items():
+
+        def make(rng, shape=shape, padding=padding):
+            return {"x": _normal(rng, *shape), "padding": padding}
+
+        _add("zero_pad2d", name, make)
+
+
+def _resized():
+    variants = {"": {}, "-bilinear": {"mode": "bilinear"}}
+    variants["-corners"] = {"mode": "bilinear", "align_corners": True}
+    for name, (shape, to) in RESIZED.items():
+        for variant, mode in variants.items():
+            options = to | mode
+            size = oracle.interpolate(np.zeros((0, *shape[1:])), **options).shape[2:]
+
+            def forward(rng, shape=shape, options=options):
+                return {"x": _normal(rng, *shape), **options}
+
+            def backward(rng, shape=shape, size=size, options=options):
+                return {"dy": _normal(rng, *shape[:2], *size), "x_shape": shape, **options}
+
+            readers = [2 * (-(-count // n) + 1) for n, count in zip(shape[2:], size)]
+            _add("interpolate", name + variant, forward, 4)
+            _add("interpolate_backward", name + variant, backward, int(np.prod(readers)))
+
+
 # --------------------------------------------------------------------------- linear, normalisation
 
 # name: (leading sizes of x, in, out)
@@ -1045,6 +1148,10 @@ SCALED: dict[str, tuple[str, ...]] = {
     "avg_pool2d": ("plain", "padded"),
     "avg_pool2d_backward": ("plain", "padded"),
     "global_avg_pool2d": ("many-planes",),
+    "adaptive_avg_pool2d": ("plain", "side-by-side"),
+    "adaptive_avg_pool2d_backward": ("plain", "more-than-pixels"),
+    "interpolate": ("plain-bilinear", "twice-corners"),
+    "interpolate_backward": ("plain", "plain-bilinear", "twice-corners"),
     "linear": ("odd", "many-lines"),
     "linear_backward": ("odd", "many-lines"),
     "batch_norm": ("4-d", "inference", "many-columns"),
@@ -1123,6 +1230,21 @@ def _larges():
         lambda r: {"dy": _normal(r, 8, 13, 1, 1), "x_shape": image},
     )
 
+    add("adaptive_avg_pool2d", lambda r: {"x": _normal(r, *image), "output_size": (7, 13)}, 42)
+    add(
+        "adaptive_avg_pool2d_backward",
+        lambda r: {"dy": _normal(r, 8, 13, 7, 13), "x_shape": image},
+        4,
+    )
+    add("zero_pad2d", lambda r: {"x": _normal(r, *image), "padding": (3, -2, -1, 4)})
+    bilinear = {"scale_factor": 1.5, "mode": "bilinear"}
+    add("interpolate", lambda r: {"x": _normal(r, *image), **bilinear}, 4)
+    add(
+        "interpolate_backward",
+        lambda r: {"dy": _normal(r, 8, 13, 60, 66), "x_shape": image, **bilinear},
+        16,
+    )
+
     def norm(r):
         return {"x": _normal(r, *image), "weight": 1 + r.random(13)}
 
@@ -1193,6 +1315,9 @@ for _fill in (
     _transposed,
     _columns,
     _pools,
+    _adaptive_pools,
+    _paddings,
+    _resized,
     _linears,
     _norms,
     _activations,

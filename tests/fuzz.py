@@ -48,6 +48,9 @@ LAYERS = {
     "BatchNorm1D": {"num_features": 2},
     "MaxPool2D": {"kernel_size": 2},
     "AvgPool2D": {"kernel_size": 2},
+    "AdaptiveAvgPool2D": {"output_size": 2},
+    "Upsample": {"scale_factor": 2},
+    "ZeroPad2D": {"padding": 1},
     "Reshape": {"shape": (-1, 2)},
 }
 # Made of functions and of layers, or with several inputs.
@@ -250,6 +253,20 @@ def result_shapes(op, a):
         return [(*np.shape(a["x"])[:-1], np.shape(a["weight"])[0])]
     if op == "global_avg_pool2d":
         return [(*np.shape(a["x"])[:2], 1, 1)]
+    if op == "zero_pad2d":
+        sides = np.array(a["padding"], object).ravel()
+        left, right, top, bottom = (int(sides[i % len(sides)]) for i in range(4))
+        n, c, h, w = np.shape(a["x"])
+        return [(n, c, h + top + bottom, w + left + right)]
+    if op == "adaptive_avg_pool2d":
+        sizes = np.array(a["output_size"], object).ravel()
+        given = zip(np.shape(a["x"])[2:], (sizes[0], sizes[-1]))
+        return [(*np.shape(a["x"])[:2], *(n if s is None else int(s) for n, s in given))]
+    if op == "interpolate":
+        to = np.array(a["scale_factor"] if a["size"] is None else a["size"], object).ravel()
+        given = zip(np.shape(a["x"])[2:], (to[0], to[-1]))
+        sizes = (int(n * float(s)) if a["size"] is None else int(s) for n, s in given)
+        return [(*np.shape(a["x"])[:2], *sizes)]
     if op in ("linear_backward", "conv2d_backward", "conv_transpose2d_backward"):
         filters = np.shape(a["dy"])[-1 if op == "linear_backward" else 1]
         return [np.shape(a["x"]) if a["need_dx"] else None, np.shape(a["weight"]), (filters,)]
@@ -463,7 +480,8 @@ def call_layer(rng):
     yield name, {**arguments, "x": x}
 
     def sizes():
-        return float(np.prod([max(1.0, float(v) ** 2) for v in _integers(arguments)]))
+        times = np.size(x) if "scale_factor" in arguments else 1
+        return times * float(np.prod([max(1.0, float(v) ** 2) for v in _numbers(arguments)]))
 
     names = name, *ops.__all__  # an op that the layer calls may say it
     kind, results = _outcome(BUILTIN[name], names, arguments, sizes)
@@ -480,11 +498,11 @@ def call_layer(rng):
             raise Fault(f"dx has shape {results[0].shape}, x {np.shape(x)}")
 
 
-def _integers(arguments):
+def _numbers(arguments):
     for value in arguments.values():
         if not isinstance(value, (str, bytes, set, dict)):
             entries = np.array(value, object).ravel()
-            yield from (v for v in entries if isinstance(v, (int, np.integer)))
+            yield from (v for v in entries if isinstance(v, (int, float, np.integer)) and v == v)
 
 
 # ------------------------------------------------------------------------------------------- runs

@@ -335,6 +335,100 @@ def global_avg_pool2d_backward(dy, x_shape):
     return dx
 
 
+def _adaptive_cells(shape, size, i, j):
+    """Pixels of window (i, j) of size[0] x size[1] that cover an image."""
+    spans = [
+        range(math.floor(k * n / count), math.ceil((k + 1) * n / count))
+        for k, n, count in zip((i, j), shape[2:], size)
+    ]
+    return list(product(*spans))
+
+
+def adaptive_avg_pool2d(x, output_size):
+    sizes = _pair(output_size) if output_size is not None else (None, None)
+    size = [n if given is None else given for n, given in zip(x.shape[2:], sizes)]
+    y = _zeros((*x.shape[:2], *size))
+    for b, c, i, j in _indices(*y.shape):
+        values = [float(x[b, c, r, s]) for r, s in _adaptive_cells(x.shape, size, i, j)]
+        y[b, c, i, j] = sum(values) / len(values)
+    return y
+
+
+def adaptive_avg_pool2d_backward(dy, x_shape):
+    dx = _zeros(x_shape)
+    for b, c, i, j in _indices(*dy.shape):
+        cells = _adaptive_cells(x_shape, dy.shape[2:], i, j)
+        for r, s in cells:
+            dx[b, c, r, s] += dy[b, c, i, j] / len(cells)
+    return dx
+
+
+# ------------------------------------------------------------------------- padding, another size
+
+
+def zero_pad2d(x, padding):
+    left, right, top, bottom = (padding,) * 4 if isinstance(padding, int) else padding
+    n, c, h, w = x.shape
+    y = _zeros((n, c, h + top + bottom, w + left + right))
+    for b, channel, i, j in _indices(*y.shape):
+        if 0 <= i - top < h and 0 <= j - left < w:
+            y[b, channel, i, j] = x[b, channel, i - top, j - left]
+    return y
+
+
+def _resized(n, size, factor):
+    return size if factor is None else math.floor(n * factor)
+
+
+def _read(i, n, size, factor, mode, align_corners):
+    """What pixel i along an axis is read from: pixels of n, with their shares."""
+    count = _resized(n, size, factor)
+    if mode == "nearest":
+        step = np.float32(n / count if factor is None else 1 / factor)
+        special = {n: i, 2 * n: i // 2}
+        return [(special.get(count, min(math.floor(np.float32(i) * step), n - 1)), 1.0)]
+    if align_corners:
+        place = i * ((n - 1) / (count - 1)) if count > 1 else 0.0
+    else:
+        place = max((i + 0.5) * (n / count if factor is None else 1 / factor) - 0.5, 0.0)
+    first = min(math.floor(place), n - 1)
+    share = min(place - first, 1.0)
+    return [(first, 1 - share), (min(first + 1, n - 1), share)]
+
+
+def _readings(shape, size, scale_factor, mode, align_corners):
+    """The size of y, and of each of its pixels what it is read from: (row, column, share)."""
+    sizes = _pair(size) if size is not None else (None, None)
+    factors = scale_factor if isinstance(scale_factor, tuple) else (scale_factor,) * 2
+    axes = list(zip(shape[2:], sizes, factors))
+    out = tuple(_resized(*axis) for axis in axes)
+
+    def of(i, j):
+        rows, columns = (_read(k, *axis, mode, align_corners) for k, axis in zip((i, j), axes))
+        return [(r, s, a * b) for (r, a), (s, b) in product(rows, columns)]
+
+    return out, of
+
+
+def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    out, readings = _readings(x.shape, size, scale_factor, mode, align_corners)
+    y = _zeros((*x.shape[:2], *out))
+    for b, c, i, j in _indices(*y.shape):
+        y[b, c, i, j] = sum(share * float(x[b, c, r, s]) for r, s, share in readings(i, j))
+    return y
+
+
+def interpolate_backward(
+    dy, x_shape, size=None, scale_factor=None, mode="nearest", align_corners=None
+):
+    _, readings = _readings(x_shape, size, scale_factor, mode, align_corners)
+    dx = _zeros(x_shape)
+    for b, c, i, j in _indices(*dy.shape):
+        for r, s, share in readings(i, j):
+            dx[b, c, r, s] += share * dy[b, c, i, j]
+    return dx
+
+
 # ------------------------------------------------------------------ linear and batch normalisation
 
 

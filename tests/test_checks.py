@@ -152,6 +152,34 @@ TRANSPOSED = [
     ("a negative output padding", {"output_padding": -1}, ValueError, ["output_padding", "-1"]),
     ("a dilation of zero", {"dilation": 0}, ValueError, ["dilation", "0"]),
 ]
+# Base call: x (2, 3, 5, 4), size (7, 9).
+INTERPOLATION = [
+    ("neither size nor factor", {"size": None}, ValueError, ["size=None", "scale_factor=None"]),
+    ("both", {"scale_factor": 2}, ValueError, ["size=(7, 9)", "scale_factor=2"]),
+    ("a size of zero", {"size": 0}, ValueError, ["size", "0"]),
+    ("half a size", {"size": 2.5}, TypeError, ["size", "2.5"]),
+    ("three sizes", {"size": (1, 2, 3)}, ValueError, ["size", "(1, 2, 3)"]),
+    ("a huge size", {"size": 2**40}, ValueError, [str(2**40)]),
+    ("an unknown mode", {"mode": "bicubic"}, ValueError, ["bicubic", "nearest", "bilinear"]),
+    ("corners of nearest", {"align_corners": True}, ValueError, ["align_corners=True", "nearest"]),
+    (
+        "corners of a number",
+        {"mode": "bilinear", "align_corners": 1},
+        TypeError,
+        ["align_corners", "1"],
+    ),
+    *(
+        (f"a factor of {factor}", {"size": None, "scale_factor": factor}, error, words)
+        for factor, error, words in (
+            (0.1, ValueError, ["scale_factor=0.1", "0x0", "5x4"]),
+            (-2, ValueError, ["scale_factor=-2", "0"]),
+            (np.inf, ValueError, ["scale_factor=inf"]),
+            (1e30, ValueError, ["4000000000000000079538499354624"]),
+            ("2", TypeError, ["scale_factor='2'"]),
+            ((1, 2, 3), ValueError, ["(1, 2, 3)", "3 entries"]),
+        )
+    ),
+]
 LABELS = np.array([0, 1, 2, 3, 0])
 TABLE = {
     "conv2d": [
@@ -254,6 +282,45 @@ TABLE = {
         *X_SHAPE,
         ("a huge image", {"x_shape": (2, 3, 2**40, 2**40)}, ValueError, [str(2**40)]),
         ("a dy of pixels", {"dy": _zeros(2, 3, 2, 1)}, ValueError, ["dy", "(2, 3, 2, 1)"]),
+    ],
+    "adaptive_avg_pool2d": [
+        NOT_AN_IMAGE,
+        ("an image without pixels", {"x": _zeros(2, 3, 0, 4)}, ValueError, ["(2, 3, 0, 4)"]),
+        ("no windows", {"output_size": 0}, ValueError, ["output_size", "0", "1"]),
+        ("half a window", {"output_size": (1, 2.5)}, TypeError, ["output_size", "2.5"]),
+        ("three sizes", {"output_size": (1, 2, 3)}, ValueError, ["(1, 2, 3)", "3 entries"]),
+        ("a huge size", {"output_size": 2**40}, ValueError, [str(2**40)]),
+    ],
+    "adaptive_avg_pool2d_backward": [
+        *X_SHAPE,
+        (
+            "other channels",
+            {"dy": _zeros(2, 4, 3, 5)},
+            ValueError,
+            ["(2, 4, 3, 5)", "(2, 3, 6, 8)"],
+        ),
+        ("a dy without pixels", {"dy": _zeros(2, 3, 0, 5)}, ValueError, ["dy", "(2, 3, 0, 5)"]),
+        ("an x without pixels", {"x_shape": (2, 3, 6, 0)}, ValueError, ["(2, 3, 6, 0)"]),
+        ("a huge image", {"x_shape": (2, 3, 2**40, 2**40)}, ValueError, [str(2**40)]),
+    ],
+    "zero_pad2d": [
+        NOT_AN_IMAGE,
+        ("three sides", {"padding": (1, 2, 3)}, ValueError, ["(1, 2, 3)", "3 entries", "four"]),
+        ("half a row", {"padding": 0.5}, TypeError, ["padding", "0.5"]),
+        ("too much cut off", {"padding": (-3, -3, 0, 0)}, ValueError, ["(-3, -3, 0, 0)", "4x5"]),
+        ("more than the image", {"padding": (0, 0, 9, -5)}, ValueError, ["(0, 0, 9, -5)", "4x5"]),
+        ("a huge padding", {"padding": 2**50}, ValueError, [str(2**51 + 4)]),
+    ],
+    "interpolate": [
+        *INTERPOLATION,
+        NOT_AN_IMAGE,
+        ("an image without pixels", {"x": _zeros(2, 3, 0, 4)}, ValueError, ["(2, 3, 0, 4)"]),
+    ],
+    "interpolate_backward": [
+        *INTERPOLATION,
+        *X_SHAPE,
+        ("a dy of another size", {"dy": _zeros(2, 3, 7, 8)}, ValueError, ["dy", "(2, 3, 7, 8)"]),
+        ("an x without pixels", {"x_shape": (2, 3, 6, 0)}, ValueError, ["(2, 3, 6, 0)"]),
     ],
     "linear": [
         ("features", {"x": _zeros(4, 7)}, ValueError, ["7", "(5, 6)", "6"]),

@@ -233,6 +233,10 @@ FROM_A_FILE += [
         ("BatchNorm2D", "eps"),
         ("Linear", "in_features"),
         ("Linear", "out_features"),
+        ("Upsample", "size"),
+        ("Upsample", "scale_factor"),
+        ("ZeroPad2D", "padding"),
+        ("AdaptiveAvgPool2D", "output_size"),
     ]
     for value in (2**31 - 1, 2**62, 2**64, 10**400, -(2**62), float("nan"), None, {}, "x")
 ]
@@ -243,6 +247,9 @@ MADE_WITH = {
     "Reshape": ((4, 8),),
     "Linear": (4, 2),
     "BatchNorm2D": (2,),
+    "Upsample": (2,),
+    "ZeroPad2D": (1,),
+    "AdaptiveAvgPool2D": (2,),
 }
 
 
@@ -263,7 +270,9 @@ def test_a_number_in_a_model_file(tmp_path, layer, key, value):
     try:
         y = cnnx.load(path)(X.astype(np.float32))
     except (ValueError, TypeError) as error:
-        assert re.match(rf"'.*model.npz'|{layer}: |\w+2d: |dropout: |softmax: ", str(error)), error
+        assert re.match(
+            rf"'.*model.npz'|{layer}: |\w+2d: |dropout: |softmax: |interpolate: ", str(error)
+        ), error
     else:
         assert y.shape[0] == 1 and y.size < 100
     assert time.process_time() - begin < 2

@@ -78,6 +78,21 @@ def _global_avg_pool2d(dy, results, a):
     return {"x": ops.global_avg_pool2d_backward(dy, a["x"].shape)}
 
 
+def _adaptive_avg_pool2d(dy, results, a):
+    return {"x": ops.adaptive_avg_pool2d_backward(dy, a["x"].shape)}
+
+
+def _zero_pad2d(dy, results, a):
+    padding = a["padding"]
+    back = -padding if isinstance(padding, int) else tuple(-side for side in padding)
+    return {"x": ops.zero_pad2d(dy, back)}
+
+
+def _interpolate(dy, results, a):
+    options = _options(a, ("size", "scale_factor", "mode", "align_corners"))
+    return {"x": ops.interpolate_backward(dy, a["x"].shape, **options)}
+
+
 def _linear(dy, results, a):
     dy = _unfinished(dy, results[0], a)
     gradients = ops.linear_backward(dy, a["x"], a["weight"])
@@ -148,6 +163,9 @@ GRADIENTS = {
     "relu_max_pool2d": _relu_max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "global_avg_pool2d": _global_avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "zero_pad2d": _zero_pad2d,
+    "interpolate": _interpolate,
     "linear": _linear,
     "batch_norm": _batch_norm,
     "relu": _of_output("relu"),
@@ -177,6 +195,9 @@ LINEAR_IN = {
     "relu_max_pool2d": ("x",),
     "avg_pool2d": ("x",),
     "global_avg_pool2d": ("x",),
+    "adaptive_avg_pool2d": ("x",),
+    "zero_pad2d": ("x",),
+    "interpolate": ("x",),
     "linear": ("x", "weight"),
     "dropout": ("x",),
     "multiply": ("x", "y"),

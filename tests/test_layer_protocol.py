@@ -34,6 +34,7 @@ from cnnx.layers.base import BUILTIN
 def test_backward_without_a_forward_is_an_error_in_words(name):
     arguments = {
         "Activation": (np.sin, np.cos),
+        "AdaptiveAvgPool2D": (2,),
         "AvgPool2D": (2,),
         "BatchNorm1D": (2,),
         "BatchNorm2D": (2,),
@@ -43,6 +44,8 @@ def test_backward_without_a_forward_is_an_error_in_words(name):
         "MaxPool2D": (2,),
         "Reshape": ((1, 1),),
         "Residual": (Identity(),),
+        "Upsample": (2,),
+        "ZeroPad2D": (1,),
     }
     x = Input((1,))
     arguments["Graph"] = (x, Tanh()(x))

@@ -10,6 +10,7 @@ import cnnx
 from cnnx import init, random
 from cnnx.layers import (
     Activation,
+    AdaptiveAvgPool2D,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -29,6 +30,8 @@ from cnnx.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
+    ZeroPad2D,
 )
 
 # -- against PyTorch -------------------------------------------------------------------------------
@@ -54,6 +57,25 @@ TWINS = [
     (AvgPool2D(3, 2, 1, count_include_pad=False),
      "AvgPool2d(3, 2, 1, count_include_pad=False)", (3, 4, 7, 6)),
     (GlobalAvgPool2D(), "AdaptiveAvgPool2d(1)", (3, 4, 7, 6)),
+    (AdaptiveAvgPool2D(1), "AdaptiveAvgPool2d(1)", (3, 4, 7, 6)),
+    (AdaptiveAvgPool2D((3, None)), "AdaptiveAvgPool2d((3, None))", (3, 4, 7, 6)),
+    (AdaptiveAvgPool2D((9, 4)), "AdaptiveAvgPool2d((9, 4))", (3, 4, 7, 6)),
+    (AdaptiveAvgPool2D(3), "AdaptiveAvgPool2d(3)", (3, 4, 6, 6)),
+    (AdaptiveAvgPool2D(3), "AdaptiveAvgPool2d(3)", (3, 4, 9, 18)),
+    (Upsample(scale_factor=2), "Upsample(scale_factor=2)", (3, 4, 7, 6)),
+    (Upsample((5, 11)), "Upsample((5, 11))", (3, 4, 7, 6)),
+    (Upsample(scale_factor=(2.6, 0.5)), "Upsample(scale_factor=(2.6, 0.5))", (3, 4, 7, 6)),
+    (Upsample(4, mode="bilinear"), "Upsample(4, mode='bilinear')", (3, 4, 7, 6)),
+    (Upsample(scale_factor=2, mode="bilinear"),
+     "Upsample(scale_factor=2, mode='bilinear')", (3, 4, 7, 6)),
+    (Upsample(scale_factor=(1.7, 3.3), mode="bilinear", align_corners=False),
+     "Upsample(scale_factor=(1.7, 3.3), mode='bilinear', align_corners=False)", (3, 4, 7, 6)),
+    (Upsample((13, 1), mode="bilinear", align_corners=True),
+     "Upsample((13, 1), mode='bilinear', align_corners=True)", (3, 4, 7, 6)),
+    (Upsample(scale_factor=2.5, mode="bilinear", align_corners=True),
+     "Upsample(scale_factor=2.5, mode='bilinear', align_corners=True)", (3, 4, 7, 6)),
+    (ZeroPad2D(2), "ZeroPad2d(2)", (3, 4, 7, 6)),
+    (ZeroPad2D((1, -2, -3, 4)), "ZeroPad2d((1, -2, -3, 4))", (3, 4, 7, 6)),
     (BatchNorm2D(4), "BatchNorm2d(4)", (3, 4, 7, 6)),
     (BatchNorm2D(4, momentum=None), "BatchNorm2d(4, momentum=None)", (3, 4, 7, 6)),
     (BatchNorm2D(4, eps=1e-3, affine=False, track_running_stats=False),

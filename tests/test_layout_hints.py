@@ -9,6 +9,7 @@ import pytest
 
 import cnnx
 from cnnx.layers import (
+    AdaptiveAvgPool2D,
     AvgPool2D,
     BatchNorm2D,
     Conv2D,
@@ -18,10 +19,13 @@ from cnnx.layers import (
     Linear,
     MaxPool2D,
     Sequential,
+    Upsample,
+    ZeroPad2D,
 )
 
 OF_CHANNELS = [Conv2D(3, 4, 3), ConvTranspose2D(3, 4, 3), BatchNorm2D(3)]
 OF_IMAGES = [*OF_CHANNELS, MaxPool2D(2), AvgPool2D(2), GlobalAvgPool2D()]
+OF_IMAGES += [AdaptiveAvgPool2D(2), Upsample(scale_factor=2), ZeroPad2D(1)]
 
 
 def written(layer, x):

@@ -13,6 +13,7 @@ from layer_helpers import Plain, Scale, images
 from cnnx import io, random
 from cnnx.layers import (
     Activation,
+    AdaptiveAvgPool2D,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -33,6 +34,8 @@ from cnnx.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
+    ZeroPad2D,
     load,
 )
 
@@ -124,6 +127,10 @@ def whole_model():
         ("norm", BatchNorm2D(2, momentum=None)),
         ("pool", MaxPool2D((2, 1), ceil_mode=True)),
         ("mean", AvgPool2D(1, count_include_pad=False)),
+        ("larger", Upsample(scale_factor=(2, 1.5), mode="bilinear", align_corners=True)),
+        ("zeros", ZeroPad2D((1, 0, -1, 2))),
+        ("smaller", AdaptiveAvgPool2D((3, None))),
+        ("nearest", Upsample(4)),
         ("around", Residual(Conv2D(2, 2, 3, padding=1), Sequential(Conv2D(2, 2, 1), ReLU6()))),
         ("rest", Sequential(GlobalAvgPool2D(), Reshape((2, -1)), Flatten(), Linear(2, 6))),
         ("one", shared),

@@ -11,6 +11,7 @@ from layer_helpers import images
 import cnnx
 from cnnx.layers import (
     Activation,
+    AdaptiveAvgPool2D,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -32,6 +33,8 @@ from cnnx.layers import (
     Sigmoid,
     Softmax,
     Tanh,
+    Upsample,
+    ZeroPad2D,
 )
 from cnnx.layers.kept import keep
 
@@ -56,6 +59,7 @@ def conv():
 
 LAYERS = {
     "Activation": lambda: Activation(np.sin, np.cos),
+    "AdaptiveAvgPool2D": lambda: AdaptiveAvgPool2D(4),
     "AvgPool2D": lambda: AvgPool2D(2),
     "BatchNorm2D": lambda: BatchNorm2D(4),
     "BatchNorm1D": lambda: Sequential(Flatten(), BatchNorm1D(144)),
@@ -79,6 +83,8 @@ LAYERS = {
     "Softmax": lambda: Sequential(Sequential(conv(), Softmax())),
     "Square": lambda: Sequential(Square(), conv(), Square()),
     "Tanh": Tanh,
+    "Upsample": lambda: Upsample(scale_factor=2),
+    "ZeroPad2D": lambda: ZeroPad2D(1),
 }
 NEEDS_X = {
     "Activation", "BatchNorm2D", "BatchNorm1D", "Conv2D", "ConvTranspose2D", "Dropout in eval mode",

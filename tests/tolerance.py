@@ -40,6 +40,10 @@ MULTILINEAR = (
     "avg_pool2d_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "interpolate",
+    "interpolate_backward",
     "linear",
     "linear_backward",
     "multiply",
@@ -177,7 +181,7 @@ TERMS = {
 # Their results are copies or choices of inputs, with no rounding at all.
 EXACT = (
     "concat", "im2col", "max_pool2d", "relu", "relu_backward", "relu6", "relu6_backward",
-    "relu_max_pool2d", "split",
+    "relu_max_pool2d", "split", "zero_pad2d",
 )  # fmt: skip
 
 

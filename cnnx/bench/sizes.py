@@ -14,7 +14,9 @@ __all__ = [
     "DenormalDense",
     "DenormalWindows",
     "Dense",
+    "Padded",
     "Parameters",
+    "Resized",
     "Shape",
     "Shapes",
     "Step",
@@ -120,6 +122,51 @@ class Shapes(tuple[Shape, ...]):
         """All of them side by side along the channels."""
         n, _, *image = self[0]
         return Shape((n, sum(shape[1] for shape in self), *image))
+
+
+class Resized(NamedTuple):
+    """Images x (n, c, h, w) made oh pixels high and ow wide; `mode` says how, where it is open."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    oh: int
+    ow: int
+    mode: str = ""
+
+    def small(self) -> Resized:
+        """Of a seventh of the pixels along each axis, and at least one."""
+        sizes = {name: -(-getattr(self, name) // 7) for name in ("h", "w", "oh", "ow")}
+        return self._replace(n=2, c=3, **sizes)
+
+    def __str__(self) -> str:
+        text = f"{self.n},{self.c},{self.h},{self.w}->{self.oh},{self.ow}"
+        return f"{text} {self.mode}" if self.mode else text
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self[:4]
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.n, self.c, self.oh, self.ow
+
+
+class Padded(NamedTuple):
+    """Images x (n, c, h, w) with so many rows and columns of zeros on each side."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    padding: int
+
+    def small(self) -> Padded:
+        return Padded(*(min(size, 5) for size in self))
+
+    def __str__(self) -> str:
+        return f"{self.n},{self.c},{self.h},{self.w} +{self.padding}"
 
 
 class Parameters(tuple[int, ...]):

@@ -184,6 +184,34 @@ def _global_avg_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: a["dy"].expand(shape) / (shape[2] * shape[3])
 
 
+def _adaptive_avg_pool2d(torch: Any, a: Arguments) -> Callable[[], Any]:
+    pool = torch.nn.functional.adaptive_avg_pool2d
+    return lambda: pool(a["x"], a["output_size"])
+
+
+def _adaptive_avg_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    if tuple(a["dy"].shape[2:]) == (1, 1):  # autograd goes back through a mean
+        return _global_avg_pool2d_backward(torch, a)
+    x = torch.zeros(a["x_shape"], dtype=a["dy"].dtype)
+    backward = torch.ops.aten._adaptive_avg_pool2d_backward
+    return lambda: backward(a["dy"], x)
+
+
+def _interpolate(torch: Any, a: Arguments) -> Callable[[], Any]:
+    resize = torch.nn.functional.interpolate
+    return lambda: resize(a["x"], size=a["size"], mode=a["mode"])
+
+
+def _interpolate_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    backward = getattr(torch.ops.aten, f"upsample_{a['mode']}2d_backward")
+    corners = (False,) if a["mode"] == "bilinear" else ()
+    return lambda: backward(a["dy"], a["size"], a["x_shape"], *corners)
+
+
+def _zero_pad2d(torch: Any, a: Arguments) -> Callable[[], Any]:
+    return lambda: torch.nn.functional.pad(a["x"], (a["padding"],) * 4)
+
+
 def _linear_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     dy, x, weight = a["dy"], a["x"], a["weight"]
     return lambda: (dy @ weight, dy.t() @ x, dy.sum(0))
@@ -296,7 +324,10 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "AvgPool2D": lambda nn, m: nn.AvgPool2d(
         m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad
     ),
+    "AdaptiveAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(m.output_size),
     "GlobalAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(1),
+    "Upsample": lambda nn, m: nn.Upsample(m.size, m.scale_factor, m.mode, m.align_corners),
+    "ZeroPad2D": lambda nn, m: nn.ZeroPad2d(m.padding),
     "Flatten": lambda nn, m: nn.Flatten(),
     "ReLU": lambda nn, m: nn.ReLU(),
     "ReLU6": lambda nn, m: nn.ReLU6(),
@@ -407,6 +438,11 @@ TWINS: dict[str, Make] = {
     "avg_pool2d_backward": _avg_pool2d_backward,
     "global_avg_pool2d": _call("mean", "x", more=([2, 3], True)),
     "global_avg_pool2d_backward": _global_avg_pool2d_backward,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "adaptive_avg_pool2d_backward": _adaptive_avg_pool2d_backward,
+    "interpolate": _interpolate,
+    "interpolate_backward": _interpolate_backward,
+    "zero_pad2d": _zero_pad2d,
     "linear": _call("nn.functional.linear", "x", "weight", "bias"),
     "linear_backward": _linear_backward,
     "batch_norm": _batch_norm,

@@ -30,7 +30,9 @@ from .sizes import (
     DenormalDense,
     DenormalWindows,
     Dense,
+    Padded,
     Parameters,
+    Resized,
     Shape,
     Shapes,
     Step,
@@ -202,6 +204,50 @@ def _global_avg_pool2d_backward(draw: Draw, s: Shape) -> Arguments:
 
 _add("global_avg_pool2d", IMAGES, lambda s: s.elements, lambda draw, s: {"x": draw.normal(*s)})
 _add("global_avg_pool2d_backward", IMAGES, lambda s: s[0] * s[1], _global_avg_pool2d_backward)
+
+
+def _to_size(draw: Draw, s: Resized) -> Arguments:
+    return {"x": draw.normal(*s.x_shape), "output_size": (s.oh, s.ow)}
+
+
+def _from_size(draw: Draw, s: Resized) -> Arguments:
+    return {"dy": draw.normal(*s.y_shape), "x_shape": s.x_shape}
+
+
+# The last is that of a network whose images are of any size: windows that overlap.
+ADAPTED = [Resized(32, 256, 14, 14, 7, 7), Resized(64, 64, 32, 32, 1, 1)]
+ADAPTED += [Resized(16, 256, 28, 28, 4, 4), Resized(16, 256, 17, 23, 7, 7)]
+_add("adaptive_avg_pool2d", ADAPTED, lambda s: np.prod(s.x_shape), _to_size)
+_add("adaptive_avg_pool2d_backward", ADAPTED, lambda s: np.prod(s.x_shape), _from_size)
+
+
+def _interpolate(draw: Draw, s: Resized) -> Arguments:
+    return {"x": draw.normal(*s.x_shape), "size": (s.oh, s.ow), "mode": s.mode}
+
+
+def _interpolate_backward(draw: Draw, s: Resized) -> Arguments:
+    return {**_from_size(draw, s), "size": (s.oh, s.ow), "mode": s.mode}
+
+
+def _resized_flops(s: Resized) -> float:
+    """A mean of four: two products and a sum along the row, and again across; backward alike."""
+    return 9.0 * np.prod(s.y_shape) if s.mode == "bilinear" else 0.0
+
+
+RESIZED = [
+    Resized(16, 64, *sizes, mode)
+    for sizes in ((28, 28, 56, 56), (50, 50, 75, 85), (56, 56, 28, 28))
+    for mode in ("nearest", "bilinear")
+]
+_add("interpolate", RESIZED, _resized_flops, _interpolate)
+_add("interpolate_backward", RESIZED, _resized_flops, _interpolate_backward)
+
+_add(
+    "zero_pad2d",
+    [Padded(64, 64, 32, 32, 1), Padded(64, 3, 224, 224, 3), Padded(64, 64, 34, 34, -1)],
+    lambda s: 0,  # copies only
+    lambda draw, s: {"x": draw.normal(*s[:4]), "padding": s.padding},
+)
 
 
 def _linear(draw: Draw, s: Dense) -> Arguments:

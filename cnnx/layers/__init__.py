@@ -12,8 +12,10 @@ from cnnx.layers.files import load
 from cnnx.layers.linear import Linear
 from cnnx.layers.merge import Add, Multiply
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
+from cnnx.layers.pad import ZeroPad2D
 from cnnx.layers.parameter import Parameter
-from cnnx.layers.pool import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from cnnx.layers.pool import AdaptiveAvgPool2D, AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from cnnx.layers.resample import Upsample
 from cnnx.layers.reshape import Flatten, Reshape
 from cnnx.layers.residual import Residual
 from cnnx.layers.run import grad_enabled, no_grad, run_mode
@@ -21,6 +23,7 @@ from cnnx.layers.summary import Summary
 
 __all__ = [
     "Activation",
+    "AdaptiveAvgPool2D",
     "Add",
     "AvgPool2D",
     "BatchNorm1D",
@@ -47,6 +50,8 @@ __all__ = [
     "Softmax",
     "Summary",
     "Tanh",
+    "Upsample",
+    "ZeroPad2D",
     "grad_enabled",
     "load",
     "no_grad",

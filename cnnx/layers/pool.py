@@ -6,8 +6,9 @@ from typing import Any
 
 from cnnx import checks, ops, windows
 from cnnx.layers.base import Layer, builtin
+from cnnx.ops.pool import adaptive_size
 
-__all__ = ["AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
+__all__ = ["AdaptiveAvgPool2D", "AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
 
 Pair = int | tuple[int, int]
 
@@ -110,6 +111,36 @@ class AvgPool2D(Layer):
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+@builtin
+class AdaptiveAvgPool2D(Layer):
+    """Mean over oh x ow windows that cover the image. (n, c, h, w) -> (n, c, oh, ow)
+
+    output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
+
+    It gives a network for images of any size a fixed output size. Window i of oh covers the rows
+    from floor(i*h/oh) to ceil((i+1)*h/oh); output size 1 is the same as `GlobalAvgPool2D`.
+
+    Example: ``AdaptiveAvgPool2D((7, None))(np.zeros((8, 6, 9, 5))).shape`` is ``(8, 6, 7, 5)``.
+    """
+
+    def __init__(self, output_size: int | tuple[int | None, int | None] | None) -> None:
+        rows, columns = adaptive_size("AdaptiveAvgPool2D", output_size)
+        self.output_size = (rows, columns) if checks.is_sequence(output_size) else rows
+
+    def forward(self, x: Any) -> Any:
+        x = self._float(x)
+        y = ops.adaptive_avg_pool2d(x, self.output_size)
+        self._save(x.shape, x.dtype)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        x_shape, dtype = self._saved()
+        return ops.adaptive_avg_pool2d_backward(self._float(dy, dtype), x_shape)
+
+    def extra_repr(self) -> str:
+        return f"{self.output_size}"
 
 
 @builtin

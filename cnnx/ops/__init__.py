@@ -43,7 +43,10 @@ from .loss import bce, bce_with_logits, cross_entropy, mse
 from .multiply import multiply, multiply_backward
 from .norm import batch_norm, batch_norm_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .pad import zero_pad2d
 from .pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
     avg_pool2d,
     avg_pool2d_backward,
     global_avg_pool2d,
@@ -53,10 +56,13 @@ from .pool import (
     relu_max_pool2d,
     relu_max_pool2d_backward,
 )
+from .resample import interpolate, interpolate_backward
 
 __all__ = [
     "adagrad_step",
     "adam_step",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
     "add",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -76,6 +82,8 @@ __all__ = [
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "im2col",
+    "interpolate",
+    "interpolate_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -102,4 +110,5 @@ __all__ = [
     "split",
     "tanh",
     "tanh_backward",
+    "zero_pad2d",
 ]

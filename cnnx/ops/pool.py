@@ -1,4 +1,5 @@
-"""Pooling: max_pool2d, relu_max_pool2d, avg_pool2d, global_avg_pool2d, each with its backward."""
+"""Pooling: max_pool2d, relu_max_pool2d, avg_pool2d, adaptive_avg_pool2d, global_avg_pool2d, each
+with its backward."""
 
 from __future__ import annotations
 
@@ -323,6 +324,68 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
     )
     checks.array_size(op, x_shape, dy.itemsize)
     return backend().global_avg_pool2d_backward(dy, x_shape)
+
+
+def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
+    """Mean over oh x ow windows that cover the image.
+
+    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh), s alike
+
+    x            (n, c, h, w)
+    output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
+
+    returns  y (n, c, oh, ow). Where h is a multiple of oh, windows lie side by side; else they
+             overlap by a pixel.
+
+    >>> ops.adaptive_avg_pool2d(np.array([[[[1.0, 2.0, 6.0]]]]), (1, 2)).tolist()
+    [[[[1.5, 4.0]]]]
+
+    Source: He, Zhang, Ren, Sun, Spatial Pyramid Pooling in Deep Convolutional Networks (2015).
+    """
+    op = "adaptive_avg_pool2d"
+    x = checks.array(op, "x", x, 4)
+    rows, columns = adaptive_size(op, output_size)
+    _not_empty_image(op, "x", x.shape)
+    n, c, h, w = x.shape
+    size = h if rows is None else rows, w if columns is None else columns
+    checks.array_size(op, (n, c, *size), x.itemsize)
+    return backend().adaptive_avg_pool2d(x, size)
+
+
+def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
+    """Gradient of `adaptive_avg_pool2d`: each window's is shared equally among its m cells.
+
+    dx[n, c, r, s] += dy[n, c, i, j] / m, for every cell (r, s) of the window
+
+    dy (n, c, oh, ow), x_shape (n, c, h, w)  ->  dx (n, c, h, w)
+
+    >>> ops.adaptive_avg_pool2d_backward(np.array([[[[2.0, 4.0]]]]), (1, 1, 1, 3)).tolist()
+    [[[[1.0, 3.0, 2.0]]]]
+    """
+    op = "adaptive_avg_pool2d_backward"
+    dy = checks.array(op, "dy", dy, 4)
+    x_shape = checks.shape4d(op, "x_shape", x_shape)
+    _not_empty_image(op, "x_shape", x_shape)
+    _not_empty_image(op, "dy", dy.shape)
+    expected = (*x_shape[:2], *dy.shape[2:])
+    checks.same_shape(op, "dy", dy, expected, "the images and channels of x_shape {}", x_shape)
+    checks.array_size(op, x_shape, dy.itemsize)
+    return backend().adaptive_avg_pool2d_backward(dy, x_shape)
+
+
+def adaptive_size(op: str, output_size: Any) -> tuple[int | None, int | None]:
+    """(rows, columns) of a number, a pair, or None; None: those of the image."""
+    sizes = output_size if checks.is_sequence(output_size) else (output_size, output_size)
+    if len(sizes) not in (1, 2):
+        raise ValueError(
+            f"{op}: output_size={output_size!r} has {len(sizes)} entries, but one integer or two "
+            "are expected"
+        )
+    rows, columns = (
+        None if size is None else checks.integer(op, "output_size", size, 1)
+        for size in (sizes[0], sizes[-1])
+    )
+    return rows, columns
 
 
 def _not_empty_image(op: str, name: str, shape: tuple) -> None:

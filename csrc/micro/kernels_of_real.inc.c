@@ -17,6 +17,7 @@
 #include "pool.inc.c"
 #include "depthwise.inc.c"
 #include "optim.inc.c"
+#include "resample.inc.c"
 
 static const NAME(cnnx_kernels) NAME(table) = {
     .mr = TILE_ROWS,
@@ -97,6 +98,11 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .avg_pool_pairs = NAME(avg_pool_pairs),
     .max_pool_pairs_backward = NAME(max_pool_pairs_backward),
     .avg_pool_pairs_backward = NAME(avg_pool_pairs_backward),
+    .blend = NAME(blend),
+    .add_scaled = NAME(add_scaled),
+    .add_pairs = NAME(add_pairs),
+    .read_between = NAME(read_between),
+    .write_between = NAME(write_between),
     .depthwise = NAME(depthwise),
     .depthwise_dweight = NAME(depthwise_dweight),
     .sgd = NAME(sgd),

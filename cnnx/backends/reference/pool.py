@@ -129,3 +129,55 @@ def global_avg_pool2d_backward(dy, x_shape):
     """dx[n, c, i, j] = dy[n, c, 0, 0] / (h*w)"""
     h, w = x_shape[2:]
     return np.ascontiguousarray(np.broadcast_to(dy / dy.dtype.type(h * w), x_shape))
+
+
+def adaptive_avg_pool2d(x, size):
+    """Mean over size[0] x size[1] windows that cover the image.
+
+    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh), s alike
+
+    x (n, c, h, w)  ->  y (n, c, *size)
+    """
+    if not x.size:
+        return np.zeros((*x.shape[:2], *size), x.dtype)
+    rows, columns = map(adaptive_windows, x.shape[2:], size)
+    total = sums_between(sums_between(x, rows, axis=2), columns, axis=3)
+    return total / adaptive_window_sizes(rows, columns, x.dtype)
+
+
+def adaptive_avg_pool2d_backward(dy, x_shape):
+    """Share each window's gradient equally among its m[i, j] cells.
+
+    dx[n, c, r, s] += dy[n, c, i, j] / m[i, j] for all cells (r, s) of the window
+    """
+    dx, along = np.zeros(x_shape, dy.dtype), np.zeros((*dy.shape[:3], x_shape[3]), dy.dtype)
+    if not dx.size:
+        return dx
+    rows, columns = map(adaptive_windows, x_shape[2:], dy.shape[2:])
+    share = dy / adaptive_window_sizes(rows, columns, dy.dtype)
+    for j, (begin, end) in enumerate(zip(*columns)):
+        along[:, :, :, begin:end] += share[:, :, :, j : j + 1]
+    for i, (begin, end) in enumerate(zip(*rows)):
+        dx[:, :, begin:end] += along[:, :, i : i + 1]
+    return dx
+
+
+def adaptive_windows(n, count):
+    """Where each of `count` windows on n pixels begins, and where it ends."""
+    i = np.arange(count)
+    return i * n // count, -(-(i + 1) * n // count)
+
+
+def adaptive_window_sizes(rows, columns, dtype):
+    """Number of cells of every window, (oh, ow)."""
+    return np.multiply.outer(rows[1] - rows[0], columns[1] - columns[0]).astype(dtype)
+
+
+def sums_between(x, edges, axis):
+    """Sums of x along an axis, from each begin to its end; they may overlap."""
+    shape = list(x.shape)
+    shape[axis] = 1
+    x = np.concatenate([x, np.zeros(shape, x.dtype)], axis)  # reduceat wants an end within x
+    begins, ends = edges
+    between = np.add.reduceat(x, np.stack([begins, ends], axis=1).ravel(), axis)
+    return between.take(2 * np.arange(len(begins)), axis)  # not those from an end to a begin
