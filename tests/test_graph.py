@@ -284,6 +284,20 @@ def test_fit_predict_and_no_grad():
     assert cnnx.predict(model, data).shape == (200, 2)
 
 
+def test_a_summary_says_what_is_read_and_what_runs_as_one():
+    summary = diamond().summary((2, 5, 4), fused=True)
+    assert [row.reads for row in summary.rows] == [
+        *(("input",), ("0",), ("1",), ("0",), ("2", "3"), ("4",), ("5", "0"), ("6",))
+    ]
+    assert [row.step for row in summary.rows] == [0, 1, 2, 3, 3, 3, 4, 5]
+    assert str(summary).splitlines()[1].split()[-2:] == ["step", "reads"]
+    table = Sequential(Linear(2, 2), Tanh()).summary(2)
+    assert "reads" not in str(table) and "step" not in str(table)
+    a, b = Input((3,)), Input((3,))
+    both = Graph((a, b), a + b).summary(3, 3)
+    assert both.rows[0].reads == ("input 0", "input 1") and both.input_shape == ((3,), (3,))
+
+
 def test_a_frozen_branch_is_skipped():
     x = Input((3,))
     frozen = Linear(3, 3).freeze()

@@ -154,9 +154,12 @@ def test_modes_saving_and_text(tmp_path):
 
 def test_a_summary_goes_into_both_paths():
     summary = Sequential(block(), ReLU()).summary((4, 8, 8))
-    names = [row.name for row in summary.rows]
-    assert names[0] == "0.body.0" and names[4:] == ["0.shortcut.0", "0.shortcut.1", "1"]
-    assert [row.output_shape for row in summary.rows] == [(6, 4, 4)] * 7
+    body, around = [f"0.body.{i}" for i in range(4)], ["0.shortcut.0", "0.shortcut.1"]
+    assert [row.name for row in summary.rows] == [*around, *body, "0.add", "1"]
+    assert [row.output_shape for row in summary.rows] == [(6, 4, 4)] * 8
+    reads = {row.name: row.reads for row in summary.rows}
+    assert reads["0.body.0"] == reads["0.shortcut.0"] == ("input",)
+    assert reads["0.add"] == ("0.body.3", "0.shortcut.1")
     products = (4 * 6 * 9 + 6 * 6 * 9 + 4 * 6) * 16
     assert summary.macs == products == block().macs((4, 8, 8))
     assert summary.parameters == sum(p.size for p in block().parameters())

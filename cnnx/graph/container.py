@@ -20,7 +20,7 @@ from cnnx.graph.wiring import Node, Wiring, is_patched
 from cnnx.layers.base import Layer
 from cnnx.layers.run import grad_enabled
 
-__all__ = ["Container", "count_outputs"]
+__all__ = ["Container", "count_outputs", "flatten"]
 
 _MOST_NODES = 1_000_000  # containers in containers may double at each level
 Opened = list[tuple["Container", list[Any]]]
@@ -83,15 +83,20 @@ class Container(Layer):
 
         Example: ``print(cnnx.models.lenet5().explain())``
         """
-        return "\n".join(step.explain() for step in self._planned(keeping=True).steps)
+        return "\n".join(
+            " + ".join(f"{node.name} {type(node.layer).__name__}" for node in step.nodes())
+            for step in self._planned(keeping=True).steps
+        )
+
+    def step_numbers(self) -> list[int]:
+        """For each node of the opened container the step of `explain` in which it runs."""
+        steps = enumerate(self._planned(keeping=True).steps)
+        numbers = {node.output: number for number, step in steps for node in step.nodes()}
+        return [numbers[output] for output in sorted(numbers)]
 
     def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
-        shapes = list(map(tuple, input_shapes))
-        for name, layer, inputs, outputs in self.wiring().nodes:
-            given = tuple([shapes[i] for i in inputs])
-            yield name, layer, given
-            made = layer.output_shape(*given)
-            shapes += made if len(outputs) > 1 else (made,)
+        for node, shapes in self.wiring().shapes(*input_shapes):
+            yield node.name, node.layer, shapes
 
     def _planned(self, keeping: bool) -> Plan:
         """The plan by which forward runs: made anew when there are other layers."""
@@ -108,12 +113,9 @@ class _Made:
     """A plan, and what it was made from."""
 
     def __init__(self, container: Container, keeping: bool) -> None:
-        nodes: list[Node] = []
-        self.opened: Opened = []
-        inputs = container.wiring().inputs
-        outputs, _ = _open(container, "", tuple(range(inputs)), inputs, nodes, self.opened)
-        self.plan = rewrite(Wiring(inputs, tuple(nodes), outputs), keeping)
-        layers = [node.layer for node in nodes] + [opened for opened, _ in self.opened]
+        wiring, self.opened = flatten(container)
+        self.plan = rewrite(wiring, keeping)
+        layers = [part.layer for part in wiring.nodes] + [opened for opened, _ in self.opened]
         self.patched = [vars(layer) for layer in layers if is_patched(layer)]
         self.others = [vars(layer) for layer in layers if not is_patched(layer)]
 
@@ -131,6 +133,17 @@ class _Made:
 def count_outputs(layer: Layer) -> int:
     """How many values a layer makes: one, but for a Graph of several outputs."""
     return len(layer.wiring().outputs) if isinstance(layer, Container) else 1
+
+
+def flatten(container: Container) -> tuple[Wiring, Opened]:
+    """All nodes at any depth, with their paths as names ("0.body.1"); and the containers that were
+    opened, with their parts.
+    """
+    nodes: list[Node] = []
+    opened: Opened = []
+    inputs = container.wiring().inputs
+    outputs, _ = _open(container, "", tuple(range(inputs)), inputs, nodes, opened)
+    return Wiring(inputs, tuple(nodes), outputs), opened
 
 
 def _open(

@@ -35,8 +35,8 @@ class Fused(Step):
         self.chain = chain
         self.layers: list[Any] = [step.layer for step in chain]
 
-    def explain(self) -> str:
-        return " + ".join(step.explain() for step in self.chain)
+    def nodes(self) -> list[LayerStep]:
+        return self.chain
 
 
 class _Joint(Fused):

@@ -55,8 +55,8 @@ class Step:
         """The gradients of the inputs, from what forward saved."""
         raise NotImplementedError
 
-    def explain(self) -> str:
-        """A line of `Container.explain`."""
+    def nodes(self) -> list[LayerStep]:
+        """The nodes that it runs."""
         raise NotImplementedError
 
 
@@ -98,8 +98,8 @@ class LayerStep(Step):
                 return True
         return False
 
-    def explain(self) -> str:
-        return f"{self.name}  {type(self.layer).__name__}"
+    def nodes(self) -> list[LayerStep]:
+        return [self]
 
     def _several(self, dx: Any, need_dx: bool) -> tuple[Any, ...]:
         count = len(self.inputs)

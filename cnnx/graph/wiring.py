@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from cnnx.layers.base import BUILTIN, Layer
 
@@ -24,6 +25,15 @@ class Wiring(NamedTuple):
     inputs: int
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+
+    def shapes(self, *input_shapes: Any) -> Iterator[tuple[Node, tuple[Any, ...]]]:
+        """Each node, and the shapes of the values that it reads, for one sample."""
+        shapes = list(map(tuple, input_shapes))
+        for node in self.nodes:
+            given = tuple([shapes[i] for i in node.inputs])
+            yield node, given
+            made = node.layer.output_shape(*given)
+            shapes += made if len(node.outputs) > 1 else (made,)
 
 
 def is_builtin(layer: Layer) -> bool:

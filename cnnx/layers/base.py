@@ -360,17 +360,18 @@ class Layer:
         """Multiply-adds of one sample's forward; 0 for layers without a matrix product."""
         return sum(layer.macs(*shapes) for _, layer, shapes in self.flow(*input_shapes))
 
-    def summary(self, *input_shapes: Any) -> Summary:
+    def summary(self, *input_shapes: Any, fused: bool = False) -> Summary:
         """A table of layers, output shapes, parameters and multiply-adds for one sample.
 
         input_shapes  that of one sample, without the batch; a number of features too; several for
                       several inputs. ValueError for what is no shape, or does not fit a layer
+        fused         True: a column with the step of a training run in which each layer runs
 
         Example: ``print(model.summary((1, 28, 28)))``
         """
         from cnnx.layers.summary import summarise
 
-        return summarise(self, *input_shapes)
+        return summarise(self, *input_shapes, fused=fused)
 
     # -- text ----------------------------------------------------------------------------------
 

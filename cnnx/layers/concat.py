@@ -79,8 +79,7 @@ class Concat(Container):
         return iter([(str(i), branch) for i, branch in enumerate(self.branches)])
 
     def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
-        for name, branch in self.children():
-            yield name, branch, input_shapes
+        return super().flow(*input_shapes) if self.branches else iter(())
 
     def config(self) -> dict[str, Any]:
         return {"branches": self.branches, "axis": self.axis}

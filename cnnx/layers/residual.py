@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from cnnx.graph.container import Container
@@ -51,7 +50,3 @@ class Residual(Container):
 
     def parts(self) -> list[Any]:
         return [self.body, self.shortcut]
-
-    def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
-        for name, path in self.children():
-            yield name, path, input_shapes
