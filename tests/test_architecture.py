@@ -53,13 +53,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "nn": ("layers", "losses", "spelling"),
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
     "metrics": ("checks", "targets"),
-    "models": (*MIDDLE, "layers", "io"),
+    "models": (*MIDDLE, "layers", "graph", "io"),
     "history": ("io",),
     "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
     "inference": (*PARTS, "data", "scoring"),
     "training": (*RUNS, "graph", "terminal"),
     "viz": RUNS,
-    "bench": (*RUNS, "training"),
+    "bench": (*RUNS, "graph", "training"),
     "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat"),

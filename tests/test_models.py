@@ -9,7 +9,7 @@ import pytest
 from tolerance import AMPLIFICATION, tolerance
 
 from cnnx import models, random, use_algorithm
-from cnnx.layers import Conv2D
+from cnnx.layers import Conv2D, load
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,12 @@ from cnnx.layers import Conv2D
         (models.resnet18, (3, 32, 32), 11_173_962),  # 11.17 million wherever it is reported
         # 3,504,872 with a thousand classes (torchvision), each of which has 1281
         (models.mobilenet_v2, (3, 32, 32), 3_504_872 - 990 * 1281),
+        (models.densenet, (3, 32, 32), 176_122),  # pytorchcv: densenet40_k12_bc_cifar10
+        # 1,235,496 with a thousand classes (torchvision, 1.1), each of which has 513
+        (models.squeezenet, (3, 32, 32), 1_235_496 - 990 * 513),
+        (models.se_resnet20, (3, 32, 32), 274_847),  # pytorchcv: seresnet20_cifar10
+        # Table 1 of the paper, and the weights of its batch norms
+        (models.inception_small, (3, 32, 32), 1_649_402 + 1712),
     ],
 )
 def test_a_model_has_its_published_size_and_ten_outputs(build, shape, parameters):
@@ -45,8 +51,21 @@ def test_lenet_is_the_network_of_the_paper_in_todays_form():
     assert models.lenet5().summary((1, 28, 28)).macs == macs
 
 
+def test_deeper_and_wider_ones_have_their_published_sizes_too():
+    # 0.8 million in table 2 of the paper, 769,162 wherever it is counted
+    assert sum(p.size for p in models.densenet(depth=100).parameters()) == 769_162
+    paper = models.unet(width=64, depth=4, image_size=16)
+    assert sum(p.size for p in paper.parameters()) == 31_037_698  # with batch norm
+
+
 @pytest.mark.parametrize(
-    ("build", "macs"), [(models.resnet20, 40_813_184), (models.resnet18, 555_422_720)]
+    ("build", "macs"),
+    [
+        (models.resnet20, 40_813_184),
+        (models.resnet18, 555_422_720),
+        # two products for each weight of the gates, which see one pixel
+        (models.se_resnet20, 40_813_184 + 3 * 2 * (16 + 2 * 32 + 4 * 64)),
+    ],
 )
 def test_the_multiply_adds_are_those_reported(build, macs):
     assert build().summary((3, 32, 32)).macs == macs
@@ -64,7 +83,11 @@ def test_convolutions_of_a_resnet_start_as_in_the_paper():
             assert np.abs(scaled).max() > 3  # a normal distribution, not an even one
 
 
-TWINS = ("vgg", "resnet20", "resnet18", "mobilenet_v2")
+DEPTHS = {
+    **{"vgg": 6, "resnet20": 20, "resnet18": 18, "mobilenet_v2": 53, "densenet": 40},
+    **{"squeezenet": 18, "se_resnet20": 38, "inception_small": 12, "unet": 18},
+}
+TWINS = tuple(DEPTHS)
 
 
 def gradients_of(name, dtype, training):
@@ -76,9 +99,13 @@ def gradients_of(name, dtype, training):
     size = 32 if name == "vgg" else 16
     model = models.build(name, (3, size, size), 10).astype(dtype).train(training)
     net = torch_models.twin(name, model)
+    for layer in [*model.modules(), *net.modules()]:
+        if type(layer).__name__ == "Dropout":  # each library draws its own
+            layer.p = 0.0
     rng = np.random.default_rng(0)
-    x, dy = rng.normal(size=(4, 3, size, size)).astype(dtype), rng.normal(size=(4, 10))
+    x = rng.normal(size=(4, 3, size, size)).astype(dtype)
     y = model(x)
+    dy = rng.normal(size=y.shape)
     model.backward(dy.astype(dtype), need_dx=False)
     expected = net(torch.tensor(x))
     expected.backward(torch.tensor(dy.astype(dtype)))
@@ -116,7 +143,7 @@ def test_a_model_is_its_torch_twin_in_float32(name, algorithm):
             name, "f4", True
         )
     rule = tolerance(np.float32, 512 * 9) * (1 if algorithm == "direct" else AMPLIFICATION)
-    depth = {"vgg": 6, "resnet20": 20, "resnet18": 18, "mobilenet_v2": 53}[name]
+    depth = DEPTHS[name]
     assert_all_close(ours, theirs, depth * rule)
     assert_all_close(state, expected_state, depth * rule)
     error = sum(np.sum((a - b) ** 2) for a, b in zip(gradients, expected, strict=True))
@@ -125,15 +152,20 @@ def test_a_model_is_its_torch_twin_in_float32(name, algorithm):
     assert error < (0.05 if flips else depth * rule)
 
 
-@pytest.mark.parametrize("name", models.names())
+CLASSIFIERS = models.names("classification")
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_model_by_name_fits_images_of_other_sizes(name):
     model = models.build(name, (3, 32, 20), 7)
     assert model(np.zeros((2, 3, 32, 20), np.float32)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("name", [name for name in TWINS if name in CLASSIFIERS])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (2, 1, 5), (3, 33, 47)])
 def test_networks_for_small_images_take_any_size(name, shape):
+    if name == "densenet" and min(shape[1:]) < 4:
+        shape = (2, 4, 5)  # its pools do not round up
     model = models.build(name, shape, 3).eval()
     assert model(np.zeros((2, *shape), np.float32)).shape == (2, 3)
 
@@ -190,13 +222,100 @@ def test_building_a_model_draws_only_its_weights():
 @pytest.mark.parametrize("name", models.names())
 def test_the_number_of_classes_has_pytorchs_name_and_its_own(name):
     make = getattr(models, name)
-    assert inspect.signature(make).parameters["num_classes"].default == 10
+    defaults = {"unet": 2}
+    assert inspect.signature(make).parameters["num_classes"].default == defaults.get(name, 10)
+
+    def classes_of(model, channels=3):
+        shape = (channels, 32, 32) if name != "mlp" else (model[1].in_features,)
+        return model.output_shape(shape)[0]
+
+    size = {"image_size": 32} if "image_size" in inspect.signature(make).parameters else {}
+    channels = inspect.signature(make).parameters.get("in_channels")
+    channels = channels and channels.default
     for word in ("num_classes", "classes"):
-        assert list(make(**{word: 3}))[-1].out_features == 3
+        assert classes_of(make(**{word: 3}, **size), channels) == 3
     words = f"{name}: classes=3 and num_classes=4 are one argument"
     with pytest.raises(TypeError, match=words):
         make(classes=3, num_classes=4)
     with pytest.raises(TypeError, match="multiple values for argument 'num_classes'"):
         make(*(() if name != "mlp" else (4, (5,))), 3, classes=4)
-    assert list(models.build(name, (3, 32, 32), num_classes=7))[-1].out_features == 7
-    assert list(models.build(name, (3, 32, 32), classes=7))[-1].out_features == 7
+    for word in ("num_classes", "classes"):
+        assert classes_of(models.build(name, (3, 32, 32), **{word: 7})) == 7
+
+
+def test_names_by_what_the_models_say():
+    assert models.names("classification") + models.names("segmentation") == models.names()
+    assert models.names("segmentation") == ("unet",)
+    assert len(set(models.names())) == len(models.names())
+    with pytest.raises(ValueError, match="task='detection', but 'classification' or"):
+        models.names("detection")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (128, 128), (24, 40)])
+def test_a_unet_has_a_score_of_every_class_for_every_pixel(size):
+    model = models.unet(4, 3, size, width=2)
+    assert model.output_shape((3, *size)) == (4, *size)
+    assert model(np.zeros((2, 3, *size), np.float32)).shape == (2, 4, *size)
+    assert model.eval()(np.zeros((1, 3, 64, 8), np.float32)).shape == (1, 4, 64, 8)
+
+
+def test_a_pixel_of_a_unet_depends_on_what_is_near_and_on_what_is_far():
+    random.manual_seed(0)
+    model = models.unet(3, 1, 32, width=4, depth=2).eval()
+    x = np.random.default_rng(0).random((1, 1, 32, 32), np.float32)
+    moved = x.copy()
+    moved[0, 0, 16, 16] += 1
+    change = np.abs(model(moved) - model(x)).max(axis=1)[0]
+    rows = np.flatnonzero(change.any(axis=1))
+    # Way down and up again: 2 + 2 convolutions at full size, 2 * (2 + 2) pixels at half of it, and
+    # 4 * 2 at a quarter, to the pixels of the blocks that pooling makes.
+    assert change[16, 16] > 0 and 12 <= 16 - rows[0] <= 4 + 8 + 8 + 3
+
+
+def test_a_unet_says_which_sizes_it_takes():
+    for size in ((36, 32), 20, (0, 8)):
+        with pytest.raises(ValueError, match=r"unet: image_size is .* multiples of 2\^depth = 8"):
+            models.unet(image_size=size)
+    with pytest.raises(ValueError, match=r"unet: image_size is 28x28"):
+        models.build("unet", (1, 28, 28), 10)
+    assert models.unet(image_size=28, depth=2, width=2).output_shape((3, 28, 28)) == (2, 28, 28)
+    for options in ({"width": 0}, {"depth": 0}):
+        with pytest.raises(ValueError, match="=0, but at least 1"):
+            models.unet(**options)
+
+
+def test_weights_of_a_unet_have_the_names_of_its_parts():
+    kinds = {name.split(".")[0] for name in models.unet(width=2, depth=2).state_dict()}
+    assert kinds == {"down0", "down1", "bottom", "up1", "join1", "up0", "join0", "head"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"depth": 41}, "depth=41, expected 4 more than a multiple of 6"),
+        ({"depth": 4}, "depth=4, but at least 10"),
+        ({"growth": 0}, "growth=0, but at least 1"),
+    ],
+)
+def test_depth_and_growth_of_a_densenet_are_checked(options, words):
+    with pytest.raises(ValueError, match=f"densenet: {words}"):
+        models.densenet(**options)
+
+
+def test_the_reduction_of_a_gate_is_checked():
+    for reduction in (0, 17):
+        with pytest.raises(ValueError, match=f"se_resnet20: reduction={reduction}"):
+            models.se_resnet20(reduction=reduction)
+
+
+@pytest.mark.parametrize(
+    "name", ["densenet", "squeezenet", "se_resnet20", "inception_small", "unet"]
+)
+def test_a_model_with_branches_is_saved_and_loaded(name, tmp_path):
+    model = models.build(name, (3, 16, 16), 3).eval()
+    x = np.random.default_rng(0).random((2, 3, 16, 16), np.float32)
+    expected = model(x)
+    model.save(tmp_path / "model.npz")
+    loaded = load(tmp_path / "model.npz")
+    assert list(loaded.state_dict()) == list(model.state_dict())
+    assert np.array_equal(loaded(x), expected)

@@ -39,13 +39,13 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self, widths, depth):
+    def __init__(self, widths, depth, block=BasicBlock):
         super().__init__()
         self.conv = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(widths[0])
         before = [widths[0], *widths]
         self.blocks = nn.ModuleList(
-            BasicBlock(before[i] if j == 0 else width, width, 2 if i and j == 0 else 1)
+            block(before[i] if j == 0 else width, width, 2 if i and j == 0 else 1)
             for i, width in enumerate(widths)
             for j in range(depth)
         )
@@ -98,11 +98,160 @@ class MobileNetV2(nn.Module):
         return self.fc(functional.relu6(self.bn2(self.conv2(x))).mean((2, 3)))
 
 
+class Bottleneck(nn.Module):
+    """A layer of DenseNet-BC: adds `growth` channels to those that it is given."""
+
+    def __init__(self, inputs, growth):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, 4 * growth, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(4 * growth)
+        self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        y = self.conv2(functional.relu(self.bn2(self.conv1(functional.relu(self.bn1(x))))))
+        return torch.cat([x, y], 1)
+
+
+def densenet():
+    """DenseNet-BC, L = 40, k = 12: 24 channels, 6 layers of 12 a block, halved in between."""
+    layers, channels = [nn.Conv2d(3, 24, 3, padding=1, bias=False)], 24
+    for block in range(3):
+        layers += [Bottleneck(channels + 12 * i, 12) for i in range(6)]
+        channels += 72
+        layers += [nn.BatchNorm2d(channels), nn.ReLU()]
+        if block < 2:
+            layers += [nn.Conv2d(channels, channels // 2, 1, bias=False), nn.AvgPool2d(2)]
+            channels //= 2
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
+
+
+class Fire(nn.Module):
+    def __init__(self, inputs, squeeze, expand):
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x):
+        x = functional.relu(self.squeeze(x))
+        return functional.relu(torch.cat([self.expand1x1(x), self.expand3x3(x)], 1))
+
+
+def squeezenet():
+    """Version 1.1, at the strides of CIFAR."""
+
+    def pool():
+        return nn.MaxPool2d(3, 2, padding=1)
+
+    return nn.Sequential(
+        *(nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), pool()),
+        *(Fire(64, 16, 64), Fire(128, 16, 64), pool()),
+        *(Fire(128, 32, 128), Fire(256, 32, 128), pool()),
+        *(Fire(256, 48, 192), Fire(384, 48, 192), Fire(384, 64, 256), Fire(512, 64, 256)),
+        *(nn.Dropout(0.5), nn.Conv2d(512, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, channels // 16, 1)
+        self.fc2 = nn.Conv2d(channels // 16, channels, 1)
+
+    def forward(self, x):
+        y = functional.relu(self.fc1(x.mean((2, 3), keepdim=True)))
+        return x * torch.sigmoid(self.fc2(y))
+
+
+class SEBlock(BasicBlock):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__(inputs, outputs, stride)
+        rest = [self._modules.pop(name) for name in ("conv3", "bn3") if self.project]
+        self.se = SqueezeExcitation(outputs)
+        if self.project:  # behind the gate in the order of the weights
+            self.conv3, self.bn3 = rest
+
+    def forward(self, x):
+        y = self.se(self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x))))))
+        return functional.relu(y + (self.bn3(self.conv3(x)) if self.project else x))
+
+
+def conv_module(inputs, outputs, k, stride=1):
+    conv = nn.Conv2d(inputs, outputs, k, stride, k // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Joined(nn.Module):
+    def __init__(self, *branches):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+def inception_small():
+    def inception(inputs, ones, threes):
+        return Joined(conv_module(inputs, ones, 1), conv_module(inputs, threes, 3))
+
+    def downsample(inputs, threes):
+        return Joined(conv_module(inputs, threes, 3, 2), nn.MaxPool2d(3, 2, padding=1))
+
+    return nn.Sequential(
+        *(conv_module(3, 96, 3), inception(96, 32, 32), inception(64, 32, 48), downsample(80, 80)),
+        *(inception(160, 112, 48), inception(160, 96, 64), inception(160, 80, 80)),
+        *(inception(160, 48, 96), downsample(144, 96), inception(240, 176, 160)),
+        *(inception(336, 176, 160), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(336, 10)),
+    )
+
+
+def double_conv(inputs, outputs):
+    return nn.Sequential(
+        *(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()),
+        *(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs)),
+        nn.ReLU(),
+    )
+
+
+class UNet(nn.Module):
+    """Its weights have the names of cnnx's."""
+
+    def __init__(self, classes=2, width=16, depth=3):
+        super().__init__()
+        self.depth, channels = depth, 3
+        for i in range(depth):
+            setattr(self, f"down{i}", double_conv(channels, width << i))
+            channels = width << i
+        self.bottom = double_conv(channels, 2 * channels)
+        for i in reversed(range(depth)):
+            setattr(self, f"up{i}", nn.ConvTranspose2d(2 * channels, channels, 2, 2))
+            setattr(self, f"join{i}", double_conv(2 * channels, channels))
+            channels //= 2
+        self.head = nn.Conv2d(width, classes, 1)
+
+    def forward(self, x):
+        skips = []
+        for i in range(self.depth):
+            skips.append(getattr(self, f"down{i}")(x))
+            x = functional.max_pool2d(skips[-1], 2)
+        x = self.bottom(x)
+        for i in reversed(range(self.depth)):
+            x = torch.cat([skips[i], getattr(self, f"up{i}")(x)], 1)
+            x = getattr(self, f"join{i}")(x)
+        return self.head(x)
+
+
 TWINS = {
     "vgg": vgg,
     "resnet20": lambda: ResNet((16, 32, 64), 3),
     "resnet18": lambda: ResNet((64, 128, 256, 512), 2),
     "mobilenet_v2": MobileNetV2,
+    "densenet": densenet,
+    "squeezenet": squeezenet,
+    "se_resnet20": lambda: ResNet((16, 32, 64), 3, SEBlock),
+    "inception_small": inception_small,
+    "unet": lambda: UNet(10),
 }
 
 

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 
 from cnnx import layers, ops
+from cnnx.graph.container import Container
+from cnnx.graph.wiring import Wiring
 
 from .task import Arguments
 
@@ -331,7 +333,15 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "Flatten": lambda nn, m: nn.Flatten(),
     "ReLU": lambda nn, m: nn.ReLU(),
     "ReLU6": lambda nn, m: nn.ReLU6(),
+    "Sigmoid": lambda nn, m: nn.Sigmoid(),
     "Dropout": lambda nn, m: nn.Dropout(m.p),
+}
+
+# Layers of several inputs: functions of these.
+_MERGES: dict[str, Callable[[Any, Any], Callable[..., Any]]] = {
+    "Add": lambda torch, m: lambda *xs: sum(xs[1:], xs[0]),
+    "Multiply": lambda torch, m: torch.mul,
+    "Concat": lambda torch, m: lambda *xs: torch.cat(xs, m.axis),
 }
 
 
@@ -353,25 +363,38 @@ def module(torch: Any, model: layers.Layer, channels_last: bool = False) -> Any:
 
 def _converted(torch: Any, layer: layers.Layer) -> Any:
     """A module of torch.nn with the names of the layer's parts; KeyError if there is none."""
-    parts = {name: _converted(torch, part) for name, part in layer.children()}
     if type(layer) is layers.Sequential:
+        parts = ((name, _converted(torch, part)) for name, part in layer.children())
         return torch.nn.Sequential(OrderedDict(parts))
-    if type(layer) is layers.Residual:
-        return _residual(torch, **parts)
+    if isinstance(layer, Container) and layer.opens():
+        return _wired(torch, layer.wiring())
+    if type(layer).__name__ in _MERGES:
+        return _merge(torch, _MERGES[type(layer).__name__](torch, layer))
     return _MODULES[type(layer).__name__](torch.nn, layer)
 
 
-def _residual(torch: Any, body: Any, shortcut: Any = None) -> Any:
-    class Residual(torch.nn.Module):
+def _wired(torch: Any, wiring: Wiring) -> Any:
+    class Wired(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.body = body
-            self.shortcut = shortcut or torch.nn.Identity()
+            for node in wiring.nodes:
+                self.add_module(node.name, _converted(torch, node.layer))
 
-        def forward(self, x: Any) -> Any:
-            return self.body(x) + self.shortcut(x)
+        def forward(self, *values: Any) -> Any:
+            known = list(values)
+            for name, _, inputs, _ in wiring.nodes:
+                known.append(self._modules[name](*(known[i] for i in inputs)))
+            return known[wiring.outputs[0]]
 
-    return Residual()
+    return Wired()
+
+
+def _merge(torch: Any, call: Callable[..., Any]) -> Any:
+    class Merge(torch.nn.Module):
+        def forward(self, *xs: Any) -> Any:
+            return call(*xs)
+
+    return Merge()
 
 
 def _train(torch: Any, a: Arguments, zero_grad: bool = True) -> Twin | None:

@@ -16,6 +16,7 @@ This file is longer than others because all workloads are in one place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -456,8 +457,14 @@ def _train(draw: Draw, s: Step) -> Arguments:
         "optimizer": Adam(model.parameters(), lr=1e-9),
         "loss_fn": CrossEntropyLoss(),
         "x": draw.normal(s.batch, *s.input_shape),
-        "y": draw.labels(s.batch, s.classes),
+        "y": _labels(draw, s, model.output_shape(s.input_shape)[1:]),
     }
+
+
+def _labels(draw: Draw, s: Step, pixels: tuple[int, ...]) -> np.ndarray:
+    """A class for each sample, or for each of its pixels."""
+    labels = draw.labels(s.batch * math.prod(pixels), s.classes)
+    return labels.reshape(s.batch, *pixels)
 
 
 def _predict(draw: Draw, s: Step) -> Arguments:
@@ -489,6 +496,11 @@ MODELS: dict[str, list[Workload]] = {
     "resnet20": _model("resnet20", CIFAR, 64),
     "resnet18": _model("resnet18", CIFAR, 32),
     "mobilenet_v2": _model("mobilenet_v2", CIFAR, 32),
+    "densenet": _model("densenet", CIFAR, 64),
+    "squeezenet": _model("squeezenet", CIFAR, 64),
+    "se_resnet20": _model("se_resnet20", CIFAR, 64),
+    "inception_small": _model("inception_small", CIFAR, 32),
+    "unet": _model("unet", CIFAR, 32),
 }
 # The convolutions of `OPS` again, layer by layer, since they make up most of a model's time:
 # forward, both gradients, weight gradient only.

@@ -17,7 +17,7 @@ from cnnx.cli.images import prepare
 from cnnx.cli.recipes import LOWERED, OPTIMIZERS, LowerRate, defaults, recipe
 from cnnx.cli.runs import FILES, Run, check_out
 from cnnx.cli.splits import Record, hold_out, named
-from cnnx.layers import Sequential
+from cnnx.layers import Layer
 from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.preprocessing import Preprocessing
 from cnnx.training import fit
@@ -52,11 +52,12 @@ def add(commands: Any) -> None:
         metavar="DATA",
         help=f"{data.SOURCES} (default: digits)",
     )
+    names = models.names("classification")
     parser.add_argument(
         "--model",
-        choices=models.names(),
+        choices=names,
         metavar="NAME",
-        help=f"{', '.join(models.names())} (default: {defaults('model')}); points need mlp",
+        help=f"{', '.join(names)} (default: {defaults('model')}); points need mlp",
     )
     parser.add_argument(
         "--epochs", type=integer(1), metavar="N", help=f"default: {defaults('epochs')}"
@@ -226,7 +227,7 @@ def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
     return parts, replace(preprocessing, layout=args.layout or "channels_first"), test is not None
 
 
-def _settings(args: argparse.Namespace, parts: data.Parts, model: Sequential) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, parts: data.Parts, model: Layer) -> dict[str, Any]:
     """The contents of run.json except the result."""
     method = OPTIMIZERS[args.optimizer]
     return {

@@ -27,7 +27,8 @@ __all__ = ["make_shapes"]
 
 CLASSES = ("background", "circle", "rectangle", "triangle")
 LEAST_SIZE = 16  # pixels: of a smaller triangle nobody could tell that it is one
-RADIUS = (0.15, 0.35)  # of the circumscribed circle, as shares of the image's size
+RADIUS = (0.2, 0.4)  # of the circumscribed circle, as shares of the image's size
+PLACE = (0.15, 0.85)  # of the middle, likewise
 RATIO = (0.6, 1.0)  # of a rectangle's sides, the second to the first
 CONTRAST = 0.25  # what every channel of a shape differs from the background by, at least
 _BLOCK = 1 << 21  # pixels that are looked at together
@@ -113,7 +114,7 @@ def _draw(n: int, k: int, source: np.random.Generator) -> _Drawing:
     # A step of a quarter to three quarters around a circle of length 1.
     step = source.uniform(CONTRAST, 1 - CONTRAST, (n, k, 3))
     place = np.empty((n, k, 5))
-    place[..., :2] = source.uniform(0.1, 0.9, (n, k, 2))
+    place[..., :2] = source.uniform(*PLACE, (n, k, 2))
     place[..., 2] = source.uniform(*RADIUS, (n, k))
     place[..., 3] = source.uniform(0, 2 * np.pi, (n, k))
     place[..., 4] = source.uniform(*RATIO, (n, k))

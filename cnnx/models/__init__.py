@@ -16,18 +16,25 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from cnnx.layers import Sequential
+from cnnx import checks
+from cnnx.layers import Layer
 
 from .dense import mlp
+from .densenet import densenet
+from .inception import inception_small
 from .mobilenet import mobilenet_v2
 from .parts import classes_too
-from .resnet import resnet18, resnet20
+from .resnet import resnet18, resnet20, se_resnet20
 from .small import digits_cnn, lenet5, mnist_cnn
+from .squeezenet import squeezenet
+from .unet import unet
 from .vgg import vgg
 
 __all__ = [
     "build",
+    "densenet",
     "digits_cnn",
+    "inception_small",
     "lenet5",
     "mlp",
     "mnist_cnn",
@@ -35,22 +42,40 @@ __all__ = [
     "names",
     "resnet18",
     "resnet20",
+    "se_resnet20",
+    "squeezenet",
+    "unet",
     "vgg",
 ]
 
-_MODELS: dict[str, Callable[..., Sequential]] = {
-    model.__name__: model
-    for model in (digits_cnn, lenet5, mnist_cnn, mlp, vgg, resnet20, resnet18, mobilenet_v2)
+# What a model says: one class for a sample, or one for each of its pixels.
+_TASKS: dict[str, tuple[Callable[..., Layer], ...]] = {
+    "classification": (
+        *(digits_cnn, lenet5, mnist_cnn, mlp, vgg, resnet20, resnet18, mobilenet_v2),
+        *(densenet, squeezenet, se_resnet20, inception_small),
+    ),
+    "segmentation": (unet,),
 }
+_MODELS = {make.__name__: make for task in _TASKS.values() for make in task}
 
 
-def names() -> tuple[str, ...]:
-    """The names that `build` knows."""
-    return tuple(_MODELS)
+def names(task: str | None = None) -> tuple[str, ...]:
+    """The names that `build` knows.
+
+    task  "classification": models with scores (n, classes); "segmentation": with scores
+          (n, classes, h, w), a class for every pixel; None: all. ValueError for another
+
+    >>> cnnx.models.names("segmentation")
+    ('unet',)
+    """
+    if task is None:
+        return tuple(_MODELS)
+    task = checks.choice("models", "task", task, tuple(_TASKS))
+    return tuple(make.__name__ for make in _TASKS[task])
 
 
 @classes_too
-def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequential:
+def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Layer:
     """A fresh model by name.
 
     name         one of `names()`
@@ -58,7 +83,7 @@ def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Sequenti
     num_classes  number of outputs
 
     ValueError for an unknown name, samples that are no images where the model has convolutions, and
-    images too small for them.
+    images of a size that the model can not take.
 
     Example: ``cnnx.models.build("lenet5", (3, 32, 32), 10)``
     """

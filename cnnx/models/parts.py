@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
+from cnnx import init
 from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
 
 __all__ = [
@@ -16,18 +17,20 @@ __all__ = [
     "conv_norm_relu",
     "extended",
     "features",
+    "he_normal",
     "height_width",
 ]
 
 Size = int | tuple[int, int]
 Arguments = ParamSpec("Arguments")
+Model = TypeVar("Model", bound=Layer)
 
 
-def classes_too(make: Callable[Arguments, Sequential]) -> Callable[Arguments, Sequential]:
+def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
     """The same function, whose `num_classes` may be called `classes` as well."""
 
     @functools.wraps(make)
-    def named(*args: Arguments.args, **options: Arguments.kwargs) -> Sequential:
+    def named(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
         if "classes" in options:
             classes = options.pop("classes")
             if "num_classes" in options:
@@ -72,4 +75,15 @@ def extended(model: Sequential, layers: list[Layer]) -> Sequential:
     """The model with more layers at its end."""
     for layer in layers:
         model.append(layer)
+    return model
+
+
+def he_normal(model: Model) -> Model:
+    """The model, its convolutions' weights drawn again from N(0, 2 / fan_in).
+
+    K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", ICCV 2015.
+    """
+    for layer in model.modules():
+        if isinstance(layer, Conv2D):
+            layer.weight.data = init.kaiming_normal(layer.weight.shape)
     return model
