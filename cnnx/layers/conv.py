@@ -11,9 +11,99 @@ from cnnx.layers.parameter import Parameter
 
 __all__ = ["Conv2D", "ConvTranspose2D"]
 
+Pair = int | tuple[int, int]
+
+
+class _Conv(Layer):
+    """What both share: arguments, parameters, and backward.
+
+    shown  options that the repr has where they are not at these defaults
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    shown: ClassVar[dict[str, Any]]
+    _op: ClassVar[Any]
+    _op_backward: ClassVar[Any]
+
+    def _set_up(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Any,
+        dilation: Pair,
+        groups: int,
+    ) -> None:
+        name = type(self).__name__
+        self.in_channels = checks.integer(name, "in_channels", in_channels, least=1)
+        self.out_channels = checks.integer(name, "out_channels", out_channels, least=1)
+        self.kernel_size = checks.pair(name, "kernel_size", kernel_size)
+        self.stride = checks.pair(name, "stride", stride)
+        self.dilation = checks.pair(name, "dilation", dilation)
+        geometry = self.kernel_size, self.stride, self.dilation
+        self.padding = windows.kept_padding(name, padding, *geometry)
+        self.groups = checks.integer(name, "groups", groups, least=1)
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"{name}: groups={self.groups} must divide in_channels={self.in_channels} and "
+                f"out_channels={self.out_channels}"
+            )
+
+    def _draw(self, first: int, second: int, bias: bool) -> None:
+        """weight (first, second / groups, kh, kw) and bias, as PyTorch draws them."""
+        name = type(self).__name__
+        shape = (first, second // self.groups, *self.kernel_size)
+        checks.array_size(name, shape, 8, "weight")  # drawn in float64
+        bound = 1.0 / math.sqrt(init.fans(shape)[0])
+        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
+        self.bias = None
+        if checks.flag(name, "bias", bias):
+            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
+
+    def forward(self, x: Any) -> Any:
+        y, values = self.compute(x)
+        self._save(*values)
+        return y
+
+    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+        """y, and what backward needs. epilogue: what else the op does (graph/fused.py)."""
+        x = self._float(x, self.weight.dtype)
+        bias = None if self.bias is None else self.bias.data
+        return self._op(x, self.weight.data, bias, *self._geometry(), **epilogue), (x,)
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        (x,) = self._saved()
+        dy = self._float(dy, x.dtype)
+        dx, dweight, dbias = self._op_backward(
+            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
+        )
+        self.weight.accumulate(dweight)
+        if self.bias is not None:
+            self.bias.accumulate(dbias)
+        return dx
+
+    def _geometry(self) -> tuple[Any, ...]:
+        """What the ops take after the arrays."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        config = super().config()
+        return config | {"bias": self.bias is not None} if "bias" in config else config
+
+    def extra_repr(self) -> str:
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        )
+        for name, default in self.shown.items():
+            if getattr(self, name) != default:
+                text += f", {name}={getattr(self, name)!r}"
+        return text if self.bias is not None else f"{text}, bias=False"
+
 
 @builtin
-class Conv2D(Layer):
+class Conv2D(_Conv):
     """2-D cross-correlation with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
 
     y[n, o, i, j] = bias[o] + sum over (c, u, v) of
@@ -41,75 +131,34 @@ class Conv2D(Layer):
         layer(np.zeros((8, 3, 32, 32), np.float32)).shape      # (8, 16, 16, 16)
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    shown: ClassVar[dict[str, Any]] = {"padding": 0, "dilation": (1, 1), "groups": 1}
+    _op = staticmethod(ops.conv2d)
+    _op_backward = staticmethod(ops.conv2d_backward)
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
+        kernel_size: Pair,
+        stride: Pair = 1,
         padding: Any = 0,
-        dilation: int | tuple[int, int] = 1,
+        dilation: Pair = 1,
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        self.in_channels = checks.integer("Conv2D", "in_channels", in_channels, least=1)
-        self.out_channels = checks.integer("Conv2D", "out_channels", out_channels, least=1)
-        self.kernel_size = checks.pair("Conv2D", "kernel_size", kernel_size)
-        self.stride = checks.pair("Conv2D", "stride", stride)
-        self.dilation = checks.pair("Conv2D", "dilation", dilation)
-        geometry = self.kernel_size, self.stride, self.dilation
-        self.padding = windows.kept_padding("Conv2D", padding, *geometry)
-        self.groups = checks.integer("Conv2D", "groups", groups, least=1)
-        _check_groups("Conv2D", self.groups, self.in_channels, self.out_channels)
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        checks.array_size("Conv2D", shape, 8, "weight")  # drawn in float64
-        bound = 1.0 / math.sqrt(init.fans(shape)[0])
-        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = None
-        if checks.flag("Conv2D", "bias", bias):
-            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
+        self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self._draw(self.out_channels, self.in_channels, bias)
 
-    def forward(self, x: Any) -> Any:
-        y, values = self.compute(x)
-        self._save(*values)
-        return y
-
-    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
-        """y, and what backward needs. epilogue: what else `ops.conv2d` does (graph/fused.py)."""
-        x = self._float(x, self.weight.dtype)
-        bias = None if self.bias is None else self.bias.data
-        return ops.conv2d(x, self.weight.data, bias, *self._geometry(), **epilogue), (x,)
-
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
-        dy = self._float(dy, x.dtype)
-        dx, dweight, dbias = ops.conv2d_backward(
-            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
-        )
-        self.weight.accumulate(dweight)
-        if self.bias is not None:
-            self.bias.accumulate(dbias)
-        return dx
-
-    def _geometry(self) -> tuple[Any, Any, Any, int]:
+    def _geometry(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.dilation, self.groups
 
-    def config(self) -> dict[str, Any]:
-        config = super().config()
-        return config | {"bias": self.bias is not None} if "bias" in config else config
-
-    def macs(self, input_shape: Any) -> int:
-        oh, ow = self.output_shape(input_shape)[1:]
+    def macs(self, *input_shapes: Any) -> int:
+        oh, ow = self.output_shape(*input_shapes)[1:]
         return self.weight.size * oh * ow
-
-    def extra_repr(self) -> str:
-        return _repr(self, (("padding", 0), ("dilation", (1, 1)), ("groups", 1)))
 
 
 @builtin
-class ConvTranspose2D(Layer):
+class ConvTranspose2D(_Conv):
     """Transposed 2-D convolution with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
 
     y[n, o, i*sh + u*dh - ph, j*sw + v*dw - pw] += sum over c of weight[c, o, u, v] * x[n, c, i, j]
@@ -140,89 +189,34 @@ class ConvTranspose2D(Layer):
         layer(np.zeros((8, 16, 16, 16), np.float32)).shape      # (8, 3, 32, 32)
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    shown: ClassVar[dict[str, Any]] = {
+        "padding": 0,
+        "output_padding": (0, 0),
+        "groups": 1,
+        "dilation": (1, 1),
+    }
+    _op = staticmethod(ops.conv_transpose2d)
+    _op_backward = staticmethod(ops.conv_transpose2d_backward)
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
+        kernel_size: Pair,
+        stride: Pair = 1,
         padding: Any = 0,
-        output_padding: int | tuple[int, int] = 0,
+        output_padding: Pair = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: int | tuple[int, int] = 1,
+        dilation: Pair = 1,
     ) -> None:
-        name = "ConvTranspose2D"
-        self.in_channels = checks.integer(name, "in_channels", in_channels, least=1)
-        self.out_channels = checks.integer(name, "out_channels", out_channels, least=1)
-        self.kernel_size = checks.pair(name, "kernel_size", kernel_size)
-        self.stride = checks.pair(name, "stride", stride)
-        self.dilation = checks.pair(name, "dilation", dilation)
-        geometry = self.kernel_size, self.stride, self.dilation
-        self.padding = windows.kept_padding(name, padding, *geometry)
-        self.output_padding = checks.pair(name, "output_padding", output_padding, least=0)
-        self.groups = checks.integer(name, "groups", groups, least=1)
-        _check_groups(name, self.groups, self.in_channels, self.out_channels)
-        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
-        checks.array_size(name, shape, 8, "weight")  # drawn in float64
-        bound = 1.0 / math.sqrt(init.fans(shape)[0])
-        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = None
-        if checks.flag(name, "bias", bias):
-            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
+        self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
+        self.output_padding = checks.pair("ConvTranspose2D", "output_padding", output_padding, 0)
+        self._draw(self.in_channels, self.out_channels, bias)
 
-    def forward(self, x: Any) -> Any:
-        x = self._float(x, self.weight.dtype)
-        bias = None if self.bias is None else self.bias.data
-        y = ops.conv_transpose2d(x, self.weight.data, bias, *self._geometry())
-        self._save(x)
-        return y
-
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
-        dy = self._float(dy, x.dtype)
-        dx, dweight, dbias = ops.conv_transpose2d_backward(
-            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
-        )
-        self.weight.accumulate(dweight)
-        if self.bias is not None:
-            self.bias.accumulate(dbias)
-        return dx
-
-    def _geometry(self) -> tuple[Any, Any, Any, int, Any]:
+    def _geometry(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
-    def config(self) -> dict[str, Any]:
-        config = super().config()
-        return config | {"bias": self.bias is not None} if "bias" in config else config
-
-    def macs(self, input_shape: Any) -> int:
-        h, w = input_shape[-2:]
+    def macs(self, *input_shapes: Any) -> int:
+        h, w = input_shapes[0][-2:]
         return self.weight.size * h * w
-
-    def extra_repr(self) -> str:
-        return _repr(
-            self, (("padding", 0), ("output_padding", (0, 0)), ("groups", 1), ("dilation", (1, 1)))
-        )
-
-
-def _check_groups(name: str, groups: int, in_channels: int, out_channels: int) -> None:
-    if in_channels % groups or out_channels % groups:
-        raise ValueError(
-            f"{name}: groups={groups} must divide in_channels={in_channels} and "
-            f"out_channels={out_channels}"
-        )
-
-
-def _repr(layer: Any, options: Any) -> str:
-    """The arguments that every convolution has, and those that are not at their defaults."""
-    text = (
-        f"{layer.in_channels}, {layer.out_channels}, kernel_size={layer.kernel_size}, "
-        f"stride={layer.stride}"
-    )
-    for name, default in options:
-        if getattr(layer, name) != default:
-            text += f", {name}={getattr(layer, name)!r}"
-    return text if layer.bias is not None else f"{text}, bias=False"
