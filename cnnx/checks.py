@@ -123,6 +123,20 @@ def same_shape(
         raise ValueError(f"{op}: {name} has shape {x.shape}, but {expected} is expected ({why})")
 
 
+def sample_shape(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """The shape of one sample, without the batch; a number is that of a row of features."""
+    try:
+        sizes = tuple(map(operator.index, np.atleast_1d(value)))
+    except (TypeError, ValueError):
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise ValueError(
+            f"{op}: {name} is {value!r}, expected the shape of one sample, without the batch: "
+            "(3, 32, 32) for images, 64 or (64,) for features"
+        )
+    return sizes
+
+
 def vector(op: str, name: str, value: Any, length: int, why: str, *about: Any) -> np.ndarray | None:
     """One value per channel, or None."""
     if value is None:

@@ -241,7 +241,7 @@ def test_layers_are_given_names_and_the_others_keep_their_numbers(tmp_path):
     assert twin(x).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", ["", "1", "a.b", 3])
+@pytest.mark.parametrize("name", ["", "1", "a.b", 3, "forward"])
 def test_what_is_no_name_of_a_layer_is_refused(name):
     x, layer = Input(3), ReLU()
     with pytest.raises(ValueError, match=f"Graph: {name!r} is no name"):

@@ -116,18 +116,17 @@ class _Made:
         wiring, self.opened = flatten(container)
         self.plan = rewrite(wiring, keeping)
         layers = [part.layer for part in wiring.nodes] + [opened for opened, _ in self.opened]
-        self.patched = [vars(layer) for layer in layers if is_patched(layer)]
-        self.others = [vars(layer) for layer in layers if not is_patched(layer)]
+        self.patched = [(vars(layer), is_patched(layer)) for layer in layers]
 
     def holds(self) -> bool:
         """Whether all layers are where they were, and run by the forward and backward they had."""
         for container, parts in self.opened:
             if container.parts() != parts:
                 return False
-        for attributes in self.others:
-            if "forward" in attributes or "backward" in attributes:
+        for attributes, patched in self.patched:
+            if ("forward" in attributes or "backward" in attributes) is not patched:
                 return False
-        return all("forward" in each or "backward" in each for each in self.patched)
+        return True
 
 
 def count_outputs(layer: Layer) -> int:

@@ -134,12 +134,10 @@ class Graph(Container):
             return cls(**config)
         model = cls.__new__(cls)
         attributes = vars(model)
-        attributes.update(config.get("beside", {}))
         layers = config["layers"]
         if cls is not Graph:
-            attributes.update(
-                {name: layer for name, layer in layers.items() if name.isidentifier()}
-            )
+            beside = config.get("beside", {}) | {k: v for k, v in layers.items() if "." not in k}
+            attributes.update({k: v for k, v in beside.items() if not hasattr(Graph, k)})
         attributes.update(
             _layers=layers,
             _calls=tuple((name, tuple(inputs)) for name, inputs in config["calls"]),
@@ -192,9 +190,11 @@ def _named(names: Mapping[str, Layer], calls: list[Call]) -> dict[int, str]:
     """The name of each layer that is given one, by its id."""
     called = {id(call.layer) for call in calls}
     for name, layer in names.items():
-        if not isinstance(name, str) or not name or "." in name or name.isdigit():
+        free = isinstance(name, str) and name and not name.isdigit() and not hasattr(Graph, name)
+        if not free or "." in name:
             raise ValueError(
-                f"Graph: {name!r} is no name: expected text without a dot that is no number"
+                f"Graph: {name!r} is no name: expected text without a dot that is neither a number "
+                "nor an attribute of Graph"
             )
         if id(layer) not in called:
             raise ValueError(f"Graph: {name!r} names a layer that was not called: {layer!r}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import operator
 from typing import TYPE_CHECKING, Any
+
+from cnnx import checks
 
 if TYPE_CHECKING:
     from cnnx.layers.base import Layer
@@ -84,14 +85,4 @@ def Input(shape: Any) -> Symbol:
         h = Conv2D(3, 16, 3, padding=1)(x)
         model = cnnx.Graph(x, Concat()(x, h))
     """
-    try:
-        sizes = (operator.index(shape),) if not hasattr(shape, "__iter__") else tuple(shape)
-        sizes = tuple(map(operator.index, sizes))
-    except TypeError:
-        sizes = (0,)
-    if sizes and min(sizes) < 1:
-        raise ValueError(
-            f"Input: shape is {shape!r}, expected the sizes of one sample, without the batch: "
-            "(3, 32, 32) for images, 64 or (64,) for features"
-        )
-    return Symbol(sizes)
+    return Symbol(checks.sample_shape("Input", "shape", shape))

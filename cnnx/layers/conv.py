@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 from cnnx import checks, init, ops, windows
-from cnnx.layers.base import Layer, builtin
-from cnnx.layers.parameter import Parameter
+from cnnx.layers.base import builtin
+from cnnx.layers.linear import Weighted
 
 __all__ = ["Conv2D", "ConvTranspose2D"]
 
 Pair = int | tuple[int, int]
 
 
-class _Conv(Layer):
-    """What both share: arguments, parameters, and backward.
+class _Conv(Weighted):
+    """What both share.
 
     shown  options that the repr has where they are not at these defaults
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
     shown: ClassVar[dict[str, Any]]
-    _op: ClassVar[Any]
-    _op_backward: ClassVar[Any]
 
     def _set_up(
         self,
@@ -50,46 +46,9 @@ class _Conv(Layer):
                 f"out_channels={self.out_channels}"
             )
 
-    def _draw(self, first: int, second: int, bias: bool) -> None:
-        """weight (first, second / groups, kh, kw) and bias, as PyTorch draws them."""
-        name = type(self).__name__
+    def _weights(self, first: int, second: int, bias: bool) -> None:
         shape = (first, second // self.groups, *self.kernel_size)
-        checks.array_size(name, shape, 8, "weight")  # drawn in float64
-        bound = 1.0 / math.sqrt(init.fans(shape)[0])
-        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = None
-        if checks.flag(name, "bias", bias):
-            self.bias = Parameter(init.uniform(self.out_channels, -bound, bound), "bias")
-
-    def forward(self, x: Any) -> Any:
-        y, values = self.compute(x)
-        self._save(*values)
-        return y
-
-    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
-        """y, and what backward needs. epilogue: what else the op does (graph/fused.py)."""
-        x = self._float(x, self.weight.dtype)
-        bias = None if self.bias is None else self.bias.data
-        return self._op(x, self.weight.data, bias, *self._geometry(), **epilogue), (x,)
-
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
-        dy = self._float(dy, x.dtype)
-        dx, dweight, dbias = self._op_backward(
-            dy, x, self.weight.data, *self._geometry(), need_dx=need_dx
-        )
-        self.weight.accumulate(dweight)
-        if self.bias is not None:
-            self.bias.accumulate(dbias)
-        return dx
-
-    def _geometry(self) -> tuple[Any, ...]:
-        """What the ops take after the arrays."""
-        raise NotImplementedError
-
-    def config(self) -> dict[str, Any]:
-        config = super().config()
-        return config | {"bias": self.bias is not None} if "bias" in config else config
+        self._draw(shape, self.out_channels, init.fans(shape)[0], bias)
 
     def extra_repr(self) -> str:
         text = (
@@ -132,8 +91,8 @@ class Conv2D(_Conv):
     """
 
     shown: ClassVar[dict[str, Any]] = {"padding": 0, "dilation": (1, 1), "groups": 1}
-    _op = staticmethod(ops.conv2d)
-    _op_backward = staticmethod(ops.conv2d_backward)
+    function = staticmethod(ops.conv2d)
+    gradient = staticmethod(ops.conv2d_backward)
 
     def __init__(
         self,
@@ -147,9 +106,9 @@ class Conv2D(_Conv):
         bias: bool = True,
     ) -> None:
         self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self._draw(self.out_channels, self.in_channels, bias)
+        self._weights(self.out_channels, self.in_channels, bias)
 
-    def _geometry(self) -> tuple[Any, ...]:
+    def settings(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.dilation, self.groups
 
     def macs(self, *input_shapes: Any) -> int:
@@ -195,8 +154,8 @@ class ConvTranspose2D(_Conv):
         "groups": 1,
         "dilation": (1, 1),
     }
-    _op = staticmethod(ops.conv_transpose2d)
-    _op_backward = staticmethod(ops.conv_transpose2d_backward)
+    function = staticmethod(ops.conv_transpose2d)
+    gradient = staticmethod(ops.conv_transpose2d_backward)
 
     def __init__(
         self,
@@ -212,9 +171,9 @@ class ConvTranspose2D(_Conv):
     ) -> None:
         self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self.output_padding = checks.pair("ConvTranspose2D", "output_padding", output_padding, 0)
-        self._draw(self.in_channels, self.out_channels, bias)
+        self._weights(self.in_channels, self.out_channels, bias)
 
-    def _geometry(self) -> tuple[Any, ...]:
+    def settings(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
     def macs(self, *input_shapes: Any) -> int:

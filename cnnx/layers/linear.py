@@ -1,4 +1,4 @@
-"""`Linear`: every output is a weighted sum of all inputs."""
+"""`Linear`: every output is a weighted sum of all inputs. `Weighted`: the base it shares."""
 
 from __future__ import annotations
 
@@ -9,11 +9,60 @@ from cnnx import checks, init, ops
 from cnnx.layers.base import Layer, builtin
 from cnnx.layers.parameter import Parameter
 
-__all__ = ["Linear"]
+__all__ = ["Linear", "Weighted"]
+
+
+class Weighted(Layer):
+    """Base of the layers y = function(x, weight, bias, *settings) that learn weight and bias.
+
+    function, gradient  the op, and its backward
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    function: ClassVar[Any]
+    gradient: ClassVar[Any]
+
+    def forward(self, x: Any) -> Any:
+        y, values = self.compute(x)
+        self._save(*values)
+        return y
+
+    def backward(self, dy: Any, need_dx: bool = True) -> Any:
+        (x,) = self._saved()
+        dy, weight = self._float(dy, x.dtype), self.weight.data
+        dx, dweight, dbias = self.gradient(dy, x, weight, *self.settings(), need_dx=need_dx)
+        self.weight.accumulate(dweight)
+        if self.bias is not None:
+            self.bias.accumulate(dbias)
+        return dx
+
+    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+        """y, and what backward needs. epilogue: what else the op does (graph/fused.py)."""
+        x = self._float(x, self.weight.dtype)
+        bias = None if self.bias is None else self.bias.data
+        return self.function(x, self.weight.data, bias, *self.settings(), **epilogue), (x,)
+
+    def settings(self) -> tuple[Any, ...]:
+        """What the ops take after the arrays."""
+        return ()
+
+    def config(self) -> dict[str, Any]:
+        config = super().config()
+        return config | {"bias": self.bias is not None} if "bias" in config else config
+
+    def _draw(self, shape: tuple[int, ...], outputs: int, fan_in: int, bias: bool) -> None:
+        """Weight and bias from U(-b, b) with b = 1/sqrt(fan_in), as in PyTorch."""
+        name = type(self).__name__
+        checks.array_size(name, shape, 8, "weight")  # drawn in float64
+        bound = 1.0 / math.sqrt(fan_in)
+        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
+        self.bias = None
+        if checks.flag(name, "bias", bias):
+            self.bias = Parameter(init.uniform(outputs, -bound, bound), "bias")
 
 
 @builtin
-class Linear(Layer):
+class Linear(Weighted):
     """y = x weight^T + bias, along the last axis. (..., in_features) -> (..., out_features)
 
     in_features, out_features  lengths of the last axis of x and y
@@ -30,45 +79,17 @@ class Linear(Layer):
         layer(np.zeros((32, 784), np.float32)).shape           # (32, 10)
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    function = staticmethod(ops.linear)
+    gradient = staticmethod(ops.linear_backward)
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = checks.integer("Linear", "in_features", in_features, least=1)
         self.out_features = checks.integer("Linear", "out_features", out_features, least=1)
-        bound = 1.0 / math.sqrt(self.in_features)
         shape = (self.out_features, self.in_features)
-        checks.array_size("Linear", shape, 8, "weight")  # drawn in float64
-        self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
-        self.bias = None
-        if checks.flag("Linear", "bias", bias):
-            self.bias = Parameter(init.uniform(self.out_features, -bound, bound), "bias")
+        self._draw(shape, self.out_features, self.in_features, bias)
 
-    def forward(self, x: Any) -> Any:
-        y, values = self.compute(x)
-        self._save(*values)
-        return y
-
-    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
-        """y, and what backward needs. epilogue: what else `ops.linear` does (graph/fused.py)."""
-        x = self._float(x, self.weight.dtype)
-        bias = None if self.bias is None else self.bias.data
-        return ops.linear(x, self.weight.data, bias, **epilogue), (x,)
-
-    def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        (x,) = self._saved()
-        dy = self._float(dy, x.dtype)
-        dx, dweight, dbias = ops.linear_backward(dy, x, self.weight.data, need_dx=need_dx)
-        self.weight.accumulate(dweight)
-        if self.bias is not None:
-            self.bias.accumulate(dbias)
-        return dx
-
-    def config(self) -> dict[str, Any]:
-        config = super().config()
-        return config | {"bias": self.bias is not None} if "bias" in config else config
-
-    def macs(self, input_shape: Any) -> int:
-        return self.weight.size * math.prod(input_shape[:-1])
+    def macs(self, *input_shapes: Any) -> int:
+        return self.weight.size * math.prod(input_shapes[0][:-1])
 
     def extra_repr(self) -> str:
         return (

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from cnnx import checks
 from cnnx.graph.container import Container, flatten
 from cnnx.layers.base import Layer
 
@@ -88,7 +86,7 @@ class Summary:
 
 def summarise(layer: Layer, *input_shapes: Any, fused: bool = False) -> Summary:
     """The summary of a layer or model for samples of `input_shapes` (no batch axis)."""
-    shapes = tuple(map(_sizes, input_shapes))
+    shapes = tuple([checks.sample_shape("summary", "input_shape", x) for x in input_shapes])
     rows: list[SummaryRow] = []
     seen: set[int] = set()
     if isinstance(layer, Container) and layer.opens():
@@ -104,20 +102,6 @@ def summarise(layer: Layer, *input_shapes: Any, fused: bool = False) -> Summary:
         _collect(layer, "", shapes, rows, seen)
     trainable = sum(p.size for p in layer.parameters() if p.requires_grad)
     return Summary(shapes[0] if len(shapes) == 1 else shapes, rows, trainable, fused)
-
-
-def _sizes(input_shape: Any) -> tuple[int, ...]:
-    """One sample's shape; a number is that of a row of features, as in NumPy."""
-    try:
-        sizes = tuple(map(operator.index, np.atleast_1d(input_shape)))
-    except (TypeError, ValueError):
-        sizes = ()
-    if not sizes or min(sizes) < 1:
-        raise ValueError(
-            f"summary: input_shape is {input_shape!r}, expected the shape of one sample, without "
-            "the batch: (3, 32, 32) for images, 64 or (64,) for features"
-        )
-    return sizes
 
 
 def _collect(
