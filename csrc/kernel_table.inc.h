@@ -100,6 +100,8 @@ typedef struct {
     void (*plus)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
     /* z[i] = x[i] * y[i] */
     void (*times)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
+    /* z[i] += x[i] * y[i] */
+    void (*add_product)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z);
     /* y[i] = x[i] * scale */
     void (*scaled)(ptrdiff_t n, const REAL *x, REAL scale, REAL *y);
     /* z[i] = (x[i] - y[i]) * scale */
@@ -115,8 +117,6 @@ typedef struct {
     /* sum of (x[i] - y[i])^2 */
     double (*squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y);
     double (*dot)(ptrdiff_t n, const REAL *x, const REAL *y);
-    /* sums[i] += x[i] * y[i], in double */
-    void (*products_to_sums)(ptrdiff_t n, const REAL *x, const REAL *y, double *sums);
 
     /* --- batch normalisation of a plane: norm.inc.c --- */
     /* n > 0. Partial sums are two vectors; fold adds them in double to first and second, and clears them. What lies

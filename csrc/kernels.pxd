@@ -85,6 +85,7 @@ cdef extern from "kernels.h" nogil:
         void (*add)(Py_ssize_t n, const void *x, void *y) noexcept nogil
         void (*plus)(Py_ssize_t n, const void *x, const void *y, void *z) noexcept nogil
         void (*times)(Py_ssize_t n, const void *x, const void *y, void *z) noexcept nogil
+        void (*add_product)(Py_ssize_t n, const void *x, const void *y, void *z) noexcept nogil
         void (*scaled)(Py_ssize_t n, const void *x, double scale, void *y) noexcept nogil
         void (*scaled_difference)(Py_ssize_t n, const void *x, const void *y, double scale,
             void *z) noexcept nogil
@@ -95,8 +96,6 @@ cdef extern from "kernels.h" nogil:
             double *sums) noexcept nogil
         double (*squared_distance)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
         double (*dot)(Py_ssize_t n, const void *x, const void *y) noexcept nogil
-        void (*products_to_sums)(Py_ssize_t n, const void *x, const void *y,
-            double *sums) noexcept nogil
         void (*plane_moments)(Py_ssize_t n, const void *x, double center, Py_ssize_t ahead,
             void *partial) noexcept nogil
         void (*plane_comoments)(Py_ssize_t n, const void *dy, const void *x, double mean,

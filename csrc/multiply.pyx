@@ -1,17 +1,19 @@
 # Products of two arrays, either of which may be broadcast along axes of the other.
 #
 # Design:
-# Neighbouring axes along which the same operands go on are one axis: gates (n, c, 1, 1) on images (n, c, h, w) are a
-# matrix (n*c, h*w) with one factor a row. So there are few axes, and along the last one an operand is either a row of
+# Adjacent axes that are broadcast alike are merged into one: gates (n, c, 1, 1) and images (n, c, h, w) are a matrix
+# (n*c, h*w) with one factor per row. So there are few axes, and along the last one an operand is either a row of
 # numbers or one number. A task is a piece of the result: some rows, or a part of a long one.
-# Backward of an operand that is not broadcast is a product again. Of one that is, each element is a sum of products
-# which one thread adds up, in the order in which they lie in memory: those of a row in lanes (sums.pyx), and rows in
-# double. Where the last axis is not summed, the sums of a piece of it stand side by side, all in double.
-# A gate's two gradients are made row by row in one pass: dy is read once from memory, and once from the cache.
-# Where both operands are broadcast, as in an outer product, backward first writes out the other one in full.
+# The gradient of an operand that has the shape of the result is a product. That of a broadcast one is a sum of products
+# per element; each is computed by one thread, in the order in which the products lie in memory. If the last axis is
+# summed, a row is a dot product in vector lanes (sums.pyx), and rows are added in double. If it is not, the sums of a
+# piece of it lie side by side: ROWS_TOGETHER rows are added in their own type, and these sums in double. Both gradients
+# are made in the same pass, so dy is read from memory once.
+# If both operands are broadcast, as in an outer product, backward first copies the other one to its full size.
 
 cdef enum:
-    SUMS_SIDE_BY_SIDE = 512         # doubles: 4 kB, which stay in the first cache
+    SUMS_SIDE_BY_SIDE = 1024        # 12 kB of floats and doubles, which stay in the first cache
+    ROWS_TOGETHER = 64              # few enough that a sum of floats stays exact to a few bits
 
 
 cdef struct Axes:                   # at least one
@@ -133,83 +135,49 @@ cdef void multiply_rows(
 
 
 def multiply_backward(dy, x, y):
-    cdef Axes axes
     if not size_of(dy):
         return zeros(x.shape, dy), zeros(y.shape, dy)
-    axes = joined_axes(x, y)
-    if axes.ndim == 2 and axes.y_steps[1] == 0 and axes.y_steps[0] and axes.x_steps[0]:
-        return gate_gradients(&axes, dy, x, y)
-    if axes.ndim == 2 and axes.x_steps[1] == 0 and axes.x_steps[0] and axes.y_steps[0]:
-        gradients = gate_gradients(&axes, dy, y, x)
-        return gradients[1], gradients[0]
-    return gradient_of(x, dy, y), gradient_of(y, dy, x)
+    if size_of(x) == size_of(dy) == size_of(y):
+        return multiply(dy, y), multiply(dy, x)
+    if size_of(x) == size_of(dy):
+        return gradients(dy, x, y, True)
+    if size_of(y) == size_of(dy):
+        of_y, dx = gradients(dy, y, x, True)
+        return dx, of_y
+    return (
+        gradients(dy, np.ascontiguousarray(np.broadcast_to(y, dy.shape)), x, False)[1],
+        gradients(dy, np.ascontiguousarray(np.broadcast_to(x, dy.shape)), y, False)[1],
+    )
 
 
-cdef object gradient_of(operand, dy, other):
-    """dy * other, summed over the axes along which the operand is broadcast."""
-    cdef Axes axes
-    if size_of(operand) == size_of(dy):
-        return multiply(dy, other)
-    if size_of(other) < size_of(dy):
-        other = np.ascontiguousarray(np.broadcast_to(other, dy.shape))
-    gradient = empty_like(operand)
-    axes = joined_axes(operand, dy)
+cdef object gradients(dy, full, factor, bint need_full):
+    """Of an operand that has the shape of dy, unless it is not needed, and of one that is broadcast."""
+    cdef Axes axes = joined_axes(factor, dy)
+    dfull, dfactor = empty_like(dy) if need_full else None, empty_like(factor)
     if is_single(dy):
-        _sum_products(
-            &axes, <const float *>data_of(dy), <const float *>data_of(other), <float *>data_of(gradient)
+        _gradients(
+            &axes, <const float *>data_of(dy), <const float *>data_of(full), <const float *>data_of(factor),
+            <float *>data_of(dfull), <float *>data_of(dfactor),
         )
     else:
-        _sum_products(
-            &axes, <const double *>data_of(dy), <const double *>data_of(other), <double *>data_of(gradient)
+        _gradients(
+            &axes, <const double *>data_of(dy), <const double *>data_of(full), <const double *>data_of(factor),
+            <double *>data_of(dfull), <double *>data_of(dfactor),
         )
-    return gradient
+    return dfull, dfactor
 
 
-cdef object gate_gradients(const Axes *axes, dy, x, gate):
-    """Of x (rows, n) and of gates, one a row."""
-    dx, dgate = empty_like(x), empty_like(gate)
-    cdef Py_ssize_t rows = axes.sizes[0], n = axes.sizes[1]
-    if is_single(dy):
-        _gate_gradients(
-            rows, n, <const float *>data_of(dy), <const float *>data_of(x), <const float *>data_of(gate),
-            <float *>data_of(dx), <float *>data_of(dgate),
-        )
-    else:
-        _gate_gradients(
-            rows, n, <const double *>data_of(dy), <const double *>data_of(x), <const double *>data_of(gate),
-            <double *>data_of(dx), <double *>data_of(dgate),
-        )
-    return dx, dgate
-
-
-cdef int _gate_gradients(
-    Py_ssize_t rows,
-    Py_ssize_t n,
-    const real *dy,                 # IN   (rows, n)
-    const real *x,                  # IN   (rows, n)
-    const real *gate,               # IN   (rows,)
-    real *dx,                       # OUT  (rows, n)
-    real *dgate,                    # OUT  (rows,)
-) except -1:
-    cdef Py_ssize_t row
-    cdef int threads = threads_for(2 * MEMORY_NANOSECONDS * rows * n)
-    with nogil, parallel(num_threads=threads):
-        flush_denormals()
-        for row in prange(rows, schedule="static"):
-            dgate[row] = <real>row_dot(n, dy + row * n, x + row * n)
-            kernels_for(x).scaled(n, dy + row * n, gate[row], dx + row * n)
-        restore_denormals()
-
-
-cdef int _sum_products(
-    const Axes *axes,               # x is what is summed up, y is dy
+cdef int _gradients(
+    const Axes *axes,               # x is the factor, y is dy
     const real *dy,                 # IN
-    const real *other,              # IN   as dy
-    real *sums,                     # OUT  as x
+    const real *full,               # IN   as dy
+    const real *factor,             # IN
+    real *dfull,                    # OUT  as dy, or NULL
+    real *dfactor,                  # OUT  as factor
 ) except -1:
     cdef Axes kept, summed          # all but the last axis; their y_steps are those of dy
-    cdef int last = axes.ndim - 1, d
     cdef Axes *into
+    cdef int last = axes.ndim - 1, d
     kept.ndim = summed.ndim = 0
     for d in range(last):
         into = &kept if axes.x_steps[d] else &summed
@@ -221,40 +189,54 @@ cdef int _sum_products(
     cdef Py_ssize_t n = axes.sizes[last], rows = rows_of(&kept), task
     cdef bint across = axes.x_steps[last] != 0
     cdef Py_ssize_t pieces = ceil_div(n, SUMS_SIDE_BY_SIDE) if across else 1
-    cdef int threads = threads_for(MEMORY_NANOSECONDS * n * rows * rows_of(&summed))
+    cdef int threads = threads_for(2 * MEMORY_NANOSECONDS * n * rows * rows_of(&summed))
     with nogil, parallel(num_threads=threads):
         flush_denormals()
         for task in prange(rows * pieces, schedule="static"):
             if across:
-                sum_across(&kept, &summed, n, task // pieces, task % pieces * SUMS_SIDE_BY_SIDE, dy, other, sums)
+                sum_across(
+                    &kept, &summed, n, task // pieces, task % pieces * SUMS_SIDE_BY_SIDE, dy, full, factor, dfull,
+                    dfactor,
+                )
             else:
-                sum_rows(&kept, &summed, n, task, dy, other, sums)
+                sum_rows(&kept, &summed, n, task, dy, full, factor[task], dfull, dfactor)
         restore_denormals()
 
 
 cdef void sum_rows(
-    const Axes *kept, const Axes *summed, Py_ssize_t n, Py_ssize_t row, const real *dy, const real *other, real *sums
+    const Axes *kept, const Axes *summed, Py_ssize_t n, Py_ssize_t row, const real *dy, const real *full, real factor,
+    real *dfull, real *dfactor,
 ) noexcept nogil:
-    """One sum, over whole rows."""
-    cdef Py_ssize_t at = row_start(kept, kept.y_steps, row), more, place
+    """One sum, over whole rows, and the gradient of the same rows."""
+    cdef Py_ssize_t first = row_start(kept, kept.y_steps, row), more, at
     cdef double total = 0
     for more in range(rows_of(summed)):
-        place = at + row_start(summed, summed.y_steps, more)
-        total += row_dot(n, dy + place, other + place)
-    sums[row] = <real>total
+        at = first + row_start(summed, summed.y_steps, more)
+        total += row_dot(n, dy + at, full + at)
+        if dfull != NULL:
+            kernels_for(dy).scaled(n, dy + at, factor, dfull + at)
+    dfactor[row] = <real>total
 
 
 cdef void sum_across(
     const Axes *kept, const Axes *summed, Py_ssize_t n, Py_ssize_t row, Py_ssize_t start, const real *dy,
-    const real *other, real *sums,
+    const real *full, const real *factor, real *dfull, real *dfactor,
 ) noexcept nogil:
-    """Sums side by side, of a piece of a row."""
+    """Sums side by side, of a piece of a row, and the gradient of the same pieces."""
+    cdef real sums[SUMS_SIDE_BY_SIDE]
     cdef double totals[SUMS_SIDE_BY_SIDE]
-    cdef Py_ssize_t some = min(<Py_ssize_t>SUMS_SIDE_BY_SIDE, n - start), more, place, i
-    cdef Py_ssize_t at = row_start(kept, kept.y_steps, row) + start
+    cdef Py_ssize_t some = min(<Py_ssize_t>SUMS_SIDE_BY_SIDE, n - start), rows = rows_of(summed), more, at, i
+    cdef Py_ssize_t first = row_start(kept, kept.y_steps, row) + start
+    memset(sums, 0, some * sizeof(real))
     memset(totals, 0, some * sizeof(double))
-    for more in range(rows_of(summed)):
-        place = at + row_start(summed, summed.y_steps, more)
-        kernels_for(dy).products_to_sums(some, dy + place, other + place, totals)
+    for more in range(rows):
+        at = first + row_start(summed, summed.y_steps, more)
+        kernels_for(dy).add_product(some, dy + at, full + at, sums)
+        if dfull != NULL:
+            kernels_for(dy).times(some, dy + at, factor + row * n + start, dfull + at)
+        if more % ROWS_TOGETHER == ROWS_TOGETHER - 1 or more == rows - 1:
+            for i in range(some):
+                totals[i] += sums[i]
+            memset(sums, 0, some * sizeof(real))
     for i in range(some):
-        sums[row * n + start + i] = <real>totals[i]
+        dfactor[row * n + start + i] = <real>totals[i]

@@ -860,7 +860,7 @@ def _activations():
     _add("relu6_backward", "both-ends", lambda rng: {"dy": _normal(rng, 7), "y": ends.clip(0, 6)})
 
 
-# name: (x, y). Gates, one for each channel or for each pixel; an outer product repeats both.
+# name: (x, y). Gates, one for each channel or for each pixel; in an outer product both broadcast.
 PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "one-value": ((1,), (1,)),
     "no-axes": ((), ()),
@@ -875,6 +875,9 @@ PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "channels": ((4, 3, 5, 2), (1, 3, 1, 1)),
     "features": ((9, 131), (1, 131)),
     "rows": ((9, 131), (9, 1)),
+    "features-of-many": ((150, 5), (1, 5)),
+    "long-rows": ((2, 17000), (2, 1)),
+    "long-features": ((1, 17000), (3, 17000)),
     "number": ((3, 4, 5), (1, 1, 1)),
     "last-and-first": ((4, 3, 5), (4, 1, 5)),
     "alternate": ((2, 3, 4, 3, 2), (2, 1, 4, 1, 2)),
@@ -882,7 +885,7 @@ PRODUCTS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "outer": ((7, 1), (1, 9)),
     "both-alternate": ((2, 1, 3, 1), (1, 4, 1, 5)),
     "empty-batch": ((0, 3, 4, 4), (0, 3, 1, 1)),
-    "empty-repeated": ((0, 3, 4, 4), (1, 3, 1, 1)),
+    "empty-broadcast": ((0, 3, 4, 4), (1, 3, 1, 1)),
 }
 
 

@@ -550,7 +550,7 @@ def add(x, y):
     return _map(lambda a, b: a + b, x, y)
 
 
-def _repeated(shape, p):
+def _operand(shape, p):
     """The place in an array of that shape that meets place p of the product."""
     return tuple(0 if size == 1 else i for size, i in zip(shape, p))
 
@@ -558,14 +558,14 @@ def _repeated(shape, p):
 def multiply(x, y):
     z = _zeros([n if m == 1 else m for m, n in zip(x.shape, y.shape)])
     for p in np.ndindex(z.shape):
-        z[p] = float(x[_repeated(x.shape, p)]) * float(y[_repeated(y.shape, p)])
+        z[p] = float(x[_operand(x.shape, p)]) * float(y[_operand(y.shape, p)])
     return z
 
 
 def multiply_backward(dy, x, y):
     dx, of_y = _zeros(x.shape), _zeros(y.shape)
     for p in np.ndindex(dy.shape):
-        in_x, in_y = _repeated(x.shape, p), _repeated(y.shape, p)
+        in_x, in_y = _operand(x.shape, p), _operand(y.shape, p)
         dx[in_x] += float(dy[p]) * float(y[in_y])
         of_y[in_y] += float(dy[p]) * float(x[in_x])
     return dx, of_y

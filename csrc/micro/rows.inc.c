@@ -51,6 +51,10 @@ static void NAME(times)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z) {
     for (ptrdiff_t i = 0; i < n; i++) z[i] = x[i] * y[i];
 }
 
+static void NAME(add_product)(ptrdiff_t n, const REAL *x, const REAL *y, REAL *z) {
+    for (ptrdiff_t i = 0; i < n; i++) z[i] += x[i] * y[i];
+}
+
 static void NAME(scaled)(ptrdiff_t n, const REAL *x, REAL scale, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] * scale;
 }

@@ -61,9 +61,5 @@ static double NAME(dot)(ptrdiff_t n, const REAL *x, const REAL *y) {
     return NAME(sum_of_lanes)(NAME(sum_of_parts)(sums));
 }
 
-static void NAME(products_to_sums)(ptrdiff_t n, const REAL *x, const REAL *y, double *sums) {
-    for (ptrdiff_t i = 0; i < n; i++) sums[i] += (double)x[i] * (double)y[i];
-}
-
 #undef STEP
 #undef LANE
