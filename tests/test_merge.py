@@ -7,10 +7,23 @@ import textwrap
 
 import numpy as np
 import pytest
-from layer_helpers import images
+from layer_helpers import check_gradients, images
 
 import cnnx
-from cnnx.layers import Add, Concat, Multiply, no_grad
+from cnnx.layers import (
+    Add,
+    Concat,
+    Conv2D,
+    Flatten,
+    GlobalAvgPool2D,
+    Linear,
+    Multiply,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    no_grad,
+)
 
 LAYERS = {"Add": Add(), "Multiply": Multiply(), "Concat": Concat(), "Concat -2": Concat(axis=-2)}
 
@@ -109,6 +122,28 @@ def test_an_input_that_multiply_needs_and_that_was_written_over_is_found():
         written[...] = 7
         with pytest.raises(RuntimeError, match=r"Multiply\.backward: .*modified in place"):
             layer.backward(y)
+
+
+def test_gates_of_squeeze_and_excitation_have_the_gradients_that_differences_have():
+    x = cnnx.Input((4, 5, 6))
+    h = Conv2D(4, 4, 3, padding=1)(x)
+    gate = Sequential(
+        GlobalAvgPool2D(), Flatten(), Linear(4, 2), ReLU(), Linear(2, 4), Sigmoid(),
+        Reshape((4, 1, 1)),
+    )  # fmt: skip
+    model = cnnx.Graph(x, h * gate(h) + x).astype(np.float64)
+    check_gradients(model, images(3, 4, 5, 6))
+
+
+def test_a_dense_block_has_the_gradients_that_differences_have():
+    x = cnnx.Input((3, 5, 6))
+    features = [x]
+    for count in (3, 5, 7):
+        joined = Concat()(*features) if len(features) > 1 else x
+        features.append(ReLU()(Conv2D(count, 2, 3, padding=1)(joined)))
+    y = Concat()(*features)
+    assert y.shape == (9, 5, 6)
+    check_gradients(cnnx.Graph(x, y).astype(np.float64), images(2, 3, 5, 6))
 
 
 @pytest.mark.parametrize("name", LAYERS)
