@@ -53,8 +53,8 @@ LAYERS = {
     "ZeroPad2D": {"padding": 1},
     "Reshape": {"shape": (-1, 2)},
 }
-# Made of functions and of layers, or with several inputs.
-NOT_FUZZED = {"Activation", "Add", "Concat", "Multiply", "Residual", "Sequential"}
+# Made of functions, of layers or of Symbols, or with several inputs.
+NOT_FUZZED = {"Activation", "Add", "Concat", "Graph", "Multiply", "Residual", "Sequential"}
 LAYER_NAMES = sorted(set(BUILTIN) - NOT_FUZZED)
 
 
@@ -488,7 +488,7 @@ def call_layer(rng):
     if kind != "result":
         return
     layer = results[0]
-    kind, results = _outcome(layer, names, {"x": x}, sizes)
+    kind, results = _outcome(lambda x: layer(x), names, {"x": x}, sizes)
     if kind == "result":
         y = results[0]
         kind, results = _outcome(layer.backward, names, {"dy": np.ones_like(y)}, sizes)
