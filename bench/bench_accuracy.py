@@ -5,11 +5,11 @@
     python bench/bench_accuracy.py --outliers
 
 The two runs of a seed are a pair: the same initial weights, batches and dropout masks, once under
-`cnnx.use_algorithm("auto")`, once under "direct". What they differ by is rounding, and what
-training makes of it: two runs drift apart as if they had other seeds, so a single difference says
-little and the mean over seeds, with its spread, is the figure.
-First comes the error of single convolutions of the network's sizes, in float32, against float64.
-With --outliers: what one pixel of another size does to outputs whose windows do not hold it.
+`cnnx.use_algorithm("auto")`, once under "direct". They differ in rounding errors, which training
+amplifies: two runs diverge as if they had different seeds, so a single difference means little; the
+result is the mean over seeds, with its standard deviation.
+First, errors of single convolutions of the network's sizes are printed, float32 against float64.
+With --outliers: the effect of one large pixel on outputs whose windows do not contain it.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ def network(channels: int, side: int) -> cnnx.Sequential:
 
 
 def convolutions(model: cnnx.Sequential, shape: Shape) -> list[tuple[cnnx.Conv2D, Shape]]:
-    """The convolutions of a model, each with the shape that it gets."""
+    """The convolutions of a model, each with its input shape."""
     places = model.flow(shape[1:])
     return [(at, (shape[0], *inner)) for _, at, inner in places if isinstance(at, cnnx.Conv2D)]
 
 
 def algorithms(layer: cnnx.Conv2D, shape: Shape) -> list[str]:
-    """What computes forward, backward-data and backward-weight of a convolution."""
+    """The algorithms of forward, backward-data and backward-weight of a convolution."""
     y_shape = (shape[0], *layer.output_shape(shape[1:]))
     geometry = (shape, layer.weight.shape, y_shape, layer.stride, layer.dilation, "float32")
     return [choose(Convolution.of(direction, *geometry)) for direction in DIRECTIONS]
 
 
 def errors(layer: cnnx.Conv2D, shape: Shape) -> dict[str, dict[str, float]]:
-    """Root mean square of the errors of float32 over that of the exact values, for each way.
+    """Root mean square of the errors of float32 divided by that of the exact values, by algorithm.
 
-    x is as after a ReLU. Exact is direct summation in float64.
+    x is the output of a ReLU. Exact means direct summation in float64.
     """
     rng = np.random.default_rng(0)
     x = np.maximum(rng.standard_normal(shape), 0).astype(np.float32)
@@ -89,9 +89,9 @@ def errors(layer: cnnx.Conv2D, shape: Shape) -> dict[str, dict[str, float]]:
 
 
 def outlier_errors(size: float, seeds: int = 5) -> dict[str, float]:
-    """Largest error, for each way, of outputs that do not depend on the one pixel of -size.
+    """Largest error, by algorithm, of outputs that do not depend on the one pixel of -size.
 
-    32 channels of noise (deviation 1), 16x16, and 32 filters whose outputs have deviation 1 too.
+    32 channels of noise (deviation 1), 16x16, and 32 filters whose outputs also have deviation 1.
     Also the largest weight, and the largest error in units of eps * size * that weight.
     """
     found = dict.fromkeys((*WAYS, "weight", "units"), 0.0)
@@ -118,7 +118,7 @@ def outlier_errors(size: float, seeds: int = 5) -> dict[str, float]:
 def accuracy(
     train: Dataset, test: Dataset, way: str, seed: int, epochs: int, batch_size: int
 ) -> float:
-    """Per cent of the test set that the trained network knows."""
+    """Percentage of the test set that the trained network classifies correctly."""
     cnnx.manual_seed(seed)
     model = network(*train.x.shape[1:3])
     with cnnx.use_algorithm(way):
@@ -133,7 +133,7 @@ def difference(pairs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def describe(train: Dataset, batch_size: int) -> list[dict[str, Any]]:
-    """Print, and return, the algorithms and errors of each convolution of the network."""
+    """Print and return the algorithms and errors of each convolution of the network."""
     cnnx.manual_seed(0)
     shape = (batch_size, *train.x.shape[1:])
     rows = []
@@ -147,7 +147,7 @@ def describe(train: Dataset, batch_size: int) -> list[dict[str, Any]]:
                 print(f"  error, {way}: {', '.join(f'{k} {v:.1e}' for k, v in found.items())}")
         rows.append(row)
     if not any("errors" in row for row in rows):
-        raise SystemExit("bench_accuracy: no convolution is Winograd's: nothing to compare")
+        raise SystemExit("bench_accuracy: no convolution uses Winograd: nothing to compare")
     return rows
 
 
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--samples", type=int, help="of train and of test; default: all")
-    parser.add_argument("--outliers", action="store_true", help="nothing but what outliers do")
+    parser.add_argument("--outliers", action="store_true", help="only the effect of outliers")
     parser.add_argument("--json", type=Path, help="write the figures here, after each pair")
     given = parser.parse_args(arguments)
     if given.outliers:

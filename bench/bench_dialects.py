@@ -1,11 +1,11 @@
-"""How many times faster the dialects of `cnnx.compat` are than the same formulas in plain NumPy.
+"""Speed-up of the dialects of `cnnx.compat` over the same formulas in plain NumPy.
 
     python bench/bench_dialects.py                # all rows
-    python bench/bench_dialects.py listnet        # those with this text in their name
+    python bench/bench_dialects.py listnet        # rows with this text in their name
 
 Each row is a training program of one dialect, run by `cnnx.compat` and by the transcription in
-tests/dialects, in alternating blocks of one process. On a machine that others use as well, --cpu
-counts the CPU time of one thread (with OPENBLAS_NUM_THREADS=1 for NumPy's) instead of wall time.
+tests/dialects, in alternating blocks of one process. For a machine that runs other work too, --cpu
+measures the CPU time of one thread (with OPENBLAS_NUM_THREADS=1 for NumPy's) instead of wall time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Program(NamedTuple):
-    """What is timed: `prepare(module, batch)` gives a call that trains a little and returns its
-    loss; `least` is how many times faster it has to be."""
+    """A timed program: `prepare(module, batch)` returns a call that trains a little and returns the
+    loss; `least` is the required speed-up."""
 
     dialect: str
     name: str
@@ -177,7 +177,7 @@ def main(arguments: list[str] | None = None) -> None:
     if given.cpu:
         config.set_num_threads(1)
     clock = time.process_time if given.cpu else time.perf_counter
-    print(f"{config.get_num_threads()} threads, float64; milliseconds of one call, and the ratio")
+    print(f"{config.get_num_threads()} threads, float64; milliseconds per call, and the ratio")
     for program in PROGRAMS:
         title = f"{program.dialect}: {program.name}"
         if given.filter not in title:
@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
         ours, theirs = (1e3 * timing.seconds(name) for name in ("cnnx", "numpy"))
         print(
             f"{title:<40} cnnx {ours:9.2f}  numpy {theirs:9.2f}  "
-            f"x {ratio.median:6.1f} ({ratio.low:.1f}-{ratio.high:.1f}), wanted {program.least:g}",
+            f"x {ratio.median:6.1f} ({ratio.low:.1f}-{ratio.high:.1f}), required {program.least:g}",
             flush=True,
         )
 

@@ -1,18 +1,18 @@
-"""Trains a network on Fashion-MNIST here and in PyTorch: the figures of docs/fashion_mnist.md.
+"""Trains a network on Fashion-MNIST in cnnx and in PyTorch: the figures of docs/fashion_mnist.md.
 
     CNNX_DATA=data python bench/bench_fashion.py plain
     CNNX_DATA=data python bench/bench_fashion.py best --libraries cnnx
 
-`plain` is what tutorials train: two convolutions, a dense layer with dropout, Adam at a constant
-rate. `best` is five convolutions with batch norm, a rate that rises and falls, and images that are
-mirrored and shifted. For a seed, both libraries get the same initial weights and the same batches;
-dropout masks are each one's own.
+`plain` is the network of tutorials: two convolutions, a dense layer with dropout, Adam at a
+constant rate. `best` is five convolutions with batch norm, a rate that rises and falls, and images
+that are mirrored and shifted. For each seed, both libraries get the same initial weights and
+batches; dropout masks are drawn by each library.
 """
 
 # Design:
 # PyTorch runs in channels_last, the faster of its memory formats on these networks (`cnnx bench
-# models`), with the optimiser's defaults, as users run it. Seconds are those of the training steps
-# and of making the batches, which is the same work for both; evaluation is left out.
+# models`), with the optimiser's defaults, as users run it. Times include the training steps and the
+# preparation of batches, which is the same work for both; evaluation is excluded.
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def as_they_are(x: Images, rng: np.random.Generator) -> Images:
 
 
 def moved(x: Images, rng: np.random.Generator) -> Images:
-    """Half of the images left-right mirrored, each shifted by up to one pixel in both directions.
+    """Mirror half of the images horizontally, and shift each by up to one pixel in each direction.
 
-    A mirrored shoe or shirt is one as well; digits would not take this.
+    A mirrored shoe or shirt is still a shoe or shirt; this would not work for digits.
     """
     n, _, height, width = x.shape
     chosen = rng.random((n, 1, 1, 1)) < 0.5
@@ -77,7 +77,7 @@ def constant(share: float) -> float:
 
 
 def one_cycle(share: float) -> float:
-    """Up in a line over the first fifth of the steps, then down by half a cosine to nothing."""
+    """Linear rise over the first fifth of the steps, then half a cosine down to zero."""
     rise = 0.2
     if share < rise:
         return share / rise
@@ -85,7 +85,7 @@ def one_cycle(share: float) -> float:
 
 
 class Recipe(NamedTuple):
-    """A way to train: `lr` times `schedule(share)` is the rate when that share of steps is done."""
+    """A training recipe: the rate is `lr` times `schedule(share)` after that share of the steps."""
 
     network: Callable[[], cnnx.Sequential]
     epochs: int
@@ -105,13 +105,13 @@ RECIPES = {
 
 
 class Learner(Protocol):
-    """A model in training: what both libraries can do here."""
+    """A model in training: the common interface of both libraries."""
 
     def step(self, x: Images, y: np.ndarray, lr: float) -> float:
         """Forward, loss, backward, optimiser; returns the loss."""
 
     def labels(self, x: Images) -> np.ndarray:
-        """What the model takes the images for, in evaluation mode."""
+        """Predicted labels of the images, in evaluation mode."""
 
 
 class Ours:
@@ -135,7 +135,7 @@ class Ours:
 
 
 class Torch:
-    """Training in PyTorch, from the weights that cnnx's model has."""
+    """Training in PyTorch, starting from the weights of cnnx's model."""
 
     def __init__(self, model: cnnx.Sequential, recipe: Recipe) -> None:
         import torch
@@ -174,7 +174,7 @@ LIBRARIES: dict[str, Callable[[cnnx.Sequential, Recipe], Learner]] = {"cnnx": Ou
 def losses(
     learner: Learner, train: Dataset, recipe: Recipe, epochs: int, batch_size: int, seed: int
 ) -> Iterator[float]:
-    """Train, and give the loss of each step: the same batches for every learner."""
+    """Train, and yield the loss of each step; all learners get the same batches."""
     loader = cnnx.data.batches(train, batch_size, shuffle=True, seed=seed)
     rng = np.random.default_rng(seed)
     for epoch in range(epochs):
@@ -192,7 +192,7 @@ def run(
     batch_size: int,
     seed: int,
 ) -> dict[str, Any]:
-    """One training run: its accuracy on the test set in per cent, and its seconds."""
+    """One training run: its test accuracy in per cent, and its time in seconds."""
     train, test = sets
     cnnx.manual_seed(seed)
     learner = LIBRARIES[library](recipe.network(), recipe)
@@ -210,7 +210,7 @@ def summary(runs: list[dict[str, Any]], library: str) -> str:
     found = [run["accuracy"] for run in own]
     spread = f" (sd {stdev(found):.2f})" if len(found) > 1 else ""
     seconds = mean(run["seconds"] for run in own)
-    return f"{library}: mean {mean(found):.2f} %{spread}, {seconds:.0f} s a run"
+    return f"{library}: mean {mean(found):.2f} %{spread}, {seconds:.0f} s per run"
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the two suites share: a workload on one contestant, timed, with its rates."""
+"""Shared by the two suites: a workload on one contestant, timed, with its rates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def time_workload(benchmark: Any) -> Iterator[Time]:
-    """A function that times a workload on a contestant, or skips it where a peer has no twin."""
+    """A function that times a workload on a contestant, or skips it if a peer has no twin."""
     with ExitStack() as stack:
 
         def time(workload: Workload, contestant: str) -> None:
@@ -48,7 +48,7 @@ def time_workload(benchmark: Any) -> Iterator[Time]:
 
 
 def _extra(benchmark: Any, workload: Workload, moved: int | None) -> dict[str, Any]:
-    """Rates by the median time, and the settings that they hold for."""
+    """Rates from the median time, and the settings under which it was measured."""
     extra: dict[str, Any] = {
         "threads": cnnx.get_num_threads(),
         "ISA": cnnx.config_dict().get("kernel set (ISA)", "none"),

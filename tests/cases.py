@@ -3,10 +3,10 @@
     for case in cases("conv2d"):
         y = cnnx.ops.conv2d(**case.arguments(np.float32))
 
-A case holds shapes and options; its numbers are drawn from a generator seeded by its name, in
-float64, and cast to the type asked for. `CASES` maps an op to its list of cases. To add one, add
-a line to the table of its op; backward ops share the table of their forward op.
-This file is longer than others because the whole table stands in one place.
+A case contains shapes and options; its numbers are drawn from a generator seeded by its name, in
+float64, and cast to the requested type. `CASES` maps an op to its list of cases. To add one, add a
+line to the table of its op; backward ops share the table of their forward op.
+This file is longer than others because the whole table is in one place.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ IN_PLACE = {
 
 @dataclass(frozen=True)
 class Case:
-    """One call of one op. `length` is the number of terms in the longest sum behind one output;
-    `kink` says why there is no derivative at these inputs, and is empty where there is one."""
+    """One call of one op. `length` is the number of terms in the longest sum for one output; `kink`
+    states why there is no derivative at these inputs, and is empty if there is one."""
 
     op: str
     name: str
@@ -43,7 +43,7 @@ class Case:
         return f"{self.op}[{self.name}]"
 
     def arguments(self, dtype: Any = np.float64) -> dict[str, Any]:
-        """Arguments by name: fresh arrays, floats in `dtype`, integers as the case says."""
+        """Arguments by name: new arrays, floats in `dtype`, integers as the case says."""
         seed = zlib.crc32(f"{self.op.removesuffix('_backward')} {self.name}".encode())
         return cast(self.make(np.random.default_rng(seed)), dtype)
 
@@ -56,7 +56,7 @@ def arrays(arguments: dict[Any, Any]) -> dict[str, np.ndarray]:
 
 
 def mapped(function: Callable[[str, np.ndarray], Any], arguments: dict[Any, Any]) -> dict[Any, Any]:
-    """The arguments with `function` of its name, as `arrays` has it, in the place of each array."""
+    """The arguments with each array replaced by `function(its name as in `arrays`, the array)`."""
 
     def one(name: str, value: Any) -> Any:
         if isinstance(value, list):
@@ -77,7 +77,7 @@ def is_changed(op: str, name: str) -> bool:
 
 
 def call(function: Callable[..., Any], op: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Call an op; its results by number, and the arrays it changes in place by name."""
+    """Call an op; returns its results by number, and the arrays it changes in place by name."""
     result = function(**arguments)
     results = result if isinstance(result, tuple) else (result,)
     named = {str(i): value for i, value in enumerate(results)}
@@ -90,12 +90,12 @@ LARGE: dict[str, Case] = {}
 
 
 def cases(*ops: str) -> list[Case]:
-    """All cases of these ops, of every op when none is named."""
+    """All cases of these ops, or of every op if none is named."""
     return [case for op in ops or CASES for case in CASES[op]]
 
 
 def richest(op: str) -> Case:
-    """The case of an op with most numbers, where the question is not the arithmetic."""
+    """The case of an op with most elements, for tests that are not about the arithmetic."""
 
     def size(case: Case) -> int:
         return sum(array.size for array in arrays(case.arguments()).values())
@@ -114,7 +114,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def _away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Normal numbers, none within 0.05 of zero: finite differences may not step over a kink."""
+    """Normal numbers, none within 0.05 of zero: finite differences must not cross a kink."""
     x = _normal(rng, *shape)
     return x + np.copysign(0.05, x)
 
@@ -126,14 +126,14 @@ def _away_from_ends(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 
 def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Numbers no two of which are closer than 0.01: the maximum of a window has no near rival."""
+    """Numbers that differ by at least 0.01, so that the maximum of a window is clear."""
     size = int(np.prod(shape))
     return (rng.permutation(size) - size / 2).reshape(shape) / 100
 
 
 def of_scales(x: np.ndarray) -> np.ndarray:
-    """x with the entries of its first axis, in turn, made smaller by powers of two: an error that
-    is small beside the largest element of the array is not small beside those."""
+    """x with the entries of its first axis scaled by different powers of two: an error that is
+    small relative to the largest element of the array is not small relative to those."""
     scales = 2.0 ** -(7 * (np.arange(len(x)) % 3))
     return x * scales.reshape(-1, *[1] * (x.ndim - 1))
 
@@ -254,7 +254,7 @@ ENDINGS: dict[str, dict[str, Any]] = {
     "add": {"add": True},
     "add-relu": {"activation": "relu", "add": True},
 }
-# Those of CONVOLUTIONS that are tried with these endings.
+# The cases of CONVOLUTIONS that are tested with these endings.
 FINISHED = (
     "plain",
     "pointwise",
@@ -321,7 +321,7 @@ TRANSPOSED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     "plain": ((2, 3, 5, 6), (3, 4, 3, 3), {}),
     "one-pixel": ((3, 5, 1, 1), (5, 2, 1, 1), {}),
     "one-pixel-spread": ((3, 5, 1, 1), (5, 2, 4, 3), {}),
-    # Pixels that no window meets: beyond the last one, in one direction or in both.
+    # Pixels that no window meets: after the last one, in one direction or in both.
     "pointwise-output-padding": (
         (2, 3, 4, 5),
         (3, 4, 1, 1),
@@ -479,7 +479,7 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "kernel-of-272": ((1, 1, 18, 19), (17, 16), {"stride": 1}),
     "empty-batch": ((0, 3, 6, 6), 2, {}),
 }
-# Also tried with several maxima in a window.
+# Also tested with several maxima in a window.
 TIES = ("plain", "wide-rows", "short-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
 
 
@@ -501,14 +501,14 @@ def _pools():
 
 
 def _mostly_negative(rng, *shape):
-    """As `_distinct`, but three of four are below zero, and none is near it."""
+    """As `_distinct`, but three of four are below zero, and none is close to it."""
     x = _distinct(rng, *shape)
     x -= x.max(initial=0) / 2
     return x + np.copysign(0.05, x)
 
 
 def _repeating(rng, *shape):
-    """Of one decimal, which repeat in a small window, and cut off, so that the largest does too."""
+    """One decimal, so that values repeat in a small window, and clipped, so that maxima do too."""
     return _normal(rng, *shape).round(1).clip(max=1.5)
 
 
@@ -721,7 +721,7 @@ def _no_inputs(rng):
     return {"x": np.zeros((3, 0)), "weight": np.zeros((4, 0)), "bias": _normal(rng, 4)} | RELU
 
 
-# name: (x, what is given besides x, options)
+# name: (x, other arguments, options)
 _ALL = ("weight", "bias", "running_mean", "running_var")
 NORMS: dict[str, tuple[tuple[int, ...], tuple[str, ...], dict[str, Any]]] = {
     "2-d": ((5, 3), _ALL, {}),
@@ -849,7 +849,7 @@ def _activations():
                 lambda rng, b=binary, m=more: b(rng, "x", np.copy, draw=_away_from_zero) | m,
             )
         _add("add", name, lambda rng, s=shape: {"x": _normal(rng, *s), "y": _normal(rng, *s)})
-    # Far from zero the curves saturate: neither overflow nor a lost sign.
+    # Far from zero the curves saturate: no overflow and no lost sign.
     for op in ("sigmoid", "tanh"):
         _add(op, "saturated", lambda rng: {"x": np.array([-800.0, -90, -30, -5, 5, 30, 90, 800])})
     for op in ("relu", "relu6", "leaky_relu"):
@@ -1050,7 +1050,7 @@ def _losses():
         "certain",
         lambda rng: {"pred": np.array([0.0, 0, 1, 1]), **hard},
         4,
-        kink="0 and 1 are the ends of what may be given, and the logarithm is cut off there",
+        kink="0 and 1 are the ends of the valid range, and the logarithm is clipped there",
     )
     far = np.array([-800.0, 800, -800, 30])
     _add("bce_with_logits", "far-from-zero", lambda rng: {"logits": far, **hard}, 4)
@@ -1112,7 +1112,7 @@ PARAMETERS: dict[str, list[tuple[int, ...]]] = {
 
 
 def _step(op, states, options, shapes, missing=()):
-    """A step of parameters of these shapes; those numbered in `missing` have no gradient."""
+    """A step of parameters of these shapes; those with indices in `missing` have no gradient."""
     betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam_step" else {}
 
     def make(rng):
@@ -1141,7 +1141,7 @@ def _steps():
 
 # ----------------------------------------------------------------------------------- many scales
 
-# op: names of cases that are tried again with numbers of many scales side by side
+# op: names of cases that are tested again with numbers of many scales side by side
 SCALED: dict[str, tuple[str, ...]] = {
     "conv2d": ("plain", "pointwise", "few-windows", "filter-lanes", "depthwise", "many-images"),
     "conv2d_backward": ("plain", "pointwise", "few-windows", "depthwise", "many-images"),
@@ -1223,7 +1223,7 @@ def _larges():
         which = r.integers(len(codes), size=(8, 13, 20, 22))
         return pooled(r) | {"argmax": np.choose(which, codes).astype("u1")}
 
-    inside = (4, 5, 7, 8)  # places that are in the image for every window
+    inside = (4, 5, 7, 8)  # positions that are in the image for every window
     add("max_pool2d_backward", lambda r: coded(r, *inside), 9)
     add("relu_max_pool2d_backward", lambda r: coded(r, *inside, 9), 9)
     add("avg_pool2d_backward", pooled, 9)

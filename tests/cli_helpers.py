@@ -1,4 +1,4 @@
-"""The command line called in this process or in another: shared by its tests."""
+"""Helpers for tests of the command line: call it in this process or in another."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SHORT = ("--epochs", "1", "--threads", "1")
 
 
 def cnnx_process(*words, text="utf-8", **environment):
-    """The command in another process, whose output is in the encoding `text`."""
+    """The command in another process, whose output has the encoding `text`."""
     variables = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     command = [sys.executable, "-W", "error", "-m", "cnnx", *words]
     return subprocess.run(command, env=variables, capture_output=True, encoding=text, timeout=60)
 
 
 def sides(n=40, classes=2):
-    """Images of 8x8 bytes whose class is the band of columns that is bright."""
+    """Images of 8x8 bytes whose class is the position of the bright columns."""
     y = np.arange(n) % classes
     x = np.random.default_rng(0).integers(0, 60, (n, 8, 8), np.uint8)
     for image, label in zip(x, y):
@@ -45,7 +45,7 @@ def usage_error(capsys, *words):
 
 
 def failure(capsys, *words):
-    """The one line of stderr of a command that fails with exit code 1."""
+    """The single line on stderr of a command that fails with exit code 1."""
     assert main(words) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and error.startswith(f"cnnx {words[0]}: ")

@@ -1,5 +1,5 @@
-"""Makes the helpers beside the tests importable, gives each test the defaults of a process, and
-holds the fixtures of several files."""
+"""Makes the helpers next to the tests importable, gives each test the defaults of a process, and
+contains fixtures used by several files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from cnnx.cli import runs
 
 compiled = cnnx.backends.load("compiled") if "compiled" in cnnx.backends.available() else None
 
-# A pure-Python install has nothing to compare; an install that holds the extension always does
-# (test_contract.py fails when it is there and does not load).
+# A pure-Python install has nothing to compare; an install that contains the extension always does
+# (test_contract.py fails if it exists and does not load).
 collect_ignore = (
     []
     if compiled
@@ -38,7 +38,7 @@ collect_ignore = (
 
 @pytest.fixture(autouse=True)
 def _process_defaults():
-    """Backend and threads belong to the process: a test that changes one must not leak it."""
+    """Backend and threads belong to the process: a test that changes one must not affect others."""
     backend, threads = cnnx.get_backend(), cnnx.get_num_threads()
     yield
     cnnx.set_backend(backend)
@@ -56,9 +56,9 @@ def isa(request):
 
 @pytest.fixture
 def all_threads():
-    """Every loop of the compiled backend gets all threads that were asked for, however short it is.
-    A function that says how many ran in the smallest and in the largest region since it was called
-    last."""
+    """Every loop of the compiled backend gets all requested threads, however short it is. The
+    fixture is a function that returns how many ran in the smallest and in the largest region since
+    its last call."""
     before = compiled._core._set_worth_a_thread(0)
     compiled._core._teams()
     yield compiled._core._teams
@@ -67,7 +67,7 @@ def all_threads():
 
 @pytest.fixture
 def own_directory(tmp_path, monkeypatch):
-    """For the command line, which writes where it is called."""
+    """For the command line, which writes to the current directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNX_DATA", raising=False)
     monkeypatch.setenv("CNNX_CACHE", str(tmp_path / "cache"))
@@ -75,13 +75,13 @@ def own_directory(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_pictures(monkeypatch):
-    """For tests of the command line that look at none: drawing takes longer than training."""
+    """For tests of the command line that ignore pictures: drawing takes longer than training."""
     monkeypatch.setattr(runs.Run, "draw", lambda *_: [])
 
 
 @pytest.fixture
 def npz(own_directory):
-    """The name of a file of `cli_helpers.sides`, in the directory."""
+    """The name of a file with `cli_helpers.sides`, in the directory."""
     x, y = cli_helpers.sides()
     np.savez("sides.npz", x=x, y=y)
     return "sides.npz"
@@ -89,7 +89,7 @@ def npz(own_directory):
 
 @pytest.fixture
 def torch():
-    """PyTorch as the benchmarks meet it, on one thread."""
+    """PyTorch as the benchmarks use it, on one thread."""
     pytest.importorskip("torch")
     peer = peers.load("torch")[0]
     with peer.threads(1):

@@ -1,4 +1,4 @@
-"""What the tests of data sets share."""
+"""Helpers for tests of data sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDX_NAMES = (
 
 
 def numbered(n=10, classes=2):
-    """Samples that hold their own numbers."""
+    """Samples that contain their own index."""
     return Dataset(np.arange(n * 4, dtype=np.float32).reshape(n, 1, 2, 2), np.arange(n) % classes)
 
 

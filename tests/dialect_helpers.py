@@ -1,4 +1,4 @@
-"""What the tests of `cnnx.compat` share: the programs of the docs, and comparison of runs."""
+"""Helpers for tests of `cnnx.compat`: the programs in the docs, and comparison of runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def page(dialect):
-    """The three programs of a page: the old one, the changed import lines, the idiomatic one."""
+    """The three programs of a page: the original, the changed import lines, the native one."""
     text = (DOCS / f"from_{dialect}.md").read_text(encoding="utf-8")
     old, imports, idiomatic = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     return old, imports, idiomatic
@@ -26,17 +26,17 @@ def with_new_imports(old, imports):
 
 
 def run(program):
-    """The names that a program leaves behind."""
+    """The global variables that the program leaves."""
     names = {"__name__": "__main__"}
     exec(compile(program, "page", "exec"), names)
     for value in names.values():
         if isinstance(value, np.lib.npyio.NpzFile):
-            value.close()  # as the program's end would, and not in the middle of another test
+            value.close()  # as at the end of the program, and not in the middle of another test
     return names
 
 
 def write_mnist(folder, count):
-    """mnist.npz as the old programs have it: the bundled digits, enlarged to 28x28 bytes."""
+    """mnist.npz as the old programs expect it: the bundled digits, enlarged to 28x28 bytes."""
     import cnnx
 
     train, test = cnnx.data.load_digits()
@@ -49,6 +49,6 @@ def write_mnist(folder, count):
 
 
 def same(ours, plain, tolerance=1e-9):
-    """Two arrays of float64 agree."""
+    """Assert that two float64 arrays agree."""
     assert np.asarray(ours).dtype == np.float64
     np.testing.assert_allclose(ours, plain, rtol=tolerance, atol=tolerance)

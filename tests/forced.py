@@ -1,4 +1,4 @@
-"""Winograd's algorithms forced on every convolution that they can compute."""
+"""Forces Winograd's algorithms on every convolution that they can compute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from cnnx.backends import choose
 
 DATA, WEIGHT = ("forward", "backward_data"), ("backward_weight",)
-# Each of them, and the directions that have it: together every direction twice.
+# The algorithms, and the directions that have them: together every direction twice.
 WAYS = {
     "tiles": {"winograd": DATA + WEIGHT},
     "filters, strips": {"winograd_by_filters": DATA, "winograd_by_strips": WEIGHT},
@@ -17,7 +17,7 @@ WAYS = {
 
 @contextmanager
 def winograd(way: str) -> Iterator[None]:
-    """Within the block, 3x3 convolutions at stride 1 go one of the WAYS, all others as ever."""
+    """Context in which 3x3 convolutions at stride 1 use one of the WAYS, all others as usual."""
 
     def rule(name: str, directions: tuple[str, ...]) -> choose.Rule:
         return choose.Rule(

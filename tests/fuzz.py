@@ -1,13 +1,13 @@
-"""Random calls of every op and every layer; `fuzz.py SEED FIRST LAST` makes some of them again.
-This file is longer than others because the drawing of calls and what each may do belong together.
+"""Random calls of every op and every layer; `fuzz.py SEED FIRST LAST` repeats some of them.
+This file is longer than others because the drawing of calls and their rules belong together.
 
-A call is a case of tests/cases.py, or a convolution or pooling of drawn sizes, some of whose
-arguments are then replaced by what people, files and mistakes bring: huge and negative integers,
-numbers as text, arrays of another shape, dtype, order or byte order, read-only, with NaN. It may
-have a result, of the shape that a formula says, the same of both backends, or a ValueError or
-TypeError that begins with the op's name. Everything else is a fault, printed with the line that
-makes the call again. The number of each call goes to the file PROGRESS first, for the calls that do
-not come back.
+A call is a case of tests/cases.py, or a convolution or pooling of random sizes, with some arguments
+replaced by what users, files and mistakes produce: huge and negative integers, numbers as text,
+arrays of another shape, dtype, order or byte order, read-only, with NaN. Its outcome must be a
+result, of the shape given by a formula and the same on both backends, or a ValueError or TypeError
+that begins with the op's name. Everything else is a fault, printed with the command that repeats
+the call. The number of each call is written to the file PROGRESS first, for calls that do not
+return.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ import cnnx
 from cnnx import ops
 from cnnx.layers.base import BUILTIN
 
-SECONDS = 2.0  # of processor time, that a call may take
-HONEST = 2**24  # elements: for a result of so many, memory may be short
-WATCH = 60  # seconds until all is a hang
+SECONDS = 2.0  # of CPU time, limit of a call
+HONEST = 2**24  # elements: a MemoryError is allowed for a result of this size
+WATCH = 60  # seconds after which everything counts as a hang
 
 INTEGERS = [0, 1, 2, 3, 4, 5, 7, 16, 255, 257, 1000, 4097, 2**16, 2**20, 2**24, 2**30]
 INTEGERS += [2**31 - 1, 2**31, 2**32 + 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64, 10**30]
@@ -39,7 +39,7 @@ TEXTS = ["", "same", "valid", "relu", "relu6", "mean", "sum", "1", "nan", "Same"
 OTHERS = [None, True, False, object(), {}, {1, 2}, range(2), 1j, np.array(2), np.array([])]
 DTYPES = ["f2", "f4", "f8", ">f4", ">f8", "i8", "u1", "?", "c8", "U3", "O", "g"]
 
-# What each family of layers is made with; a layer's own arguments are then replaced too.
+# Constructor arguments of each family of layers; a layer's own arguments are then replaced too.
 LAYERS = {
     "Conv2D": {"in_channels": 2, "out_channels": 4, "kernel_size": 3},
     "ConvTranspose2D": {"in_channels": 2, "out_channels": 4, "kernel_size": 3},
@@ -53,7 +53,7 @@ LAYERS = {
     "ZeroPad2D": {"padding": 1},
     "Reshape": {"shape": (-1, 2)},
 }
-# Made of functions, of layers or of Symbols, or with several inputs.
+# Constructed from functions, layers or Symbols, or with several inputs.
 NOT_FUZZED = {"Activation", "Add", "Concat", "Graph", "Multiply", "Residual", "Sequential"}
 LAYER_NAMES = sorted(set(BUILTIN) - NOT_FUZZED)
 
@@ -66,7 +66,7 @@ def _pick(rng, values):
 
 
 def odd_integer(rng):
-    """An integer, mostly a small one, in one of the forms that people give."""
+    """An integer, usually a small one, in one of the forms that users write."""
     value = int(rng.integers(0, 6)) if rng.random() < 0.4 else _pick(rng, INTEGERS)
     if rng.random() < 0.15:
         value = -value
@@ -88,7 +88,7 @@ def odd_number(rng):
 
 
 def odd_array(rng, x):
-    """The array as it may come: most often of the same numbers."""
+    """The array in another form, usually with the same numbers."""
     if x.dtype.kind not in "fiu":
         return _pick(rng, OTHERS)
     with warnings.catch_warnings():
@@ -133,7 +133,7 @@ def odd_array(rng, x):
 
 
 def odd(rng, name, value):
-    """Something in the place of an argument."""
+    """A replacement for an argument."""
     if isinstance(value, np.ndarray):
         return odd_array(rng, value)
     if isinstance(value, list) and value and rng.random() < 0.8:
@@ -162,13 +162,13 @@ def odd(rng, name, value):
 
 
 def _pair(value):
-    """Two integers of an integer, one or two, as a formula reads them."""
+    """Two integers from one or two, as in a formula."""
     numbers = [int(v) for v in np.array(value, object).ravel()]
     return (numbers[0], numbers[-1])
 
 
 def _sides(padding, kernel, dilation):
-    """((top, bottom), (left, right)) of whatever says it."""
+    """((top, bottom), (left, right)) from any form of padding."""
     if isinstance(padding, str):
         if padding == "valid":
             return (0, 0), (0, 0)
@@ -228,7 +228,7 @@ def y_shape(op, a):
 
 
 def result_shapes(op, a):
-    """The shapes that a call's results have, as documented; None: anything."""
+    """The documented shapes of a call's results; None: anything."""
     if op.endswith("_step"):
         return []
     if op == "concat":
@@ -280,7 +280,7 @@ def result_shapes(op, a):
 
 
 def _drawn_sizes(rng, op):
-    """A convolution, pooling or window matrix of small sizes and of any geometry."""
+    """A convolution, pooling or window matrix of small sizes and any geometry."""
     forward = op.removesuffix("_backward")
     names = inspect.signature(getattr(ops, op)).parameters
     groups = int(rng.choice([1, 1, 1, 2, 3]))
@@ -312,7 +312,7 @@ def _drawn_sizes(rng, op):
 
 
 def _fit_dy(rng, op, arguments):
-    """dy (cols, argmax) of the size that the other arguments give, if they give one."""
+    """dy (cols, argmax) of the size given by the other arguments, if they determine one."""
     name = "cols" if op == "col2im" else "dy"
     try:
         shape = y_shape(op, arguments)
@@ -364,12 +364,12 @@ def draw_op(rng):
 
 
 class Fault(Exception):
-    """What a call may not do."""
+    """An outcome that is not allowed."""
 
 
 def _outcome(function, names, arguments, sizes):
     """("result", results) or ("error", its type and text, which begins with one of the names); a
-    Fault for anything else, and for a call that takes much longer, or more memory, than its result.
+    Fault for anything else, and for a call that takes much more time or memory than its result.
     """
     begin = time.process_time()
     try:
@@ -403,7 +403,7 @@ def _check_shapes(op, arguments, results):
 
 
 def _check_same(arguments, first, second):
-    """Both backends, roughly: test_parity.py has the tolerances."""
+    """Compare both backends roughly: test_parity.py has the tolerances."""
     single = any(a.dtype.str[1:] == "f4" for a in cases.arrays(arguments).values())
     for i, (a, b) in enumerate(zip(first, second)):
         if a is None or b is None:
@@ -427,12 +427,12 @@ def _is_finite(arguments):
 
 
 def _own(op, name, array):
-    """A copy of what the op changes, if it can; the others stay in the form in which they came."""
+    """A copy of an array that the op changes, if possible; others remain in their form."""
     return array.copy() if cases.is_changed(op, name) and array.flags.carray else array
 
 
 def call_op(rng):
-    """Draw a call, and make it with every backend: yields op and arguments, then its outcome."""
+    """Draw a call and make it with every backend: yields op and arguments, then the outcome."""
     op, arguments = draw_op(rng)
     yield op, arguments
 
@@ -465,7 +465,7 @@ def call_op(rng):
 
 
 def call_layer(rng):
-    """Draw a layer and an input; yields name and arguments; makes it, goes forward and back."""
+    """Draw a layer and an input; yields name and arguments; then runs forward and backward."""
     name = _pick(rng, LAYER_NAMES)
     parameters = inspect.signature(BUILTIN[name]).parameters
     arguments = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
@@ -483,7 +483,7 @@ def call_layer(rng):
         times = np.size(x) if "scale_factor" in arguments else 1
         return times * float(np.prod([max(1.0, float(v) ** 2) for v in _numbers(arguments)]))
 
-    names = name, *ops.__all__  # an op that the layer calls may say it
+    names = name, *ops.__all__  # the message may name an op that the layer calls
     kind, results = _outcome(BUILTIN[name], names, arguments, sizes)
     if kind != "result":
         return
@@ -509,7 +509,7 @@ def _numbers(arguments):
 
 
 def described(value):
-    """A value on one line, as it can be read."""
+    """A value on one line, in readable form."""
     if isinstance(value, np.ndarray):
         flags = "".join(letter for letter in "CFWA" if value.flags[letter])
         return f"<array {value.shape} {value.dtype.str} {flags}>"
@@ -541,7 +541,7 @@ def run(seed, first, last, progress=None, show=False):
 
 
 def main(seed, first, last, progress=""):
-    """Run calls; a call in which memory is short gives a MemoryError, not a dead machine."""
+    """Run calls, with limited memory: a call that needs more gets a MemoryError."""
     limit = 3 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     descriptor = os.open(progress, os.O_CREAT | os.O_WRONLY) if progress else None

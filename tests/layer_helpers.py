@@ -1,4 +1,4 @@
-"""Layers as users write them, and a check of gradients: shared by the tests of layers."""
+"""Helpers for tests of layers: layers as users write them, and a gradient check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def images(*shape, seed=0, dtype=np.float64):
 
 
 class Scale(Layer):
-    """A user's layer: two methods, its own attributes, a weight found by finite differences."""
+    """A user-defined layer: two methods, its own attributes, and a weight."""
 
     def __init__(self, factor=3.0):
         self.factor = factor
@@ -30,7 +30,7 @@ class Scale(Layer):
 
 
 class Plain(Layer):
-    """A user's layer without Parameters: raw arrays, its own gradient, its own update."""
+    """A user-defined layer without Parameters: raw arrays, its own gradient, its own update."""
 
     def __init__(self, size):
         self.w = np.ones(size)
@@ -78,7 +78,7 @@ def check_gradients(layer, x, tolerance=1e-6):
 
 
 class Double64(Layer):
-    """A user's layer that computes in float64, whatever it is given."""
+    """A user-defined layer that computes in float64, whatever its input."""
 
     def forward(self, x):
         return np.float64(2) * x

@@ -1,5 +1,5 @@
-"""bench/bench_accuracy.py: pairs of runs that differ by the algorithm alone. A pure-Python install
-does not collect this: it has one algorithm."""
+"""bench/bench_accuracy.py: pairs of runs that differ only in the convolution algorithm. Not
+collected in a pure-Python install, which has one algorithm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ specification.loader.exec_module(bench_accuracy)
 
 @pytest.fixture
 def bars(monkeypatch):
-    """Images of 8x8 with a bright column, whose number is the label, as the data set."""
+    """A data set of 8x8 images with a bright column, whose index is the label."""
     rng = np.random.default_rng(0)
     y = np.arange(96) % 8
     x = rng.random((96, 1, 8, 8), np.float32) / 2
@@ -42,7 +42,7 @@ def test_all_convolutions_but_the_first_are_winograd_s():
 
 
 def test_errors_are_those_of_float32():
-    """Direct summation of some hundred terms; Winograd's a few times that."""
+    """Direct summation of some hundred terms; Winograd's error is a few times larger."""
     layer = cnnx.Conv2D(32, 32, 3, padding=1)
     found = bench_accuracy.errors(layer, (4, 32, 8, 8))
     for name in bench_accuracy.RESULTS:
@@ -59,7 +59,7 @@ def test_what_an_outlier_costs_is_printed_for_both_ways(capsys, monkeypatch):
 
 
 def test_a_pair_begins_with_the_same_weights_batches_and_masks(bars, monkeypatch):
-    """Where both ways are direct, both runs are the same to the last bit."""
+    """If both use the direct algorithm, both runs are identical to the last bit."""
     trained, scores = [], []
     evaluate = cnnx.evaluate
 
@@ -99,5 +99,5 @@ def test_a_run_prints_and_writes_each_pair(bars, tmp_path, capsys):
 
 def test_without_a_winograd_convolution_there_is_nothing_to_compare(bars, monkeypatch):
     monkeypatch.setattr(bench_accuracy, "is_winograd", lambda name: False)
-    with pytest.raises(SystemExit, match="no convolution is Winograd's"):
+    with pytest.raises(SystemExit, match="no convolution uses Winograd"):
         bench_accuracy.main(["--data", "cifar10"])

@@ -21,9 +21,9 @@ PARTS = (
 )
 RUNS = (*PARTS, "models", "data", "history", "scoring", "inference")
 
-# A module (a file or folder of cnnx) -> the modules of cnnx that it may import, which all have
-# their row above its own: imports go downhill. A folder may import itself, and what its list names.
-# A name with a slash is a rule for that part alone.
+# A module (a file or folder of cnnx) -> the modules of cnnx that it may import, all of which are in
+# rows above its own: imports point upwards in this table. A folder may import itself and its list.
+# A name with a slash is a rule for that part only.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_version": (),
     "random": (),
@@ -35,13 +35,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "init": ("random",),
     "backends": (),
     "backends/reference": ("backends/reference",),
-    "backends/compiled": ("backends/reference",),  # for the list of names alone
+    "backends/compiled": ("backends/reference",),  # only for the list of names
     "config": ("backends", "_version"),
     "ops": ("checks", "windows", "config"),
     "data": ("checks", "random", "io", "targets", "terminal"),
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
-    "layers/base": (*MIDDLE, "layers", "preprocessing"),  # what a model may carry
+    "layers/base": (*MIDDLE, "layers", "preprocessing"),  # stored in a model
     "graph": (*MIDDLE, "layers"),  # base and the layers that are nodes
     "layers/concat": (*MIDDLE, "layers", "graph"),
     "layers/containers": (*MIDDLE, "layers", "graph"),
@@ -51,11 +51,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),
-    "optim": (*MIDDLE, "layers/parameter"),  # an optimiser moves parameters, and knows no layer
+    "optim": (*MIDDLE, "layers/parameter"),  # an optimiser updates parameters, and knows no layers
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "graph", "io"),
     "history": ("io",),
-    "scoring": PARTS,  # the metrics of a run, and whether loss, model and targets agree
+    "scoring": PARTS,  # the metrics of a run, and checks that loss, model and targets match
     "inference": (*PARTS, "data", "scoring"),
     "training": (*RUNS, "graph", "terminal"),
     "viz": RUNS,
@@ -65,19 +65,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "examples": (*RUNS, "training", "viz", "cli", "compat"),
     "__main__": ("cli",),
 }
-# Outside the standard library: NumPy at the top of a file; these inside a function of these alone.
+# Third-party modules: NumPy at the top of a file; these only inside functions of these modules.
 INSIDE_FUNCTIONS = {
     "viz": {"matplotlib", "plotly"},
     "training": {"tqdm"},
     "data": {"tqdm", "PIL"},
     "bench": {"torch"},
     "compat": {"matplotlib"},
-    "examples": {"torch"},  # the twin beside which one of them trains
+    "examples": {"torch"},  # for the comparison in one of them
 }
 
 
 def _module(path: Path) -> str:
-    """cnnx/layers/conv.py -> layers/conv; a package is its folder."""
+    """cnnx/layers/conv.py -> layers/conv; a package is named by its folder."""
     name = path.relative_to(PACKAGE).with_suffix("").as_posix()
     return name.removesuffix("/__init__")
 
@@ -112,7 +112,7 @@ def _imports(path: Path):
 
 
 def _as_module(dotted: str) -> str | None:
-    """cnnx.layers.conv.Conv2D -> layers/conv; None for what is outside cnnx."""
+    """cnnx.layers.conv.Conv2D -> layers/conv; None outside cnnx."""
     first, *rest = dotted.split(".")
     if first != "cnnx":
         return None
@@ -127,7 +127,7 @@ def _as_module(dotted: str) -> str | None:
 
 
 def _allowed(module: str) -> tuple[str, ...] | None:
-    """The row of the table for a module: its own, or the nearest folder's."""
+    """The row of the table for a module: its own, or that of the nearest folder."""
     parts = module.split("/")
     for size in range(len(parts), 0, -1):
         row = "/".join(parts[:size])
@@ -137,7 +137,7 @@ def _allowed(module: str) -> tuple[str, ...] | None:
 
 
 def _may(target: str, allowed: tuple[str, ...]) -> bool:
-    if target == "":  # `from cnnx import name` is the whole house: for those on top of it
+    if target == "":  # `from cnnx import name` depends on everything: only for top modules
         return "training" in allowed and "cli" in allowed
     return any(target == row or target.startswith(f"{row}/") for row in allowed)
 
@@ -173,7 +173,7 @@ def test_the_table_has_no_row_for_what_is_gone():
 
 
 def test_the_table_goes_downhill():
-    """Otherwise it allows a circle: training that imports the command line, which imports it."""
+    """Otherwise it would allow a cycle."""
     above: set[str] = set()
     for module, allowed in MAY_IMPORT.items():
         for name in set(allowed) - {module}:
@@ -202,7 +202,7 @@ def test_the_oracle_imports_numpy_and_nothing_of_cnnx():
 
 
 def _csrc(*endings: str) -> list[Path]:
-    """Sources of the extension; none in an installation without them."""
+    """Sources of the extension; empty in an installation without them."""
     return sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in endings)
 
 
@@ -252,7 +252,7 @@ def test_a_file_over_400_lines_says_why_at_its_top(path):
 
 
 def _python(code: str, **environment: str) -> str:
-    """Output of a fresh process that sees this checkout's cnnx."""
+    """Output of a new process that imports this checkout's cnnx."""
     command = [sys.executable, "-c", code]
     variables = os.environ | environment
     done = subprocess.run(
@@ -282,7 +282,7 @@ HEAVY = ("asyncio", "email", "http", "multiprocessing", "sqlite3", "ssl", "tkint
 
 
 def test_importing_cnnx_adds_no_heavy_part_of_the_standard_library():
-    """Beyond what NumPy has loaded: these cost milliseconds and serve one function each."""
+    """Beyond NumPy's imports: these modules cost milliseconds and are used in one function each."""
     code = (
         "import sys, json, numpy; before = set(sys.modules); import cnnx; "
         "print(json.dumps(sorted(set(sys.modules) - before)))"
@@ -292,7 +292,7 @@ def test_importing_cnnx_adds_no_heavy_part_of_the_standard_library():
 
 
 def test_importing_cnnx_costs_less_than_a_tenth_of_a_second_beyond_numpy(tmp_path):
-    """Of the CPU, with compiled bytecode as after an installation: the first process writes it."""
+    """CPU time with compiled bytecode, as after an installation: the first process writes it."""
     code = (
         "import numpy, time; start = time.process_time(); import cnnx; "
         "print(time.process_time() - start)"

@@ -1,4 +1,4 @@
-"""Data sets of the user: arrays in npz files."""
+"""The user's arrays in npz files as data sets."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_npz_file_with_other_arrays_is_one_error(tmp_path, arrays, message):
 
 
 class Trap:
-    """Unpickling it leaves a mark."""
+    """Unpickling it leaves a trace."""
 
     def __init__(self, mark):
         self.mark = mark
@@ -104,7 +104,7 @@ def test_no_damage_to_an_npz_file_is_more_than_one_value_error(tmp_path):
         except ValueError as error:
             assert str(error).startswith(str(path))
             refused += 1
-        else:  # a byte without meaning, a date for instance
+        else:  # a byte without meaning, such as a date
             np.testing.assert_array_equal(train.x, np.arange(12.0).reshape(2, 6))
     assert refused > len(damaged) // 2
 
@@ -134,7 +134,7 @@ def test_a_foreign_file_is_not_an_npz_file(tmp_path):
         load_arrays(tmp_path / "b.npz")
 
 
-# Names that others give
+# Array names of other programs
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_labels_with_gaps_number_no_classes(tmp_path):
 
 
 def zeros_npz(path, shapes):
-    """Arrays of uint8 zeros, of any size, packed without the memory that they claim."""
+    """Arrays of uint8 zeros of any size, compressed without allocating that size."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, shape in shapes.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

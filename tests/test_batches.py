@@ -1,4 +1,4 @@
-"""Between data and training: batches, splits and standardisation."""
+"""Preparing data for training: batches, splits and standardisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnnx.data import (
 
 
 def order_of(pairs):
-    """Sample numbers in the order in which they come, for `numbered` data; checks that x fits y."""
+    """The order of the sample numbers of `numbered` data; checks that x matches y."""
     numbers = []
     for x, y in pairs:
         here = (x[:, 0, 0, 0] / 4).astype(int)
@@ -56,7 +56,7 @@ def test_an_epoch_is_a_function_of_seed_and_number_alone():
     assert order_of(fresh) == epochs[0]
     assert order_of(batches(numbered(50), 11, shuffle=True, seed=3)) == epochs[0]
     other = batches(numbered(50), 7, shuffle=True, seed=4)
-    assert order_of(other) not in epochs  # neither the same nor shifted by an epoch
+    assert order_of(other) not in epochs  # neither equal nor shifted by an epoch
 
 
 def test_without_a_seed_shuffling_follows_the_seed_of_cnnx():
@@ -190,7 +190,7 @@ def test_what_cannot_be_stratified_says_so():
 
 
 def channels(n=200, seed=0, dtype=np.float32):
-    """Three channels with mean 1, 20, -3 and standard deviation 2, 0.1, 5, nearly."""
+    """Three channels with mean about 1, 20, -3 and standard deviation about 2, 0.1, 5."""
     rng = np.random.default_rng(seed)
     scale, shift = (np.reshape(v, (3, 1, 1)) for v in ([2, 0.1, 5], [1, 20, -3]))
     x = rng.standard_normal((n, 3, 4, 5)) * scale + shift
@@ -198,7 +198,7 @@ def channels(n=200, seed=0, dtype=np.float32):
 
 
 def test_channel_stats_are_those_of_numpy_in_float64():
-    data = channels(2500)  # more than are added up at a time
+    data = channels(2500)  # more than one block of samples
     mean, std = channel_stats(data)
     np.testing.assert_allclose(mean, data.x.astype(float).mean((0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(std, data.x.astype(float).std((0, 2, 3)), rtol=1e-12)

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say: workloads, and their twins in other libraries."""
+"""Benchmarks measure what they claim: workloads, and their twins in other libraries."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def test_a_reduced_workload_is_small():
 
 
 def test_flops_of_matrix_products_count_every_multiplication():
-    """With ones everywhere, an output is the number of products behind it."""
+    """With ones everywhere, an output is the number of products in its sum."""
     for workload in map(Windows.small, (row.size for row in OPS["conv2d"])):
         x = np.ones((workload.n, workload.c, workload.h, workload.w))
         weight = np.ones((workload.oc, workload.c // workload.groups, workload.k, workload.k))
         options = {**workload.options(), "groups": workload.groups}
         products = cnnx.ops.conv2d(x, weight, **options).sum()
-        assert products <= workload.macs  # those with zeros around the image count too
+        assert products <= workload.macs  # products with padding zeros count too
         assert workload.padding or products == workload.macs
     assert OPS["linear"][0].flops == 2 * 256 * 4096 * 1000
     assert OPS["linear_backward"][0].flops == 4 * 256 * 4096 * 1000
@@ -148,7 +148,7 @@ def layout(request, torch):
 
 
 def without_dropout(task):
-    """The library that draws a mask draws its own: compare the rest of the network."""
+    """Dropout masks differ between libraries: compare the rest of the network."""
     for layer in task.arguments["model"].modules():
         if isinstance(layer, cnnx.Dropout):
             layer.p = 0.0

@@ -21,7 +21,7 @@ WORKLOAD = OPS["relu"][0].reduced()
 
 @pytest.fixture
 def cores(monkeypatch):
-    """Two cores whose clock the test moves: seconds of wall, of all processes, of this one."""
+    """Two cores with a fake clock: wall seconds, CPU seconds of all processes, and of this one."""
     state = {"wall": 0.0, "all": 5.0, "own": 1.0}
     monkeypatch.setattr(busy, "_cores", lambda: 2)
     monkeypatch.setattr(busy, "_seconds_of_all", lambda: state["all"])
@@ -45,14 +45,14 @@ def watched(threads, spend, **seconds):
 @pytest.mark.parametrize(
     ("threads", "seconds", "reason"),
     [
-        (2, {"wall": 2, "all": 4.1, "own": 4}, ""),  # 0.05 of a core: any system has that
+        (2, {"wall": 2, "all": 4.1, "own": 4}, ""),  # 0.05 of a core: usual for any system
         (2, {"wall": 2, "all": 4, "own": 1}, "other processes took 1.5 of 2 cores"),
         (2, {"wall": 2, "all": 1, "own": 0}, "other processes took 0.5 of 2 cores"),
-        (1, {"wall": 2, "all": 3.8, "own": 2}, ""),  # they have the other core
+        (1, {"wall": 2, "all": 3.8, "own": 2}, ""),  # the others use the other core
         (1, {"wall": 2, "all": 4, "own": 1.2}, "other processes took 1.4 of 2 cores"),
         (4, {"wall": 2, "all": 4, "own": 4}, "4 threads on 2 cores"),
-        (2, {"wall": 0.01, "all": 0.02, "own": 0}, ""),  # a clock of hundredths tells nothing
-        (2, {"wall": 2, "all": None, "own": 2}, ""),  # nor does a system without the file
+        (2, {"wall": 0.01, "all": 0.02, "own": 0}, ""),  # shorter than the clock's resolution
+        (2, {"wall": 2, "all": None, "own": 2}, ""),  # a system that does not report it
     ],
 )
 def test_others_count_where_our_threads_find_no_core_left(threads, seconds, reason, cores):
@@ -85,7 +85,7 @@ def test_the_gauge_compares_many_threads_with_one(monkeypatch):
 
 
 def test_the_kernel_tells_what_all_processes_took():
-    """Linux: a process that spins for a while is in the sum, and not in ours."""
+    """Linux: a process that spins for a while is in the total, and not in ours."""
     if busy._seconds_of_all() is None:
         pytest.skip("the system does not tell")
     ours, all_ = busy._seconds_of_this_process(), busy._seconds_of_all()
@@ -96,7 +96,7 @@ def test_the_kernel_tells_what_all_processes_took():
 
 
 def says(monkeypatch, reason):
-    """Every watch ends with that."""
+    """Every measurement ends with this reason."""
     monkeypatch.setattr(busy.Watch, "__exit__", lambda self, *_: setattr(self, "reason", reason))
 
 
@@ -164,7 +164,7 @@ def test_the_generated_tables_mark_the_row_and_leave_it_out_of_means():
 
 @pytest.mark.skipif(not THREADED, reason="a build with one thread")
 def test_a_machine_whose_cores_all_spin_is_found_busy():
-    """The real thing: two processes that take all the cores while a row is measured."""
+    """With real processes: two of them use all cores while a row is measured."""
     if busy._seconds_of_all() is None:
         pytest.skip("the system does not tell")
     spin = [sys.executable, "-c", "while True: pass"]

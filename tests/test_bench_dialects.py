@@ -1,4 +1,4 @@
-"""bench/bench_dialects.py: both contestants do the same work."""
+"""bench/bench_dialects.py: both implementations do the same work."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ def test_both_run_to_the_same_loss(program):
 def test_the_table_has_a_row_for_each_program_asked_for(capsys):
     bench.main(["XOR", "--seconds", "0.01"])
     _, row = capsys.readouterr().out.splitlines()
-    assert row.startswith("listnet: XOR") and "wanted 1" in row
+    assert row.startswith("listnet: XOR") and "required 1" in row

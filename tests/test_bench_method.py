@@ -1,4 +1,4 @@
-"""How benchmarks measure: contestants take turns, and what disturbs a machine does not count."""
+"""The measuring method: contestants take turns, and disturbances of the machine do not count."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ SETTLE, BLOCK, SLOW = 5e-3, 10e-3, 0.1  # the method is the same at any scale
 
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch):
-    """A twentieth of the real times: the fake clock is moved by real calls."""
+    """A twentieth of the real times, because the fake clock is advanced by real calls."""
     for name, value in (("SETTLE", SETTLE), ("BLOCK", BLOCK), ("SLOW", SLOW)):
         monkeypatch.setattr(f"cnnx.bench.timing.{name}", value)
 
 
 class Machine:
-    """A clock that only work moves, and functions that cost what they are told."""
+    """A clock that only work advances, and functions with given costs."""
 
     def __init__(self, look=0.0):
         self.now, self.look = 0.0, look
         self.calls: list[str] = []
         self.turn_began = 0.0
         self.speed = lambda now: 1.0
-        self.disturbed = 0.0  # seconds after a switch in which everything takes ten times as long
+        self.disturbed = 0.0  # seconds after a switch in which everything is ten times slower
 
     def clock(self):
         self.now += self.look
@@ -52,7 +52,7 @@ class Machine:
         return compare(calls, seconds, clock=self.clock)
 
     def turns(self):
-        """Names in order, repetitions dropped."""
+        """Names in order, without repetitions."""
         return [a for a, b in zip(self.calls, [*self.calls[1:], None]) if a != b]
 
 

@@ -1,4 +1,4 @@
-"""What benchmarks print and write: rows of times, of memory, and their JSON."""
+"""Output of the benchmarks: rows of times, of memory, and their JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from cnnx.bench import (
 from cnnx.bench.table import Row, select
 from cnnx.bench.workloads import all_workloads
 
-# Without OpenMP, or in pure Python, there is one thread whatever is asked for.
+# Without OpenMP, or in pure Python, there is one thread whatever is requested.
 THREADED = cnnx.config_dict().get("OpenMP", "no").startswith("yes")
 many_threads = pytest.mark.skipif(not THREADED, reason="a build with one thread")
 
 
 @pytest.fixture
 def fast(monkeypatch):
-    """Small workloads, and a single round for each."""
+    """Small workloads, with a single round each."""
 
     def small(*arguments):
         return [workload.reduced() for workload in select(*arguments)]
@@ -100,7 +100,7 @@ def test_select_takes_what_was_asked_for():
     assert all("weight" in w.name for w in LAYERS["weight"])
     assert [len(rows) for rows in LAYERS.values()] == 3 * [
         len(OPS["conv2d"]) - 1
-    ]  # all but the denormal one
+    ]  # all except the denormal one
     assert [w.name for w in select("models", "train lenet5")] == [
         "train lenet5 batch 64",
         "train lenet5 batch 32",
@@ -147,7 +147,7 @@ ROWS = [
 
 @pytest.fixture
 def described(monkeypatch):
-    """torch stands in the rows: its description must not need it."""
+    """torch is in the rows: its description must not require it."""
 
     class Described:
         description = "torch 9.9"
@@ -199,7 +199,7 @@ def test_memory_of_a_step_is_what_it_takes_beyond_weights_and_gradients(monkeypa
     small_memory(monkeypatch)
     (row,) = memory.run_memory(peers=["torch"])
     assert row.workload == "lenet5 batch 3"
-    # 3 images of 6x12x12 behind the first convolution are alive with what is saved of them
+    # 3 images of 6x12x12 after the first convolution are alive together with its cached values
     for size in row.bytes.values():
         assert 3 * 6 * 12 * 12 * 4 < size < 1_000_000
     assert set(row.bytes) == {"compiled", "torch", "torch channels_last"}

@@ -1,8 +1,8 @@
-"""Kernels touch nothing beside the arrays that they are given. A pure-Python install does not
-collect this.
+"""Kernels access nothing outside the arrays that they are given. Not collected in a pure-Python
+install.
 
-Every array lies against a page that nobody may touch, so that one element too many ends the
-process: therefore in a process of its own, which this file is too.
+Every array is placed next to a guard page, so that any access out of bounds faults and kills the
+process. The cases therefore run in a separate process, for which this file is the program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROT_NONE = 0
 
 
 def fenced(array: np.ndarray, at_end: bool) -> np.ndarray:
-    """A copy that ends where a forbidden page begins, or else begins where one ends."""
+    """A copy that ends where a guard page begins, or that begins where one ends."""
     page, room = mmap.PAGESIZE, -(-array.nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
     memory = mmap.mmap(-1, room + 2 * page)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
@@ -42,14 +42,14 @@ def fenced(array: np.ndarray, at_end: bool) -> np.ndarray:
 
 
 def ways(op: str, arguments: dict) -> tuple[str, ...]:
-    """What computes a case: its own algorithm, and for 3x3 windows at stride 1 Winograd's too."""
+    """The algorithms of a case: its own, and for 3x3 windows with stride 1 Winograd's too."""
     can = "conv" in op and arguments["weight"].shape[2:] == (3, 3)
     can = can and not {"stride", "dilation", "groups"} & arguments.keys()
     return ("", *forced.WAYS) if can else ("",)
 
 
 def call_all(isa: str) -> None:
-    """Every case of every op, after a line that names it."""
+    """Run every case of every op, after printing a line that names it."""
     compiled.set_isa(isa)
     for case in cases.cases():
         for dtype in (np.float32, np.float64):

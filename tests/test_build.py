@@ -1,7 +1,7 @@
-"""The build makes again what changed, and nothing else; and it asks what the compiler knows.
+"""The build recompiles what changed and nothing else, and uses only flags that the compiler knows.
 
-The setup.py of cnnx builds a module of a few lines, whose files lie and include one another as
-those of cnnx do.
+cnnx's setup.py builds a module of a few lines, whose files are laid out and include each other like
+those of cnnx.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SETS = {"baseline", "avx2", "avx512", "neon"}
 
 
 class Tree:
-    """A checkout of a few lines."""
+    """A small checkout."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -69,7 +69,7 @@ class Tree:
         return {path: path.stat().st_mtime_ns for path in self.folder.glob("build/**/*.[co]")}
 
     def build(self, **environment):
-        """The value that the module tells, and the files that were made anew on the way."""
+        """The value that the module returns, and the files that were recompiled."""
         before = self.times()
         self.run("setup.py", "-q", "build_ext", "--inplace", **environment)
         code = "from cnnx.backends.compiled._core import value; print(value())"
@@ -101,7 +101,7 @@ def test_an_edit_of_cython_makes_no_kernel_set_again(tree):
 
 
 def test_an_edit_of_a_kernel_makes_the_kernel_sets_again_and_not_cythons_part(tree):
-    """Two files deep: a list of included files would have to name it."""
+    """Two files deep: a hand-written list of included files would have to name it."""
     tree.edit("csrc/micro/one.inc.c", "ONE 1", "ONE 2")
     value, made = tree.build()
     assert value % 10 == 2 and "baseline" in made and made <= SETS
@@ -119,7 +119,7 @@ def test_an_edit_of_a_header_makes_again_what_includes_it(tree):
 
 
 def test_another_kind_of_build_and_back_again(tree):
-    """Objects of one kind never get into another, and the module is that of the last build."""
+    """Objects of one kind of build never get into another; the module is that of the last build."""
     value, _ = tree.build(CNNX_DEBUG="1")
     assert b"-DCNNX_DEBUG" in b"".join(p.read_bytes() for p in tree.folder.glob("build/**/*.made"))
     tree.edit("csrc/part.pyx", "00", "01")
@@ -127,7 +127,7 @@ def test_another_kind_of_build_and_back_again(tree):
 
 
 def test_a_compiler_that_knows_fewer_flags_will_do(tree, tmp_path):
-    """As clang, which ends with an error on one of gcc's."""
+    """Like clang, which fails on one of gcc's flags."""
     stranger = tmp_path / "stranger"
     refuses = 'for word in "$@"; do case $word in -fno-tree-*) exit 1;; esac; done\n'
     stranger.write_text(f'#!/bin/sh\n{refuses}exec {COMPILER} "$@"\n')

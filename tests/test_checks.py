@@ -1,8 +1,8 @@
-"""Bad input is one error before any work: it begins with the op and holds the numbers.
+"""Invalid input is one error before any work, which begins with the op and contains the numbers.
 
-A line of the table is a mistake: the op, what is wrong, the arguments changed, the type of the
-error, and the words and numbers that its message must hold. The rest is the op's first case.
-This file is longer than others because the whole table stands in one place.
+A row of the table is a mistake: the op, what is wrong, the changed arguments, the error type, and
+the words and numbers that its message must contain. The other arguments are those of the op's first
+case. This file is longer than others because the whole table is in one place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _base(op, dtype=np.float64):
 
 
 def _error(op, arguments):
-    """The error of a call: the same on each backend, and all arrays are as they were."""
+    """The error of a call, the same on each backend; all arrays are unchanged."""
     arrays = cases.arrays(arguments)
     before = {name: value.tobytes() for name, value in arrays.items()}
     errors = []
@@ -85,7 +85,7 @@ POOLING = [
     ("a huge kernel", {"kernel_size": 2**40}, ValueError, [str(2**40)]),
 ]
 NO_PIXELS = [
-    # Padding alone would make windows of them.
+    # With padding alone there would be windows.
     (f"an image without {what}", {"x": _zeros(*shape), **AROUND}, ValueError, [str(shape)])
     for what, shape in (("rows", (2, 3, 0, 8)), ("columns", (2, 3, 6, 0)))
 ]
@@ -486,7 +486,7 @@ def test_a_mistake_is_named_with_its_numbers(op, what, changes, kind, words):
         )
 
 
-# ------------------------------------------------------------------- mistakes that any op can meet
+# ------------------------------------------------------------- mistakes that apply to every op
 
 FLOATS = [
     (op, name)
@@ -495,7 +495,7 @@ FLOATS = [
     if array.dtype.kind == "f"
 ]
 SEVERAL = [p for p in FLOATS if sum(p[0] == q[0] for q in FLOATS) > 1]
-# In conv2d and linear, the weight is not.
+# In conv2d and linear, the weight is not such an array.
 OPTIONAL = ("bias", "weight", "running_mean", "running_var", "grads[0]", "grads[1]")
 REQUIRED = [
     (op, name)

@@ -1,4 +1,4 @@
-"""The choice of a convolution's algorithm: the rules as a table, and the switch."""
+"""The choice of a convolution's algorithm: the table of rules, and `use_algorithm`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def _layer(direction, n, c, size, oc, kernel=3, stride=1, dilation=1, groups=1, 
     )
 
 
-# Layers of known networks, and what each becomes: (n, c, size, oc, more) -> forward
+# Layers of known networks and their algorithms: (n, c, size, oc, more) -> forward
 TABLE = [
     (("forward", 64, 1, 28, 6, 5), "direct"),  # LeNet-5
     (("forward", 64, 6, 10, 16, 5), "filter_lanes"),  # its second convolution
-    (("forward", 64, 6, 8, 16, 5), "direct"),  # rows that are whole vectors
+    (("forward", 64, 6, 8, 16, 5), "direct"),  # rows are whole vectors
     (("forward", 64, 6, 10, 64, 5), "implicit_gemm"),  # copied windows pay for many filters
     (("forward", 64, 3, 32, 64), "direct"),  # the first of a CIFAR network
     (("forward", 64, 64, 32, 64), "winograd"),
     (("forward", 64, 128, 16, 128), "winograd"),
     (("forward", 64, 512, 4, 512), "winograd_by_filters"),
     (("forward", 8, 512, 7, 512), "winograd_by_filters"),
-    (("forward", 1, 512, 7, 512), "columns"),  # one image: hardly more than the weights
+    (("forward", 1, 512, 7, 512), "columns"),  # one image: mostly weights
     (("backward_data", 1, 512, 7, 512), "columns"),
     (("backward_weight", 4, 512, 4, 512), "columns"),
     (("forward", 1, 256, 14, 512, 3, 2), "columns"),

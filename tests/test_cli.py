@@ -1,4 +1,4 @@
-"""The command line but for training: what it prints, writes and refuses, and the exit codes."""
+"""The command line except training: output, files, rejected input, and exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_directory")
 
 @pytest.fixture
 def known_model(own_directory):
-    """2x2 grey images -> logits (0, ln 3 * top left pixel): probabilities that paper can tell."""
+    """2x2 grey images -> logits (0, ln 3 * top left pixel), with probabilities known by hand."""
     model = cnnx.Sequential(cnnx.Flatten(), cnnx.Linear(4, 2))
     model[1].weight.data[...] = [[0, 0, 0, 0], [math.log(3), 0, 0, 0]]
     model[1].bias.data[...] = 0
@@ -35,10 +35,10 @@ def known_model(own_directory):
 
 def test_evaluate_counts_class_by_class(known_model, capsys):
     x = np.zeros((5, 1, 2, 2), np.float32)
-    x[:3, 0, 0, 0] = 1  # these are said to be of class 1, the others are a draw: class 0
+    x[:3, 0, 0, 0] = 1  # predicted as class 1; the others are a tie, which gives class 0
     np.savez("five.npz", x=x, y=[1, 1, 0, 0, 0], x_test=x, y_test=[1, 1, 0, 0, 2])
     message = failure(capsys, "evaluate", known_model, "--data", "five.npz")
-    assert "2" in message  # the label that the model has no output for
+    assert "2" in message  # the label without an output
     np.savez("five.npz", x=x, y=[1, 1, 0, 0, 0], x_test=x, y_test=[1, 1, 0, 0, 0])
     assert main(["evaluate", known_model, "--data", "five.npz"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -241,7 +241,7 @@ def test_a_benchmark_that_is_not_there_is_one_line(capsys):
 
 
 def test_the_command_line_imports_nothing_heavy():
-    code = (  # without what the interpreter itself starts with: an editable install's finder, say
+    code = (  # except modules that the interpreter itself imports, such as an editable finder
         "import sys; before = set(sys.modules); import cnnx.cli; "
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
@@ -255,7 +255,7 @@ def test_the_command_line_imports_nothing_heavy():
 def test_the_last_fifth_of_the_epochs_runs_at_a_tenth_of_the_rate(
     words, rates, tmp_path, monkeypatch
 ):
-    """Seen from the optimiser: the rate of its steps, by epoch."""
+    """Seen from the optimiser: the rate of its steps, per epoch."""
     x = np.zeros((8, 1, 8, 8), np.float32)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(8) % 2, x_test=x, y_test=np.arange(8) % 2)
     seen = []
@@ -295,7 +295,7 @@ def test_arguments_that_nobody_knows_stay_usage_errors(known_model, capsys):
 
 @pytest.fixture
 def chinese_classes(own_directory):
-    """A data set and a model of it, whose classes and file names few consoles can show."""
+    """A data set and a model whose class and file names few consoles can display."""
     image = pytest.importorskip("PIL.Image")
     x, y = sides(20)
     for index, (pixels, label) in enumerate(zip(x, y)):

@@ -1,4 +1,4 @@
-"""Every example in the help of the command line, run as it stands there."""
+"""Every example in the help of the command line runs as it is printed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = ("train", "evaluate", "predict", "bench", "info")
 
 
 def examples(command):
-    """The lines of a command's help that begin with `cnnx`, without their remarks."""
+    """The lines of a command's help that begin with `cnnx`, without their comments."""
     (actions,) = (action for action in _parser()._actions if action.dest == "command")
     epilog = actions.choices[command].epilog
     lines = [line for line in epilog.splitlines() if re.match(r"  (\w+=\S+ )*cnnx ", line)]
@@ -31,7 +31,7 @@ ALL = [example for command in COMMANDS for example in examples(command)]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A directory with all that the examples name."""
+    """A directory with everything that the examples name."""
     image = pytest.importorskip("PIL.Image")
     root = tmp_path_factory.mktemp("help")
     before = os.getcwd()
@@ -74,10 +74,10 @@ def test_an_example_of_the_help_runs(example, place, monkeypatch, tmp_path, caps
         np.zeros((4, 1, 28, 28), np.float32), np.arange(4) % 2, tuple("0123456789")
     )
     monkeypatch.setitem(data._LOADERS, "mnist", lambda: (tiny, tiny))
-    # The benchmarks themselves are measured elsewhere.
+    # The benchmarks themselves are tested elsewhere.
     monkeypatch.setattr("cnnx.cli.bench.run", lambda args: print(args.what) or 0)
     words = shlex.split(example)
-    while "=" in words[0]:  # CNNX_ISA=baseline chooses kernels as cnnx is imported
+    while "=" in words[0]:  # CNNX_ISA=baseline selects kernels when cnnx is imported
         name, value = words.pop(0).split("=")
         if name == "CNNX_DATA":
             os.makedirs(tmp_path / "datasets", exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the command line makes of people's data: units, classes by name, images as they come."""
+"""How the command line interprets users' data: units, classes by name, images of all kinds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRAIN = ("--epochs", "6", "--threads", "1", "--model", "mnist_cnn")
 
 
 def write_folder(root, x, y, names, start=0):
-    """Images (n, h, w) or (n, h, w, c) of bytes as root/<class>/<number>.png."""
+    """Write images (n, h, w) or (n, h, w, c) of bytes as root/<class>/<number>.png."""
     for number, (pixels, label) in enumerate(zip(x, y), start=start):
         folder = Path(root, names[label])
         folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def accuracy_said(capsys, *words):
 
 @pytest.fixture
 def animals(own_directory):
-    """A run of folders cat, dog and horse, which it tells apart."""
+    """A run on folders cat, dog and horse, which it classifies correctly."""
     x, y = sides(90, 3)
     write_folder("animals", x, y, ("cat", "dog", "horse"))
     assert main(["train", "--data", "animals", *TRAIN, "--out", "run"]) == 0
@@ -177,7 +177,7 @@ def test_a_model_of_16_levels_refuses_bytes_and_fractions(capsys):
         assert name in error and "13 (white)" in error
     np.savez("bytes.npz", x=x, y=y)
     assert "13 (white)" in failure(capsys, "evaluate", "run", "--data", "bytes.npz")
-    np.savez("small.npz", x=x // 16, y=y)  # the units of training, in bytes
+    np.savez("small.npz", x=x // 16, y=y)  # the units of training, as bytes
     assert accuracy_said(capsys, "alone.npz", "--data", "small.npz") == 100
 
 
@@ -216,7 +216,7 @@ def test_channels_last_is_asked_for_recorded_and_used(capsys):
     assert accuracy_said(capsys, "run") == 100
 
 
-# Images as they come
+# Images of all kinds
 
 
 def test_negatives_are_noticed_and_turned(capsys):
@@ -256,7 +256,7 @@ def test_transparent_images_lie_on_the_background_and_empty_ones_are_named(capsy
     assert main(["train", "--data", "bright", *TRAIN, "--out", "run"]) == 0
     for number in range(2):
         levels = np.full((8, 8, 4), 255, np.uint8)
-        levels[..., 3] = x[number]  # white, and its brightness is in the alpha channel
+        levels[..., 3] = x[number]  # white, with its brightness in the alpha channel
         image.fromarray(levels).save(f"{number}.png")
     words = ("run", "0.png", "1.png")
     assert labels_said(capsys, *words, "--background", "black") == ["left", "right"]
@@ -323,7 +323,7 @@ def test_predict_takes_a_folder_and_a_table_names_files_below_it(animals, capsys
 
 
 def test_the_last_batch_can_be_dropped(capsys):
-    """41 samples: 32 are trained on, and batches of 31 leave one, too few for batch norm."""
+    """41 samples: 32 for training, and batches of 31 leave one, too few for batch norm."""
     x, y = sides(40)
     np.savez("mine.npz", x=x.reshape(40, 64), y=y)
     words = ("train", "--data", "mine.npz", *SHORT, "--batch-size", "31")
@@ -355,6 +355,6 @@ def test_runs_whose_model_carries_nothing_go_by_their_run_json(animals, capsys):
     assert accuracy_said(capsys, "run") == 100
     assert main(["info", "run"]) == 0
     assert "cat, dog, horse" in capsys.readouterr().out
-    os.remove("run/run.json")  # the channels of its first convolution are all that is known
+    os.remove("run/run.json")  # now only the channels of its first convolution are known
     assert labels_said(capsys, "run", "animals/dog/1.png") == ["1"]
     assert "--resize needs" in failure(capsys, "predict", "run", "--resize", "animals/dog/1.png")

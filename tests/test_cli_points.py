@@ -1,4 +1,4 @@
-"""The command line on points: an MLP, regressions, and the pictures that points allow."""
+"""The command line on points: an MLP, regressions, and their plots."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALWAYS = {"history.csv", "loss.png", "model.npz", "run.json", "split.json"}
 
 
 def held_out(name, seed):
-    """Points by formula as a run splits them."""
+    """Synthetic points, split as a run splits them."""
     return splits.hold_out(name, splits.named(cli_data.load(name, seed).train), seed)
 
 

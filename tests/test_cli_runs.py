@@ -1,4 +1,4 @@
-"""Runs that are cut short: what their directories hold, and what the user is told."""
+"""Interrupted runs: the contents of their directories, and what the user is told."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TWO = ("--epochs", "2", "--threads", "1", "--model", "mlp")
 
 
 def whole_files(directory):
-    """Every file of a run that is there can be read; returns their names."""
+    """Every existing file of a run can be read; returns their names."""
     names = sorted(name for name in os.listdir(directory) if not name.startswith("."))
     for name in names:
         path = Path(directory, name)
@@ -60,7 +60,7 @@ def test_a_picture_that_fails_costs_no_result(npz, capsys, monkeypatch, error):
 
 
 def test_ctrl_c_while_a_drawing_package_is_imported_leaves_the_result(npz, capsys, monkeypatch):
-    """A package that is half imported raises anything at its next use: it is not used again."""
+    """A half-imported package raises anything at its next use: it is not used again."""
     drawn = []
 
     def half_imported(*_, **__):
@@ -75,7 +75,7 @@ def test_ctrl_c_while_a_drawing_package_is_imported_leaves_the_result(npz, capsy
 
 
 def test_an_interrupt_at_any_write_leaves_whole_files_and_a_true_word(npz, capsys, monkeypatch):
-    """One run for each place where the disk is written to, the run stopped there."""
+    """One run for each place where the disk is written, interrupted there."""
     real, calls = os.fsync, []
 
     def stop(descriptor):
@@ -129,7 +129,7 @@ def test_a_kill_at_a_write_leaves_whole_files_and_a_directory_to_go_on_in(npz, a
     assert done.returncode == 9
     names = whole_files("run")
     assert any(re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", name) for name in os.listdir("run"))
-    if not names:  # what it was doing there was not more than to begin
+    if not names:  # the run had only begun
         assert main(list(words)) == 0
     else:
         assert "run holds files already" in usage_error(capsys, *words)
@@ -160,7 +160,7 @@ def test_run_json_has_ordinary_rights_and_is_never_empty(npz, monkeypatch):
 
 
 def test_of_two_runs_in_one_directory_the_second_is_told(npz, capsys, monkeypatch):
-    """The other run begins between the look at the directory and the first file."""
+    """The other run begins between the check of the directory and the first file."""
     real = os.makedirs
 
     def other_run_is_faster(path, *args, **kwargs):
@@ -212,7 +212,7 @@ def test_a_run_json_of_any_size_takes_no_time_and_no_memory(capsys):
     os.mkdir("run")
     model.save("run/model.npz")
     with open("run/run.json", "wb") as file:
-        file.truncate(1 << 34)  # 16 GB of zeros, which take no room on the disk
+        file.truncate(1 << 34)  # 16 GB of zeros, which use no disk space
     assert "run.json has 17,179,869,184 bytes" in failure(capsys, "evaluate", "run")
     os.remove("run/run.json")
     os.mkfifo("run/run.json")

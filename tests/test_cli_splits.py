@@ -1,4 +1,4 @@
-"""What a run was trained on is never scored: records of splits, and what `evaluate` does."""
+"""Training samples are never scored: records of splits, and what `evaluate` does with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAST = (*SHORT, "--model", "mlp")
 
 
 def noise(n, seed=0):
-    """Images and labels that have nothing to do with one another."""
+    """Images and labels that are unrelated."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (n, 8, 8), np.uint8), rng.permutation(np.arange(n) % 2)
 
@@ -53,7 +53,7 @@ WRITERS = {"": write_folder, ".npz": write_npz, ".csv": write_csv}
 
 
 def evaluated(capsys, *words):
-    """(what the lines say of the test set, of new samples, and stderr)."""
+    """(scores of the test set, scores of new samples, stderr)."""
     capsys.readouterr()
     assert main(["evaluate", *words]) == 0
     out, error = capsys.readouterr()
@@ -84,7 +84,7 @@ def test_samples_that_are_added_change_no_split(suffix, capsys):
 
 
 def test_random_labels_score_like_chance_whatever_is_added(capsys):
-    """A network learns 200 labels of noise by heart: what was trained on would score 100 %."""
+    """A network memorises 200 labels of noise: training samples would score 100 %."""
     x, y = noise(200)
     write_npz("mine", x, y)
     words = ("--epochs", "60", "--model", "mlp", "--threads", "1", "--lr", "0.003")
@@ -151,7 +151,7 @@ def test_points_by_formula_keep_their_split_and_other_seeds_draw_other_points(ca
     assert [line.split()[1] for line in lines if line.startswith("all")] == ["60"]
     assert not new and not error
     lines, new, error = evaluated(capsys, "run", "--seed", "3")
-    # The first points of the three arms are the origin, for every seed: these were trained on.
+    # The first points of the three arms are the origin for every seed: these are training samples.
     assert [line.split()[1] for line in lines if line.startswith("all")] == ["297"] and not new
 
 

@@ -1,4 +1,4 @@
-"""`cnnx train`: what it prints, writes and refuses, and the exit codes."""
+"""`cnnx train`: output, files, rejected input, and exit codes."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch_and_leaves_nothing(caps
 
 
 def refuse_after(epochs, error, monkeypatch):
-    """Let a run write the model of so many epochs, then raise."""
+    """Let a run write the model of this many epochs, then raise."""
     save = cnnx.Layer.save
     calls = []
 

@@ -1,4 +1,4 @@
-"""Backend and threads are chosen by call, block and environment; a bad choice is named."""
+"""Backend and threads are selected by call, block and environment; invalid choices are named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_unknown_backend_is_an_error_that_lists_those_there_are():
 
 
 def _import_with(variable, value):
-    """A fresh process that imports cnnx under an environment variable, and prints its backend."""
+    """Import cnnx in a new process under an environment variable, and print its backend."""
     code = "import cnnx; print(cnnx.get_backend(), cnnx.get_num_threads())"
     environment = os.environ | {variable: value}
     command = [sys.executable, "-c", code]

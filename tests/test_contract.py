@@ -1,4 +1,4 @@
-"""Completeness is a test: every op is whole, and the failing test names what is missing."""
+"""Every op is complete; a failing test names what is missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compiled():
 
 
 def _parameters(function):
-    """Names and defaults, without annotations: a .pyx needs none."""
+    """Names and defaults, without annotations, which a .pyx file does not need."""
     return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
 
 
@@ -127,7 +127,7 @@ def test_nothing_has_cases_or_a_gate_without_being_an_op():
 
 @pytest.mark.parametrize("op", OP_NAMES)
 def test_an_option_that_a_signature_offers_is_tried_by_a_case(op):
-    """An option whose other value no case ever gives could be ignored without anyone noticing."""
+    """Otherwise an option could be ignored by the code without any test noticing."""
     parameters = inspect.signature(getattr(cnnx.ops, op)).parameters.values()
     options = {p.name: p.default for p in parameters if p.default is not p.empty}
     calls = [case.arguments() for case in cases.CASES.get(op, [])]

@@ -55,7 +55,7 @@ WINDOWS = {
 
 
 def both_ways(m, layer, arguments, variant=""):
-    """Result, then the gradients by a random gradient of the result."""
+    """The output, then the gradients for a random gradient of the output."""
     suffix = f"_{variant}" if variant else ""
     out, cache = getattr(m, f"{layer}_forward{suffix}")(*arguments)
     gradients = getattr(m, f"{layer}_backward{suffix}")(normal(*out.shape, seed=9), cache)

@@ -1,4 +1,4 @@
-"""`save_csv` and `load_csv`: tables as cnnx, pandas, Kaggle and spreadsheets write them."""
+"""`save_csv` and `load_csv`: tables as written by cnnx, pandas, Kaggle and spreadsheets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_text_that_is_no_table_is_named(tmp_path, text, words):
         load_csv(tmp_path / "data.csv")
 
 
-# What others write
+# Files of other programs
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32")
 POINTS = [[0.5, 1], [2, 3.25], [-1, 4e-3]]
@@ -122,7 +122,7 @@ def test_a_table_without_names_needs_the_place_of_the_label(tmp_path):
     np.testing.assert_array_equal(data.x, np.float32([[5.1, 3.5], [4.9, 3]]))
     with pytest.raises(ValueError, match=r"starts with '5.1,3.5,setosa', .*; label= says which"):
         load_csv(path)
-    counted = table(tmp_path / "b.csv", "0,1,2\n7,8,1\n")  # what pandas calls columns by itself
+    counted = table(tmp_path / "b.csv", "0,1,2\n7,8,1\n")  # pandas' default column names
     assert load_csv(counted, label=2).x.tolist() == [[7, 8]]
 
 

@@ -1,4 +1,4 @@
-"""`Dataset`, and the digits that come with the package."""
+"""`Dataset`, and the digits bundled with the package."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_digits_have_the_documented_shapes_and_a_fifth_of_every_class_held_out()
         assert part.x.min() == 0 and part.x.max() == 1
         assert part.classes == tuple("0123456789")
         assert part.x.flags.writeable and part.x.flags.c_contiguous
-    # Images of each class in the test part of the original, as its authors list them.
+    # Images per class in the test part of the original, as listed by its authors.
     published = np.array([178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
     held_out = np.bincount(test.y)
     np.testing.assert_array_equal(np.bincount(train.y) + held_out, published)

@@ -1,6 +1,6 @@
 """MNIST, Fashion-MNIST and CIFAR-10 from their files.
 
-Tested on small files made here; with CNNX_DATA set, on the published ones too.
+Tested on small files made here, and with CNNX_DATA on the published ones too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cnnx.data import (
 
 @pytest.fixture(autouse=True)
 def no_directories_of_the_user(monkeypatch, tmp_path):
-    """Nothing outside of the test is read or written; the real data is asked for by name."""
+    """Nothing outside of the test is read or written; real data is requested by name."""
     monkeypatch.delenv("CNNX_DATA", raising=False)
     monkeypatch.setenv("CNNX_CACHE", str(tmp_path / "no cache"))
 
@@ -76,7 +76,7 @@ def test_the_argument_wins_over_the_variable_and_the_variable_over_the_cache(tmp
 def test_a_folder_that_is_named_like_a_file_is_no_file(tmp_path):
     write_idx(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-    (tmp_path / "t10k-labels-idx1-ubyte").mkdir()  # what some tools make of an archive
+    (tmp_path / "t10k-labels-idx1-ubyte").mkdir()  # some archive tools create such a folder
     with pytest.raises(FileNotFoundError, match=r"lacks t10k-labels-idx1-ubyte.gz$"):
         load_mnist(tmp_path)
 
@@ -138,7 +138,7 @@ def test_a_wrong_idx_file_is_one_error_with_what_was_expected_and_found(
 
 
 def test_no_damage_to_a_packed_idx_file_passes_unnoticed(tmp_path):
-    """Every truncation is one ValueError, every flipped bit too, unless nothing hangs on it."""
+    """Every truncation and every flipped bit is one ValueError, unless the bit has no meaning."""
     arrays = write_idx(tmp_path, arrays=idx_arrays(1, 1))
     path = tmp_path / "train-labels-idx1-ubyte.gz"
     good = path.read_bytes()
@@ -269,7 +269,7 @@ def test_the_real_cifar_files_are_read_as_they_lie():
     np.testing.assert_array_equal(np.rint(test.x[-1] * 255), pixels)
 
 
-# Where others leave MNIST
+# Layouts used by other libraries
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""])
@@ -326,7 +326,7 @@ def test_a_file_of_that_name_with_other_arrays_is_refused(tmp_path, others, mess
 
 
 def test_packed_labels_are_not_unpacked_beyond_what_images_there_can_be(tmp_path):
-    """Four megabytes that deflate to four thousand bytes: more labels than any images."""
+    """Four megabytes that compress to four thousand bytes: more labels than images can exist."""
     import tracemalloc
 
     write_idx(tmp_path)

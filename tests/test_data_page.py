@@ -1,4 +1,4 @@
-"""docs/data.md: its programs run, on files as it describes them."""
+"""docs/data.md: its programs run on files as it describes them."""
 
 from __future__ import annotations
 

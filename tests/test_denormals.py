@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero in compiled ops, cost nothing, and are as ever outside of them."""
+"""Denormal numbers count as zero in compiled ops and cost no time; outside they are unaffected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REGION = re.compile(r"^( *)with nogil, parallel\([^()]*\):\n((?:\1 +\S.*\n|\n)+)
 
 @pytest.mark.parametrize("path", LOOPS, ids=lambda path: path.name)
 def test_every_loop_lies_in_a_region_that_flushes_and_restores(path):
-    """One exception: the loop that looks whether threads flush outside of such regions."""
+    """One exception: the loop that tests whether threads flush outside of such regions."""
     source = re.sub(r"def flushing_threads.*?return count", "", path.read_text(), flags=re.S)
     regions = REGION.findall(source)
     assert len(regions) == len(re.findall(r"\bparallel\(", source))
@@ -94,13 +94,13 @@ def test_denormal_numbers_give_zero(op, threads, all_threads):
 
 @pytest.mark.parametrize("op", ["conv2d", "linear"])
 def test_a_layer_fed_with_denormal_numbers_takes_no_longer_than_twice_as_long(op):
-    """The two rows of the bench against each other. Some CPUs never take long: AMD's of today."""
+    """Compares two rows of the benchmark. Some CPUs never slow down, such as recent ones by AMD."""
     rows = {row.name: row for row in OPS[op]}
     denormal = next(name for name in rows if name.endswith(" denormal"))
     names = {"faint": denormal, "plain": denormal.removesuffix(" denormal")}
     tasks = {key: rows[name].prepare(np.random.default_rng(0)) for key, name in names.items()}
     assert 0 < np.abs(tasks["faint"].arguments["x"]).max() < np.finfo(np.float32).tiny
-    cnnx.set_num_threads(1)  # and the processor's own clock: what else runs does not count
+    cnnx.set_num_threads(1)  # and CPU time: other processes do not count
     calls = {key: task.run for key, task in tasks.items()}
     timing = compare(calls, 0.5, clock=time.process_time)
     assert timing.ratio("faint", "plain").low < 2

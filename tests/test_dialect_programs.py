@@ -1,4 +1,4 @@
-"""A program of each dialect that uses every name of it runs with its import lines changed."""
+"""A program of each dialect that uses all of its names runs with its import lines changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 PROGRAMS = Path(__file__).parent / "dialects" / "programs"
 LISTNET = "layer|dense|convolutional|reshape|activation|activations|losses|network"
-IMPORTS = {  # what the import lines say, and what they say with cnnx
+IMPORTS = {  # the original import lines, and those of cnnx
     "listnet": (rf"^from ({LISTNET}) import", "from cnnx.compat.listnet import"),
     "functional": (r"^from (layers|model) import", "from cnnx.compat.functional import"),
     "network": (r"^from core\.", "from cnnx.compat.network."),

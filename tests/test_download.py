@@ -1,7 +1,7 @@
-"""Downloads, proven against a server on loopback: every mirror here is 127.0.0.1.
+"""Downloads, tested against a server on loopback: every mirror here is 127.0.0.1.
 
-This file is longer than others because every way in which a transfer can fail is a test of its own
-against the one server.
+This file is longer than others because every way in which a transfer can fail is a separate test
+against the same server.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONTENT = np.random.default_rng(1).bytes(700_001)
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` (path -> bytes); `manner` (path -> word) says how it misbehaves."""
+    """Serves `files` (path -> bytes); `manner` (path -> word) selects how it misbehaves."""
 
     daemon_threads = True
 
@@ -42,7 +42,7 @@ class Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str | None]] = []
 
     def handle_error(self, request, client_address):
-        pass  # the client hangs up when it has what it wants
+        pass  # the client closes the connection when it has what it needs
 
     def url(self, path):
         return f"http://127.0.0.1:{self.server_port}{path}"
@@ -98,7 +98,7 @@ def server(monkeypatch):
 def closed_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        yield probe.getsockname()[1]  # bound, but nobody listens: connections are refused
+        yield probe.getsockname()[1]  # bound, but not listening: connections are refused
 
 
 def remote(*mirrors, content=CONTENT, name="data.bin"):
@@ -296,7 +296,7 @@ def mnist_files(seed=0):
 
 @pytest.fixture
 def mnist_server(server, tmp_path, monkeypatch):
-    """load_mnist's table pointed to loopback, an empty cache; returns the arrays served."""
+    """load_mnist's table pointing to loopback, with an empty cache; returns the arrays served."""
     parts, packed = mnist_files()
     files = tuple(
         remote(server.serve(f"/{name}", content), content=content, name=name)

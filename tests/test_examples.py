@@ -1,4 +1,4 @@
-"""The examples on small data: what they print, return and refuse; importing one runs nothing."""
+"""The examples on small data: output, results and errors; importing one runs nothing."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ REAL = os.environ.get("CNNX_DATA", "")
 
 @pytest.fixture(autouse=True)
 def own(own_directory):
-    """A directory for what they write, and no data but that of the test."""
+    """A directory for their output, without any data except that of the test."""
     cnnx.set_num_threads(1)
 
 
 def bands(n, seed):
-    """(images, labels): noise, with three bright rows where the label says; like MNIST, bytes."""
+    """(images, labels): noise with three bright rows whose position is the label; bytes."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, n).astype(np.uint8)
     images = rng.integers(0, 80, (n, 28, 28), np.uint8)
@@ -39,7 +39,7 @@ def bands(n, seed):
 
 @pytest.fixture
 def mnist(tmp_path):
-    """A directory with small files in MNIST's format, as both data sets."""
+    """A directory with small files in MNIST's format, for both data sets."""
     for name in ("mnist", "fashion-mnist"):
         write_idx(tmp_path / "sets" / name, arrays=[*bands(600, 0), *bands(200, 1)])
     return str(tmp_path / "sets")

@@ -1,5 +1,5 @@
-"""Without the extension cnnx computes with the reference backend, and says why and what to do,
-unless that was the wish: a pure installation, or CNNX_BACKEND=reference."""
+"""Without the extension, cnnx falls back to the reference backend and states why and the remedy,
+unless that was requested: a pure installation, or CNNX_BACKEND=reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sources(tmp_path):
 
 
 def _run(folder, code=TELL, **environment):
-    """What a program prints, and the warnings that it gives."""
+    """The output of a program, and its warnings."""
     mine = {name: text for name, text in os.environ.items() if not name.startswith("CNNX_")}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -43,7 +43,7 @@ def _run(folder, code=TELL, **environment):
 
 
 def _warning(folder):
-    """The one warning of `import cnnx`, which then has the reference backend alone."""
+    """The one warning of `import cnnx`, after which only the reference backend is available."""
     printed, said = _run(folder)
     assert printed == ALONE
     assert said.count("RuntimeWarning: cnnx uses its slow reference backend: ") == 1
@@ -107,7 +107,7 @@ def test_an_installation_with_its_extension_gives_no_warning():
 
 @pytest.mark.parametrize("pure", [True, False])
 def test_the_build_marks_what_is_pure(pure, tmp_path):
-    """The files of the package as an installation gets them."""
+    """The files of the package as an installation copies them."""
     root = Path(__file__).parents[1]
     mark = tmp_path / "built" / "cnnx" / "backends" / "PURE"
     command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", tmp_path / "built"]

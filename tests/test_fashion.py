@@ -1,5 +1,5 @@
-"""bench/bench_fashion.py: cnnx and PyTorch train the same network on the same batches. A pure
-install does not collect this: without the compiled backend it takes minutes."""
+"""bench/bench_fashion.py: cnnx and PyTorch train the same network on the same batches. Not
+collected in a pure install: without the compiled backend it takes minutes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ REAL = os.environ.get("CNNX_DATA", "")
 
 @pytest.fixture
 def images():
-    """Garments, as published, standardised in float64."""
+    """Images of clothing, as published, standardised in float64."""
     if not (Path(REAL) / "fashion-mnist").is_dir():
         pytest.skip("needs the real fashion-mnist files in CNNX_DATA")
     train, _ = cnnx.data.load_fashion_mnist(Path(REAL))
     return cnnx.data.normalize(Dataset(train.x[:6400].astype(np.float64), train.y[:6400]))
 
 
-# Why "direct" in float32: where a unit's sum is nearly 0, rounding decides whether its ReLU passes
-# it, and from that step on two trainings differ by 1e-5 to 1e-3, whatever their libraries.
-# PyTorch's own two memory formats do so on some seeds. Winograd's larger rounding meets such a sum
+# Why "direct" in float32: if a unit's sum is nearly 0, rounding decides whether its ReLU passes it,
+# and from that step on two trainings differ by 1e-5 to 1e-3, whatever their libraries. PyTorch's
+# own two memory formats do so for some seeds. Winograd's larger rounding error meets such a sum
 # sooner (docs/fashion_mnist.md).
 @pytest.mark.parametrize(
     ("dtype", "steps", "bound", "seed"),
@@ -62,7 +62,7 @@ def test_losses_are_pytorch_s_on_the_real_images(images, dtype, steps, bound, se
 
 
 def _without_dropout(recipe, seed):
-    """The network with the same weights each time, and nothing in it left to chance."""
+    """The network with the same weights each time, without random elements."""
     cnnx.manual_seed(seed)
     return cnnx.Sequential(
         *(layer for layer in recipe.network() if not isinstance(layer, cnnx.Dropout))
@@ -105,7 +105,7 @@ def test_the_rate_rises_and_falls():
 
 @pytest.fixture
 def bars(monkeypatch):
-    """Images with a bright column, whose place is the label, as the data set."""
+    """A data set of images with a bright column, whose index is the label."""
     rng = np.random.default_rng(0)
     y = np.arange(96) % 8
     x = rng.random((96, 1, 28, 28), np.float32) / 2

@@ -1,4 +1,4 @@
-"""`load_folder` and `load_folders`: a folder of images for each class, as people have them."""
+"""`load_folder` and `load_folders`: image folders with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_names_stay_with_their_samples(tmp_path):
     assert cnnx.data.normalize(data).names == data.names
 
 
-# What is no image
+# Files that are not images
 
 
 def test_files_that_may_be_missed_are_named_in_one_warning(tmp_path):
@@ -154,7 +154,7 @@ def test_links_are_followed_and_those_that_lead_nowhere_are_named(tmp_path):
     root = tmp_path / "root"
     save(root / "a" / "0.png")
     (root / "b").symlink_to(tmp_path / "elsewhere")
-    (root / "a" / "up").symlink_to(root)  # a circle, into which nobody walks
+    (root / "a" / "up").symlink_to(root)  # a cycle, which is not followed
     with pytest.warns(UserWarning, match="left out: a/up"):
         assert load_folder(root).names == ("a/0.png", "b/0.png")
     (root / "a" / "up").unlink()
@@ -256,7 +256,7 @@ def test_a_third_folder_is_left_out_with_a_warning(tmp_path):
 
 
 def test_a_folder_of_classes_has_no_test_set(tmp_path):
-    for name in ("train", "test"):  # classes of vehicles and of written exams, say
+    for name in ("train", "test"):  # classes that happen to have these names
         save(tmp_path / name / "0.png")
     train, test = load_folders(tmp_path)
     assert train.classes == ("test", "train") and test is None

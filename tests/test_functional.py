@@ -17,7 +17,7 @@ def test_same_seed_same_losses_same_weights():
     for m in (functional, plain):
         np.random.seed(3)
         model = m.SimpleCNN()
-        model.W *= 30  # weights so small hardly move: the numbers would agree anyway
+        model.W *= 30  # larger weights: with tiny ones any two results would agree
         model.fc.W *= 30
         losses = []
         for _ in range(20):
@@ -68,7 +68,7 @@ def test_one_number_as_the_bias_of_all_filters(b):
 @pytest.mark.parametrize("pool, stride", [(2, 2), (3, 2), (2, 3), (1, 1)])
 def test_every_maximum_of_a_window_receives_the_gradient(pool, stride):
     rng = np.random.default_rng(0)
-    X = rng.integers(0, 3, (2, 3, 7, 8)).astype(float)  # full of ties
+    X = rng.integers(0, 3, (2, 3, 7, 8)).astype(float)  # with many ties
     ours, theirs = functional.MaxPool(pool, stride), plain.MaxPool(pool, stride)
     out = ours.forward(X)
     same(out, theirs.forward(X))

@@ -1,6 +1,6 @@
-"""Calls with all arguments that people, files and mistakes bring: no crash, no hang, no odd error.
+"""Calls with arguments that users, files and mistakes produce: no crash, no hang, no odd error.
 
-The calls are made by fuzz.py, in a process of their own: a crash would end that, not this one.
+fuzz.py makes the calls in a separate process: a crash would kill that process, not this one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def test_no_call_of_an_op_or_a_layer_crashes_hangs_or_has_another_shape(tmp_path
     script = [str(Path(fuzz.__file__)), str(SEED), "0", str(CALLS), str(progress)]
     run = subprocess.run(
         [sys.executable, "-X", "faulthandler", *script],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the cnnx that is tested here
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the cnnx under test
         capture_output=True,
         text=True,
         check=False,
@@ -41,7 +41,7 @@ def test_no_call_of_an_op_or_a_layer_crashes_hangs_or_has_another_shape(tmp_path
 
 
 def test_every_op_and_layer_is_called():
-    """By name: an op or a layer that is new is drawn too, or this names it."""
+    """A new op or layer is drawn too, or this test names it."""
     drawn = {"op": set(), "layer": set()}
     for number in range(2000):
         rng = np.random.default_rng([SEED, number])
@@ -84,7 +84,7 @@ DIFFERENCES = [
     ],
 )
 def test_a_fault_is_found(monkeypatch, relu, fault):
-    """The fuzz can fail: by an op that does each of what a call may not do."""
+    """The fuzz test can fail: an op commits each fault."""
     monkeypatch.setattr(fuzz, "draw_op", lambda rng: ("relu", {"x": np.ones((2, 3))}))
     monkeypatch.setattr(ops, "relu", relu)
     with pytest.raises(fuzz.Fault, match=fault):

@@ -1,6 +1,6 @@
-"""Numbers that are no size of anything: results follow what is computed, and so do time and memory.
+"""Extreme geometry: results, time and memory depend only on what is computed.
 
-A stride, a padding or a dilation may be any integer; what counts is which pixels the windows meet.
+A stride, padding or dilation may be any integer; only the pixels that the windows meet matter.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_one_window_at_any_stride(backend, stride):
 
 @pytest.mark.parametrize("huge", [100, 2**20, 2**31 - 1, 2**40, 2**61])
 def test_windows_from_padding_to_padding(backend, huge):
-    """Three windows a huge stride apart: the middle one lies on the image, the others beside it."""
+    """Three windows a huge stride apart: one on the image, the others in the padding beside it."""
     bias = np.array([1.0, 2.0, 3.0])
     y = ops.conv2d(X, WEIGHT, bias, stride=huge, padding=huge)
     expected = np.broadcast_to(bias[:, None, None], (3, 3, 3)).copy()
@@ -109,7 +109,7 @@ def test_windows_from_padding_to_padding(backend, huge):
 
 @pytest.mark.parametrize("huge", [50, 2**20, 2**31 - 1, 2**40, 2**60])
 def test_taps_past_the_image(backend, huge):
-    """Of each window only the tap in the middle meets the image."""
+    """Only the middle tap of each window meets the image."""
     y = ops.conv2d(X, WEIGHT, padding="same", dilation=huge)
     np.testing.assert_allclose(y[0], np.einsum("cij,oc->oij", X[0], WEIGHT[:, :, 1, 1]))
     dx, dweight, _ = ops.conv2d_backward(np.ones_like(y), X, WEIGHT, 1, "same", huge)
@@ -174,7 +174,7 @@ def _torch(function, *arguments, **options):
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
 def test_pooling_geometries_are_those_of_torch(backend, ceil_mode, one_torch_thread):
-    """Every geometry along an axis, with any along the other: values, divisors, refusals."""
+    """Every geometry along one axis, with any along the other: values, divisors, errors."""
     pools = list(_pools())
     others = np.random.default_rng(1).permutation(len(pools))
     refused = 0
@@ -259,8 +259,8 @@ MADE_WITH = {
     ids=[f"{a}-{b}-{str(c)[:20]}" for a, b, c in FROM_A_FILE],
 )
 def test_a_number_in_a_model_file(tmp_path, layer, key, value):
-    """Loading, or the first call, is an error in words, or the number is harmless; soon, in any
-    case."""
+    """Loading, or the first call, gives an error with a clear message, or the number is harmless;
+    quickly in any case."""
     path = tmp_path / "model.npz"
     getattr(cnnx, layer)(*MADE_WITH.get(layer, ())).eval().save(path)
     arrays, meta = cnnx.io.load_npz(path)
@@ -280,7 +280,7 @@ def test_a_number_in_a_model_file(tmp_path, layer, key, value):
 
 @pytest.mark.parametrize("op", ["conv2d", "conv2d_backward", "conv_transpose2d"])
 def test_memory_is_that_of_the_windows(backend, op):
-    """Not of the stride: scratch for a row of 2^24 pixels would be 64 MB."""
+    """Memory does not depend on the stride: scratch for a row of 2^24 pixels would be 64 MB."""
     y = np.ones((1, 3, 3, 3), np.float32)
     x, weight = X.astype(np.float32), WEIGHT.astype(np.float32)
     geometry = {"stride": 2**24, "padding": 2**24}

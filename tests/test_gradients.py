@@ -1,7 +1,7 @@
 """Backward functions of the reference against central differences, and adjointness; float64.
 
-With the reference proven equal to the oracle this is a second, independent witness: it does not
-know how a derivative is written, only what it means.
+The reference also equals the oracle; this is a second, independent check, which knows only the
+definition of a derivative and not its formula.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ SMOOTH = [case for case in cases.cases(*GRADIENTS) if not case.kink]
 
 
 def _is_smooth_at(op, arguments):
-    """For every output, whether the activation at the end of an op bends well away from it."""
+    """For every output, whether the kink of the activation at the end of an op is well away."""
     if arguments.get("activation") is None:
         return True
     y = _forward(op, arguments | {"activation": None})[0]
@@ -215,7 +215,7 @@ def _is_smooth_at(op, arguments):
 
 
 def _forward(op, arguments):
-    """What the op returns, its first result an array; running statistics are left alone."""
+    """The results of the op, the first one an array; running statistics are not changed."""
     fresh = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in arguments.items()}
     results = getattr(ops, op)(**fresh)
     results = results if isinstance(results, tuple) else (results,)
@@ -265,7 +265,7 @@ def test_the_cases_without_a_derivative_are_these():
 
 @pytest.mark.parametrize("case", [case for case in cases.cases() if case.kink], ids=str)
 def test_a_case_without_a_derivative_has_another_slope_on_either_side(case):
-    """Or no value at all on one of them: otherwise it would be differenced."""
+    """Or no value at all on one side: otherwise it would be tested by differences."""
     arguments = case.arguments()
     name = next(iter(arguments))
     here, direction = _forward(case.op, arguments)[0], np.ones(arguments[name].shape)
@@ -283,12 +283,12 @@ def test_a_case_without_a_derivative_has_another_slope_on_either_side(case):
     assert np.any(apart > 1e-3 * np.abs(here).max(where=np.isfinite(here), initial=1)), case.kink
 
 
-# relu6 is not linear even where it does not bend: it has a constant part.
+# relu6 is not linear even away from its kinks: it has a constant part.
 @pytest.mark.parametrize(
     "case", [case for case in cases.cases(*LINEAR_IN) if "relu6" not in case.name], ids=str
 )
 def test_backward_is_the_adjoint_of_forward(case):
-    """<op(x), dy> == <x, op_backward(dy)>: no more than a transposed matrix can do, and exact."""
+    """<op(x), dy> == <x, op_backward(dy)>: an exact property of a transposed matrix."""
     rng = np.random.default_rng(2)
     arguments = case.arguments()
     for constant in ("bias", "add"):
@@ -326,7 +326,7 @@ def test_a_saved_maximum_routes_its_gradient_once_even_among_equals():
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_all_the_maxima_of_a_window_receive_its_gradient(backend, dtype):
-    """A row of windows of three, one apart. NaN equals nothing, so the first alone; -inf itself."""
+    """A row of windows of three, one apart. NaN equals nothing, so only the first; -inf itself."""
     nan, inf = np.nan, np.inf
     x = np.array([[[[5, 5, 1, 5, nan, nan, -inf, -inf, -inf, 0, -0.0]]]], dtype)
     dy = 10.0 ** np.arange(9, dtype=dtype).reshape(1, 1, 1, 9)

@@ -1,4 +1,4 @@
-"""`load_image`: pictures as cameras, phones, scanners and drawing programs write them."""
+"""`load_image`: images as written by cameras, phones, scanners and drawing programs."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_first_picture_of_an_animation_is_read(tmp_path):
 # Orientation
 
 
-# What is seen of stored pixels, by the definition of EXIF: where row 0 and column 0 lie.
+# The displayed position of stored row 0 and column 0, by the definition of EXIF.
 UPRIGHT = {
     1: lambda stored: stored,
     2: np.fliplr,
@@ -131,7 +131,7 @@ def test_damaged_metadata_is_no_reason_to_refuse_a_picture(tmp_path):
 
 
 def transparent(colour):
-    """A cross of one colour on nothing."""
+    """A cross of one colour on a transparent background."""
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[3:5, :] = pixels[:, 3:5] = (*colour, 255)
     return pixels
@@ -183,7 +183,7 @@ def test_one_transparent_colour_is_transparent(tmp_path, mode):
 
 
 def test_scaling_weighs_colours_by_what_is_seen_of_them(tmp_path):
-    """Transparent pixels hold black here, which must not darken the edge of what is white."""
+    """Transparent pixels contain black here, which must not darken the edge of white ones."""
     pixels = transparent((255, 255, 255))
     x = load_image(save(tmp_path / "a.png", pixels), size=5, channels=1, background="black")
     seen = np.asarray(Image.fromarray(pixels[..., 3]).resize((5, 5), Image.BILINEAR))
@@ -200,7 +200,7 @@ def test_an_image_of_one_colour_is_named_with_its_background(tmp_path):
     with pytest.warns(UserWarning, match=r"grey.png: every pixel is 0\.2$"):
         load_image(tmp_path / "grey.png")
     save(tmp_path / "dot.png", np.zeros((1, 1), np.uint8))
-    assert load_image(tmp_path / "dot.png").shape == (1, 1, 1)  # one pixel can not but be alike
+    assert load_image(tmp_path / "dot.png").shape == (1, 1, 1)  # one pixel is always uniform
 
 
 def test_invert_exchanges_black_and_white(tmp_path):
@@ -262,7 +262,7 @@ def test_arguments_that_say_nothing_are_refused_before_the_file_is_opened(
         load_image("nowhere.png", **arguments)
 
 
-# Files that are hostile, or no files
+# Malicious files, and paths that are not files
 
 
 @pytest.mark.parametrize("keep", [0, 20, 60, -60], ids=["empty", "signature", "header", "tail"])
@@ -328,7 +328,7 @@ def test_a_file_that_is_not_there_is_an_error_of_the_disk(tmp_path):
 
 
 def zeros_png(path, side):
-    """A grey PNG of zeros, of any size, written without the memory of its pixels."""
+    """A grey PNG of zeros, of any size, written without allocating its pixels."""
     packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
 
@@ -357,7 +357,7 @@ def test_a_large_picture_that_is_made_small_costs_the_memory_of_its_own_pixels(t
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 120_000  # kB, where the pixels are 79,000 and floats 316,000
+    assert int(done.stdout) < 120_000  # kB, with pixels of 79,000; floats would take 316,000
 
 
 def test_without_pillow_the_error_says_how_to_install_it(tmp_path, monkeypatch):

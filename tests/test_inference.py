@@ -1,4 +1,4 @@
-"""evaluate, predict and metrics: what they compute, what they leave alone, how they fail."""
+"""evaluate, predict and metrics: results, side effects and errors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Files: whole or not at all when written, not trusted when read.
+"""Files: written completely or not at all, and not trusted when read.
 
 This file is longer than others because every way in which writing or reading a file can fail is a
-test of its own.
+separate test.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ META = '{"arrays": ["x"], "meta": null}'
 
 
 def npy(array, **changes):
-    """The bytes of a .npy entry whose header says something else than its data."""
+    """The bytes of a .npy entry whose header does not match its data."""
     header = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape, **changes}
     stream = text_io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, header)
@@ -253,7 +253,7 @@ def test_a_compressed_bomb_is_refused(tmp_path):
 def test_entries_that_share_their_bytes_are_refused(tmp_path):
     path, inner = tmp_path / "a.npz", tmp_path / "inner.zip"
     archive(inner, [("b.npy", npy(np.zeros(1000)))])
-    # The bytes of a hold b's whole entry, and the directory lists b too: 16 kB out of 8.
+    # The data of entry a contain the whole entry b, which the directory lists too: 16 kB out of 8.
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("meta.json", META)
         file.writestr("a.npy", inner.read_bytes())
@@ -324,7 +324,7 @@ def test_a_damaged_array_header_is_the_one_error(tmp_path, header):
 
 
 def test_any_bytes_for_an_array_header_are_the_one_error(tmp_path):
-    """Headers that differ from a right one in a few places: what a bad disk makes of them."""
+    """Headers that differ from a valid one in a few places, as from a faulty disk."""
     whole = bytearray(npy(np.ones(4, np.float32)))
     rng = np.random.default_rng(0)
     path = tmp_path / "a.npz"

@@ -1,4 +1,4 @@
-"""Writing files: temporary files that a kill leaves, errors of the disk, and names taken."""
+"""Writing files: temporary files of killed processes, disk errors, and existing names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def full(*args, **kwargs):
 
 
 def killed_while_writing(directory, name="model.npz"):
-    """A process that dies while it writes `name`: what SIGKILL or a power cut leaves."""
+    """A process that dies while it writes `name`, as by SIGKILL or a power cut."""
     script = (
         "import os, sys\n"
         "from cnnx import io\n"

@@ -69,7 +69,7 @@ def same(ours, theirs):
 
 
 def batched(function, *arrays):
-    """A function of one image over a batch; its results, gradients of weights summed."""
+    """A function of one image, applied to a batch; returns results and summed weight gradients."""
     return [np.stack(parts) for parts in zip(*(function(*one) for one in zip(*arrays)))]
 
 
@@ -84,7 +84,7 @@ def drawn_with_ties(rng, *shape):
 
 
 def test_the_page_has_a_program_of_each_kind():
-    """Of ten to some thirty lines: what it says one has to write."""
+    """Each has ten to some thirty lines, as the page claims."""
     assert list(SECTIONS) == [
         "One image at a time",
         "Plain functions on one image",

@@ -1,4 +1,4 @@
-"""Labels beyond what classes can be, and points beyond memory: refused before any work."""
+"""Labels outside the range of classes, and arrays larger than memory: rejected before any work."""
 
 from __future__ import annotations
 

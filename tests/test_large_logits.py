@@ -1,6 +1,6 @@
-"""Only the differences between the logits of a sample count: their size changes no loss.
+"""Only the differences between the logits of a sample matter: their magnitude changes no loss.
 
-Expected values are the softmax's own: logits a, a - d cost log(1 + exp(-d)) and d more.
+Expected values follow from the softmax: logits a, a - d have losses log(1 + exp(-d)) and d more.
 """
 
 from __future__ import annotations

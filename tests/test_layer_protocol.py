@@ -1,4 +1,4 @@
-"""What all layers and containers promise: saving, sharing, modes, errors in words."""
+"""Properties of all layers and containers: saving, sharing, modes, error messages."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_users_layer_that_stores_on_self_stands_at_one_place():
     apart = Sequential(plain, Tanh(), Sequential(Sigmoid(), plain))
     with pytest.raises(RuntimeError, match=r"^Plain: forward stores self\.x.*several places"):
         apart(x)
-    with no_grad():  # nothing goes back: any number of places will do
+    with no_grad():  # without backward, any number of places is allowed
         assert apart(x).shape == (4, 3)
 
 
@@ -261,7 +261,7 @@ def test_dropout_masks_differ_by_call_and_layer_and_follow_the_seed():
     assert 0.45 < first.astype(bool).mean() < 0.55
     random.manual_seed(0)
     assert np.array_equal(first, model[0](x))
-    assert np.array_equal(model[0].backward(x), first)  # the mask of forward, made again
+    assert np.array_equal(model[0].backward(x), first)  # the mask of forward, recomputed
 
 
 def test_one_dropout_at_two_places_has_two_masks_and_goes_back_through_both():

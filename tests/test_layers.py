@@ -1,4 +1,4 @@
-"""Layers: values by hand, dtypes, and forward and backward against PyTorch."""
+"""Layers: hand-computed values, dtypes, and forward and backward against PyTorch."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def test_normal_initialisation_has_its_deviation():
 
 @pytest.mark.parametrize("shape", [(64, 3, 4, 4), (5, 2, 40, 41), (300, 7)], ids=str)
 def test_the_variance_of_a_channel_far_from_zero_keeps_its_digits(shape):
-    """Squares about zero, or about the first value, an outlier here, would lose them in float32."""
+    """Squares about zero, or about the first value (an outlier here), lose them in float32."""
     x = 1000 + np.random.default_rng(0).standard_normal(shape)
     x.reshape(-1)[0] = 0.0
     x = x.astype(np.float32)

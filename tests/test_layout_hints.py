@@ -1,4 +1,4 @@
-"""Images as other libraries have them: the error says what to write, and that is then right."""
+"""Image layouts of other libraries: the error suggests code, and that code works."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF_IMAGES += [AdaptiveAvgPool2D(2), Upsample(scale_factor=2), ZeroPad2D(1)]
 
 
 def written(layer, x):
-    """What the error says to write, evaluated; the layer takes it."""
+    """The code that the error suggests, evaluated; the layer accepts the result."""
     with pytest.raises(ValueError) as error:
         layer(x)
     advice = re.search(r"write (x[.\[].*?)(, for|$)", str(error.value))

@@ -42,7 +42,7 @@ NETWORKS = {
 
 
 def trained(m, name, steps, by_hand=False):
-    """Losses of each sample, and the network."""
+    """The loss of each sample, and the network."""
     build, shape, outputs, loss, rate = NETWORKS[name]
     np.random.seed(5)
     network = build(m)
@@ -150,7 +150,7 @@ def test_several_columns_and_vectors_go_through_dense_as_numpy_computes_them(siz
         np.random.seed(1)
         layer = m.Dense(*sizes)
         layer.forward(np.random.randn(sizes[0], 1))
-        layer.backward(np.random.randn(sizes[1], 1), 0.1)  # a large layer's update may wait
+        layer.backward(np.random.randn(sizes[1], 1), 0.1)  # a large layer may delay its update
         x = np.random.randn(*shape)
         results.append((layer.forward(x), layer.forward(x.tolist())))
         assert layer.input.shape == shape
@@ -173,7 +173,7 @@ def test_a_line_through_points_that_are_vectors_of_one_number():
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3)])
 def test_dense_learns_from_one_column(shape):
-    """There the formulas fail too, but after they have changed the weights."""
+    """The original formulas fail too, but only after they have changed the weights."""
     layer = listnet.Dense(2, 3)
     before = layer.weights.copy()
     layer.forward(np.ones(shape))
@@ -200,7 +200,7 @@ def test_weights_of_a_large_layer_are_whole_whenever_they_are_read():
     same(kept, theirs.weights)
     same(twin.weights, theirs.weights)
     step([ours, theirs])
-    same(kept, theirs.weights)  # who has read them sees every step
+    same(kept, theirs.weights)  # an array that was read before sees every step
     ours.weights = mine = theirs.weights.copy()
     step([ours, theirs])
     same(mine, theirs.weights)
@@ -208,7 +208,7 @@ def test_weights_of_a_large_layer_are_whole_whenever_they_are_read():
 
 @pytest.mark.skipif("compiled" not in cnnx.available_backends(), reason="NumPy's threads")
 def test_samples_one_at_a_time_stay_on_one_thread():
-    """Also where the updates of a large layer are made: a team would wait for a busy process."""
+    """Also when pending updates are applied: several threads would wait for a busy process."""
     teams = cnnx.backends.load("compiled")._core._teams
     network = [
         listnet.Convolutional((1, 28, 28), 3, 5),

@@ -1,4 +1,4 @@
-"""Losses: values by hand, gradients by finite differences, all of it against PyTorch."""
+"""Losses: hand-computed values, gradients by finite differences, and comparison with PyTorch."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_labels_may_have_any_integer_dtype(dtype):
 
 
 def test_labels_reach_the_kernels_aligned():
-    """Elsewhere C may not read an int64, whatever x86 makes of it."""
+    """On other CPUs than x86, C may not read an unaligned int64."""
     labels = np.frombuffer(b"?" + LABELS.astype(np.int64).tobytes(), np.int64, offset=1)
     assert not labels.flags.aligned
     checked = checks.labels("cross_entropy", labels, 4)

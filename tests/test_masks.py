@@ -1,4 +1,4 @@
-"""A masked array is refused by everything that takes arrays: NumPy would drop its mask silently."""
+"""Masked arrays are rejected everywhere, because NumPy would silently drop their mask."""
 
 from __future__ import annotations
 

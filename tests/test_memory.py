@@ -1,5 +1,5 @@
-"""The pool of the compiled backend: memory is used again, given back, and counted. A pure-Python
-install does not collect this."""
+"""The pool of the compiled backend: memory is reused, returned and counted. Not collected in a
+pure-Python install."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_view_keeps_its_memory_alive_after_the_array_is_dropped():
 
 
 def test_memory_of_a_dead_array_is_used_again():
-    """Even of one larger than all that ever lived at one time, with a small one in the pool."""
+    """Even of one larger than all that were alive at one time, with a small one in the pool."""
     cnnx.ops.relu(np.ones(3, np.float32))
     gc.collect()
     x = np.ones(cnnx.memory_stats()["peak_bytes_in_use"] // 4 + 500_000, np.float32)

@@ -248,7 +248,7 @@ def test_a_model_goes_through_a_file_object(tmp_path):
 
 
 def test_a_file_whose_layers_double_at_each_level_is_refused_at_once(tmp_path):
-    """40 rows that each hold the one before twice: 2**40 places, which nobody could visit."""
+    """40 rows that each contain the previous one twice: 2**40 places, too many to visit."""
     Sequential(ReLU()).save(tmp_path / "model")
     arrays, meta = io.load_npz(tmp_path / "model")
     plain, pair = meta["layers"]

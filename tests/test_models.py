@@ -20,9 +20,9 @@ from cnnx.layers import Conv2D, load
         (models.mlp, (1, 28, 28), 785 * 128 + 129 * 64 + 65 * 10),
         (models.digits_cnn, (1, 8, 8), 144 + 32 + 4608 + 64 + 18432 + 128 + 10250),
         (models.vgg, (3, 32, 32), 9 * (192 + 8192 + 32768 + 65536 + 131072) + 2 * 1216 + 5130),
-        # 0.27 million in table 6 of the paper: 269,722 there, and here two projections more
+        # 0.27 million in table 6 of the paper: 269,722 there, plus two projections here
         (models.resnet20, (3, 32, 32), 269_722 + (16 * 32 + 64) + (32 * 64 + 128)),
-        (models.resnet18, (3, 32, 32), 11_173_962),  # 11.17 million wherever it is reported
+        (models.resnet18, (3, 32, 32), 11_173_962),  # commonly reported as 11.17 million
         # 3,504,872 with a thousand classes (torchvision), each of which has 1281
         (models.mobilenet_v2, (3, 32, 32), 3_504_872 - 990 * 1281),
         (models.densenet, (3, 32, 32), 176_122),  # pytorchcv: densenet40_k12_bc_cifar10
@@ -115,8 +115,8 @@ def gradients_of(name, dtype, training):
 
 
 def assert_all_close(ours, theirs, relative):
-    """Each array, relative to the largest number in all: a bias before a batch norm has no true
-    gradient, but rounding."""
+    """Each array, relative to the largest number in all: the true gradient of a bias before a batch
+    norm is zero, and the computed one is rounding."""
     largest = max(np.abs(array).max() for array in theirs)
     for one, other in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(one, other, rtol=relative, atol=relative * largest)
@@ -132,11 +132,11 @@ def test_a_model_is_its_torch_twin_in_float64(name, training):
 @pytest.mark.parametrize("algorithm", ["direct", "auto"])
 @pytest.mark.parametrize("name", TWINS)
 def test_a_model_is_its_torch_twin_in_float32(name, algorithm):
-    """By the rule of the ops, for as many products in a row as the model has.
+    """With the tolerance of ops, for as many consecutive products as the model has.
 
-    With Winograd's errors now and then a number falls on the other side of zero, which opens or
-    closes a ReLU and moves the gradients by a percent; direct summation is as exact as PyTorch. In
-    MobileNetV2, where 16 numbers make the statistics of a channel, that happens to PyTorch too.
+    With Winograd's error, a number occasionally changes its sign, which opens or closes a ReLU and
+    changes the gradients by a percent; direct summation is as accurate as PyTorch. In MobileNetV2,
+    where the statistics of a channel come from 16 numbers, this happens to PyTorch too.
     """
     with use_algorithm(algorithm):
         (ours, state, gradients), (theirs, expected_state, expected) = gradients_of(

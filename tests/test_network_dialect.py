@@ -129,7 +129,7 @@ def test_sigmoid_and_softmax_clip_at_500():
     assert network.sigmoid([-1e4]) == np.exp(-500.0) and network.sigmoid([1e4]) == 1
     x = np.array([[1000.0, 700.0, 1000.0], [0.0, -1e4, 1.0]])
     np.testing.assert_allclose(network.softmax(x), plain.softmax(x), rtol=1e-12)
-    assert network.softmax(x)[1, 1] > 0  # as exp(-500), where exp(-10001) would be nothing
+    assert network.softmax(x)[1, 1] > 0  # exp(-500), where exp(-10001) would be 0
 
 
 def test_losses_and_their_derivatives():
@@ -188,7 +188,7 @@ def test_adam_counts_between_two_zero_steps():
 
 
 class Scaled:
-    """A layer of one's own that learns, of no base class."""
+    """A user-defined layer with weights, without a base class."""
 
     def __init__(self, features):
         self.factor = np.random.rand(features)
@@ -210,7 +210,7 @@ class Scaled:
 
 
 class HalfSquares:
-    """A loss of one's own."""
+    """A user-defined loss."""
 
     def forward(self, predictions, targets):
         self.difference = predictions - targets
@@ -221,7 +221,7 @@ class HalfSquares:
 
 
 class SignDescent:
-    """An optimiser of one's own."""
+    """A user-defined optimiser."""
 
     def update(self, params, gradients):
         params -= 0.01 * np.sign(gradients)

@@ -1,4 +1,4 @@
-"""`cnnx.nn`: PyTorch's spelling of the same classes; and names that are not there."""
+"""`cnnx.nn`: PyTorch's names for the same classes, and advice for missing names."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def torch():
     return pytest.importorskip("torch")
 
 
-# A program of PyTorch but for its import line.
+# A PyTorch program, except for its import line.
 PORTED = """
 model = nn.Sequential(
     nn.Conv2d(3, 8, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True),
@@ -66,7 +66,7 @@ model = nn.Sequential(
 
 
 def made(module):
-    """The model of the ported program, with a module in the place of nn."""
+    """The model of the ported program, with a module in place of nn."""
     names = {"nn": module}
     exec(PORTED, names)
     return names["model"]

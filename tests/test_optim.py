@@ -1,4 +1,4 @@
-"""Optimisers: first steps by hand, twenty steps against PyTorch, state that follows parameters."""
+"""Optimisers: hand-computed first steps, twenty steps against PyTorch, per-parameter state."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_clip_grad_value_cuts_every_entry():
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_centered_rmsprop_with_constant_gradients_stays_finite(backend, dtype):
-    """Their variance is 0, but what rounding leaves of it may be negative."""
+    """Their variance is 0, but its rounding error may be negative."""
     with cnnx.use_backend(backend):
         gradient = np.array([0.1, -0.3, 1e3, 0.0], dtype)
         parameter = Parameter(np.zeros(4, dtype))
@@ -353,7 +353,7 @@ def test_centered_rmsprop_with_constant_gradients_stays_finite(backend, dtype):
             parameter.grad = gradient
             optimizer.step()
             step = before - parameter.data
-            # Against the gradient, and at most that of a variance of 0: lr * g / eps.
+            # Against the gradient, and at most a step for a variance of 0: lr * g / eps.
             assert (step * gradient >= 0).all()
             assert (abs(step) <= 1.01 * abs(0.01 * gradient.astype(np.float64) / 1e-3)).all()
         assert np.isfinite(parameter.data).all() and abs(parameter.data[0]) > 1

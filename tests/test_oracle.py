@@ -44,7 +44,8 @@ def test_the_reference_computes_in_float32_what_it_computes_in_float64(case):
 @pytest.mark.parametrize("dtype", [np.float16, np.longdouble], ids=lambda d: d.__name__)
 @pytest.mark.parametrize("op", cases.CASES)
 def test_the_reference_called_directly_computes_in_any_float_dtype(op, dtype, monkeypatch):
-    """What the gate hands to the backend is recorded, and handed over again in another dtype."""
+    """The arguments that `cnnx.ops` passes to the backend are recorded, and passed again in another
+    dtype."""
     function, recorded = getattr(reference, op), []
 
     def record(*arguments):

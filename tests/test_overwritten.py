@@ -1,4 +1,4 @@
-"""An array that backward needs, written over since forward: found, and never where none was."""
+"""Overwriting an array that backward needs is detected, without false alarms."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MODIFIED = r"\.backward: .*modified in place since forward"
 
 
 class Square(Layer):
-    """A user's layer that keeps its input by `_save`."""
+    """A user-defined layer that caches its input with `_save`."""
 
     def forward(self, x):
         self._save(x)
@@ -95,7 +95,7 @@ NEEDS_Y = {"ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh", "Linear and ReLU"}
 
 
 def gradients(model, x, change=lambda x, y: None):
-    """dx and the weights' gradients, with something done between forward and backward."""
+    """dx and the weights' gradients, with an action between forward and backward."""
     model.zero_grad()
     cnnx.manual_seed(3)
     y = model(x)
@@ -104,7 +104,7 @@ def gradients(model, x, change=lambda x, y: None):
     return [model.backward(dy), *(parameter.grad for parameter in model.parameters())]
 
 
-@pytest.mark.parametrize("n", [2, 64])  # compared whole, and by a sample
+@pytest.mark.parametrize("n", [2, 64])  # compared completely, and by a sample
 @pytest.mark.parametrize("name", sorted(LAYERS))
 def test_overwriting_input_or_output_is_found_where_backward_needs_it(name, n):
     cnnx.manual_seed(0)
@@ -144,12 +144,12 @@ def test_a_buffer_used_again_after_backward_is_right_and_before_it_is_found():
     buffer[:] = images(*buffer.shape, seed=9, dtype=np.float32)
     with pytest.raises(RuntimeError, match=r"Linear.backward.*\(32, 784\)"):
         model.backward(np.ones_like(y))
-    y = model(buffer)  # and the next step goes on
+    y = model(buffer)  # and the next step
     model.backward(np.ones_like(y))
 
 
 def test_sparse_images_are_told_apart():
-    """Pixels at the edge are the same in all of them: a sample must not fall on these alone."""
+    """Pixels at the edge are equal in all of them: a sample must not consist of these only."""
     rng = np.random.default_rng(0)
     for size, n in ((28, 32), (28, 64), (32, 128), (8, 512), (16, 16)):
         model = Conv2D(1, 2, 3)
@@ -187,7 +187,7 @@ def test_what_is_not_a_number_is_no_change():
 
 
 def test_an_input_that_no_gradient_needs_may_be_overwritten():
-    """The first layers are frozen, and no dx is asked for: backward ends behind them."""
+    """The first layers are frozen, and no dx is requested: backward ends after them."""
     model = Sequential(conv().freeze(), Flatten(), Linear(144, 3))
     x = images(4, 4, 6, 6, dtype=np.float32)
     y = model(x)
@@ -202,4 +202,4 @@ def test_the_watch_costs_microseconds():
     seconds = min(repeat(lambda: keep(values).check("Conv2D"), number=200, repeat=7)) / 200
     whole = min(repeat(lambda: x.copy(), number=1, repeat=5))
     assert seconds < whole / 10
-    assert seconds < 200e-6  # some 5 on a machine with nothing else to do
+    assert seconds < 200e-6  # about 5e-6 on an idle machine

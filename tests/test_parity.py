@@ -1,8 +1,8 @@
-"""The compiled backend equals the reference: every op, kernel set, dtype and layout, alone and on
+"""The compiled backend equals the reference: every op, kernel set, dtype and layout, on one and on
 several threads (test_threads.py has more of those).
 
-The expected value is the reference in float64 (which equals the oracle) on the very numbers that
-the compiled op was given. A pure-Python install does not collect this file (see conftest.py).
+The expected value is the reference in float64 (which equals the oracle) on exactly the numbers that
+the compiled op was given. Not collected in a pure-Python install (see conftest.py).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _plain_truth(case, dtype):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_compiled_equals_the_reference(case, dtype, isa, all_threads):
-    """On one thread, and to the last bit the same on three, some of which may find no task."""
+    """On one thread, and bit-identical on three, some of which may find no task."""
     expected, magnitude = _plain_truth(case, dtype)
     cnnx.set_num_threads(1)
     actual = cases.call(_op(case.op), case.op, case.arguments(dtype))
@@ -72,7 +72,7 @@ def test_compiled_equals_the_reference(case, dtype, isa, all_threads):
 
 @pytest.mark.parametrize("case", EVERY, ids=str)
 def test_every_element_of_a_result_is_written(case):
-    """The blocks that the results get are those of arrays of NaN, dead just before."""
+    """The memory of the results previously contained NaN."""
     for dtype in DTYPES:
         before = cases.call(_op(case.op), case.op, case.arguments(dtype))
         arguments = case.arguments(dtype)
@@ -85,7 +85,7 @@ def test_every_element_of_a_result_is_written(case):
 
 
 def test_a_debug_build_hands_out_memory_full_of_nan():
-    """So that in such a build every test shows what no kernel wrote, scratch included."""
+    """In such a build, every test detects elements that no kernel wrote, including scratch."""
     flags = cnnx.config_dict()["compiler flags"].split()
     for n in (1, 7, 1000, 7):
         block = compiled._core.uninitialised(n)
@@ -199,15 +199,15 @@ def test_inputs_are_left_as_they_were(case, backend):
 
 
 def _is_laid_out(array):
-    """Whether it differs from a plain array: a vector is the same in Fortran's order."""
+    """Whether the layout differs from a plain array: a vector is the same in Fortran order."""
     flags = array.flags
     plain = flags.c_contiguous and flags.aligned and flags.writeable and array.dtype.isnative
     return not plain
 
 
 def _not_in_place():
-    """(case, array that is changed, layout) of every op that changes arrays, of every such array,
-    and every layout that it can have."""
+    """(case, changed array, layout) for every op that changes arrays, for every such array, and for
+    every layout that it can have."""
     for op in cases.IN_PLACE:
         for case in (c for c in cases.CASES[op] if c.name in ("4-d", "everything-several", *FULL)):
             for name, array in cases.arrays(case.arguments(np.float32)).items():
@@ -216,7 +216,7 @@ def _not_in_place():
                         yield case, name, layout
 
 
-# Of the ops without a variant that has everything.
+# For ops without a variant that has all arguments.
 FULL = ("weight-decay-and-eps-several", "tenth-several")
 NOT_IN_PLACE = list(_not_in_place())
 
@@ -236,7 +236,7 @@ def test_an_array_that_cannot_be_changed_in_place_is_refused_and_not_copied(
 
 
 def test_every_array_that_is_changed_in_place_is_tried_in_every_layout_it_can_have():
-    """Matrices in all; vectors are plain in Fortran's order."""
+    """Matrices in all layouts; vectors are plain in Fortran order."""
     tried: dict[str, set[str]] = {}
     for case, name, layout in NOT_IN_PLACE:
         tried.setdefault(f"{case.op} {name.partition('[')[0]}", set()).add(layout)
@@ -247,7 +247,7 @@ def test_every_array_that_is_changed_in_place_is_tried_in_every_layout_it_can_ha
 
 
 def _replaced(case, name, array):
-    """The case's arguments with another array in the place of one."""
+    """The case's arguments with one array replaced."""
     return cases.mapped(lambda key, a: array if key == name else a, case.arguments(np.float32))
 
 
@@ -255,7 +255,7 @@ def _replaced(case, name, array):
 
 
 def _poisoned(arguments, values):
-    """The same arguments with special values here and there in every data array."""
+    """The same arguments with a few special values in every data array."""
     rng = np.random.default_rng(4)
     for name, array in cases.arrays(arguments).items():
         data = name in ("x", "dy", "add", "cols", "logits", "pred")
@@ -267,7 +267,7 @@ def _poisoned(arguments, values):
     return arguments
 
 
-# Not far apart: an infinity times a probability that float32 rounds to zero is NaN there alone.
+# Close together: an infinity times a probability that float32 rounds to zero is NaN there only.
 SPECIAL = [case for case in EVERY if not case.name.startswith(("empty", "far-apart"))]
 
 
@@ -288,7 +288,7 @@ def test_nan_and_infinity_go_where_they_go_in_the_reference(case, values):
 def test_denormal_numbers_count_as_numbers_or_as_zero(case):
     values = np.array([1e-45, 1e-39, 3e-40] if case.op == "bce" else [1e-45, -1e-45, -1e-39])
     actual = cases.call(_op(case.op), case.op, _poisoned(case.arguments(np.float32), values))
-    if case.op.endswith("max_pool2d"):  # among zeros and denormal numbers any may be the largest
+    if case.op.endswith("max_pool2d"):  # among zeros and denormals, any may be the maximum
         del actual["1"]
     tiny = 8 * case.length * float(np.finfo(np.float32).tiny)
     wrong = []
@@ -325,7 +325,7 @@ with cnnx.use_backend(sys.argv[1]):
 
 @pytest.mark.parametrize("places", [("0", "4"), ("4", "8")], ids=["top left", "bottom right"])
 def test_an_argmax_in_the_padding_writes_nothing_outside_the_image(places):
-    """It lies in the window, but not in the image: both backends drop it, or both refuse it."""
+    """It is in the window but not in the image: both backends ignore it, or both reject it."""
     outcomes = []
     for backend in ("reference", "compiled"):
         command = [sys.executable, "-c", OUTSIDE, backend, *places]

@@ -1,4 +1,4 @@
-"""`Preprocessing`: units, layouts, images and arrays, and the files that carry it."""
+"""`Preprocessing`: units, layouts, images and arrays, and the files that store it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_pictures_and_arrays_of_any_dtype_come_out_in_the_same_units(tmp_path, m
     assert np.allclose(x, expected, rtol=1e-6, atol=0)
     assert np.allclose(prepare.read(tmp_path / "a.png"), expected[0], rtol=1e-6, atol=0)
     assert np.allclose(prepare.from_unit(expected), expected, rtol=1e-6, atol=0)
-    assert np.allclose(prepare(PIXELS), expected, rtol=1e-6, atol=0)  # bytes, where ints were
+    assert np.allclose(prepare(PIXELS), expected, rtol=1e-6, atol=0)  # bytes instead of ints
 
 
 def test_digits_of_16_levels_read_pictures_of_256(tmp_path):
@@ -193,7 +193,7 @@ def test_a_model_file_carries_it(tmp_path):
     model.save(tmp_path / "model.npz")
     assert cnnx.load(tmp_path / "model.npz").preprocessing == model.preprocessing
     stream = text_io.BytesIO()
-    cnnx.Sequential(model).save(stream)  # a model inside another gives its own away
+    cnnx.Sequential(model).save(stream)  # an outer model does not store that of an inner one
     stream.seek(0)
     assert cnnx.load(stream).preprocessing is None
 

@@ -1,4 +1,4 @@
-"""Seeds: what they fix, what they leave alone."""
+"""Seeds: what they determine, and what they do not affect."""
 
 from __future__ import annotations
 

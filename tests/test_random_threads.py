@@ -1,4 +1,4 @@
-"""Streams of randomness: each thread and asyncio task that seeds has its own."""
+"""Random streams: each thread and asyncio task that seeds has its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnnx.optim import SGD
 
 
 def bare_loop(seed):
-    """A training written out: weights, order and masks are drawn; one pause a step."""
+    """An explicit training loop with drawn weights, order and masks, and one pause per step."""
     random.manual_seed(seed)
     x, y = blobs(60)
     model = Sequential(Linear(2, 16), ReLU(), Dropout(0.5), Linear(16, 3))

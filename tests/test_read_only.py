@@ -1,4 +1,4 @@
-"""No op writes to what it only reads: read-only arrays and files in memory give the same bits."""
+"""Ops do not write to their inputs: read-only arrays and memory-mapped files give the same bits."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def _read_only(array):
 
 
 def _closed(case, folder):
-    """A case's arguments, what it only reads being read-only: in memory, or files of a folder."""
+    """A case's arguments, with read-only inputs: arrays, or memory-mapped files in a folder."""
 
     def closed(name, array):
         if _changes(case, name):
             return array
-        if not array.size or folder is None:  # what is empty can not be mapped
+        if not array.size or folder is None:  # empty arrays cannot be memory-mapped
             return _read_only(array)
         folder.mkdir(exist_ok=True)
         np.save(folder / f"{name}.npy", array)

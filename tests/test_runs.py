@@ -1,4 +1,4 @@
-"""Modes are a property of the run: whoever uses a model changes nothing for those beside them."""
+"""Train and eval mode belong to a run: using a model does not affect its other users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PACKAGE = Path(cnnx.__file__).parent
 
 
 def noisy():
-    """A model whose answers and statistics depend on its mode at several depths."""
+    """A model whose outputs and statistics depend on its mode at several depths."""
     random.manual_seed(0)
     body = Sequential(Conv2D(4, 4, 3, padding=1), BatchNorm2D(4), Dropout(0.5))
     return Sequential(
@@ -46,8 +46,8 @@ def noisy():
 
 
 def everything(model):
-    """All that can be seen of a model: arrays and modes, and the names of what its layers hold,
-    but for the plan of a container's steps, which follows from its layers alone.
+    """The observable state of a model: arrays and modes, and the attribute names of its layers,
+    except the plan of a container's steps, which is determined by its layers.
     """
     modes = [layer.training for layer in model.modules()]
     return model.state_dict(), modes, [vars(layer).keys() - {"_plan"} for layer in model.modules()]
@@ -79,7 +79,7 @@ def test_four_threads_predict_with_one_model_in_train_mode():
 
 
 class Keeping(Layer):
-    """A user's layer that keeps what backward needs by `_save`, and asks for its mode."""
+    """A user-defined layer that caches with `_save`, and reads its mode."""
 
     def forward(self, x):
         factor = np.float32(3 if self.training else 2)
@@ -92,7 +92,7 @@ class Keeping(Layer):
 
 
 class Body(Layer):
-    """A user's layer that calls layers inside."""
+    """A user-defined layer that calls layers inside."""
 
     def __init__(self):
         self.body = Sequential(Linear(16, 16), BatchNorm1D(16), Dropout(0.3))
@@ -105,7 +105,7 @@ class Body(Layer):
 
 
 def trained(beside):
-    """The weights of a training, while `beside(model, stop)` runs in another thread."""
+    """The weights after training, while `beside(model, stop)` runs in another thread."""
     random.manual_seed(1)
     model = Sequential(
         Linear(2, 16), BatchNorm1D(16), ReLU(), Dropout(0.4), Keeping(), Body(), Linear(16, 3)
@@ -162,12 +162,12 @@ def test_inside_no_grad_forward_writes_nothing_on_any_layer():
         model(x)
     for layer, was in zip(model.modules(), before, strict=True):
         assert vars(layer).keys() == was.keys()
-        # But for the plan of a run that keeps nothing, which is made at the first one.
+        # Except the plan of a run without caching, which is made at the first one.
         assert all(vars(layer)[name] is was[name] for name in was.keys() - {"_plan"})
 
 
 def test_a_forward_in_no_grad_leaves_the_last_one_for_backward():
-    """As in PyTorch, where the graph of the first forward is still there."""
+    """As in PyTorch, where the graph of the first forward still exists."""
     model, x = Sequential(Linear(2, 2), Keeping()), images(3, 2, dtype=np.float32)
     model(x)
     expected = model.copy()
@@ -186,7 +186,7 @@ def test_the_mode_of_a_run_is_read_by_every_layer_and_written_on_none():
     for mode in (False, True):
         with run_mode(mode):
             assert {layer.training for layer in model.modules()} == {mode}
-            with run_mode(None):  # what each layer says for itself
+            with run_mode(None):  # each layer's own mode
                 assert [layer.training for layer in model.modules()] == own
             assert model.training is mode
     assert [dict(vars(layer)) for layer in model.modules()] == held
@@ -210,7 +210,7 @@ def test_the_own_mode_survives_copies_pickles_files_and_old_pickles(tmp_path):
     own = [layer.training for layer in model.modules()]
     assert own[0] is False and own[1] is True and own[2] is False
     path = tmp_path / "model.npz"
-    with run_mode(True):  # a run does not go into a copy
+    with run_mode(True):  # the mode of a run is not copied
         copies = [model.copy(), pickle.loads(pickle.dumps(model))]
     model.save(path)
     for twin in (*copies, cnnx.load(path)):
@@ -284,7 +284,7 @@ def test_callbacks_of_fit_see_the_modes_that_the_user_set():
 
 
 def _writers():
-    """(file, function) of every place in cnnx that writes an attribute `training`, or calls a
+    """(file, function) of every place in cnnx that assigns an attribute `training`, or calls a
     method that does."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
@@ -305,7 +305,7 @@ def _writers():
 
 
 def test_only_train_and_eval_write_a_mode():
-    """The rest of cnnx says what holds for its run; models of its own making it may switch."""
+    """The rest of cnnx sets the mode of a run; it may switch models that it created itself."""
     assert set(_writers()) == {
         ("layers/base.py", "train"),
         ("layers/base.py", "eval"),

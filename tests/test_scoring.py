@@ -1,4 +1,4 @@
-"""What fit and evaluate report: names of metrics, NaN, class weights, and their warnings."""
+"""Metrics of fit and evaluate: names, NaN, class weights, and warnings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quiet_fit(model, train, **options):
 
 
 def standing(model):
-    """An optimiser that leaves the weights where they are."""
+    """An optimiser that does not change the weights."""
     return SGD(model.parameters(), lr=0.0)
 
 
@@ -128,7 +128,7 @@ def test_validation_data_with_nan_warn_and_do_not_stop_training():
 
 
 def two_classes():
-    """A model, three samples of two classes, and the loss of each worked out in float64."""
+    """A model, three samples of two classes, and the hand-computed loss of each in float64."""
     model = Sequential(Linear(1, 2, bias=False)).astype("f8")
     model[0].weight.data = np.array([[0.5], [-0.5]])
     x, y = np.array([[1.0], [2.0], [-1.0], [3.0], [0.5]]), np.array([0, 1, 1, 0, 0])
@@ -149,7 +149,7 @@ def test_the_loss_of_an_epoch_is_the_weighted_mean_whatever_the_batches(size, we
     assert history["loss"] == [pytest.approx(expected, rel=1e-12)]
     assert history["val_loss"] == [pytest.approx(expected, rel=1e-12)]
     assert evaluate(model, (x, y[:, None]), loss=loss).loss == pytest.approx(expected, rel=1e-12)
-    # As in PyTorch, with probabilities "mean" divides by n; and a sum is shown per sample.
+    # As in PyTorch, "mean" divides by n for probabilities; a sum is reported per sample.
     summed = CrossEntropyLoss(weight=weight, reduction="sum")
     expected = (factors * losses).sum() / 5
     for target, loss_fn in ((data.one_hot(y), loss), (y, summed)):

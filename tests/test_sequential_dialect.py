@@ -134,7 +134,7 @@ def test_adam_keeps_its_averages_on_the_layer_whose_weights_lie_anyhow():
         for _ in range(3):
             layer.backward(np.cos(layer(np.ones((2, 6)))))
             optimizer.update_params(layer)
-        same(first, before)  # a step makes new arrays
+        same(first, before)  # a step creates new arrays
         results.append((layer.weights, layer.weights_momentums, layer.weights_cache))
         assert layer.biases_momentums.shape == layer.biases_cache.shape == (1, 4)
     for other in results[1:]:
@@ -183,7 +183,7 @@ def test_train_val_returns_what_the_formulas_give_and_draws_what_they_draw(capsy
 
 
 class Scaled(sequential.Module):
-    """A layer of one's own that learns: the base class of both is as good as none here."""
+    """A user-defined layer with weights; here the base class makes no difference."""
 
     def __init__(self, features):
         self.weights, self.biases = np.random.rand(1, features), np.zeros((1, features))
@@ -199,7 +199,7 @@ class Scaled(sequential.Module):
 
 
 class SquaredLoss:
-    """A loss of one's own: the squared error of probabilities."""
+    """A user-defined loss: the squared error of probabilities."""
 
     def calculate(self, y_pred, y_true):
         return float(((y_pred - np.eye(y_pred.shape[1])[y_true]) ** 2).mean())
@@ -209,7 +209,7 @@ class SquaredLoss:
 
 
 class Halving:
-    """An optimiser of one's own."""
+    """A user-defined optimiser."""
 
     lr = 0.5
 

@@ -1,4 +1,4 @@
-"""cnnx.compat.sequential: its modules, their examples, and its pictures."""
+"""cnnx.compat.sequential: its modules, their examples, and its plots."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_plots_are_figures(monkeypatch):
     pyplot.switch_backend("Agg")
     pyplot.close("all")
     sequential.generate_spiral_data(5, 2, 3)
-    assert not pyplot.get_fignums()  # it was shown, and nobody keeps it
+    assert not pyplot.get_fignums()  # it was shown, and then closed
     layers = [sequential.Linear(2, 4), sequential.Dropout(), sequential.Linear(4, 3)]
     model = sequential.Sequential(layers, None, None)
     np.random.seed(6)

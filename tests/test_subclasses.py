@@ -1,4 +1,4 @@
-"""Subclasses of cnnx's layers with a constructor of their own; what may take whose place."""
+"""Subclasses of cnnx's layers with their own constructors, and assignments to layer attributes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from cnnx.layers import (
 
 
 class Net(Sequential):
-    """Its constructor takes no layers, and keeps nothing but them."""
+    """Its constructor takes no layers, and stores only layers."""
 
     def __init__(self, width):
         super().__init__(Linear(2, width), ReLU(), BatchNorm1D(width), Linear(width, 3))
 
 
 class Scaled(Sequential):
-    """It holds more than layers, and its forward needs that."""
+    """It stores more than layers, and its forward needs that."""
 
     def __init__(self, width, factor=2.0):
         super().__init__()
@@ -44,7 +44,7 @@ class Scaled(Sequential):
 
 
 class Named(Sequential):
-    """Layers, and something else, are its arguments."""
+    """Its arguments are layers and something else."""
 
     def __init__(self, *layers, classes):
         super().__init__(*layers, ReLU())
@@ -56,7 +56,7 @@ class Plain(Sequential):
 
 
 class Described(Sequential):
-    """It has a config of its own."""
+    """It defines its own config."""
 
     def __init__(self, width):
         super().__init__(Linear(2, width))

@@ -1,4 +1,4 @@
-"""Synthetic data: points by formula, their CSV files, selection of classes, one-hot labels."""
+"""Synthetic data: points, their CSV files, selection of classes, one-hot labels."""
 
 from __future__ import annotations
 

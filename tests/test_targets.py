@@ -1,4 +1,4 @@
-"""Targets as people have them: a form means the same to everything that reads a target."""
+"""Forms of targets: each form is interpreted in the same way by everything that reads targets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ BINARY_FORMS = {
 
 
 class Known(Layer):
-    """Outputs known beforehand, whatever the weight beside them does: its input picks the row."""
+    """Known outputs, independent of the weight: its input selects the row."""
 
     def __init__(self, outputs):
         self.inside = Linear(1, 1)
@@ -161,7 +161,7 @@ def test_dense_prediction_takes_the_same_forms():
 
 
 def test_predicted_classes_are_compared_one_by_one_unless_both_sides_are_one_hot():
-    """The ambiguous cases, (n, k) integers on both sides, and what the documentation says."""
+    """The ambiguous cases, (n, k) integers on both sides, as documented."""
     dense = np.array([[0, 2, 1], [1, 1, 0], [2, 0, 0]])
     assert accuracy(dense, dense.T.copy()) == pytest.approx(np.mean(dense == dense.T))
     pred, target = EYE[[0, 1, 2]], EYE[[0, 2, 1]]
@@ -203,7 +203,7 @@ def test_the_last_layer_or_the_loss_says_where_yes_begins():
     assert evaluate(model, pair, loss=BCELoss()).accuracy == pytest.approx(0.8)
     assert evaluate(model, pair, loss=MSELoss(), metrics="accuracy").accuracy == pytest.approx(0.8)
     assert evaluate(model[:1], pair, loss=BCEWithLogitsLoss()).accuracy == pytest.approx(0.8)
-    # Numbers fitted to 0 and 1 themselves: nearer to 1 is yes.
+    # Regression on 0 and 1 themselves: closer to 1 means yes.
     numbers = np.array([[0.9], [0.2], [0.6], [0.4], [1.3]])
     scores = evaluate(Known(numbers), (ROWS, ANSWERS), loss=MSELoss(), metrics="accuracy")
     assert scores["accuracy"] == pytest.approx(0.8)
@@ -274,7 +274,7 @@ def test_files_and_splits_take_the_same_forms(form, tmp_path):
     assert train.y.dtype == np.int64
     assert train.y.tolist() == LABELS.tolist()
     if target.dtype.kind == "f" and target.shape != (5, 3):
-        return  # to a split, numbers are numbers, and are not shared out
+        return  # for a split, regression targets are not stratified
     places = np.arange(100)
     _, test = data.train_test_split((places, target[np.arange(100) % 5]), test_size=20, seed=1)
     assert np.bincount(LABELS[test.x % 5]).tolist() == [4, 8, 8]
@@ -300,7 +300,7 @@ def test_no_weight_moves_when_the_loss_can_not_learn_from_the_targets():
         with pytest.raises(ValueError, match=r"one output.*BCEWithLogitsLoss.*MSELoss"):
             run()
     two = Sequential(Linear(1, 2))
-    pairs = np.concatenate([np.full((40, 2), 0.5), [[-3.0, 4.0]]])  # only the last gives it away
+    pairs = np.concatenate([np.full((40, 2), 0.5), [[-3.0, 4.0]]])  # only the last is invalid
     with pytest.raises(ValueError, match=r"target\[40\].*no probabilities.*MSELoss"):
         fit(two, (np.zeros((41, 1)), pairs), shuffle=False, verbose=False)
     assert all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())

@@ -1,4 +1,4 @@
-"""Programs without a console, and streams that are half a file: nothing that prints may fail."""
+"""Programs without a console, and incomplete stream objects: printing must never fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnnx.training import fit
 
 
 class Half:
-    """What notebooks, loggers and graphical programs put in the place of a stream."""
+    """Stream replacements used by notebooks, loggers and graphical programs."""
 
     def __init__(self):
         self.text = ""

@@ -1,8 +1,8 @@
-"""Threads: any number of them gives the same bits, a forked child works, and so do two at once.
+"""Threads: any number gives the same bits, a forked child works, and so do two Python threads.
 
-In the compiled backend short loops run on one thread. Here every loop gets all that were asked for
-(`all_threads`, see conftest.py), and how many really ran is asserted. Each of five threads finds a
-task in every loop of the cases, and tasks that last long enough to meet others.
+In the compiled backend, short loops run on one thread. Here every loop gets all requested threads
+(`all_threads`, see conftest.py), and the actual number is asserted. Each of five threads finds a
+task in every loop of the cases, and tasks last long enough to overlap.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 ROUNDS = 12
 THREADS = (1, 2, 3, 5)
 
-# Direction, algorithm, and the x, weight and options of a layer that it computes. Where one has two
-# ways to work, both: at stride 1 and strided, planes as they lie and gathered.
+# Direction, algorithm, and the x, weight and options of a layer that it computes. If an algorithm
+# has two variants, both: stride 1 and strided, planes in place and gathered.
 CONVOLUTIONS = [
     ("forward", "direct", (9, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
     ("forward", "filter_lanes", (40, 13, 12, 11), (16, 13, 3, 3), {"padding": 1}),
@@ -117,7 +117,7 @@ def _called(case, dtype):
 
 
 def _threads_of(number):
-    """How many run where so many are asked for: one in a build without OpenMP."""
+    """The actual number for a requested number: one in a build without OpenMP."""
     return number if cnnx.config_dict()["OpenMP"].startswith("yes") else 1
 
 
@@ -147,7 +147,7 @@ def test_a_convolution_of_the_table_is_computed_by_its_algorithm(row):
 
 
 def test_the_table_holds_every_algorithm_of_every_direction():
-    """`filter_lanes` and `winograd_by_...` are of one kind of direction, as their rules say."""
+    """`filter_lanes` and `winograd_by_...` exist for some directions only, as their rules say."""
     here = {(direction, algorithm) for direction, algorithm, *_ in CONVOLUTIONS}
     one_kind = {
         "filter_lanes": ("forward",),
@@ -184,7 +184,7 @@ def test_a_short_loop_stays_on_one_thread():
 @pytest.mark.skipif("compiled" not in BACKENDS, reason="the reference has no threads")
 @pytest.mark.parametrize("batch, most", [(1, 1), (32, 3)])
 def test_a_training_step_of_one_image_stays_on_one_thread(batch, most):
-    """A team would wait for a busy process at every loop, and save little."""
+    """Several threads would wait for a busy process at every loop, and save little."""
     teams = cnnx.backends.load("compiled")._core._teams
     cnnx.set_num_threads(3)
     model, loss = cnnx.models.lenet5(), cnnx.CrossEntropyLoss()
@@ -368,7 +368,7 @@ def test_a_forked_child_works_on_one_thread_and_says_so_once(backend, threads):
     assert lines[0].startswith("[True, True, True]"), lines[0]
     assert lines[1].startswith("ended True"), lines[1]
     if backend == "compiled":
-        # Built without OpenMP there is one thread whatever is asked for, and nothing to tell.
+        # Built without OpenMP, there is one thread in any case, and no warning.
         threads = _threads_of(threads)
         told = int(threads > 1)
         assert lines[0] == f"[True, True, True] 1 {told}", lines[0]

@@ -20,7 +20,7 @@ DRIFT = 1e-5
 
 
 def run(*command, **variables):
-    """What a Python program printed, in a process of its own as a reader would start it."""
+    """The output of a Python program, run in a separate process as a reader would start it."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, *map(str, command)],
@@ -35,7 +35,7 @@ def run(*command, **variables):
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """The notebook, made and executed now."""
+    """The notebook, generated and executed now."""
     folder = tmp_path_factory.mktemp("tour")
     path = folder / "tour.ipynb"
     run(DOCS / "notebook.py", path, IPYTHONDIR=str(folder), JUPYTER_RUNTIME_DIR=str(folder))
@@ -97,7 +97,7 @@ def test_the_script_runs_and_prints_a_note_without_pytorch():
 def test_the_saved_notebook_is_small_and_names_no_paths_of_a_machine(kept):
     assert (DOCS / "tour.ipynb").stat().st_size < 500_000
     assert sum("image/png" in output.get("data", ()) for output in outputs(kept)) == PICTURES
-    assert len(differences(printed(kept))) == 2  # made where PyTorch was
+    assert len(differences(printed(kept))) == 2  # generated with PyTorch installed
     words = printed(kept) + json.dumps(kept["metadata"])
     assert not re.search(r"/(home|root|tmp|usr|work|Users)/|Warning|Traceback", words)
     assert not [output for output in outputs(kept) if output.get("name") == "stderr"]

@@ -1,4 +1,4 @@
-"""fit: what it computes, what it leaves alone, how it fails."""
+"""fit: results, side effects and errors."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_drop_last_leaves_out_the_batch_that_is_not_full():
     options = {"batch_size": 32, "shuffle": False, "epochs": 2}
     dropped = quiet_fit(model, (x, y), drop_last=True, **options)
     whole = quiet_fit(twin, (x[:64], y[:64]), **options)
-    assert dropped["loss"] == whole["loss"]  # the mean over the samples that were seen
+    assert dropped["loss"] == whole["loss"]  # the mean over the samples that were used
     assert dropped["accuracy"] == whole["accuracy"]
     assert same(model.state_dict(), twin.state_dict())
     with pytest.raises(ValueError, match="drop_last=True leaves no batch of 100"):

@@ -1,4 +1,4 @@
-"""Pictures: what is on them, where they go, and what is refused."""
+"""Plots: their content, their files, and rejected arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people give to a picture by mistake: one error in their words; and images of every kind."""
+"""Invalid arguments of plots give one clear error; and images of every kind are drawn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def network(channels):
 
 
 MODEL, OF_COLOURS, FLAT = network(1), network(3), Linear(2, 3)
-# Each picture as a function of its first argument, of its images, and of the Axes to draw on.
+# Each plot as a function of its first argument, of its images, and of the Axes to draw on.
 OF_A_MODEL = {
     "plot_filters": viz.plot_filters,
     "plot_feature_maps": lambda model: viz.plot_feature_maps(model, GREY[0]),
@@ -150,7 +150,7 @@ def test_outputs_and_weights_that_are_not_finite_are_named():
     ):
         with pytest.raises(ValueError, match=f"^{name}: the outputs hold NaN or inf"):
             draw()
-    # Filters and maps show where it is: the others keep their scale.
+    # Filters and maps show its position: the others keep their scale.
     for figure in (viz.plot_filters(broken), viz.plot_feature_maps(broken, GREY[0])):
         figure.canvas.draw()
         assert np.isfinite(figure.axes[0].images[0].get_clim()).all()
@@ -217,7 +217,7 @@ def test_a_picture_of_more_than_paper_holds_is_refused_before_any_work():
     for draw in (
         lambda: viz.plot_images(many, count=5000),
         lambda: viz.plot_probabilities(MODEL, many, count=2500),
-        lambda: viz.grad_cam(Identity(), many),  # whose outputs are no scores: it is not asked
+        lambda: viz.grad_cam(Identity(), many),  # never called: its outputs are no scores
         lambda: viz.saliency(Identity(), many),
         lambda: viz.plot_filters(Conv2D(16, 200, 1), count=200),
     ):

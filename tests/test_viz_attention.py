@@ -1,4 +1,4 @@
-"""Grad-CAM and saliency against numeric gradients and a case worked out by hand."""
+"""Grad-CAM and saliency against numeric gradients and a hand-computed case."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cnnx.viz import grad_cam_map, saliency_map
 
 @pytest.fixture
 def model():
-    # No ReLU: where a pooling's window is all zeros, a numeric gradient halves what has a kink.
+    # No ReLU: if a pooling window is all zeros, a numeric gradient is wrong at its kink.
     cnnx.manual_seed(6)
     layers = [Conv2D(2, 3, 3), BatchNorm2D(3), Tanh(), Conv2D(3, 4, 2), Tanh(), MaxPool2D(2)]
     net = Sequential(*layers, Flatten(), Dropout(0.5), Linear(16, 3), Softmax()).astype(np.float64)
@@ -39,7 +39,7 @@ def images():
 
 
 def score(layers, x, target):
-    """The target's logit of each sample, in eval mode."""
+    """The target's logit for each sample, in eval mode."""
     for layer in layers:
         x = layer.copy().eval()(x)
     return x[np.arange(len(x)), target]
@@ -73,7 +73,7 @@ def test_grad_cam_weighs_maps_by_their_mean_numeric_gradient(model, images, laye
 
 
 class Plus(Layer):
-    """y = x + term: a path of a Residual, seen from the other one."""
+    """y = x + term: one path of a Residual, with the other path given."""
 
     def __init__(self, term):
         self.term = term
@@ -111,7 +111,7 @@ def test_grad_cam_of_a_layer_inside_a_residual(residual, name):
 
 
 def test_grad_cam_inside_a_block_that_stands_twice_is_of_its_first_place():
-    """x, x + x, 4 x: the score is 4 x, of which the first body's output has the slope 2."""
+    """x, x + x, 4 x: the score is 4 x, whose slope with respect to the first body's output is 2."""
     conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
     conv.weight.data[...] = 1
     head.weight.data[...] = [[1] * 4, [-1] * 4]
@@ -122,7 +122,7 @@ def test_grad_cam_inside_a_block_that_stands_twice_is_of_its_first_place():
 
 
 def test_a_flattening_head_may_speak_for_no_map_at_all():
-    """The class predicted, yet the mean of the head's weights is negative: nothing to see."""
+    """The mean of the head's weights is negative even for the predicted class: an empty map."""
     conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
     conv.weight.data[...] = 1
     head.weight.data[...] = [[2, -1, -1, -1], [0, 0, 0, 0]]
@@ -134,7 +134,7 @@ def test_a_flattening_head_may_speak_for_no_map_at_all():
 
 
 def test_grad_cam_by_hand():
-    """Two maps of 2x2, x and -x; class 0 adds up the first, class 1 the second, tripled."""
+    """Two maps of 2x2, x and -x; class 0 sums the first, class 1 three times the second."""
     conv, head = Conv2D(1, 2, 1, bias=False), Linear(8, 2, bias=False)
     conv.weight.data[...] = np.array([1, -1]).reshape(2, 1, 1, 1)
     head.weight.data[...] = [[1] * 4 + [0] * 4, [0] * 4 + [3] * 4]

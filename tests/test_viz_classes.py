@@ -1,4 +1,4 @@
-"""Names and numbers of classes in pictures: as people have them, and a thousand of them."""
+"""Class names and numbers in plots: in all forms, and a thousand of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def images():
 
 
 def words(figure):
-    """All that is written on a figure."""
+    """All text on a figure."""
     from matplotlib.text import Text
 
     figure.canvas.draw()
@@ -143,7 +143,7 @@ def test_more_classes_than_pixels_share_cells():
     axes = figure.axes[0]
     drawn = np.asarray(axes.images[0].get_array())
     assert drawn.shape == (1000, 1000)
-    assert np.array_equal(drawn, 100 * np.eye(1000))  # neighbours lie in a cell of ten
+    assert np.array_equal(drawn, 100 * np.eye(1000))  # ten neighbours share a cell
     assert axes.get_title(loc="left") == "5000 of 10000 right (50.0 %), 10 classes a cell"
     assert ticks(axes.yaxis)[1] == "100"
 
@@ -175,7 +175,7 @@ def test_targets_come_in_every_form_that_metrics_take():
     for pred, target, options in (
         (scores, np.eye(2, dtype=int)[labels], {}),
         (scores, labels[:, None], {}),
-        (scores[:, 1:] - scores[:, :1], labels, {}),  # one output, which says yes from 0 on
+        (scores[:, 1:] - scores[:, :1], labels, {}),  # one output, which means yes from 0 on
         ([0.1, 0.9, 0.8], labels, {"threshold": 0.5}),
         (scores.argmax(axis=1).reshape(3, 1, 1), labels.reshape(3, 1, 1), {}),
     ):

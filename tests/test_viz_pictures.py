@@ -1,4 +1,4 @@
-"""Pictures of images, weights, scores and boundaries: what is drawn, and what is refused."""
+"""Plots of images, weights, scores and boundaries: what is drawn, and what is rejected."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_only_filters_that_look_at_the_colours_of_an_image_are_drawn_in_colours(
         expected = weight.data.reshape(-1, *weight.shape[2:])
         assert all(np.array_equal(shown(a), e) for a, e in zip(axes, expected, strict=True))
         assert bar.get_ylabel() == "weight"
-    grouped = Conv2D(6, 2, 3, groups=2)  # three channels a group, which are no colours
+    grouped = Conv2D(6, 2, 3, groups=2)  # three channels per group, which are not RGB
     assert len(viz.plot_filters(grouped).axes) == 2 * 3 + 1
 
 
@@ -186,7 +186,7 @@ def test_confusion_matrix_of_scores_and_of_labels():
 
 
 def half_plane(outputs):
-    """A model that says 1 where x > y: by two scores, or by a single one."""
+    """A model that predicts 1 where x > y: by two scores, or by a single one."""
     linear = Linear(2, outputs)
     linear.bias.data[...] = 0
     linear.weight.data[...] = [[1, -1]] if outputs == 1 else [[-1, 1], [1, -1]]
@@ -204,7 +204,7 @@ def test_regions_are_the_classes_the_model_gives():
         (axes,) = figure.axes
         regions = np.asarray(axes.collections[0].get_array()).reshape(12, 12)
         grid = np.linspace(-0.1, 1.1, 12)
-        off = ~np.eye(12, dtype=bool)  # on the line itself, rounding decides
+        off = ~np.eye(12, dtype=bool)  # on the boundary itself, rounding decides
         assert np.array_equal(regions[off], (grid[None] > grid[:, None])[off])
         words = [text.get_text() for text in axes.get_legend().get_texts()]
         assert words == ["a", "b"]
@@ -239,7 +239,7 @@ def test_an_interactive_page_is_whole(tmp_path):
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and "<title>Decision boundary</title>" in text
     assert "Plotly.newPlot" in text and not re.search(r"<(script|link)[^>]*(src|href)", text)
-    assert '"showSendToCloud": false' in text  # a button that uploads the picture
+    assert '"showSendToCloud": false' in text  # a button that uploads the plot
 
 
 def test_an_interactive_plane_is_a_square_with_lines_where_the_class_changes(tmp_path):
@@ -369,7 +369,7 @@ def test_without_plotly_the_error_says_what_to_install(monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained():
-    """The names that the examples speak of: digits, a model for them, its history."""
+    """The names used in the examples: digits, a model for them, its history."""
     train, test = cnnx.data.load_digits()
     cnnx.manual_seed(0)
     model = cnnx.models.digits_cnn()

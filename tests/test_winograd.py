@@ -1,5 +1,5 @@
 """Winograd's convolution equals direct summation: in float64 to rounding, in float32 within its own
-error; the same bits for every number of threads. A pure-Python install does not collect this."""
+error; bit-identical for any number of threads. Not collected in a pure-Python install."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DTYPES = (np.float32, np.float64)
 
 @pytest.fixture(params=forced.WAYS)
 def algorithm(request):
-    """Every 3x3 convolution by one algorithm, which its direction has."""
+    """Context in which every 3x3 convolution uses one algorithm that its direction has."""
     with forced.winograd(request.param):
         yield request.param
 
@@ -43,7 +43,7 @@ MAKERS = {
 
 
 def _case(op, x_shape, filters, padding):
-    """A convolution of x, or the transpose of it, with images and filters of different scales."""
+    """A convolution of x, or its transpose, with images and filters of different scales."""
     weight_shape, terms = (filters, x_shape[1], 3, 3), max(filters, x_shape[1]) * 9
     if op.endswith("backward"):
         terms = max(terms, x_shape[0] * x_shape[2] * x_shape[3])
@@ -97,7 +97,7 @@ def test_it_ends_as_separate_ops_would(shape, isa, algorithm):
 
 
 def test_it_is_what_runs(monkeypatch):
-    """Its bits differ from those of direct summation, so a test above did not test the other."""
+    """Its bits differ from those of direct summation, so the tests above did test Winograd's."""
     case = _case("conv2d", (2, 64, 12, 12), 64, 1)
     auto = _results(case, np.float32, "compiled")["0"]
     with cnnx.use_algorithm("direct"):
@@ -108,8 +108,8 @@ def test_it_is_what_runs(monkeypatch):
 @pytest.mark.parametrize("size", [1e3, 1e4, 1e8, 1e20])
 @pytest.mark.parametrize("rotated", [False, True])
 def test_an_outlier_spoils_its_tiles_no_more_than_documented(size, rotated, algorithm, isa):
-    """docs/winograd.md: 64 * eps * size * the largest weight, where no window holds it; direct
-    summation is not touched there."""
+    """docs/winograd.md: below 64 * eps * size * the largest weight in outputs whose windows do not
+    contain it; direct summation is not affected there."""
     rng = np.random.default_rng(0)
     weight = (rng.standard_normal((32, 32, 3, 3)) / 17).astype(np.float32)
     op = cnnx.ops.conv_transpose2d if rotated else cnnx.ops.conv2d

@@ -1,4 +1,4 @@
-"""How far two correct results may lie apart: one rule for every op, dtype and algorithm.
+"""The allowed difference of two correct results: one rule for every op, dtype and algorithm.
 
 A sum of n rounded terms, in any order, is off by at most about sqrt(n) * eps times the sum of the
 terms' absolute values, with probability close to one (Higham and Mary, "A new approach to

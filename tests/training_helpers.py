@@ -1,4 +1,4 @@
-"""A small problem and a small network: shared by the tests of training and inference."""
+"""Helpers for tests of training and inference: a small problem and a small network."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The dialects in plain NumPy, written from their formulas: what `cnnx.compat` is held to.
+"""The dialects in plain NumPy, written from their formulas, as expected values for `cnnx.compat`.
 
-Nothing here knows cnnx, and nothing is clever: loops and products where the old programs have
-them. `bench/bench_dialects.py` times these against `cnnx.compat`.
+This code does not use cnnx and is not optimised: it has loops and products where the old programs
+have them. `bench/bench_dialects.py` compares their speed with `cnnx.compat`.
 """

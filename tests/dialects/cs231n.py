@@ -1,5 +1,5 @@
-"""The dialect `cs231n` in plain NumPy: the formulas of its table, with loops where the course has
-them."""
+"""The dialect `cs231n` in plain NumPy: the course's formulas, with loops where the course has them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The dialect `network` in plain NumPy: layers that an optimiser visits.
 
-This file is longer than others because it stands for a whole old package, name by name.
+This file is longer than others because it replaces a whole old package, name by name.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Flatten(Layer):
 
 
 class Dropout(Layer):
-    """The original drops after eval() too; here it only draws there."""
+    """The original also drops after eval(); here it only draws the mask."""
 
     def __init__(self, dropout_rate=0.5):
         self.dropout_rate, self.training = dropout_rate, True

@@ -122,7 +122,7 @@ class Softmax(Module):
 
 
 class Dropout(Module):
-    """The original drops in evaluation too; here it only draws there."""
+    """The original also drops in evaluation; here it only draws the mask."""
 
     applied = True
 

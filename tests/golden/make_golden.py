@@ -1,12 +1,12 @@
-"""Makes the golden files beside it from PyTorch: inputs, outputs and gradients in float64.
+"""Generates the golden files next to it with PyTorch: inputs, outputs and gradients in float64.
 
     python tests/golden/make_golden.py [folder]
 
-Needs torch, 2.13.0 for the files beside it. Each file holds several configurations; "name/options"
-is their JSON, the rest are arrays by the names of cnnx.ops. lenet.npz holds the losses of a whole
-training, whose weights and batches `lenet_weights` and `lenet_batch` make from integers alone, so
-that no random stream of any library is part of the result. The tests use these two functions too:
-so torch is imported by the functions that need it.
+Requires torch, 2.13.0 for the existing files. Each file contains several configurations:
+"name/options" is JSON, the rest are arrays named as in cnnx.ops. lenet.npz contains the losses of a
+whole training, whose weights and batches are generated from integers by `lenet_weights` and
+`lenet_batch`, so that the result does not depend on any library's random stream. The tests use
+these two functions too, so torch is imported only inside functions that need it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LENET = {
 
 
 def numbers(stream: int, *shape: int) -> np.ndarray:
-    """Float64 numbers in [-1, 1) from integers alone: a 32-bit hash of index and stream."""
+    """Float64 numbers in [-1, 1) from integers only: a 32-bit hash of index and stream."""
     z = np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(stream * 1_000_003)
     mask = np.uint64(2**32 - 1)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
@@ -245,7 +245,7 @@ def loss() -> dict[str, np.ndarray]:
 
 
 def optim() -> dict[str, np.ndarray]:
-    """Five steps with given gradients; `path` holds the parameter after each."""
+    """Five steps with given gradients; `path` contains the parameter after each."""
     import torch
 
     made = Configurations()
