@@ -301,12 +301,12 @@ def test_a_build_with_one_thread_is_an_error(threads, backends, openmp, words, m
         run_threads(threads=threads)
 
 
-def test_threads_that_cannot_be_had_are_an_error():
+def test_more_threads_than_available_are_an_error():
     """In any build; in one with OpenMP, by its own limit."""
     code = "import cnnx.cli; raise SystemExit(cnnx.cli.main())"
     command = [sys.executable, "-c", code, "bench", "threads", "--quick", "--threads", "3"]
     variables = os.environ | {"OMP_THREAD_LIMIT": "2"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
-    words = "threads is 3, but this process can have 2 at most" if THREADED else "then cnnx again"
+    words = "threads is 3, but this process has 2 at most" if THREADED else "then cnnx again"
     assert done.returncode == 1 and done.stdout == "" and words in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -1,5 +1,4 @@
-"""The dialect `cs231n` in plain NumPy: the course's formulas, with loops where the course has them.
-"""
+"""The dialect `cs231n` in plain NumPy: the formulas of the course, with its loops."""
 
 from __future__ import annotations
 
