@@ -31,7 +31,7 @@ def bars(monkeypatch):
     return parts
 
 
-def test_all_convolutions_but_the_first_are_winograd_s():
+def test_all_convolutions_except_the_first_use_winograd():
     found = [
         bench_accuracy.algorithms(layer, shape)
         for layer, shape in bench_accuracy.convolutions(
@@ -49,7 +49,7 @@ def test_errors_are_those_of_float32():
         assert 2**-26 < found["direct"][name] < found["auto"][name] < 3e-6
 
 
-def test_what_an_outlier_costs_is_printed_for_both_ways(capsys, monkeypatch):
+def test_the_error_of_an_outlier_is_printed_for_both_algorithms(capsys, monkeypatch):
     monkeypatch.setattr(bench_accuracy, "OUTLIERS", (1e3,))
     bench_accuracy.main(["--outliers"])
     words = capsys.readouterr().out.split()
@@ -58,7 +58,7 @@ def test_what_an_outlier_costs_is_printed_for_both_ways(capsys, monkeypatch):
     assert 5e-5 < found["auto"] < 64 * 2**-23 * 1e3 * found["weight"]
 
 
-def test_a_pair_begins_with_the_same_weights_batches_and_masks(bars, monkeypatch):
+def test_both_runs_of_a_pair_start_with_the_same_weights_batches_and_masks(bars, monkeypatch):
     """If both use the direct algorithm, both runs are identical to the last bit."""
     trained, scores = [], []
     evaluate = cnnx.evaluate
@@ -97,7 +97,7 @@ def test_a_run_prints_and_writes_each_pair(bars, tmp_path, capsys):
         assert shown in printed
 
 
-def test_without_a_winograd_convolution_there_is_nothing_to_compare(bars, monkeypatch):
+def test_a_network_without_a_winograd_convolution_is_an_error(bars, monkeypatch):
     monkeypatch.setattr(bench_accuracy, "is_winograd", lambda name: False)
     with pytest.raises(SystemExit, match="no convolution uses Winograd"):
         bench_accuracy.main(["--data", "cifar10"])

@@ -156,7 +156,7 @@ def test_a_module_imports_only_what_the_table_allows(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
-def test_a_module_needs_numpy_and_the_standard_library_alone(path):
+def test_a_module_imports_only_numpy_and_the_standard_library(path):
     module = _module(path)
     extra = INSIDE_FUNCTIONS.get(module.split("/")[0], set())
     for dotted, inside, line in _imports(path):
@@ -166,13 +166,13 @@ def test_a_module_needs_numpy_and_the_standard_library_alone(path):
         assert known or (inside and package in extra), where
 
 
-def test_the_table_has_no_row_for_what_is_gone():
+def test_the_table_has_no_row_for_a_module_that_no_longer_exists():
     present = {_module(path) for path in SOURCES}
     present |= {"/".join(m.split("/")[:i]) for m in present for i in range(1, m.count("/") + 1)}
     assert set(MAY_IMPORT) <= present
 
 
-def test_the_table_goes_downhill():
+def test_the_table_allows_no_cycles():
     """Otherwise it would allow a cycle."""
     above: set[str] = set()
     for module, allowed in MAY_IMPORT.items():
@@ -181,7 +181,7 @@ def test_the_table_goes_downhill():
         above.add(module)
 
 
-def test_what_a_module_may_import_inside_functions_is_imported():
+def test_every_import_allowed_inside_functions_is_used():
     used: dict[str, set[str]] = {}
     for path in SOURCES:
         inside = {dotted.split(".")[0] for dotted, inside, _ in _imports(path) if inside}
@@ -190,7 +190,7 @@ def test_what_a_module_may_import_inside_functions_is_imported():
         assert packages <= used.get(module, set()), f"{module}: nothing imports all of {packages}"
 
 
-def test_the_oracle_imports_numpy_and_nothing_of_cnnx():
+def test_the_oracle_imports_numpy_and_not_cnnx():
     tree = ast.parse((ROOT / "tests" / "oracle.py").read_text(encoding="utf-8"))
     names = set()
     for node in ast.walk(tree):
@@ -222,7 +222,7 @@ def test_no_line_of_the_kernels_is_longer_than_120_columns():
     assert not found
 
 
-def test_pyx_files_import_nothing_of_cnnx_but_the_choice_of_algorithms():
+def test_pyx_files_import_only_the_choice_of_algorithms_from_cnnx():
     for path in _csrc(".pyx", ".pxd"):
         found = re.findall(
             r"^\s*(?:import|from)\s+cnnx(?!\.backends\.choose ).*", path.read_text(), re.MULTILINE
@@ -241,7 +241,7 @@ WHY_LONG = "This file is longer than others because "
 
 
 @pytest.mark.parametrize("path", HAND_WRITTEN, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_a_file_over_400_lines_says_why_at_its_top(path):
+def test_a_file_over_400_lines_states_the_reason_at_its_top(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     if len(lines) > 400:
         top = " ".join(line.strip("#/* ") for line in lines[:30])
@@ -262,7 +262,7 @@ def _python(code: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_importing_cnnx_brings_in_numpy_and_the_standard_library_alone():
+def test_importing_cnnx_imports_only_numpy_and_the_standard_library():
     code = (
         "import sys, json; before = set(sys.modules); import cnnx; "
         "print(json.dumps(sorted({m.split('.')[0] for m in set(sys.modules) - before})))"
@@ -273,7 +273,7 @@ def test_importing_cnnx_brings_in_numpy_and_the_standard_library_alone():
     assert packages - cython - set(sys.stdlib_module_names) == {"cnnx", "numpy"}
 
 
-def test_importing_cnnx_leaves_the_dialects_alone():
+def test_importing_cnnx_does_not_import_the_dialects():
     code = "import sys, cnnx; print(any(m.startswith('cnnx.compat') for m in sys.modules))"
     assert _python(code).strip() == "False"
 
@@ -281,7 +281,7 @@ def test_importing_cnnx_leaves_the_dialects_alone():
 HEAVY = ("asyncio", "email", "http", "multiprocessing", "sqlite3", "ssl", "tkinter", "unittest")
 
 
-def test_importing_cnnx_adds_no_heavy_part_of_the_standard_library():
+def test_importing_cnnx_imports_no_slow_module_of_the_standard_library():
     """Beyond NumPy's imports: these modules cost milliseconds and are used in one function each."""
     code = (
         "import sys, json, numpy; before = set(sys.modules); import cnnx; "

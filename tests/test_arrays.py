@@ -32,7 +32,7 @@ def test_arrays_of_an_npz_file_become_data_sets(tmp_path):
     assert train.classes == test.classes == ("0", "1", "2", "3")
 
 
-def test_grey_images_get_a_channel_axis_and_floats_are_kept(tmp_path):
+def test_grey_images_get_a_channel_axis_and_floats_are_unchanged(tmp_path):
     x = np.random.default_rng(0).standard_normal((4, 5, 6))
     np.savez(tmp_path / "a.npz", x=np.asfortranarray(x), y=np.zeros(4, np.int16))
     train, _ = load_arrays(tmp_path / "a.npz")
@@ -86,7 +86,7 @@ def test_objects_in_an_npz_file_are_never_unpickled(tmp_path):
     assert not (tmp_path / "sprung").exists()
 
 
-def test_no_damage_to_an_npz_file_is_more_than_one_value_error(tmp_path):
+def test_any_damage_to_an_npz_file_is_a_single_value_error(tmp_path):
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=np.arange(12.0).reshape(2, 6), y=[0, 1])
     good = path.read_bytes()
@@ -109,7 +109,7 @@ def test_no_damage_to_an_npz_file_is_more_than_one_value_error(tmp_path):
     assert refused > len(damaged) // 2
 
 
-def test_a_npy_header_that_claims_more_than_there_is_is_refused(tmp_path):
+def test_a_npy_header_that_claims_too_many_bytes_is_rejected(tmp_path):
     path = tmp_path / "a.npz"
     for shape in ((1 << 40, 1), (3, 1), (-1, -2)):
         header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
@@ -121,7 +121,7 @@ def test_a_npy_header_that_claims_more_than_there_is_is_refused(tmp_path):
             load_arrays(path)
 
 
-def test_a_foreign_file_is_not_an_npz_file(tmp_path):
+def test_a_file_of_another_kind_is_rejected(tmp_path):
     (tmp_path / "a.npz").write_text("x,y\n1,2\n")
     with pytest.raises(ValueError, match=r"a.npz: not an .npz file"):
         load_arrays(tmp_path / "a.npz")
@@ -145,7 +145,7 @@ def test_a_foreign_file_is_not_an_npz_file(tmp_path):
     ],
     ids=["keras", "medmnist"],
 )
-def test_arrays_are_found_by_the_names_that_others_give(tmp_path, names):
+def test_array_names_of_other_libraries_are_recognised(tmp_path, names):
     x, y = np.arange(20, dtype=np.uint8).reshape(5, 2, 2), np.array([0, 2, 1, 0, 1], np.uint8)
     stored = dict(zip(names, (x[:3], y[:3], x[3:], y[3:]), strict=True))
     np.savez(tmp_path / "a.npz", **stored, val_images=x)
@@ -158,7 +158,7 @@ def test_arrays_are_found_by_the_names_that_others_give(tmp_path, names):
         load_arrays(tmp_path / "a.npz")
 
 
-def test_labels_may_be_a_column_and_may_be_truth_values(tmp_path):
+def test_labels_may_be_a_column_or_booleans(tmp_path):
     for y in (np.array([[0], [1]], np.uint8), np.array([False, True])):
         np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=y)
         train, _ = load_arrays(tmp_path / "a.npz")
@@ -169,7 +169,7 @@ def test_labels_may_be_a_column_and_may_be_truth_values(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 3), (28, 28, 1), (32, 48, 4), (4, 4, 3), (3, 3, 3)])
-def test_channels_last_is_asked_for_and_done(tmp_path, shape):
+def test_channels_last_requires_the_layout_argument(tmp_path, shape):
     x = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
     np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int), x_test=x[:2], y_test=np.zeros(2, int))
     height, width, channels = shape
@@ -201,14 +201,14 @@ def test_channels_last_is_asked_for_and_done(tmp_path, shape):
         (4,),
     ],
 )
-def test_channels_first_is_taken_as_it_is(tmp_path, shape):
+def test_channels_first_is_unchanged(tmp_path, shape):
     x = np.random.default_rng(0).standard_normal((5, *shape))
     np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int))
     train, _ = load_arrays(tmp_path / "a.npz")
     np.testing.assert_array_equal(train.x.reshape(x.shape), x)
 
 
-def test_another_layout_is_refused(tmp_path):
+def test_an_unknown_layout_is_rejected(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=[0, 1])
     with pytest.raises(ValueError, match=r"load_arrays: layout is 'NHWC', expected 'channels_f"):
         load_arrays(tmp_path / "a.npz", layout="NHWC")
@@ -219,7 +219,7 @@ def test_another_layout_is_refused(tmp_path):
 # Claims
 
 
-def test_labels_with_gaps_number_no_classes(tmp_path):
+def test_labels_with_large_gaps_are_rejected(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 3)), y=[0, 60_000])
     with pytest.raises(ValueError, match=r"a.npz: y has 2 different labels up to 60000, exp"):
         load_arrays(tmp_path / "a.npz")
@@ -249,7 +249,9 @@ def zeros_npz(path, shapes):
         ((1 << 20, 4, 4, 1), (1 << 20,), r"may be \(4, 4, 1\) or \(1, 4, 4\): say which"),
     ],
 )
-def test_megabytes_of_zeros_are_not_unpacked_before_headers_fit(tmp_path, x, y, message):
+def test_megabytes_of_zeros_are_not_decompressed_before_headers_are_checked(
+    tmp_path, x, y, message
+):
     import tracemalloc
 
     path = tmp_path / "a.npz"
@@ -277,7 +279,7 @@ def test_arrays_that_need_more_than_half_of_the_memory_are_refused(tmp_path, mon
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_and_a_folder_hold_no_arrays(tmp_path):
+def test_a_pipe_and_a_folder_are_rejected(tmp_path):
     os.mkfifo(tmp_path / "a.npz")
     (tmp_path / "b.npz").mkdir()
     for name, kind in (("a.npz", "named pipe"), ("b.npz", "folder")):

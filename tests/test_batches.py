@@ -48,7 +48,7 @@ def test_every_epoch_has_every_sample_once_in_another_order():
     assert len({tuple(order) for order in [*epochs, list(range(50))]}) == 5
 
 
-def test_an_epoch_is_a_function_of_seed_and_number_alone():
+def test_an_epoch_depends_only_on_seed_and_index():
     made = batches(numbered(50), 7, shuffle=True, seed=3)
     epochs = [order_of(made) for _ in range(3)]
     fresh = batches(numbered(50), 7, shuffle=True, seed=3)
@@ -71,7 +71,7 @@ def test_without_a_seed_shuffling_follows_the_seed_of_cnnx():
     assert first != other
 
 
-def test_batches_belong_to_the_user():
+def test_batches_are_copies():
     data = numbered(6)
     before = data.x.copy()
     for shuffle in (False, True):
@@ -117,7 +117,7 @@ def labelled(counts):
 
 @pytest.mark.parametrize(("size", "expected"), [(0.25, 25), (30, 30), (0.101, 11), (np.int8(7), 7)])
 @pytest.mark.parametrize("stratify", [True, False])
-def test_a_split_has_every_sample_once_and_the_size_asked_for(size, expected, stratify):
+def test_a_split_has_every_sample_once_and_the_requested_size(size, expected, stratify):
     x, y = labelled([60, 30, 10])
     train, test = train_test_split((x, y), test_size=size, stratify=stratify)
     assert len(test) == expected
@@ -126,7 +126,7 @@ def test_a_split_has_every_sample_once_and_the_size_asked_for(size, expected, st
         np.testing.assert_array_equal(part.y, y[part.x[:, 0]])
 
 
-def test_a_share_is_not_rounded_up_for_a_rounding_error():
+def test_a_fraction_is_not_rounded_up_by_a_rounding_error():
     assert len(train_test_split(labelled([100]), test_size=0.07)[1]) == 7  # 100 * 0.07 > 7
 
 
@@ -178,7 +178,7 @@ def test_wrong_arguments_of_a_split_are_refused(arguments, error, message):
         train_test_split(labelled([4, 4, 4]), **arguments)
 
 
-def test_what_cannot_be_stratified_says_so():
+def test_labels_that_cannot_be_stratified_are_an_error():
     with pytest.raises(ValueError, match=r"class 1 has 1 sample.*stratify=False"):
         train_test_split(labelled([9, 1]))
     with pytest.raises(ValueError, match=r"y is \(9,\) float64; pass stratify=False"):
@@ -219,7 +219,7 @@ def test_normalize_uses_the_first_data_set_for_all(dtype):
     np.testing.assert_array_equal(train.x, before)
 
 
-def test_normalize_takes_kept_numbers_and_single_data_sets():
+def test_normalize_accepts_given_statistics_and_single_data_sets():
     data = (np.array([[[1.0, 3.0]], [[5.0, 7.0]]]), [0, 1])
     made = normalize(data, mean=1, std=2)
     assert isinstance(made, Dataset) and made.x.tolist() == [[[0, 1]], [[2, 3]]]

@@ -123,14 +123,14 @@ def test_bytes_are_every_array_in_and_out_once(name, arrays_moved):
     assert moved == arrays_moved * 4 * workload.size.elements + scalar
 
 
-def test_argmax_counts_as_one_byte_a_window():
+def test_argmax_counts_as_one_byte_per_window():
     workload = OPS["max_pool2d"][0].reduced()
     task = workload.prepare(np.random.default_rng(0), np.float32)
     y, argmax = result = task.run()
     assert task.bytes(result) == 4 * (task.arguments["x"].size + y.size) + argmax.size
 
 
-def test_a_training_step_leaves_the_weights_where_they_are():
+def test_a_measured_training_step_barely_changes_the_weights():
     task = prepared("train lenet5 batch 64", np.float32)
     before = task.arguments["model"].state_dict()
     losses = [task.run() for _ in range(20)]
@@ -169,7 +169,7 @@ def test_the_twin_of_a_workload_computes_the_same(name, layout):
         np.testing.assert_allclose(theirs, ours, rtol=1e-7, atol=1e-10)
 
 
-def test_images_and_weights_of_the_second_layout_lie_channels_last(torch):
+def test_images_and_weights_of_the_second_layout_are_channels_last(torch):
     channels_last = peers.Torch("torch channels_last")
     seen = []
     hook = torch._torch.nn.modules.module.register_module_forward_hook(
@@ -182,7 +182,7 @@ def test_images_and_weights_of_the_second_layout_lie_channels_last(torch):
     assert all(t.is_contiguous(memory_format=torch._torch.channels_last) for t in images)
 
 
-def test_the_twin_of_dropout_drops_as_many(torch):
+def test_the_twin_of_dropout_drops_the_same_fraction(torch):
     task = OPS["dropout"][1].prepare(np.random.default_rng(0))
     twin = torch.twin(task)
     for y in (*twin.read(twin.run()), task.run()):
@@ -197,7 +197,7 @@ def test_a_twin_does_not_change_the_arrays_of_the_task(torch):
     np.testing.assert_array_equal(task.arguments["params"][0], before)
 
 
-def test_a_model_with_a_layer_that_torch_has_not_has_no_twin(torch):
+def test_a_model_with_a_layer_missing_in_torch_has_no_twin(torch):
     task = prepared("predict lenet5 batch 1")
 
     class Own(cnnx.Layer):
@@ -208,12 +208,12 @@ def test_a_model_with_a_layer_that_torch_has_not_has_no_twin(torch):
     assert torch.twin(task) is None
 
 
-def test_an_op_without_a_twin_says_so(torch, monkeypatch):
+def test_an_op_without_a_twin_returns_none(torch, monkeypatch):
     monkeypatch.delitem(peers.TWINS, "relu")
     assert torch.twin(prepared("relu 64,64,32,32")) is None
 
 
-def test_threads_of_a_peer_come_back(torch):
+def test_the_thread_count_of_a_peer_is_restored(torch):
     before = torch._torch.get_num_threads()
     with torch.threads(3):
         assert torch._torch.get_num_threads() == 3
@@ -226,7 +226,7 @@ def test_a_peer_that_is_missing_is_an_error_with_the_command_to_install_it(monke
         run("ops", peers=["torch"], filter="relu")
 
 
-def test_a_peer_that_nobody_knows_is_an_error():
+def test_an_unknown_peer_is_an_error():
     with pytest.raises(ValueError, match=r"'abacus' is not known, expected one of torch"):
         run("ops", peers=["abacus"], filter="relu")
 

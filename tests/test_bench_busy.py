@@ -55,11 +55,11 @@ def watched(threads, spend, **seconds):
         (2, {"wall": 2, "all": None, "own": 2}, ""),  # a system that does not report it
     ],
 )
-def test_others_count_where_our_threads_find_no_core_left(threads, seconds, reason, cores):
+def test_other_processes_count_if_our_threads_lack_cores(threads, seconds, reason, cores):
     assert watched(threads, cores, **seconds) == reason
 
 
-def test_threads_that_slow_one_another_down_are_a_reason(cores, monkeypatch):
+def test_threads_that_slow_each_other_down_are_a_reason(cores, monkeypatch):
     monkeypatch.setattr(busy, "slowdown", lambda threads: 1.2)
     assert watched(2, cores, wall=1, all=1, own=1) == ""
     monkeypatch.setattr(busy, "slowdown", lambda threads: 37.4)
@@ -70,7 +70,7 @@ def test_threads_that_slow_one_another_down_are_a_reason(cores, monkeypatch):
 
 
 @many_threads
-def test_the_gauge_compares_many_threads_with_one(monkeypatch):
+def test_the_gauge_compares_several_threads_with_one(monkeypatch):
     seen = []
     softmax, count = cnnx.ops.softmax, cnnx.get_num_threads()
 
@@ -84,7 +84,7 @@ def test_the_gauge_compares_many_threads_with_one(monkeypatch):
     assert set(seen) == {1, 3} and cnnx.get_num_threads() == count
 
 
-def test_the_kernel_tells_what_all_processes_took():
+def test_the_kernel_reports_the_cpu_time_of_all_processes():
     """Linux: a process that spins for a while is in the total, and not in ours."""
     if busy._seconds_of_all() is None:
         pytest.skip("the system does not tell")
@@ -100,14 +100,14 @@ def says(monkeypatch, reason):
     monkeypatch.setattr(busy.Watch, "__exit__", lambda self, *_: setattr(self, "reason", reason))
 
 
-def test_a_row_measured_on_a_busy_machine_says_so(monkeypatch):
+def test_a_row_measured_on_a_busy_machine_is_marked(monkeypatch):
     for reason in ("other processes took 1.5 of 2 cores", ""):
         says(monkeypatch, reason)
         assert measure(WORKLOAD, seconds=1e-3).busy == reason
 
 
 @many_threads
-def test_a_row_of_threads_says_so_too(monkeypatch):
+def test_a_row_of_threads_is_marked_too(monkeypatch):
     from cnnx.bench import scaling
 
     says(monkeypatch, "busy")
@@ -118,7 +118,7 @@ def test_a_row_of_threads_says_so_too(monkeypatch):
 BUSY = [ROWS[0], replace(ROWS[1], busy="other processes took 1.5 of 2 cores")]
 
 
-def test_the_table_marks_the_row_and_says_why(described):  # noqa: F811
+def test_the_table_marks_the_row_and_states_the_reason(described):  # noqa: F811
     plain, marked = format_table(ROWS).splitlines(), format_table(BUSY).splitlines()
     assert not any("!" in line for line in plain)
     rows = [line for line in marked if line.startswith(("conv2d", "im2col"))]
@@ -133,7 +133,7 @@ def test_the_json_holds_the_reason(described, tmp_path):  # noqa: F811
     assert [row["busy"] for row in content["rows"]] == ["", "other processes took 1.5 of 2 cores"]
 
 
-def test_the_command_says_so_as_soon_as_it_is_seen(monkeypatch, capsys):
+def test_the_command_reports_a_busy_machine_immediately(monkeypatch, capsys):
     from cnnx.cli import main
 
     def run(*_, report, **__):
@@ -163,7 +163,7 @@ def test_the_generated_tables_mark_the_row_and_leave_it_out_of_means():
 
 
 @pytest.mark.skipif(not THREADED, reason="a build with one thread")
-def test_a_machine_whose_cores_all_spin_is_found_busy():
+def test_a_machine_with_all_cores_in_use_is_detected_as_busy():
     """With real processes: two of them use all cores while a row is measured."""
     if busy._seconds_of_all() is None:
         pytest.skip("the system does not tell")

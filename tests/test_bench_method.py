@@ -92,7 +92,7 @@ def test_reading_the_clock_costs_a_fast_function_less_than_a_percent():
     assert timing.ratio("a", "b").median == pytest.approx(2, rel=0.01)
 
 
-def test_a_first_call_that_loads_a_library_is_not_taken_for_a_slow_function():
+def test_a_slow_first_call_does_not_make_a_function_slow():
     machine = Machine()
     machine.disturbed = 3e-3
     machine.speed = lambda now: 1e-4 if now == 0 else 1.0
@@ -106,14 +106,14 @@ def test_a_call_in_many_that_is_interrupted_does_not_count():
     assert machine.compare(a=2e-4, b=1e-4).ratio("a", "b").median == pytest.approx(2)
 
 
-def test_a_slow_function_is_called_a_few_times_and_nothing_of_it_is_dropped():
+def test_no_call_of_a_slow_function_is_dropped():
     machine = Machine()
     timing = machine.compare(seconds=1.0, a=0.5, b=1e-3)
     assert machine.calls.count("a") == timing.rounds + 2 == LEAST_ROUNDS + 2
     assert machine.now < 3
 
 
-def test_time_is_bounded_even_if_one_call_takes_longer_than_all_may():
+def test_time_is_bounded_even_if_one_call_exceeds_the_limit():
     machine = Machine()
     timing = machine.compare(seconds=1.0, a=10.0, b=1e-3)
     assert timing.rounds == 1
@@ -122,7 +122,7 @@ def test_time_is_bounded_even_if_one_call_takes_longer_than_all_may():
 
 
 @pytest.mark.parametrize("cost", [1e-6, 1e-4, 1e-2, 0.9 * SLOW, 1.1 * SLOW])
-def test_a_row_takes_no_longer_than_it_may(cost):
+def test_a_row_takes_no_longer_than_its_limit(cost):
     machine = Machine(look=1e-7)
     machine.compare(seconds=0.5, a=cost, b=cost)
     assert machine.now <= (0.52 if cost < SLOW / 2 else 1.5)
@@ -149,7 +149,7 @@ def test_real_functions_are_ranked():
     assert timing.ratio("long", "short").low > 1
 
 
-def test_the_garbage_collector_comes_back_after_an_error():
+def test_the_garbage_collector_is_enabled_again_after_an_error():
     def fails():
         assert not gc.isenabled()
         raise ArithmeticError("no")
@@ -160,7 +160,7 @@ def test_the_garbage_collector_comes_back_after_an_error():
 
 
 @pytest.mark.parametrize("calls, seconds, words", [({}, 1, "empty"), ({"a": int}, 0, "seconds=0")])
-def test_compare_says_what_is_missing(calls, seconds, words):
+def test_compare_rejects_invalid_arguments(calls, seconds, words):
     with pytest.raises(ValueError, match=words):
         compare(calls, seconds)
 

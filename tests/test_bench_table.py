@@ -85,14 +85,14 @@ def test_the_seconds_of_a_row_can_be_asked_for(fast, monkeypatch):
             measure(threads=2, seconds=0)
 
 
-def test_run_gives_threads_back(fast):
+def test_run_restores_the_number_of_threads(fast):
     before = cnnx.get_num_threads()
     rows = run("ops", filter="mse", quick=True, threads=3)
     assert rows[0].threads == (3 if THREADED else before)
     assert cnnx.get_num_threads() == before
 
 
-def test_select_takes_what_was_asked_for():
+def test_select_returns_the_requested_workloads():
     assert len(select()) == len(all_workloads())
     assert len(select("all", quick=True)) == len(OPS) + len(MODELS)
     assert {w.op for w in select("models")} == {"train", "predict", "conv2d", "conv2d_backward"}
@@ -195,7 +195,7 @@ def small_memory(monkeypatch):
 
 
 @pytest.mark.skipif("compiled" not in cnnx.available_backends(), reason="the pool is compiled")
-def test_memory_of_a_step_is_what_it_takes_beyond_weights_and_gradients(monkeypatch, torch):
+def test_memory_of_a_step_excludes_weights_and_gradients(monkeypatch, torch):
     small_memory(monkeypatch)
     (row,) = memory.run_memory(peers=["torch"])
     assert row.workload == "lenet5 batch 3"
@@ -208,7 +208,7 @@ def test_memory_of_a_step_is_what_it_takes_beyond_weights_and_gradients(monkeypa
     assert text[1].startswith("lenet5 batch 3") and f"{row.bytes['torch'] / 1e6:.2f}" in text[1]
 
 
-def test_the_peak_of_torch_is_the_largest_sum_of_living_tensors(torch):
+def test_the_peak_of_torch_is_the_largest_sum_of_live_tensors(torch):
     zeros = torch._torch.zeros
 
     def call():
@@ -220,7 +220,7 @@ def test_the_peak_of_torch_is_the_largest_sum_of_living_tensors(torch):
     assert torch.peak_bytes(call) == 4 * 3000
 
 
-def test_memory_of_nothing_is_an_error_that_lists_what_there_is():
+def test_memory_of_an_unknown_model_is_an_error_that_lists_the_models():
     with pytest.raises(ValueError, match=r"'lenet6' in its name: .*lenet5 batch 64"):
         memory.run_memory(filter="lenet6")
 
@@ -239,7 +239,7 @@ def test_json_holds_memory(described, tmp_path):
 
 
 @many_threads
-def test_steps_on_one_thread_and_on_many(fast):
+def test_steps_on_one_thread_and_on_several(fast):
     before = cnnx.get_num_threads()
     (row,) = run_threads("lenet5", quick=True, threads=3)
     assert row.workload == "train lenet5 batch 3" and row.threads == 3

@@ -64,7 +64,7 @@ def call_all(isa: str) -> None:
 
 
 @pytest.mark.parametrize("isa", compiled.usable_isas())
-def test_no_kernel_reads_or_writes_beside_an_array(isa):
+def test_no_kernel_reads_or_writes_outside_an_array(isa):
     done = subprocess.run(
         [sys.executable, __file__, isa],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CNNX_BACKEND": "compiled"},
@@ -76,7 +76,7 @@ def test_no_kernel_reads_or_writes_beside_an_array(isa):
     assert done.returncode == 0, f"{last}: status {done.returncode}\n{done.stderr[-2000:]}"
 
 
-def test_the_fence_stands():
+def test_the_guard_page_faults():
     """Otherwise the test above could not fail."""
     code = "import ctypes, numpy as np, test_bounds as t; a = t.fenced(np.ones(3), {}); "
     code += "print(a.sum(), flush=True); ctypes.string_at(a.ctypes.data + {}, 1)"

@@ -91,34 +91,34 @@ def tree(tmp_path_factory):
     return tree
 
 
-def test_nothing_is_made_again_where_nothing_changed(tree):
+def test_nothing_is_recompiled_without_changes(tree):
     assert tree.build()[1] == set()
 
 
-def test_an_edit_of_cython_makes_no_kernel_set_again(tree):
+def test_an_edit_of_cython_recompiles_no_kernel_set(tree):
     tree.edit("csrc/part.pyx", "100", "200")
     assert tree.build() == (211, {"_core"})
 
 
-def test_an_edit_of_a_kernel_makes_the_kernel_sets_again_and_not_cythons_part(tree):
+def test_an_edit_of_a_kernel_recompiles_only_the_kernel_sets(tree):
     """Two files deep: a hand-written list of included files would have to name it."""
     tree.edit("csrc/micro/one.inc.c", "ONE 1", "ONE 2")
     value, made = tree.build()
     assert value % 10 == 2 and "baseline" in made and made <= SETS
 
 
-def test_an_edit_of_one_stub_makes_one_set_again(tree):
+def test_an_edit_of_one_stub_recompiles_one_kernel_set(tree):
     tree.edit("csrc/isa/baseline.c", "#define", "#define UNUSED\n#define")
     assert tree.build()[1] == {"baseline"}
 
 
-def test_an_edit_of_a_header_makes_again_what_includes_it(tree):
+def test_an_edit_of_a_header_recompiles_the_files_that_include_it(tree):
     tree.edit("csrc/kernels.h", "10", "20")
     value, made = tree.build()
     assert value // 10 % 10 == 2 and made == {"_core", "select"}
 
 
-def test_another_kind_of_build_and_back_again(tree):
+def test_switching_to_another_kind_of_build_and_back(tree):
     """Objects of one kind of build never get into another; the module is that of the last build."""
     value, _ = tree.build(CNNX_DEBUG="1")
     assert b"-DCNNX_DEBUG" in b"".join(p.read_bytes() for p in tree.folder.glob("build/**/*.made"))
@@ -126,7 +126,7 @@ def test_another_kind_of_build_and_back_again(tree):
     assert tree.build()[0] == value + 1
 
 
-def test_a_compiler_that_knows_fewer_flags_will_do(tree, tmp_path):
+def test_a_compiler_that_knows_fewer_flags_is_sufficient(tree, tmp_path):
     """Like clang, which fails on one of gcc's flags."""
     stranger = tmp_path / "stranger"
     refuses = 'for word in "$@"; do case $word in -fno-tree-*) exit 1;; esac; done\n'

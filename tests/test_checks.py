@@ -529,7 +529,7 @@ def test_two_dtypes_in_one_call_are_an_error(op, name):
 
 
 @pytest.mark.parametrize("op, name", REQUIRED, ids=map("-".join, REQUIRED))
-def test_none_where_an_array_is_needed_is_an_error(op, name):
+def test_none_instead_of_an_array_is_an_error(op, name):
     error = _error(op, _with(op, name, lambda a: None))
     assert isinstance(error, TypeError)
     assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
@@ -538,7 +538,7 @@ def test_none_where_an_array_is_needed_is_an_error(op, name):
 
 @pytest.mark.parametrize("op, name", FLOATS, ids=map("-".join, FLOATS))
 @pytest.mark.parametrize("value", ["text", {"a": 1}, [[1.0], [1.0, 2.0]]], ids=repr)
-def test_what_is_no_array_is_an_error(op, name, value):
+def test_a_value_that_is_not_an_array_is_an_error(op, name, value):
     error = _error(op, _with(op, name, lambda a: value))
     assert str(error).startswith(f"{op}: ") and name in str(error), str(error)
 

@@ -88,7 +88,7 @@ def test_direct_is_never_winograd(layer, algorithm):
         assert not choose.is_winograd(choose.choose(_layer(*layer)))
 
 
-def test_winograd_is_taken_wherever_it_can_be():
+def test_winograd_is_used_wherever_it_is_applicable():
     small, strided = (
         _layer("forward", 1, 1, 5, 1, dtype="float64"),
         _layer("forward", 1, 1, 5, 1, 3, 2),
@@ -103,12 +103,12 @@ def test_backward_data_sums_over_filters_and_writes_the_pixels_of_x():
     assert (conv.channels, conv.filters, conv.pixels) == (6, 8, (9, 9))
 
 
-def test_every_rule_says_why_and_the_last_one_takes_everything():
+def test_every_rule_has_a_reason_and_the_last_one_always_applies():
     assert all(rule.why for rule in choose.RULES)
     assert choose.RULES[-1].holds(_layer("forward", 1, 1, 1, 1, 1, dtype="float64"))
 
 
-def test_the_switch_acts_at_once_and_ends_with_its_block():
+def test_use_algorithm_acts_immediately_and_ends_with_its_block():
     conv = _layer("forward", 64, 64, 32, 64)
     with cnnx.use_algorithm("direct"):
         assert choose.choose(conv) == "direct"
@@ -121,7 +121,7 @@ def test_the_switch_acts_at_once_and_ends_with_its_block():
     assert choose.choose(conv) == "winograd"
 
 
-def test_the_switch_belongs_to_one_thread():
+def test_use_algorithm_affects_one_thread():
     seen = []
     with cnnx.use_algorithm("direct"):
         thread = threading.Thread(

@@ -33,7 +33,7 @@ def known_model(own_directory):
 # Evaluating and predicting
 
 
-def test_evaluate_counts_class_by_class(known_model, capsys):
+def test_evaluate_counts_per_class(known_model, capsys):
     x = np.zeros((5, 1, 2, 2), np.float32)
     x[:3, 0, 0, 0] = 1  # predicted as class 1; the others are a tie, which gives class 0
     np.savez("five.npz", x=x, y=[1, 1, 0, 0, 0], x_test=x, y_test=[1, 1, 0, 0, 2])
@@ -52,7 +52,7 @@ def test_evaluate_counts_class_by_class(known_model, capsys):
     assert lines[-1] == f"loss {loss:.4f}, accuracy 80.00 %"
 
 
-def test_outputs_that_are_nan_are_one_line_and_no_class(known_model, capsys):
+def test_nan_outputs_are_a_one_line_error(known_model, capsys):
     x = np.zeros((4, 1, 2, 2), np.float32)
     x[2, 0, 1, 1] = math.nan
     np.savez("four.npz", x=x, y=[0, 0, 1, 1], x_test=x, y_test=[0, 0, 1, 1])
@@ -63,7 +63,7 @@ def test_outputs_that_are_nan_are_one_line_and_no_class(known_model, capsys):
     assert "four.npy[2]: the model's outputs are NaN" in error
 
 
-def test_evaluate_needs_data_where_no_run_names_it(known_model, capsys):
+def test_evaluate_needs_data_if_no_run_names_it(known_model, capsys):
     assert "use --data" in failure(capsys, "evaluate", known_model)
     Path("run.json").write_text("[]")
     assert "run.json" in failure(capsys, "evaluate", known_model)
@@ -71,13 +71,13 @@ def test_evaluate_needs_data_where_no_run_names_it(known_model, capsys):
     assert "run.json is damaged" in failure(capsys, "evaluate", known_model)
 
 
-def test_a_file_that_is_no_model_is_one_line(npz, capsys):
+def test_a_file_that_is_not_a_model_is_a_one_line_error(npz, capsys):
     Path("text.npz").write_text("no model")
     assert "text.npz" in failure(capsys, "evaluate", "text.npz", "--data", npz)
     assert "not a file of cnnx" in failure(capsys, "predict", npz, npz)
 
 
-def test_the_run_s_data_that_has_gone_is_named(npz, capsys):
+def test_missing_data_of_the_run_is_named(npz, capsys):
     assert main(["train", "--data", npz, *SHORT]) == 0
     capsys.readouterr()
     os.remove(npz)
@@ -116,7 +116,7 @@ def test_predict_writes_a_table(known_model, capsys):
     assert "2 predictions are in out.csv" in capsys.readouterr().out
 
 
-def test_images_of_another_size_are_refused_unless_resize_is_given(npz, capsys):
+def test_images_of_another_size_are_rejected_without_resize(npz, capsys):
     image = pytest.importorskip("PIL.Image")
     assert main(["train", "--data", npz, "--epochs", "4", "--threads", "1"]) == 0
     pixels = np.zeros((16, 24, 3), np.uint8)
@@ -129,7 +129,7 @@ def test_images_of_another_size_are_refused_unless_resize_is_given(npz, capsys):
     assert capsys.readouterr().out.split()[:2] == ["big.png", "0"]
 
 
-def test_arrays_come_as_one_sample_or_many_with_or_without_the_grey_axis(npz, capsys):
+def test_arrays_may_be_one_sample_or_many_with_or_without_a_channel_axis(npz, capsys):
     assert main(["train", "--data", npz, *SHORT]) == 0
     x = sides()[0]
     capsys.readouterr()
@@ -142,7 +142,7 @@ def test_arrays_come_as_one_sample_or_many_with_or_without_the_grey_axis(npz, ca
     assert "(40, 7, 8)" in error and "(1, 8, 8)" in error
 
 
-def test_input_that_can_not_be_predicted_is_one_line(known_model, capsys):
+def test_invalid_input_is_a_one_line_error(known_model, capsys):
     np.savez("two.npz", a=np.ones(2), b=np.ones(2))
     np.save("objects.npy", np.array([None]), allow_pickle=True)
     np.save("text.npy", np.array(["a"]))
@@ -159,14 +159,16 @@ def test_input_that_can_not_be_predicted_is_one_line(known_model, capsys):
     assert "either files or --data" in usage_error(capsys, *words)
 
 
-def test_pictures_without_pillow_name_what_to_install(own_directory, capsys, monkeypatch):
+def test_images_without_pillow_are_an_error_that_names_the_extra(
+    own_directory, capsys, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "PIL", None)
     Path("a.png").write_bytes(b"")
     cnnx.models.digits_cnn().save("model.npz")
     assert "pip install 'cnnx[images]'" in failure(capsys, "predict", "model.npz", "a.png")
 
 
-def test_a_reader_that_goes_away_is_no_error(known_model):
+def test_a_closed_pipe_is_not_an_error(known_model):
     np.save("many.npy", np.zeros((20000, 1, 2, 2), np.float32))
     read, write = os.pipe()
     os.close(read)
@@ -231,7 +233,7 @@ def test_bench_passes_its_arguments_on_and_prints_the_table(capsys, monkeypatch)
     assert "table of ['rows']" in capsys.readouterr().out and Path("b.json").exists()
 
 
-def test_a_benchmark_that_is_not_there_is_one_line(capsys):
+def test_an_unknown_benchmark_is_a_one_line_error(capsys):
     assert "no workload" in failure(capsys, "bench", "--filter", "there is none")
     assert "models" in usage_error(capsys, "bench", "everything")
     assert "--peers" in failure(capsys, "bench", "threads", "--peers", "torch")
@@ -240,7 +242,7 @@ def test_a_benchmark_that_is_not_there_is_one_line(capsys):
     assert "leave --seconds out" in failure(capsys, "bench", "memory", "--seconds", "1")
 
 
-def test_the_command_line_imports_nothing_heavy():
+def test_the_command_line_imports_no_slow_modules():
     code = (  # except modules that the interpreter itself imports, such as an editable finder
         "import sys; before = set(sys.modules); import cnnx.cli; "
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
@@ -279,13 +281,13 @@ def test_the_last_fifth_of_the_epochs_runs_at_a_tenth_of_the_rate(
         ["run", "--top=3", "--resize", "--", "a.jpg", "b.jpg"],
     ],
 )
-def test_options_and_files_come_in_any_order(words):
+def test_options_and_files_may_be_in_any_order(words):
     args = _parser().parse_args(["predict", *words])
     assert args.model == "run" and args.files == ["a.jpg", "b.jpg"]
     assert args.resize and args.top == 3
 
 
-def test_arguments_that_nobody_knows_stay_usage_errors(known_model, capsys):
+def test_unknown_arguments_are_usage_errors(known_model, capsys):
     assert "--best" in usage_error(capsys, "predict", known_model, "--best", "3", "a.png")
     assert "MODEL" in usage_error(capsys, "predict", "--top", "3")
     assert "b.npz" in usage_error(capsys, "evaluate", "a.npz", "--data", "digits", "b.npz")
@@ -306,7 +308,7 @@ def chinese_classes(own_directory):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
-def test_names_that_the_console_can_not_show_stop_nothing(chinese_classes, encoding, capsys):
+def test_names_that_the_console_cannot_encode_are_escaped(chinese_classes, encoding, capsys):
     environment = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     files = sorted(str(path) for path in Path("照片").rglob("*.png"))
     done = cnnx_process("predict", "run", *files, text=encoding, **environment)
@@ -320,7 +322,7 @@ def test_names_that_the_console_can_not_show_stop_nothing(chinese_classes, encod
 
 
 @pytest.mark.skipif(not hasattr(os, "fsencode") or os.name == "nt", reason="names are text there")
-def test_names_that_are_no_text_and_names_of_two_lines_stop_nothing(known_model, capsys):
+def test_undecodable_and_multi_line_names_are_escaped(known_model, capsys):
     x = np.zeros((1, 1, 2, 2), np.float32)
     for name in (b"\xff.npy", b"two\nlines\x1b[2J.npy"):
         np.save(os.fsdecode(name), x)
@@ -340,7 +342,7 @@ def test_names_that_are_no_text_and_names_of_two_lines_stop_nothing(known_model,
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no such device")
-def test_a_full_disk_behind_the_output_is_one_line(known_model):
+def test_a_full_disk_for_standard_output_is_a_one_line_error(known_model):
     np.save("many.npy", np.zeros((2000, 1, 2, 2), np.float32))
     for words in (["predict", known_model, "many.npy"], ["info"]):
         with open("/dev/full", "w") as full:

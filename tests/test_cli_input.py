@@ -69,7 +69,7 @@ def test_classes_are_matched_by_name(animals, capsys):
     assert "zebra" in error
 
 
-def test_a_folder_of_another_size_is_scaled_when_asked(animals, capsys):
+def test_a_folder_of_another_size_is_scaled_on_request(animals, capsys):
     x, y = sides(30, 3)
     write_folder("large", x.repeat(2, 1).repeat(3, 2), y, ("cat", "dog", "horse"))
     error = failure(capsys, "evaluate", "run", "--data", "large")
@@ -77,7 +77,7 @@ def test_a_folder_of_another_size_is_scaled_when_asked(animals, capsys):
     assert accuracy_said(capsys, "run", "--data", "large", "--resize") == 100
 
 
-def test_the_model_file_alone_names_its_classes(animals, capsys):
+def test_the_model_file_contains_its_class_names(animals, capsys):
     x, y = sides(30, 3)
     write_folder("new", x, y, ("cat", "dog", "horse"))
     shutil.copy("run/model.npz", "alone.npz")
@@ -85,7 +85,7 @@ def test_the_model_file_alone_names_its_classes(animals, capsys):
     assert cnnx.load("alone.npz").preprocessing.classes == ("cat", "dog", "horse")
 
 
-def test_numbers_are_places_where_the_data_have_no_names(animals, capsys):
+def test_numbers_are_class_indices_if_the_data_have_no_names(animals, capsys):
     x, y = sides(30, 3)
     np.savez("numbered.npz", x=x, y=y)
     assert accuracy_said(capsys, "run", "--data", "numbered.npz") == 100
@@ -104,7 +104,7 @@ def test_a_model_of_some_digits_knows_them_by_their_names(capsys):
     assert "knows 3, 7" in failure(capsys, "evaluate", "run", "--data", "sevens.npz")
 
 
-def test_one_class_alone_is_one_line_before_training(capsys):
+def test_data_of_a_single_class_is_a_one_line_error_before_training(capsys):
     x, _ = sides(20)
     write_folder("one", x, np.zeros(20, int), ("cat",))
     np.savez("one.npz", x=x, y=np.ones(20, int))
@@ -130,7 +130,7 @@ def test_one_class_alone_is_one_line_before_training(capsys):
     ],
     ids=["uint8", "float", "int", "16", "unit", "signed"],
 )
-def test_arrays_in_any_units_train_a_model_that_reads_pictures(capsys, make, high):
+def test_arrays_in_any_units_train_a_model_that_reads_image_files(capsys, make, high):
     x, y = sides(60)
     np.savez("mine.npz", x=make(x), y=y)
     assert main(["train", "--data", "mine.npz", *TRAIN, "--out", "run"]) == 0
@@ -165,7 +165,7 @@ def test_numbers_without_a_scale_are_rejected_as_images_and_accepted_as_arrays(c
     assert labels_said(capsys, "run", "new.npy") == list("01010101")
 
 
-def test_a_model_of_16_levels_refuses_bytes_and_fractions(capsys):
+def test_a_model_of_16_levels_rejects_bytes_and_fractions(capsys):
     x, y = sides(60)
     np.savez("mine.npz", x=(x // 16).astype(int), y=y)
     assert main(["train", "--data", "mine.npz", *TRAIN, "--out", "run"]) == 0
@@ -181,7 +181,7 @@ def test_a_model_of_16_levels_refuses_bytes_and_fractions(capsys):
     assert accuracy_said(capsys, "alone.npz", "--data", "small.npz") == 100
 
 
-def test_info_shows_what_a_model_takes(animals, capsys):
+def test_info_shows_the_input_of_a_model(animals, capsys):
     capsys.readouterr()
     for name in ("run", "run/model.npz"):
         assert main(["info", name]) == 0
@@ -199,7 +199,7 @@ def test_info_shows_what_a_model_takes(animals, capsys):
     assert "gone.npz" in failure(capsys, "info", "gone.npz")
 
 
-def test_channels_last_is_asked_for_recorded_and_used(capsys):
+def test_channels_last_is_requested_recorded_and_used(capsys):
     x, y = sides(60)
     colour = np.stack([x, x // 2, x // 3], axis=-1)
     np.savez("last.npz", x=colour, y=y)
@@ -219,7 +219,7 @@ def test_channels_last_is_asked_for_recorded_and_used(capsys):
 # Images of all kinds
 
 
-def test_negatives_are_noticed_and_turned(capsys):
+def test_negatives_are_detected_and_inverted(capsys):
     assert main(["train", *SHORT, "--out", "run"]) == 0
     x = cnnx.data.load_digits()[1].x[:6, 0]
     for number, pixels in enumerate(x):
@@ -250,7 +250,7 @@ def test_negatives_in_training_are_negatives_in_predict(capsys):
     assert "--invert" in failure(capsys, "train", "--data", "vectors.npz", "--invert")
 
 
-def test_transparent_images_lie_on_the_background_and_empty_ones_are_named(capsys):
+def test_transparent_images_are_composited_and_empty_ones_are_named(capsys):
     x, y = sides(60)
     write_folder("bright", x, y, ("left", "right"))
     assert main(["train", "--data", "bright", *TRAIN, "--out", "run"]) == 0
@@ -285,7 +285,7 @@ def test_photos_of_several_sizes_train_with_resize_and_are_resized_from_then_on(
         assert "--resize" in usage_error(capsys, "train", "--data", "photos", "--resize", wrong)
 
 
-def test_flags_that_say_nothing_of_the_data_are_usage_errors(npz, capsys):
+def test_flags_that_do_not_apply_to_the_data_are_usage_errors(npz, capsys):
     assert "--resize" in usage_error(capsys, "train", "--data", npz, "--resize", "8")
     assert "--background" in usage_error(capsys, "train", "--background", "black")
     assert "--layout" in usage_error(capsys, "train", "--layout", "channels_last")
@@ -296,7 +296,7 @@ def test_flags_that_say_nothing_of_the_data_are_usage_errors(npz, capsys):
 # Folders to predict
 
 
-def test_predict_takes_a_folder_and_a_table_names_files_below_it(animals, capsys):
+def test_predict_accepts_a_folder_and_names_files_relative_to_it(animals, capsys):
     x, y = sides(6, 3)
     write_folder("new", x, y, ("a", "b", "c"))
     Path("new/notes.txt").write_text("mine")
@@ -331,7 +331,7 @@ def test_the_last_batch_can_be_dropped(capsys):
     assert settings_of("runs/mine-1")["drop_last"] is True
 
 
-def test_outputs_that_are_nan_are_no_class(animals, capsys):
+def test_nan_outputs_have_no_class(animals, capsys):
     model = cnnx.load("run/model.npz")
     model.parameters()[-1].data[0] = np.nan
     model.save("broken.npz")
@@ -344,7 +344,7 @@ def test_outputs_that_are_nan_are_no_class(animals, capsys):
     assert "outputs are NaN" in error
 
 
-def test_runs_whose_model_carries_nothing_go_by_their_run_json(animals, capsys):
+def test_models_without_preprocessing_use_their_run_json(animals, capsys):
     model = cnnx.load("run/model.npz")
     model.preprocessing = None
     model.save("run/model.npz")

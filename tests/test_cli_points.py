@@ -34,7 +34,7 @@ def held_out(name, seed):
         ("polynomial", 1, {"fit.png"}),
     ],
 )
-def test_points_by_formula_train_an_mlp_and_draw_what_they_allow(name, features, pictures, capsys):
+def test_synthetic_points_train_an_mlp_and_draw_their_plots(name, features, pictures, capsys):
     assert main(["train", "--data", name, *SHORT]) == 0
     assert set(os.listdir(f"runs/{name}-1")) == {*ALWAYS, *pictures}
     out = capsys.readouterr().out
@@ -73,7 +73,7 @@ def test_the_seed_draws_the_points_and_splits_them():
     assert sorted(found.tolist()) == sorted(expected.tolist())
 
 
-def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
+def test_a_regression_prints_its_squared_error_and_predicts_numbers(capsys):
     assert main(["train", "--data", "polynomial", *SHORT]) == 0
     out = capsys.readouterr().out
     assert "1 feature, 1 number to predict" in out and "accuracy" not in out
@@ -100,7 +100,7 @@ def test_a_regression_says_its_squared_error_and_predicts_numbers(capsys):
     assert "--top 1: the model predicts numbers" in error
 
 
-def test_a_model_without_its_run_predicts_numbers_where_the_data_are_numbers(capsys):
+def test_a_model_without_its_run_predicts_numbers_for_regression_data(capsys):
     cnnx.manual_seed(0)
     model = cnnx.models.mlp(1, (4,), 1)
     model.save("alone.npz")
@@ -110,7 +110,7 @@ def test_a_model_without_its_run_predicts_numbers_where_the_data_are_numbers(cap
     assert capsys.readouterr().out.splitlines()[0] == f"polynomial[{test.names[0]}]  y0 {y:.4f}"
 
 
-def test_points_of_the_users_own_come_from_a_table(capsys):
+def test_points_can_come_from_a_table(capsys):
     save_csv("mine.csv", cnnx.data.make_zone(points=10, classes=2, seed=0))
     assert main(["train", "--data", "mine.csv", *SHORT]) == 0
     assert settings_of("runs/mine-1")["data"]["classes"] == ["0", "1"]
@@ -139,7 +139,7 @@ def test_an_mlp_on_images_has_no_filters_to_show(npz):
     assert set(os.listdir("runs/sides-1")) == {*ALWAYS, "confusion.png", "probabilities.png"}
 
 
-def test_what_can_not_be_trained_on_points_is_one_line_and_makes_no_directory(capsys):
+def test_invalid_points_are_a_one_line_error_and_create_no_directory(capsys):
     save_csv("one.csv", (np.ones((1, 2)), np.ones((1, 1))))
     save_csv("no.csv", Dataset(np.ones((0, 2)), np.ones(0, np.int64)))
     Path("other.csv").write_text("height,width\n1,2\n")
@@ -154,7 +154,7 @@ def test_what_can_not_be_trained_on_points_is_one_line_and_makes_no_directory(ca
     assert not Path("runs").exists()
 
 
-def test_an_evaluation_of_other_shapes_is_one_line(capsys):
+def test_an_evaluation_of_other_shapes_is_a_one_line_error(capsys):
     assert main(["train", "--data", "polynomial", *SHORT]) == 0
     save_csv("two.csv", (np.ones((20, 1)), np.ones((20, 2))))
     error = failure(capsys, "evaluate", "runs/polynomial-1", "--data", "two.csv")

@@ -40,7 +40,7 @@ def whole_files(directory):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no fonts"), MemoryError()])
-def test_a_picture_that_fails_costs_no_result(npz, capsys, monkeypatch, error):
+def test_a_failing_picture_does_not_lose_results(npz, capsys, monkeypatch, error):
     def fails(*_, **__):
         raise error
 
@@ -74,7 +74,9 @@ def test_ctrl_c_while_a_drawing_package_is_imported_leaves_the_result(npz, capsy
     assert main(["evaluate", "runs/sides-1"]) == 0
 
 
-def test_an_interrupt_at_any_write_leaves_whole_files_and_a_true_word(npz, capsys, monkeypatch):
+def test_an_interrupt_at_any_write_leaves_complete_files_and_a_correct_message(
+    npz, capsys, monkeypatch
+):
     """One run for each place where the disk is written, interrupted there."""
     real, calls = os.fsync, []
 
@@ -121,7 +123,7 @@ main(sys.argv[2:])
 
 
 @pytest.mark.parametrize("at", [1, 3, 9])
-def test_a_kill_at_a_write_leaves_whole_files_and_a_directory_to_go_on_in(npz, at, capsys):
+def test_a_kill_at_a_write_leaves_complete_files_and_a_usable_directory(npz, at, capsys):
     words = ("train", "--data", npz, *TWO, "--out", "run")
     command = [sys.executable, "-c", KILLED, str(at), *words]
     variables = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -140,7 +142,7 @@ def test_a_kill_at_a_write_leaves_whole_files_and_a_directory_to_go_on_in(npz, a
     assert not [name for name in os.listdir("run") if name.startswith(".")]
 
 
-def test_run_json_has_ordinary_rights_and_is_never_empty(npz, monkeypatch):
+def test_run_json_has_normal_permissions_and_is_never_empty(npz, monkeypatch):
     sizes, real = [], os.replace
 
     def watch(source, target):
@@ -159,7 +161,7 @@ def test_run_json_has_ordinary_rights_and_is_never_empty(npz, monkeypatch):
     assert sizes and min(sizes) > 100
 
 
-def test_of_two_runs_in_one_directory_the_second_is_told(npz, capsys, monkeypatch):
+def test_the_second_of_two_runs_in_one_directory_is_an_error(npz, capsys, monkeypatch):
     """The other run begins between the check of the directory and the first file."""
     real = os.makedirs
 
@@ -173,7 +175,7 @@ def test_of_two_runs_in_one_directory_the_second_is_told(npz, capsys, monkeypatc
     assert settings_of("out") == {"the": "other's"}
 
 
-def test_a_disk_that_fills_up_names_the_file(npz, capsys, monkeypatch):
+def test_a_full_disk_error_names_the_file(npz, capsys, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -198,7 +200,7 @@ def test_a_disk_that_fills_up_names_the_file(npz, capsys, monkeypatch):
     ],
     ids=range(9),
 )
-def test_a_run_json_that_lies_is_one_line(npz, capsys, text):
+def test_an_invalid_run_json_is_a_one_line_error(npz, capsys, text):
     model = cnnx.models.build("mlp", (1, 8, 8), 2)
     os.mkdir("run")
     model.save("run/model.npz")
@@ -219,7 +221,7 @@ def test_a_run_json_of_any_size_takes_no_time_and_no_memory(capsys):
     assert "run.json is not a regular file" in failure(capsys, "evaluate", "run")
 
 
-def test_names_of_leftovers_are_known_for_all_files_of_a_run():
+def test_leftovers_are_recognised_for_all_files_of_a_run():
     os.mkdir("out")
     for name in runs.FILES:
         Path(f"out/.{name}.0123abcd.tmp").touch()

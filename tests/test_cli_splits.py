@@ -62,7 +62,7 @@ def evaluated(capsys, *words):
 
 
 @pytest.mark.parametrize("suffix", list(WRITERS))
-def test_samples_that_are_added_change_no_split(suffix, capsys):
+def test_added_samples_do_not_change_the_split(suffix, capsys):
     x, y = noise(60)
     WRITERS[suffix]("mine", x, y)
     assert main(["train", "--data", f"mine{suffix}", *FAST, "--out", "run"]) == 0
@@ -83,7 +83,7 @@ def test_samples_that_are_added_change_no_split(suffix, capsys):
     assert [line.split()[1] for line in new if line.startswith("all")] == ["4"]
 
 
-def test_random_labels_score_like_chance_whatever_is_added(capsys):
+def test_random_labels_score_at_chance_level_whatever_is_added(capsys):
     """A network memorises 200 labels of noise: training samples would score 100 %."""
     x, y = noise(200)
     write_npz("mine", x, y)
@@ -98,7 +98,7 @@ def test_random_labels_score_like_chance_whatever_is_added(capsys):
         assert 25 < accuracy < 75, more  # 40 samples or so: 3 standard deviations are 24 %
 
 
-def test_other_data_are_scored_but_for_what_was_trained_on(capsys):
+def test_other_data_are_scored_except_training_samples(capsys):
     x, y = noise(60)
     write_folder("mine", x, y)
     assert main(["train", "--data", "mine", *FAST, "--out", "run"]) == 0
@@ -118,7 +118,7 @@ def test_other_data_are_scored_but_for_what_was_trained_on(capsys):
     assert "nothing to score: the model was trained on all of it" in error
 
 
-def test_renamed_samples_are_known_and_missing_ones_are_said(capsys):
+def test_renamed_samples_are_recognised_and_missing_ones_are_reported(capsys):
     x, y = noise(60)
     write_folder("mine", x, y)
     assert main(["train", "--data", "mine", *FAST, "--out", "run"]) == 0
@@ -135,7 +135,7 @@ def test_renamed_samples_are_known_and_missing_ones_are_said(capsys):
     assert [line.split()[1] for line in lines if line.startswith("all")] == ["11"]
 
 
-def test_of_equal_samples_on_both_sides_the_user_is_told(capsys):
+def test_equal_samples_in_both_parts_are_reported(capsys):
     x, y = noise(30)
     write_npz("mine", np.concatenate([x, x]), np.concatenate([y, y]))
     assert main(["train", "--data", "mine.npz", *FAST, "--out", "run"]) == 0
@@ -145,7 +145,7 @@ def test_of_equal_samples_on_both_sides_the_user_is_told(capsys):
     assert not new and f"accuracy {100 * before['test_accuracy']:.2f} %" in lines[-1]
 
 
-def test_points_by_formula_keep_their_split_and_other_seeds_draw_other_points(capsys):
+def test_synthetic_points_keep_their_split_and_other_seeds_draw_other_points(capsys):
     assert main(["train", "--data", "spiral", *FAST, "--seed", "2", "--out", "run"]) == 0
     lines, new, error = evaluated(capsys, "run")
     assert [line.split()[1] for line in lines if line.startswith("all")] == ["60"]
@@ -168,7 +168,7 @@ def test_data_with_a_test_set_are_scored_on_it(capsys):
     assert "left out: 30 samples" in error
 
 
-def test_runs_without_a_record_and_models_without_a_run_say_so(capsys):
+def test_runs_without_a_record_and_models_without_a_run_are_reported(capsys):
     x, y = noise(60)
     write_npz("mine", x, y)
     assert main(["train", "--data", "mine.npz", *FAST, "--out", "run"]) == 0
@@ -185,7 +185,7 @@ def test_runs_without_a_record_and_models_without_a_run_say_so(capsys):
         assert "split.json is not what" in failure(capsys, "evaluate", "run")
 
 
-def test_a_hash_is_of_the_content_alone():
+def test_a_hash_depends_only_on_the_content():
     x = np.random.default_rng(0).random((3, 2, 4))
     first = splits.digests(x)
     assert len(set(first)) == 3

@@ -129,7 +129,7 @@ def test_runs_count_up_from_the_highest_and_never_share_a_directory():
     assert sorted(made) == sorted(os.path.join("runs", f"digits-{n}") for n in range(8, 16))
 
 
-def test_a_directory_that_holds_files_is_refused_before_anything_is_loaded(capsys, monkeypatch):
+def test_a_directory_with_files_is_rejected_before_anything_is_loaded(capsys, monkeypatch):
     monkeypatch.setattr(cli_data, "load", lambda *_: pytest.fail("loaded"))
     Path("full").mkdir()
     Path("full", "thesis.txt").write_text("mine")
@@ -139,7 +139,7 @@ def test_a_directory_that_holds_files_is_refused_before_anything_is_loaded(capsy
     assert Path("full", "thesis.txt").read_text() == "mine"
 
 
-def test_an_empty_directory_is_taken(npz):
+def test_an_empty_directory_is_accepted(npz):
     Path("empty").mkdir()
     assert main(["train", "--data", npz, *SHORT, "--out", "empty"]) == 0
     assert main(["train", "--data", npz, *SHORT, "--out", "deep/er"]) == 0
@@ -170,7 +170,7 @@ def test_wrong_arguments_are_usage_errors_that_leave_nothing_behind(capsys, word
     assert os.listdir() == ["notes.txt"]
 
 
-def test_data_that_can_not_be_trained_on_is_one_line_and_makes_no_directory(capsys):
+def test_invalid_data_is_a_one_line_error_and_creates_no_directory(capsys):
     x, y = sides(6)
     np.savez("one.npz", x=x, y=np.array([0, 0, 0, 0, 0, 1]))
     np.savez("few.npz", x=x, y=np.arange(6) // 2)
@@ -188,7 +188,7 @@ def test_data_that_can_not_be_trained_on_is_one_line_and_makes_no_directory(caps
     assert not Path("runs").exists()
 
 
-def test_a_data_set_that_can_not_be_had_is_one_line(capsys, monkeypatch):
+def test_an_unavailable_data_set_is_a_one_line_error(capsys, monkeypatch):
     monkeypatch.setenv("CNNX_DATA", "nowhere")
     assert "nowhere is not a directory" in failure(capsys, "train", "--data", "cifar10")
 
@@ -235,7 +235,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_directory(npz, capsys, mon
 
 
 @pytest.mark.parametrize(("epochs", "kept"), [(0, "nothing is kept"), (1, "of epoch 1 are in")])
-def test_ctrl_c_says_in_one_line_what_is_kept(npz, capsys, monkeypatch, epochs, kept):
+def test_ctrl_c_prints_in_one_line_what_was_saved(npz, capsys, monkeypatch, epochs, kept):
     refuse_after(epochs, KeyboardInterrupt(), monkeypatch)
     assert main(["train", "--data", npz, "--epochs", "3", "--threads", "1"]) == 130
     error = capsys.readouterr().err
@@ -244,7 +244,7 @@ def test_ctrl_c_says_in_one_line_what_is_kept(npz, capsys, monkeypatch, epochs, 
 
 
 @pytest.mark.parametrize("module", ["matplotlib", "tqdm"])
-def test_training_does_without_the_packages_of_the_cli_extra(npz, capsys, monkeypatch, module):
+def test_training_works_without_the_packages_of_the_cli_extra(npz, capsys, monkeypatch, module):
     for name in [*sys.modules, module]:
         if name.split(".")[0] == module:
             monkeypatch.setitem(sys.modules, name, None)
@@ -264,7 +264,7 @@ def test_the_pictures_show_wrong_samples_first():
     assert pictures._worth_a_look(np.zeros(9), right + 1).tolist() == [0, 1, 2]
 
 
-def test_a_terminal_sees_a_bar_within_the_epoch(npz, capsys, monkeypatch):
+def test_a_terminal_shows_a_progress_bar_within_the_epoch(npz, capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main(["train", "--data", npz, *SHORT]) == 0

@@ -15,7 +15,7 @@ BACKENDS = cnnx.available_backends()
 ROOT = Path(__file__).parents[1]
 
 
-def test_an_unknown_backend_is_an_error_that_lists_those_there_are():
+def test_an_unknown_backend_is_an_error_that_lists_the_backends():
     for choose in (cnnx.set_backend, lambda name: cnnx.use_backend(name).__enter__()):
         with pytest.raises(ValueError, match="gpu") as caught:
             choose("gpu")
@@ -32,7 +32,7 @@ def _import_with(variable, value):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_an_environment_variable_chooses_the_backend(backend):
+def test_an_environment_variable_selects_the_backend(backend):
     assert _import_with("CNNX_BACKEND", backend).stdout.split()[0] == backend
 
 

@@ -63,7 +63,7 @@ def test_every_op_is_compiled_with_the_signature_of_the_reference(op, compiled):
 
 
 @pytest.mark.parametrize("op", OP_NAMES)
-def test_every_op_has_a_documented_and_annotated_gate(op):
+def test_every_op_has_a_documented_and_annotated_function_in_ops(op):
     function = getattr(cnnx.ops, op, None)
     assert function is not None, f"cnnx.ops has no {op}"
     document = inspect.getdoc(function)
@@ -76,7 +76,7 @@ def test_every_op_has_a_documented_and_annotated_gate(op):
 
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("op", OP_NAMES)
-def test_the_example_in_the_docstring_of_an_op_gives_what_it_says(op, backend):
+def test_the_example_in_the_docstring_of_an_op_gives_the_stated_result(op, backend):
     names = {"np": np, "cnnx": cnnx, "ops": cnnx.ops}
     examples = doctest.DocTestFinder(recurse=False).find(getattr(cnnx.ops, op), op, globs=names)
     assert sum(len(example.examples) for example in examples), f"cnnx.ops.{op} shows no example"
@@ -89,7 +89,7 @@ def test_the_example_in_the_docstring_of_an_op_gives_what_it_says(op, backend):
 
 
 @pytest.mark.parametrize("op", OP_NAMES)
-def test_every_op_has_an_oracle_with_the_signature_of_the_gate(op):
+def test_every_op_has_an_oracle_with_the_signature_in_ops(op):
     function = getattr(oracle, op, None)
     assert function is not None, f"tests/oracle.py has no {op}"
     assert _parameters(function) == _parameters(getattr(cnnx.ops, op)), op
@@ -114,7 +114,7 @@ def test_every_op_has_a_benchmark(op):
     assert workloads.OPS.get(op), f"cnnx/bench/workloads.py has no workload of {op}"
 
 
-def test_nothing_has_cases_or_a_gate_without_being_an_op():
+def test_nothing_else_has_cases_or_a_function_in_ops():
     functions = {
         name
         for name, value in vars(cnnx.ops).items()
@@ -126,7 +126,7 @@ def test_nothing_has_cases_or_a_gate_without_being_an_op():
 
 
 @pytest.mark.parametrize("op", OP_NAMES)
-def test_an_option_that_a_signature_offers_is_tried_by_a_case(op):
+def test_every_option_of_a_signature_is_used_by_a_case(op):
     """Otherwise an option could be ignored by the code without any test noticing."""
     parameters = inspect.signature(getattr(cnnx.ops, op)).parameters.values()
     options = {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -79,7 +79,7 @@ def test_convolution_and_pooling(name):
         same(a, e)
 
 
-def test_the_four_ways_of_the_course_are_one():
+def test_the_four_variants_of_the_course_give_the_same_results():
     for variant in ("im2col", "strides", "fast"):
         assert getattr(cs231n, f"conv_forward_{variant}") is cs231n.conv_forward_naive
         assert getattr(cs231n, f"conv_backward_{variant}") is cs231n.conv_backward_naive
@@ -152,7 +152,7 @@ def test_an_update_rule_and_its_state(rule, shape):
         np.testing.assert_allclose(config[name], value, rtol=1e-12, atol=1e-15)
 
 
-def test_an_update_rule_leaves_what_it_was_given_alone_except_sgd():
+def test_an_update_rule_does_not_change_its_arguments_except_sgd():
     w, dw, v = np.ones(3), np.ones(3), np.full(3, 0.5)
     for rule, state in (("sgd_momentum", "velocity"), ("rmsprop", "cache"), ("adam", "m")):
         next_w, _ = getattr(cs231n, rule)(w, dw, {state: v})
@@ -172,7 +172,7 @@ def test_float32_networks_compute_in_float32():
 
 
 @pytest.mark.parametrize("padding, stride", [(0, 1), (1, 2)])
-def test_columns_have_the_course_s_order(padding, stride):
+def test_columns_have_the_order_of_the_course(padding, stride):
     x = normal(2, 3, 5, 7)
     cols = cs231n.im2col_indices(x, 3, 3, padding, stride)
     same(cols, plain.im2col_indices(x, 3, 3, padding, stride))

@@ -41,7 +41,7 @@ def test_csv_gives_back_what_was_written(tmp_path, dtype):
         ("x0,y0\n1,one\n", "line 2: could not convert 'one'"),
     ],
 )
-def test_text_that_is_no_table_is_named(tmp_path, text, words):
+def test_text_that_is_not_a_table_is_named(tmp_path, text, words):
     (tmp_path / "data.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=words):
         load_csv(tmp_path / "data.csv")
@@ -115,7 +115,7 @@ def test_the_column_of_labels_can_be_named_or_numbered(tmp_path):
     assert load_csv(several, label="target").x.tolist() == [[1]]
 
 
-def test_a_table_without_names_needs_the_place_of_the_label(tmp_path):
+def test_a_table_without_names_needs_the_index_of_the_label(tmp_path):
     path = table(tmp_path / "iris.data", "5.1,3.5,setosa\n4.9,3,virginica\n")
     data = load_csv(path, label=-1)
     assert data.classes == ("setosa", "virginica")
@@ -127,25 +127,25 @@ def test_a_table_without_names_needs_the_place_of_the_label(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["target", "y", "price"])
-def test_fractions_are_numbers_to_predict(tmp_path, name):
+def test_fractions_are_regression_targets(tmp_path, name):
     path = table(tmp_path / "a.csv", f"a,{name}\n1,2.5\n2,3\n")
     data = load_csv(path, np.float64, label=None if name != "price" else "price")
     assert data.y.dtype == np.float64 and data.y.tolist() == [[2.5], [3]]
 
 
-def test_a_number_that_is_missing_makes_no_fractions_of_labels(tmp_path):
+def test_a_missing_number_does_not_turn_labels_into_fractions(tmp_path):
     path = table(tmp_path / "a.csv", "a,target\n1,2\n2,nan\n")
     with pytest.raises(ValueError, match=r"line 3: label nan is not an integer"):
         load_csv(path)
 
 
 @pytest.mark.parametrize("label", [None, 0, -1, "y"])
-def test_an_empty_file_is_said_to_be_so(tmp_path, label):
+def test_an_empty_file_is_an_error_that_says_so(tmp_path, label):
     with pytest.raises(ValueError, match=r"a.csv' starts with '', expected a header"):
         load_csv(table(tmp_path / "a.csv", ""), label=label)
 
 
-def test_truth_values_are_numbers(tmp_path):
+def test_booleans_are_numbers(tmp_path):
     data = load_csv(table(tmp_path / "a.csv", "a,b,label\nTrue,2,False\nfalse,3,True\n"))
     assert data.x.tolist() == [[1, 2], [0, 3]] and data.y.tolist() == [0, 1]
 
@@ -175,7 +175,7 @@ def test_other_encodings_are_named_or_given(tmp_path):
         ("", "line 3: the label is missing"),
     ],
 )
-def test_labels_that_number_no_classes_are_one_error_within_a_second(tmp_path, label, message):
+def test_labels_that_do_not_number_classes_are_an_error_within_a_second(tmp_path, label, message):
     path = table(tmp_path / "a.csv", f"a,label\n1,0\n2,{label}\n")
     start = time.process_time()
     with pytest.raises(ValueError, match=message) as caught:
@@ -184,7 +184,7 @@ def test_labels_that_number_no_classes_are_one_error_within_a_second(tmp_path, l
     assert str(path) in str(caught.value)
 
 
-def test_many_classes_may_leave_numbers_out(tmp_path):
+def test_many_classes_may_leave_numbers_unused(tmp_path):
     for labels in ((0, 999), range(0, 3000, 40)):
         text = "a,label\n" + "".join(f"1,{label}\n" for label in labels)
         assert load_csv(table(tmp_path / "a.csv", text)).y.tolist() == list(labels)
@@ -204,7 +204,7 @@ def test_many_classes_may_leave_numbers_out(tmp_path):
         ("\n\n", r" starts with ''"),
     ],
 )
-def test_what_is_no_number_is_named_with_its_line(tmp_path, text, message):
+def test_a_value_that_is_not_a_number_is_named_with_its_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"load_csv: '.*a.csv'{message}"):
         load_csv(table(tmp_path / "a.csv", text))
 

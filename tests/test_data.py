@@ -21,7 +21,7 @@ from cnnx.data import (
 # Dataset
 
 
-def test_a_dataset_has_a_length_and_comes_apart_into_x_and_y():
+def test_a_dataset_has_a_length_and_unpacks_into_x_and_y():
     data = numbered(6)
     x, y = data
     assert len(data) == 6 and x is data.x and y is data.y
@@ -57,7 +57,7 @@ def test_a_dataset_is_indexed_along_its_samples_only(index):
         numbered()[index]
 
 
-def test_a_dataset_says_what_it_holds():
+def test_the_repr_of_a_dataset_describes_its_contents():
     data = Dataset(np.zeros((3, 1, 8, 8), np.float32), np.zeros(3, np.int64), ("a", "b"))
     assert repr(data) == "Dataset(3 samples: x (3, 1, 8, 8) float32, y (3,) int64, 2 classes)"
 
@@ -94,7 +94,7 @@ def test_pairs_of_array_likes_become_datasets_and_arrays_are_not_copied():
         ((3.0, [0]), ValueError, "train: x is a single number"),
     ],
 )
-def test_what_is_no_data_set_is_refused_by_name(data, error, message):
+def test_a_value_that_is_not_a_data_set_is_rejected_by_name(data, error, message):
     with pytest.raises(error, match=message):
         as_dataset(data, "train")
 
@@ -153,6 +153,6 @@ MASKED = np.ma.masked_equal([0, 1, 2, 1], 1)
         lambda: cnnx.data.save_csv("never.csv", (np.zeros((4, 2)), MASKED)),
     ],
 )
-def test_a_masked_array_is_refused_since_its_mask_would_be_dropped(call):
+def test_a_masked_array_is_rejected_since_its_mask_would_be_dropped(call):
     with pytest.raises(TypeError, match=r"[xys] is a masked array: fill it first, with .*\.filled"):
         call()

@@ -73,7 +73,7 @@ def test_the_argument_wins_over_the_variable_and_the_variable_over_the_cache(tmp
     assert len(load_mnist()[0]) == 3
 
 
-def test_a_folder_that_is_named_like_a_file_is_no_file(tmp_path):
+def test_a_folder_that_is_named_like_a_file_is_ignored(tmp_path):
     write_idx(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     (tmp_path / "t10k-labels-idx1-ubyte").mkdir()  # some archive tools create such a folder
@@ -81,7 +81,7 @@ def test_a_folder_that_is_named_like_a_file_is_no_file(tmp_path):
         load_mnist(tmp_path)
 
 
-def test_half_a_data_set_names_the_files_that_are_missing(tmp_path, monkeypatch):
+def test_an_incomplete_data_set_is_an_error_that_names_the_missing_files(tmp_path, monkeypatch):
     write_idx(tmp_path / "mnist")
     (tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(FileNotFoundError, match=r"mnist lacks t10k-labels-idx1-ubyte.gz$"):
@@ -91,7 +91,7 @@ def test_half_a_data_set_names_the_files_that_are_missing(tmp_path, monkeypatch)
         load_mnist()
 
 
-def test_a_directory_that_is_not_there_is_named(tmp_path, monkeypatch):
+def test_a_missing_directory_is_named(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"load_mnist: .*nowhere is not a directory"):
         load_mnist(tmp_path / "nowhere")
     monkeypatch.setenv("CNNX_DATA", str(tmp_path / "typo"))
@@ -137,7 +137,7 @@ def test_a_wrong_idx_file_is_one_error_with_what_was_expected_and_found(
     assert str(caught.value).startswith(images_or_labels)
 
 
-def test_no_damage_to_a_packed_idx_file_passes_unnoticed(tmp_path):
+def test_any_damage_to_a_compressed_idx_file_is_detected(tmp_path):
     """Every truncation and every flipped bit is one ValueError, unless the bit has no meaning."""
     arrays = write_idx(tmp_path, arrays=idx_arrays(1, 1))
     path = tmp_path / "train-labels-idx1-ubyte.gz"
@@ -161,7 +161,7 @@ def test_no_damage_to_a_packed_idx_file_passes_unnoticed(tmp_path):
     assert refused > 8 * (len(good) - 10)  # the gzip header has 10 bytes
 
 
-def test_a_claim_of_gigabytes_is_refused_without_the_memory(tmp_path):
+def test_a_claim_of_gigabytes_is_rejected_without_allocating_them(tmp_path):
     import tracemalloc
 
     write_idx(tmp_path)
@@ -194,7 +194,7 @@ def test_the_real_fashion_mnist_has_its_published_numbers():
     assert mean == pytest.approx(0.2860, abs=5e-5) and std == pytest.approx(0.3530, abs=5e-5)
 
 
-def test_files_whose_labels_are_those_of_another_set_are_refused(tmp_path, monkeypatch):
+def test_files_with_the_labels_of_another_data_set_are_rejected(tmp_path, monkeypatch):
     arrays = write_idx(tmp_path)
     monkeypatch.setitem(datasets._LABEL_SUMS, zlib.crc32(arrays[3].tobytes()), "Fashion-MNIST")
     with pytest.raises(ValueError, match=r"t10k-labels.*labels of MNIST, found Fashion-MNIST's"):
@@ -202,7 +202,7 @@ def test_files_whose_labels_are_those_of_another_set_are_refused(tmp_path, monke
     assert len(load_fashion_mnist(tmp_path)[1]) == 3
 
 
-def test_the_real_mnist_is_not_taken_for_fashion_mnist():
+def test_the_real_mnist_is_not_accepted_as_fashion_mnist():
     with pytest.raises(ValueError, match="expected the labels of Fashion-MNIST, found MNIST's"):
         load_fashion_mnist(os.path.join(real("mnist"), "mnist"))
     with pytest.raises(ValueError, match="expected the labels of MNIST, found Fashion-MNIST's"):
@@ -252,13 +252,13 @@ def test_a_wrong_cifar_file_is_one_error_that_names_it(tmp_path, content, messag
         load_cifar10(tmp_path)
 
 
-def test_cifar_without_a_test_batch_is_half_a_data_set(tmp_path):
+def test_cifar_without_a_test_batch_is_incomplete(tmp_path):
     (tmp_path / "data_batch_1.bin").write_bytes(bytes(3073))
     with pytest.raises(FileNotFoundError, match=r"lacks test_batch.bin"):
         load_cifar10(tmp_path)
 
 
-def test_the_real_cifar_files_are_read_as_they_lie():
+def test_the_real_cifar_files_are_read():
     folder = Path(real("cifar10")) / "cifar10"
     train, test = load_cifar10(REAL)
     sizes = [path.stat().st_size for path in folder.glob("data_batch_*.bin")]
@@ -273,7 +273,7 @@ def test_the_real_cifar_files_are_read_as_they_lie():
 
 
 @pytest.mark.parametrize("suffix", [".gz", ""])
-def test_names_with_a_dot_are_understood(tmp_path, suffix):
+def test_names_with_a_dot_are_recognised(tmp_path, suffix):
     arrays = write_idx(tmp_path, suffix)
     for path in tmp_path.iterdir():
         path.rename(path.with_name(path.name.replace("-idx", ".idx")))
@@ -325,7 +325,7 @@ def test_a_file_of_that_name_with_other_arrays_is_refused(tmp_path, others, mess
         load_mnist(tmp_path)
 
 
-def test_packed_labels_are_not_unpacked_beyond_what_images_there_can_be(tmp_path):
+def test_compressed_labels_are_not_decompressed_beyond_the_possible_number_of_images(tmp_path):
     """Four megabytes that compress to four thousand bytes: more labels than images can exist."""
     import tracemalloc
 

@@ -30,7 +30,7 @@ REGION = re.compile(r"^( *)with nogil, parallel\([^()]*\):\n((?:\1 +\S.*\n|\n)+)
 
 
 @pytest.mark.parametrize("path", LOOPS, ids=lambda path: path.name)
-def test_every_loop_lies_in_a_region_that_flushes_and_restores(path):
+def test_every_loop_is_in_a_region_that_sets_and_restores_flushing(path):
     """One exception: the loop that tests whether threads flush outside of such regions."""
     source = re.sub(r"def flushing_threads.*?return count", "", path.read_text(), flags=re.S)
     regions = REGION.findall(source)
@@ -44,7 +44,7 @@ def test_every_loop_lies_in_a_region_that_flushes_and_restores(path):
     assert inside == len(re.findall(r"\bprange\(", source)), "a loop outside of a region"
 
 
-def test_the_loops_are_all_found():
+def test_all_loops_are_found():
     """Otherwise the test above could not fail."""
     regions = sum(len(REGION.findall(path.read_text())) for path in LOOPS)
     assert regions > 30 and len(LOOPS) > 25
@@ -56,7 +56,7 @@ def _halves_denormals():
 
 
 @pytest.mark.parametrize("case", RICHEST, ids=str)
-def test_an_op_leaves_the_arithmetic_of_all_threads_as_it_was(case, all_threads):
+def test_an_op_restores_the_floating_point_mode_of_all_threads(case, all_threads):
     for threads in (1, 3):
         cnnx.set_num_threads(threads)
         getattr(cnnx.ops, case.op)(**case.arguments(np.float32))
@@ -93,7 +93,7 @@ def test_denormal_numbers_give_zero(op, threads, all_threads):
 
 
 @pytest.mark.parametrize("op", ["conv2d", "linear"])
-def test_a_layer_fed_with_denormal_numbers_takes_no_longer_than_twice_as_long(op):
+def test_denormal_input_takes_at_most_twice_as_long(op):
     """Compares two rows of the benchmark. Some CPUs never slow down, such as recent ones by AMD."""
     rows = {row.name: row for row in OPS[op]}
     denormal = next(name for name in rows if name.endswith(" denormal"))

@@ -113,7 +113,7 @@ def test_a_file_arrives_whole_and_leaves_no_part(server, tmp_path):
     assert server.seen == [("/a", None)]
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(server, tmp_path):
+def test_an_existing_file_is_not_downloaded_again(server, tmp_path):
     (tmp_path / "data.bin").write_bytes(CONTENT)
     download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path))
     assert server.seen == []
@@ -140,14 +140,14 @@ def test_a_server_that_ignores_ranges_restarts_cleanly(server, tmp_path):
     assert server.seen == [("/a", "bytes=123456-")]
 
 
-def test_a_server_that_refuses_ranges_is_asked_for_the_whole(server, tmp_path):
+def test_the_whole_file_is_requested_if_the_server_rejects_ranges(server, tmp_path):
     (tmp_path / "data.bin.part").write_bytes(CONTENT[:123_456])
     path = download.fetch(remote(server.serve("/a", CONTENT, "refuses ranges")), str(tmp_path))
     assert Path(path).read_bytes() == CONTENT
     assert [asked for _, asked in server.seen] == ["bytes=123456-", None]
 
 
-def test_a_server_that_sends_another_range_is_not_believed(server, tmp_path):
+def test_a_response_with_another_range_is_rejected(server, tmp_path):
     (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
     url = server.serve("/a", CONTENT, "shifts ranges")
     with pytest.raises(DownloadError, match="asked for bytes from 1000, was sent bytes 1005-"):
@@ -155,7 +155,7 @@ def test_a_server_that_sends_another_range_is_not_believed(server, tmp_path):
     assert (tmp_path / "data.bin.part").read_bytes() == CONTENT[:1000]
 
 
-def test_a_transfer_that_breaks_off_goes_on_at_the_same_mirror(server, tmp_path):
+def test_an_interrupted_transfer_continues_at_the_same_mirror(server, tmp_path):
     url = server.serve("/a", CONTENT, "breaks off")
     path = download.fetch(remote(url), str(tmp_path))
     assert Path(path).read_bytes() == CONTENT
@@ -198,7 +198,7 @@ def test_a_wrong_checksum_everywhere_leaves_nothing_behind(server, tmp_path):
 
 
 @pytest.mark.parametrize("length", [10, 700_001, 900_000])
-def test_a_part_that_is_not_of_this_file_is_thrown_away(server, tmp_path, length):
+def test_a_part_of_another_file_is_discarded(server, tmp_path, length):
     (tmp_path / "data.bin.part").write_bytes(bytes(length))
     path = download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path))
     assert Path(path).read_bytes() == CONTENT
@@ -223,7 +223,7 @@ def test_without_a_network_the_error_says_what_to_do(closed_port, tmp_path, monk
         download.fetch(remote(url), str(tmp_path))
 
 
-def test_a_mirror_that_is_down_does_not_cost_what_was_received(server, closed_port, tmp_path):
+def test_a_mirror_that_fails_does_not_lose_received_bytes(server, closed_port, tmp_path):
     (tmp_path / "data.bin.part").write_bytes(CONTENT[:600_000])
     urls = f"http://127.0.0.1:{closed_port}/a", server.serve("/b", CONTENT)
     path = download.fetch(remote(*urls), str(tmp_path))
@@ -231,7 +231,7 @@ def test_a_mirror_that_is_down_does_not_cost_what_was_received(server, closed_po
     assert server.seen == [("/b", "bytes=600000-")]
 
 
-def test_a_mirror_that_hangs_is_given_up(server, tmp_path):
+def test_a_mirror_that_hangs_is_abandoned(server, tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -243,7 +243,7 @@ def test_a_mirror_that_hangs_is_given_up(server, tmp_path):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_an_error_of_the_disk_and_no_other_mirror_is_asked(server, tmp_path):
+def test_a_full_disk_is_a_disk_error_and_no_other_mirror_is_tried(server, tmp_path):
     (tmp_path / "data.bin.part").symlink_to("/dev/full")
     urls = server.serve("/a", CONTENT), server.serve("/b", CONTENT)
     with pytest.raises(OSError) as caught:
@@ -326,7 +326,7 @@ def test_load_mnist_fetches_only_what_the_cache_lacks(server, mnist_server, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file locks")
-def test_two_at_the_same_time_download_once(server, mnist_server):
+def test_two_processes_at_the_same_time_download_once(server, mnist_server):
     loaded = []
     threads = [
         threading.Thread(target=lambda: loaded.append(cnnx.data.load_mnist())) for _ in range(3)
@@ -431,7 +431,7 @@ def test_unpack_writes_the_expected_members_and_nothing_else(tmp_path):
     ],
     ids=["member missing", "other size", "links", "cut", "cut early", "foreign", "empty"],
 )
-def test_a_wrong_archive_is_one_error_and_leaves_nothing(tmp_path, content, message):
+def test_a_wrong_archive_is_one_error_and_leaves_no_files(tmp_path, content, message):
     (tmp_path / "a.tar.gz").write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
         download.unpack(str(tmp_path / "a.tar.gz"), MEMBERS, str(tmp_path / "to"))

@@ -57,7 +57,7 @@ def test_an_example_on_images_learns_from_a_directory(program, epochs, least, mn
     assert out.count("\nepoch") == epochs
 
 
-def test_the_course_s_network_learns_from_a_directory(tmp_path, capsys):
+def test_the_network_of_the_course_learns_from_a_directory(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name, count in (("data_batch_1.bin", 200), ("test_batch.bin", 100)):
         labels = rng.integers(0, 10, count).astype(np.uint8)
@@ -71,7 +71,7 @@ def test_the_course_s_network_learns_from_a_directory(tmp_path, capsys):
     assert "200 training images, 100 test images" in out and "(Epoch 3 / 3)" in out
 
 
-def test_the_data_are_looked_for_in_cnnx_data(mnist, monkeypatch, capsys):
+def test_the_data_are_searched_in_cnnx_data(mnist, monkeypatch, capsys):
     monkeypatch.setenv("CNNX_DATA", mnist)
     mnist_conv.main(["--epochs", "1"])
     labels = bands(200, 1)[1]

@@ -51,7 +51,7 @@ def _warning(folder):
     return said
 
 
-def test_sources_without_an_extension_say_where_they_lie_and_what_to_do(sources):
+def test_sources_without_an_extension_give_a_warning_with_their_path_and_a_remedy(sources):
     said = _warning(sources)
     assert str(sources / "cnnx" / "backends" / "compiled") in said
     assert "holds no extension" in said and INSTALL in said and "another directory" in said
@@ -64,7 +64,7 @@ def test_an_extension_for_another_python_is_named(sources):
     assert "built for another Python" in said and other in said and INSTALL in said
 
 
-def test_an_extension_that_does_not_load_says_what_the_loader_said(sources):
+def test_an_extension_that_does_not_load_gives_the_error_of_the_loader(sources):
     from importlib.machinery import EXTENSION_SUFFIXES
 
     name = f"_core{EXTENSION_SUFFIXES[0]}"
@@ -79,7 +79,7 @@ def test_a_library_that_the_extension_needs_and_that_is_missing_is_named(sources
     assert "does not load: libgomp.so.1: cannot open shared object file" in _warning(sources)
 
 
-def test_an_extension_older_than_the_sources_says_what_it_lacks(sources):
+def test_an_extension_older_than_the_sources_gives_a_warning_that_names_the_missing_op(sources):
     folder = sources / "cnnx" / "backends" / "compiled"
     others = folder.joinpath("__init__.py").read_text().partition("from ._core import (")[2]
     names = [*others.partition(")")[0].replace(",", " ").split(), *OP_NAMES[1:]]
@@ -88,7 +88,7 @@ def test_an_extension_older_than_the_sources_says_what_it_lacks(sources):
     assert f"older than these sources: it lacks {OP_NAMES[0]}." in said and INSTALL in said
 
 
-def test_who_asks_for_the_reference_gets_no_warning(sources):
+def test_selecting_the_reference_backend_gives_no_warning(sources):
     assert _run(sources, CNNX_BACKEND="reference") == (ALONE, "")
 
 

@@ -46,7 +46,7 @@ def images():
         ("float32", 20, 1e-5, 2),
     ],
 )
-def test_losses_are_pytorch_s_on_the_real_images(images, dtype, steps, bound, seed):
+def test_losses_equal_pytorchs_on_the_real_images(images, dtype, steps, bound, seed):
     pytest.importorskip("torch")
     recipe, data = RECIPES["plain"], Dataset(images.x.astype(dtype), images.y)
     found = []
@@ -128,7 +128,7 @@ def test_runs_of_both_libraries_are_printed_and_written(bars, tmp_path, capsys):
         assert f"{run['library']}: mean {run['accuracy']:.2f} %" in printed
 
 
-def test_without_torch_it_is_said_before_any_training(monkeypatch, capsys):
+def test_without_torch_there_is_an_error_before_any_training(monkeypatch, capsys):
     monkeypatch.setattr(bench_fashion.peers, "available", lambda: ())
     with pytest.raises(SystemExit):
         bench_fashion.main(["plain"])

@@ -48,14 +48,14 @@ def test_one_colour_image_makes_three_channels_of_all(tmp_path):
     assert load_folder(tmp_path, channels=1).x.shape == (2, 1, 4, 6)
 
 
-def test_every_format_beside_png_is_read(tmp_path):
+def test_every_format_besides_png_is_read(tmp_path):
     suffixes = ("bmp", "gif", "jpeg", "jpg", "png", "ppm", "tif", "tiff", "webp")
     for suffix in suffixes:
         save(tmp_path / "a" / f"0.{suffix}")
     assert load_folder(tmp_path).names == tuple(f"a/0.{suffix}" for suffix in suffixes)
 
 
-def test_each_image_is_what_load_image_makes_of_it(tmp_path):
+def test_each_image_equals_that_of_load_image(tmp_path):
     save(tmp_path / "a" / "0.png", RNG.integers(0, 256, (9, 5, 4)))
     save(tmp_path / "b" / "1.jpg", RNG.integers(0, 256, (30, 40)))
     look = {"size": (6, 7), "channels": 3, "background": "black", "invert": True}
@@ -64,7 +64,7 @@ def test_each_image_is_what_load_image_makes_of_it(tmp_path):
         np.testing.assert_array_equal(x, load_image(tmp_path / name, **look))
 
 
-def test_names_stay_with_their_samples(tmp_path):
+def test_names_follow_their_samples(tmp_path):
     for k in range(12):
         save(tmp_path / "abc"[k % 3] / f"{k}.png", np.full((2, 2), [[k, 99], [0, 0]]))
 
@@ -118,7 +118,7 @@ def test_the_first_image_of_another_size_is_named(tmp_path):
         load_folder(tmp_path)
 
 
-def test_photos_of_one_size_that_were_held_otherwise_have_two_sizes(tmp_path):
+def test_photos_with_different_orientations_have_different_sizes(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     save(tmp_path / "a" / "0.jpg")
@@ -138,7 +138,7 @@ def test_a_damaged_image_is_named(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_what_is_called_an_image_and_is_none_is_named(tmp_path):
+def test_a_file_that_is_not_an_image_despite_its_suffix_is_named(tmp_path):
     save(tmp_path / "a" / "0.png")
     os.mkfifo(tmp_path / "a" / "z.png")
     with pytest.raises(ValueError, match=r"z.png: a named pipe, expected the file of an image"):
@@ -149,7 +149,7 @@ def test_what_is_called_an_image_and_is_none_is_named(tmp_path):
         load_folder(tmp_path)
 
 
-def test_links_are_followed_and_those_that_lead_nowhere_are_named(tmp_path):
+def test_links_are_followed_and_broken_ones_are_named(tmp_path):
     save(tmp_path / "elsewhere" / "0.png")
     root = tmp_path / "root"
     save(root / "a" / "0.png")
@@ -187,7 +187,7 @@ def test_images_that_need_more_than_half_of_the_memory_are_refused(tmp_path, mon
     assert len(load_folder(tmp_path, channels=3, size=50)) == 3
 
 
-def test_a_folder_without_classes_or_images_says_what_it_lacks(tmp_path):
+def test_a_folder_without_classes_or_images_is_an_error(tmp_path):
     with pytest.raises(
         ValueError, match=r"expected a folder of images for each class, found no fold"
     ):
@@ -262,7 +262,7 @@ def test_a_folder_of_classes_has_no_test_set(tmp_path):
     assert train.classes == ("test", "train") and test is None
 
 
-def test_load_folder_refers_train_and_test_to_load_folders(tmp_path):
+def test_load_folder_suggests_load_folders_for_train_and_test(tmp_path):
     for part in ("train", "test"):
         save(tmp_path / part / "cat" / "0.png")
     with pytest.raises(ValueError, match=r"found train and test, .*: load_folders reads both"):

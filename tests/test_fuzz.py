@@ -83,7 +83,7 @@ DIFFERENCES = [
         (_slow, r"\d s$"),
     ],
 )
-def test_a_fault_is_found(monkeypatch, relu, fault):
+def test_faults_are_detected(monkeypatch, relu, fault):
     """The fuzz test can fail: an op commits each fault."""
     monkeypatch.setattr(fuzz, "draw_op", lambda rng: ("relu", {"x": np.ones((2, 3))}))
     monkeypatch.setattr(ops, "relu", relu)

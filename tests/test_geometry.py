@@ -86,7 +86,7 @@ def test_one_window_at_any_stride(backend, stride):
 
 
 @pytest.mark.parametrize("huge", [100, 2**20, 2**31 - 1, 2**40, 2**61])
-def test_windows_from_padding_to_padding(backend, huge):
+def test_windows_that_alternate_between_padding_and_image(backend, huge):
     """Three windows a huge stride apart: one on the image, the others in the padding beside it."""
     bias = np.array([1.0, 2.0, 3.0])
     y = ops.conv2d(X, WEIGHT, bias, stride=huge, padding=huge)
@@ -137,7 +137,7 @@ def test_taps_past_the_image(backend, huge):
         ("avg_pool2d", {"kernel_size": 2**62, "stride": 2**62, "ceil_mode": True}),
     ],
 )
-def test_what_no_image_has_is_refused(backend, op, arguments):
+def test_impossible_geometries_are_rejected(backend, op, arguments):
     arrays = [X] if "kernel_size" in arguments else [X[:, [0, 1, 1]], WEIGHT]
     if op == "conv2d":
         arrays[0] = X
@@ -258,7 +258,7 @@ MADE_WITH = {
     FROM_A_FILE,
     ids=[f"{a}-{b}-{str(c)[:20]}" for a, b, c in FROM_A_FILE],
 )
-def test_a_number_in_a_model_file(tmp_path, layer, key, value):
+def test_extreme_numbers_in_a_model_file(tmp_path, layer, key, value):
     """Loading, or the first call, gives an error with a clear message, or the number is harmless;
     quickly in any case."""
     path = tmp_path / "model.npz"
@@ -279,7 +279,7 @@ def test_a_number_in_a_model_file(tmp_path, layer, key, value):
 
 
 @pytest.mark.parametrize("op", ["conv2d", "conv2d_backward", "conv_transpose2d"])
-def test_memory_is_that_of_the_windows(backend, op):
+def test_memory_depends_on_the_windows_only(backend, op):
     """Memory does not depend on the stride: scratch for a row of 2^24 pixels would be 64 MB."""
     y = np.ones((1, 3, 3, 3), np.float32)
     x, weight = X.astype(np.float32), WEIGHT.astype(np.float32)

@@ -189,7 +189,7 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_results_equal_those_that_pytorch_left_in_a_file(name):
+def test_results_equal_the_golden_files_of_pytorch(name):
     CHECKS[name](GOLDEN)
 
 

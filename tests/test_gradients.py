@@ -258,13 +258,13 @@ NOT_DIFFERENCED = {
 }
 
 
-def test_the_cases_without_a_derivative_are_these():
+def test_the_list_of_cases_without_a_derivative_is_complete():
     assert {str(case) for case in cases.cases() if case.kink} == NOT_DIFFERENCED
     assert {case.op for case in SMOOTH} == set(GRADIENTS)
 
 
 @pytest.mark.parametrize("case", [case for case in cases.cases() if case.kink], ids=str)
-def test_a_case_without_a_derivative_has_another_slope_on_either_side(case):
+def test_a_case_without_a_derivative_has_different_slopes_on_both_sides(case):
     """Or no value at all on one side: otherwise it would be tested by differences."""
     arguments = case.arguments()
     name = next(iter(arguments))
@@ -316,7 +316,7 @@ def test_columns_and_images_are_adjoint_for_random_columns():
         assert abs(np.sum(cols * c) - np.sum(a["x"] * back)) <= limit, str(case)
 
 
-def test_a_saved_maximum_routes_its_gradient_once_even_among_equals():
+def test_argmax_routes_the_gradient_once_even_among_equal_values():
     x = np.zeros((2, 3, 6, 6))
     y, argmax = ops.max_pool2d(x, 3, stride=2, padding=1)
     dx = ops.max_pool2d_backward(np.ones_like(y), argmax, x.shape, 3, stride=2, padding=1)
@@ -340,7 +340,7 @@ def test_all_the_maxima_of_a_window_receive_its_gradient(backend, dtype):
     assert first.ravel().tolist() == [1, 10, 0, 0, 11100, 1e5, 1e6, 0, 0, 11e7, 0]
 
 
-def test_where_no_two_pixels_are_equal_all_the_maxima_are_the_first():
+def test_without_equal_pixels_all_maxima_are_the_first():
     rng = np.random.default_rng(0)
     x = rng.permutation(2 * 3 * 9 * 8).reshape(2, 3, 9, 8).astype(float)
     y, argmax = ops.max_pool2d(x, 3, stride=2, padding=1)
@@ -349,7 +349,7 @@ def test_where_no_two_pixels_are_equal_all_the_maxima_are_the_first():
     np.testing.assert_allclose(dx, ops.max_pool2d_backward(*arguments), rtol=1e-14)
 
 
-def test_gradients_of_inference_batch_norm_do_not_go_through_the_statistics():
+def test_gradients_of_batch_norm_in_inference_ignore_the_statistics():
     case = next(c for c in cases.cases("batch_norm") if c.name == "inference")
     a = case.arguments()
     y, mean, inv_std = ops.batch_norm(**a)

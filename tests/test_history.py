@@ -37,7 +37,7 @@ def test_a_history_is_a_table():
         history.append({"epoch": 3})
 
 
-def test_a_history_goes_through_csv_without_losing_a_digit(tmp_path):
+def test_a_history_survives_csv_without_losing_a_digit(tmp_path):
     path = tmp_path / "history.csv"
     History(ROWS).to_csv(path)
     assert path.read_text().splitlines()[0] == "epoch,loss,accuracy"

@@ -64,7 +64,7 @@ def test_sixteen_bits_are_divided_by_65535(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
-def test_numbers_of_an_unknown_range_are_refused(tmp_path, kind):
+def test_numbers_of_an_unknown_range_are_rejected(tmp_path, kind):
     save(tmp_path / "a.tif", np.ones((4, 4), kind))
     with pytest.raises(ValueError, match=r"a.tif: pixels of mode [FI], expected 8 or 16 bits"):
         load_image(tmp_path / "a.tif")
@@ -108,7 +108,7 @@ UPRIGHT = {
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_a_photo_is_turned_as_its_orientation_says(tmp_path, orientation, suffix):
+def test_a_photo_is_rotated_according_to_its_orientation(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     blocks = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40, np.ones((8, 8), np.uint8))
@@ -122,7 +122,7 @@ def test_a_photo_is_turned_as_its_orientation_says(tmp_path, orientation, suffix
     np.testing.assert_allclose(small[0] * 255, np.asarray(expected), atol=2)
 
 
-def test_damaged_metadata_is_no_reason_to_refuse_a_picture(tmp_path):
+def test_damaged_metadata_does_not_make_an_image_invalid(tmp_path):
     save(tmp_path / "a.jpg", GREY, exif=b"Exif\0\0MM\0*\xff\xff\xff\xffrubbish")
     assert load_image(tmp_path / "a.jpg").shape == (1, 5, 7)
 
@@ -137,7 +137,7 @@ def transparent(colour):
     return pixels
 
 
-def test_transparent_pixels_lie_on_white_or_on_the_background_that_is_asked_for(tmp_path):
+def test_transparent_pixels_are_composited_onto_white_or_the_given_background(tmp_path):
     black = save(tmp_path / "black.png", transparent((0, 0, 0)))
     cross = transparent((0, 0, 0))[..., 3] == 255
     np.testing.assert_array_equal(load_image(black), np.stack([1.0 - cross] * 3))
@@ -154,7 +154,7 @@ def test_transparent_pixels_lie_on_white_or_on_the_background_that_is_asked_for(
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_half_transparent_pixels_are_mixed(tmp_path, mode):
+def test_half_transparent_pixels_are_blended(tmp_path, mode):
     if mode == "RGBA":
         colour, stored = COLOUR, Image.fromarray(np.dstack([COLOUR, ALPHA]))
     else:
@@ -182,7 +182,7 @@ def test_one_transparent_colour_is_transparent(tmp_path, mode):
     np.testing.assert_allclose(x[0, 1:], 255 / 65535 if mode == "I;16" else 1, atol=1e-6)
 
 
-def test_scaling_weighs_colours_by_what_is_seen_of_them(tmp_path):
+def test_scaling_weights_colours_by_their_opacity(tmp_path):
     """Transparent pixels contain black here, which must not darken the edge of white ones."""
     pixels = transparent((255, 255, 255))
     x = load_image(save(tmp_path / "a.png", pixels), size=5, channels=1, background="black")
@@ -255,9 +255,7 @@ def test_one_number_is_height_and_width(tmp_path):
         ({"invert": "yes"}, TypeError, "invert must be True or False, got 'yes'"),
     ],
 )
-def test_arguments_that_say_nothing_are_refused_before_the_file_is_opened(
-    arguments, error, message
-):
+def test_invalid_arguments_are_rejected_before_the_file_is_opened(arguments, error, message):
     with pytest.raises(error, match=f"^load_image: {message}"):
         load_image("nowhere.png", **arguments)
 
@@ -275,7 +273,7 @@ def test_a_damaged_image_is_named(tmp_path, keep):
 
 @pytest.mark.filterwarnings("ignore:.*every pixel is")
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "tiff", "ppm"])
-def test_no_damage_is_more_than_one_value_error(tmp_path, suffix):
+def test_any_damage_is_a_single_value_error(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     save(path, COLOUR)
     good = path.read_bytes()
@@ -296,7 +294,7 @@ def test_no_damage_is_more_than_one_value_error(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("side", [10_000, 20_000, 2**31 - 1])
-def test_an_image_that_claims_a_hundred_million_pixels_is_refused(tmp_path, side):
+def test_an_image_that_claims_a_hundred_million_pixels_is_rejected(tmp_path, side):
     save(tmp_path / "a.png", GREY)
     content = bytearray((tmp_path / "a.png").read_bytes())
     content[16:24] = 2 * side.to_bytes(4, "big")  # width and height in the IHDR chunk
@@ -307,7 +305,7 @@ def test_an_image_that_claims_a_hundred_million_pixels_is_refused(tmp_path, side
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
-def test_a_pipe_a_folder_and_a_device_are_no_images(tmp_path):
+def test_a_pipe_a_folder_and_a_device_are_rejected(tmp_path):
     os.mkfifo(tmp_path / "z.png")
     (tmp_path / "x.png").mkdir()
     for path, kind in (
@@ -319,7 +317,7 @@ def test_a_pipe_a_folder_and_a_device_are_no_images(tmp_path):
             load_image(path)
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_disk(tmp_path):
+def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_image(tmp_path / "nowhere.png")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
@@ -341,7 +339,7 @@ def zeros_png(path, side):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
 
 
-def test_a_large_picture_that_is_made_small_costs_the_memory_of_its_own_pixels(tmp_path):
+def test_shrinking_a_large_image_takes_only_the_memory_of_its_pixels(tmp_path):
     zeros_png(tmp_path / "large.png", 9000)
     code = (
         "import resource, sys, warnings; import cnnx; warnings.simplefilter('ignore')\n"

@@ -38,7 +38,7 @@ def test_evaluate_and_predict_do_not_depend_on_the_batch_size():
     assert "accuracy" in repr(scores)
 
 
-def test_predict_takes_arrays_pairs_and_data_sets_and_keeps_nothing():
+def test_predict_accepts_arrays_pairs_and_data_sets_and_caches_nothing():
     model, (x, y) = mlp(), blobs()
     expected = predict(model, x)
     assert np.array_equal(predict(model, (x, y)), expected)
@@ -76,7 +76,7 @@ def test_no_samples_give_no_predictions_and_no_scores():
         (["cat", "dog"], TypeError, "<U3.*real numbers"),
     ],
 )
-def test_what_holds_no_samples_is_named(x, error, message):
+def test_input_without_samples_is_named(x, error, message):
     for run in (predict, predict_proba, predict_labels):
         with pytest.raises(error, match=message):
             run(mlp(), x)
@@ -107,7 +107,7 @@ def test_a_single_output_is_a_yes_or_no():
     assert scores.accuracy == 1.0
 
 
-def test_evaluate_leaves_the_gradient_of_a_step_alone():
+def test_evaluate_does_not_change_the_gradient_of_a_step():
     model, (x, y) = mlp(), blobs()
     loss_fn = CrossEntropyLoss()
     loss_fn(model(x[:4]), y[:4])

@@ -77,12 +77,12 @@ def test_numpy_reads_the_file_too(tmp_path):
         assert np.array_equal(stored["0.weight"], ARRAYS["0.weight"])
 
 
-def test_the_path_is_taken_as_given(tmp_path):
+def test_the_path_is_used_unchanged(tmp_path):
     io.save_npz(tmp_path / "model", {"x": np.ones(2)})
     assert os.listdir(tmp_path) == ["model"]
 
 
-def test_objects_text_and_unspeakable_meta_are_refused_before_writing(tmp_path):
+def test_objects_text_and_meta_that_is_not_json_are_rejected_before_writing(tmp_path):
     for arrays, meta in (
         ({"x": np.array([object()])}, None),
         ({"x": np.array(["text"])}, None),
@@ -95,7 +95,7 @@ def test_objects_text_and_unspeakable_meta_are_refused_before_writing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_file_has_ordinary_rights_and_keeps_those_it_had(tmp_path):
+def test_a_new_file_has_normal_permissions_and_an_existing_one_keeps_them(tmp_path):
     path = tmp_path / "a"
     mask = os.umask(0o022)
     try:
@@ -122,7 +122,7 @@ def full(*args, **kwargs):
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
+def test_a_full_disk_leaves_only_the_old_file(tmp_path, monkeypatch, call):
     path = tmp_path / "a.npz"
     io.save_npz(path, {"x": np.ones(3)}, "old")
     monkeypatch.setattr(os, call, full)
@@ -165,7 +165,7 @@ def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old"
 
 
-def test_no_directory_and_a_directory_are_named(tmp_path):
+def test_a_missing_directory_and_a_directory_as_file_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing/a.npz"):
         io.save_npz(tmp_path / "missing" / "a.npz", {})
     with pytest.raises(IsADirectoryError):
@@ -204,7 +204,7 @@ def test_every_flipped_byte_is_an_error_or_harmless(tmp_path):
             assert np.array_equal(arrays["x"], np.arange(5.0))
 
 
-def test_foreign_files_are_named_for_what_they_are(tmp_path):
+def test_files_of_other_kinds_are_identified_in_the_error(tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(b"")
     refused(path, "it is empty")
@@ -236,13 +236,13 @@ def test_a_pickled_array_is_never_opened(tmp_path):
         {"descr": "<f8"},
     ],
 )
-def test_a_header_that_lies_about_its_size_takes_no_memory(tmp_path, changes):
+def test_a_header_with_a_wrong_size_takes_no_memory(tmp_path, changes):
     path = tmp_path / "a.npz"
     archive(path, [("meta.json", META), ("x.npy", npy(np.ones(4, np.float32), **changes))])
     refused(path, "claims shape")
 
 
-def test_a_compressed_bomb_is_refused(tmp_path):
+def test_a_decompression_bomb_is_rejected(tmp_path):
     path = tmp_path / "a.npz"
     bomb = npy(np.zeros(10**6))
     archive(path, [("meta.json", META), ("x.npy", bomb)], compression=zipfile.ZIP_DEFLATED)
@@ -276,7 +276,7 @@ def test_meta_that_is_no_json_is_refused(tmp_path):
     refused(path, "cannot be read")
 
 
-def test_arrays_go_through_file_objects_where_they_stand(tmp_path):
+def test_file_objects_are_read_and_written_at_their_current_position(tmp_path):
     stream = text_io.BytesIO()
     stream.write(b"before")
     io.save_npz(stream, ARRAYS, {"a": 1})
@@ -315,7 +315,7 @@ def test_arrays_go_through_file_objects_where_they_stand(tmp_path):
     ],
     ids=range(10),
 )
-def test_a_damaged_array_header_is_the_one_error(tmp_path, header):
+def test_a_damaged_array_header_is_a_value_error(tmp_path, header):
     for version, size in ((b"\x01\x00", "<H"), (b"\x02\x00", "<I")):
         path = tmp_path / "a.npz"
         entry = b"\x93NUMPY" + version + struct.pack(size, len(header)) + header + bytes(16)
@@ -323,7 +323,7 @@ def test_a_damaged_array_header_is_the_one_error(tmp_path, header):
         refused(path, "cannot be read: damaged: .*'x.npy'")
 
 
-def test_any_bytes_for_an_array_header_are_the_one_error(tmp_path):
+def test_any_bytes_as_an_array_header_are_a_value_error(tmp_path):
     """Headers that differ from a valid one in a few places, as from a faulty disk."""
     whole = bytearray(npy(np.ones(4, np.float32)))
     rng = np.random.default_rng(0)

@@ -31,7 +31,7 @@ def killed_while_writing(directory, name="model.npz"):
     assert subprocess.run(command, timeout=60).returncode == 9
 
 
-def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
+def test_the_next_write_removes_the_file_of_a_killed_one(tmp_path):
     killed_while_writing(tmp_path)
     killed_while_writing(tmp_path, "other.npz")
     left = sorted(os.listdir(tmp_path))
@@ -52,7 +52,7 @@ def test_a_write_in_progress_keeps_its_temporary_file(tmp_path):
     assert os.listdir(tmp_path) == ["a"]
 
 
-def test_names_that_only_look_like_leftovers_stay(tmp_path):
+def test_files_that_only_look_like_leftovers_are_kept(tmp_path):
     for name in (
         ".a.tmp",
         ".a.12345678.tmp~",
@@ -74,13 +74,13 @@ def test_an_error_of_the_disk_names_the_file(tmp_path, monkeypatch, call):
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_an_error_within_the_block_that_names_another_file_is_left_alone(tmp_path):
+def test_an_error_within_the_block_that_names_another_file_is_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, io.atomic_write(tmp_path / "a"):
         (tmp_path / "gone").read_text()
     assert caught.value.filename == str(tmp_path / "gone")
 
 
-def test_a_file_can_be_written_only_where_there_is_none(tmp_path):
+def test_a_new_file_is_written_only_if_none_exists(tmp_path):
     path = tmp_path / "run.json"
     io.write_text_atomic(path, "first", new=True)
     with pytest.raises(FileExistsError) as caught:
@@ -90,7 +90,7 @@ def test_a_file_can_be_written_only_where_there_is_none(tmp_path):
     assert os.listdir(tmp_path) == ["run.json"]
 
 
-def test_many_writers_of_one_name_take_nothing_from_one_another(tmp_path):
+def test_concurrent_writers_of_one_name_do_not_disturb_each_other(tmp_path):
     """Each looks for leftovers while the others begin and end."""
     path, errors = tmp_path / "a", []
 

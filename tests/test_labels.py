@@ -27,13 +27,13 @@ def test_select_classes_takes_labels_of_any_size():
         ([0, 1], 2**200, r"classes must be less than 2\*\*63"),
     ],
 )
-def test_one_hot_rows_beyond_memory_are_refused(labels, classes, message):
+def test_one_hot_rows_beyond_memory_are_rejected(labels, classes, message):
     with pytest.raises(ValueError, match=f"^one_hot: {message}"):
         one_hot(labels, classes)
 
 
 @pytest.mark.parametrize("name", ["spiral", "circle", "line", "zone", "zone_3d", "polynomial"])
-def test_points_beyond_memory_are_refused(name):
+def test_points_beyond_memory_are_rejected(name):
     start = time.process_time()
     with pytest.raises(ValueError, match=rf"^make_{name}: x \(.*\) takes .* GB.*: draw fewer"):
         getattr(data, f"make_{name}")(points=2**62)

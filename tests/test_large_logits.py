@@ -23,7 +23,7 @@ def _backend(request):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("classes", [2, 10, 32, 33, 300])
 @pytest.mark.parametrize("size", SIZES)
-def test_equal_logits_cost_the_log_of_their_number(size, classes, dtype):
+def test_the_loss_of_equal_logits_is_the_log_of_their_number(size, classes, dtype):
     logits = np.full((3, classes), size, dtype)
     labels = np.array([0, classes // 2, classes - 1])
     soft = np.full((3, classes), 1 / classes, dtype)
@@ -41,7 +41,7 @@ def test_equal_logits_cost_the_log_of_their_number(size, classes, dtype):
 
 @pytest.mark.parametrize("classes", [2, 40])
 @pytest.mark.parametrize("size", [-(2.0**50), 2.0**50])
-def test_a_difference_counts_though_it_is_far_smaller_than_the_logits(size, classes):
+def test_a_difference_far_smaller_than_the_logits_still_counts(size, classes):
     logits = np.full((2, classes), size - 1000)
     logits[:, 0], logits[:, -1] = size, size - 3
     rest = np.log1p(np.exp(-3))

@@ -31,7 +31,7 @@ from cnnx.layers.base import BUILTIN
 
 
 @pytest.mark.parametrize("name", sorted(set(BUILTIN) - {"Identity"}))
-def test_backward_without_a_forward_is_an_error_in_words(name):
+def test_backward_without_a_forward_is_a_clear_error(name):
     arguments = {
         "Activation": (np.sin, np.cos),
         "AdaptiveAvgPool2D": (2,),
@@ -99,7 +99,7 @@ def test_a_second_forward_replaces_what_the_first_saved():
     "shared",
     [Linear(3, 3), Scale(0.5), Tanh(), Sequential(Linear(3, 3)), Sequential(Tanh(), Scale(2.0))],
 )
-def test_a_layer_at_three_places_saves_for_each_and_adds_up(shared):
+def test_a_layer_used_in_three_places_caches_each_call_and_accumulates_gradients(shared):
     shared = shared.copy().astype(np.float64)
     model = Sequential(shared, Tanh(), shared, Sequential(Sigmoid(), shared))
     check_gradients(model, images(4, 3))
@@ -118,7 +118,7 @@ def test_shared_weights_have_the_gradient_of_torch():
     np.testing.assert_allclose(ours.weight.grad, theirs.weight.grad.numpy(), rtol=1e-10)
 
 
-def test_a_users_layer_that_stores_on_self_stands_at_one_place():
+def test_a_users_layer_that_stores_on_self_may_be_used_in_one_place():
     x = images(4, 3)
     model = Sequential(Plain(3), Tanh(), Plain(3))
     model.backward(np.ones_like(model(x)))
@@ -131,7 +131,7 @@ def test_a_users_layer_that_stores_on_self_stands_at_one_place():
         assert apart(x).shape == (4, 3)
 
 
-def test_what_a_users_layer_counts_is_a_buffer():
+def test_arrays_of_a_users_layer_are_buffers():
     class Counting(Layer):
         buffer_names = ("calls",)
 
@@ -151,7 +151,7 @@ def test_what_a_users_layer_counts_is_a_buffer():
     assert layer.calls == 2
 
 
-def test_a_users_layer_may_hold_layers_and_still_stand_twice():
+def test_a_users_layer_may_contain_layers_and_be_used_twice():
     class Block(Layer):
         def __init__(self):
             self.body = Sequential(Linear(3, 3), Tanh())
@@ -177,7 +177,7 @@ def test_a_users_layer_may_hold_layers_and_still_stand_twice():
     check_gradients(Sequential(block, block), images(4, 3))
 
 
-def test_the_first_layer_does_not_compute_what_nobody_asked_for():
+def test_the_first_layer_does_not_compute_dx_unless_requested():
     calls = []
 
     class Asked(Layer):
@@ -228,7 +228,7 @@ def test_a_layer_that_returns_nothing_is_named():
         Layer()(1)
 
 
-def test_modes_reach_every_layer_and_change_behaviour_only():
+def test_modes_reach_every_layer_and_change_only_behaviour():
     model = Sequential(Linear(2, 2), Sequential(Dropout(0.9), BatchNorm1D(2)))
     assert all(layer.training for layer in model.modules())
     assert model.eval() is model
@@ -264,7 +264,7 @@ def test_dropout_masks_differ_by_call_and_layer_and_follow_the_seed():
     assert np.array_equal(model[0].backward(x), first)  # the mask of forward, recomputed
 
 
-def test_one_dropout_at_two_places_has_two_masks_and_goes_back_through_both():
+def test_a_dropout_used_in_two_places_has_two_masks_and_both_backwards():
     dropout = Dropout(0.5)
     model = Sequential(dropout, dropout)
     x = np.ones((50, 40))
@@ -273,7 +273,7 @@ def test_one_dropout_at_two_places_has_two_masks_and_goes_back_through_both():
     assert np.array_equal(model.backward(x), y)
 
 
-def test_outputs_belong_to_the_user():
+def test_outputs_are_not_reused():
     model = Sequential(Linear(3, 3), ReLU())
     x = images(4, 3, dtype=np.float32)
     y = model(x)
@@ -297,7 +297,7 @@ def test_outputs_belong_to_the_user():
         Reshape((-1, 2)),
     ],
 )
-def test_an_empty_batch_goes_forth_and_back(layer):
+def test_an_empty_batch_runs_forward_and_backward(layer):
     y = layer(np.zeros((0, 4, 8, 8), np.float32))
     assert y.shape == (0, *layer.output_shape((4, 8, 8)))
     assert layer.backward(y).shape == (0, 4, 8, 8)

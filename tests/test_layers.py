@@ -167,7 +167,7 @@ def test_a_model_has_the_keys_and_shapes_of_its_torch_twin():
 # -- by hand ---------------------------------------------------------------------------------------
 
 
-def test_a_convolution_worked_out_by_hand():
+def test_a_convolution_computed_by_hand():
     layer = Conv2D(1, 1, 2)
     layer.weight.data = np.array([[[[1.0, 2.0], [3.0, 4.0]]]])
     layer.bias.data = np.array([10.0])
@@ -179,7 +179,7 @@ def test_a_convolution_worked_out_by_hand():
     assert layer.bias.grad.tolist() == [11.0]
 
 
-def test_a_linear_layer_worked_out_by_hand():
+def test_a_linear_layer_computed_by_hand():
     layer = Linear(2, 1)
     layer.weight.data, layer.bias.data = np.array([[2.0, 3.0]]), np.array([1.0])
     assert layer([[1.0, 10.0]]).tolist() == [[33.0]]
@@ -188,7 +188,7 @@ def test_a_linear_layer_worked_out_by_hand():
     assert layer.bias.grad.tolist() == [5.0]
 
 
-def test_pooling_and_activations_worked_out_by_hand():
+def test_pooling_and_activations_computed_by_hand():
     x = np.array([[[[1.0, 5.0], [5.0, -3.0]]]])
     pool = MaxPool2D(2)
     assert pool(x).item() == 5.0
@@ -202,7 +202,7 @@ def test_pooling_and_activations_worked_out_by_hand():
     np.testing.assert_allclose(Activation(np.sin, np.cos)(x), np.sin(x))
 
 
-def test_batch_norm_worked_out_by_hand():
+def test_batch_norm_computed_by_hand():
     layer = BatchNorm1D(1, eps=0.0, momentum=0.5)
     x = np.array([[1.0], [3.0]], np.float32)
     assert layer(x).tolist() == [[-1.0], [1.0]]
@@ -264,7 +264,7 @@ def test_layers_cast_their_input_by_the_rule(dtype):
 
 @pytest.mark.parametrize("layer", [ReLU(), Linear(2, 2), Flatten(), MaxPool2D(1), Identity()])
 @pytest.mark.parametrize("x", [np.ones((1, 2), complex), np.array([[None, 1]]), [["a", "b"]]])
-def test_what_is_no_real_number_is_a_type_error(layer, x):
+def test_values_that_are_not_real_numbers_are_a_type_error(layer, x):
     with pytest.raises(TypeError, match=type(layer).__name__):
         layer(x)
 

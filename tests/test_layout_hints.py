@@ -48,19 +48,19 @@ def test_channels_last_get_the_transpose(layer):
 
 
 @pytest.mark.parametrize("layer", OF_CHANNELS, ids=lambda layer: type(layer).__name__)
-def test_channels_that_fit_nowhere_get_no_advice(layer):
+def test_channels_that_match_no_axis_get_no_advice(layer):
     with pytest.raises(ValueError) as error:
         layer(np.ones((2, 48, 48, 4), np.float32))
     assert "write" not in str(error.value)
 
 
 @pytest.mark.parametrize("layer", OF_IMAGES, ids=lambda layer: type(layer).__name__)
-def test_a_single_image_gets_the_axis_of_the_batch(layer):
+def test_a_single_image_gets_advice_to_add_the_batch_axis(layer):
     x = np.ones((3, 48, 48), np.float32)
     assert written(layer, x).shape == (1, 3, 48, 48)
 
 
-def test_grey_images_get_the_axis_of_the_channels():
+def test_grey_images_get_advice_to_add_the_channel_axis():
     x = np.ones((48, 40), np.float32)
     conv = Conv2D(1, 2, 3)
     assert written(conv, x).shape == (1, 1, 48, 40)

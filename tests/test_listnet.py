@@ -133,7 +133,7 @@ def test_attributes_that_scripts_read():
         assert layer.forward(1) is None and layer.backward(1, 0.1) is None
 
 
-def test_kernals_is_another_spelling_of_kernels():
+def test_kernals_is_an_alias_of_kernels():
     layer = listnet.Convolutional((2, 6, 5), 3, 4)
     assert layer.kernals is layer.kernels
     layer.kernals = np.zeros((4, 2, 3, 3))
@@ -143,7 +143,7 @@ def test_kernals_is_another_spelling_of_kernels():
 
 @pytest.mark.parametrize("sizes", [(4, 3), (900, 40), (3, 3), (1, 1)])
 @pytest.mark.parametrize("columns", [None, 1, 5])
-def test_several_columns_and_vectors_go_through_dense_as_numpy_computes_them(sizes, columns):
+def test_dense_accepts_several_columns_and_vectors_as_numpy_does(sizes, columns):
     shape = sizes[:1] if columns is None else (sizes[0], columns)
     results = []
     for m in (listnet, plain):
@@ -159,7 +159,7 @@ def test_several_columns_and_vectors_go_through_dense_as_numpy_computes_them(siz
         same(ours, theirs)
 
 
-def test_a_line_through_points_that_are_vectors_of_one_number():
+def test_a_line_fitted_to_points_that_are_vectors_of_length_one():
     results = []
     for m in (listnet, plain):
         np.random.seed(0)
@@ -182,7 +182,7 @@ def test_dense_learns_from_one_column(shape):
     assert (layer.weights == before).all()
 
 
-def test_weights_of_a_large_layer_are_whole_whenever_they_are_read():
+def test_weights_of_a_large_layer_are_up_to_date_whenever_they_are_read():
     def step(layers):
         x, dy = np.random.randn(900, 1), np.random.randn(40, 1)
         for layer in layers:
@@ -236,7 +236,7 @@ def test_train_prints_the_mean_loss_of_each_epoch(capsys):
     np.testing.assert_allclose(errors[:2], errors[2:])
 
 
-def test_layers_of_ones_own_and_a_layer_at_two_places():
+def test_user_defined_layers_and_a_layer_used_in_two_places():
     class Double(listnet.Layer):
         def forward(self, input):
             return 2 * input

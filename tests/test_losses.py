@@ -17,7 +17,7 @@ LOGITS = RNG.normal(size=(6, 4))
 LABELS = np.array([0, 1, 2, 3, 3, 0])
 
 
-def test_values_worked_out_by_hand():
+def test_values_computed_by_hand():
     assert CrossEntropyLoss()(np.zeros((1, 4)), [2]) == pytest.approx(math.log(4))
     smoothed = CrossEntropyLoss(label_smoothing=0.2)(np.array([[0.0, math.log(3)]]), [1])
     assert smoothed == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
@@ -98,7 +98,7 @@ def test_targets_are_cast_to_the_dtype_of_pred(loss_class):
     assert loss_fn.backward().dtype == np.float32
 
 
-def test_backward_without_a_loss_is_an_error_in_words():
+def test_backward_without_a_loss_is_a_clear_error():
     with pytest.raises(RuntimeError, match=r"MSELoss.backward: no loss was computed"):
         MSELoss().backward()
 
@@ -125,7 +125,7 @@ def test_bad_targets_and_options_are_named():
         MSELoss()(np.ones(2), np.array(["a", "b"]))
 
 
-def test_a_loss_of_ones_own_is_a_class_with_compute():
+def test_a_user_defined_loss_is_a_class_with_compute():
     class AbsoluteLoss(Loss):
         def compute(self, pred, target):
             return np.abs(pred - target).mean(), np.sign(pred - target) / pred.size

@@ -74,14 +74,14 @@ def _load_optimizer(x):
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_masked_array_is_refused(door, tmp_path, monkeypatch):
+def test_a_masked_array_is_rejected(door, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TypeError, match=r"masked.*fill it first"):
         DOORS[door](MASKED)
     assert not list(tmp_path.iterdir())
 
 
-def test_masked_arrays_within_lists_are_refused_too():
+def test_masked_arrays_within_lists_are_rejected_too():
     for rows in (list(MASKED), [[row] for row in MASKED], tuple(MASKED)):
         with pytest.raises(TypeError, match="masked"):
             cnnx.predict(MODEL, list(rows))

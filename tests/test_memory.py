@@ -27,7 +27,7 @@ def test_a_view_keeps_its_memory_alive_after_the_array_is_dropped():
     np.testing.assert_array_equal(view, copy)
 
 
-def test_memory_of_a_dead_array_is_used_again():
+def test_memory_of_a_freed_array_is_reused():
     """Even of one larger than all that were alive at one time, with a small one in the pool."""
     cnnx.ops.relu(np.ones(3, np.float32))
     gc.collect()
@@ -39,7 +39,7 @@ def test_memory_of_a_dead_array_is_used_again():
     assert cnnx.memory_stats()["bytes_cached"] >= x.nbytes
 
 
-def test_training_for_long_does_not_make_memory_grow():
+def test_memory_does_not_grow_during_long_training():
     x = np.ones((8, 3, 32, 32), np.float32)
     weight = np.ones((8, 3, 3, 3), np.float32)
 
@@ -61,7 +61,7 @@ def test_training_for_long_does_not_make_memory_grow():
     )
 
 
-def test_memory_in_use_is_what_users_hold():
+def test_memory_in_use_is_that_of_live_arrays():
     gc.collect()
     before = cnnx.memory_stats()["bytes_in_use"]
     y = cnnx.ops.relu(np.ones((64, 4096), np.float32))
@@ -71,7 +71,7 @@ def test_memory_in_use_is_what_users_hold():
     assert cnnx.memory_stats()["bytes_in_use"] == before
 
 
-def test_the_peak_is_that_since_it_was_reset():
+def test_the_peak_counts_from_the_last_reset():
     x = np.ones((64, 4096), np.float32)
     cnnx.ops.relu(x)
     gc.collect()
@@ -85,7 +85,7 @@ def test_the_peak_is_that_since_it_was_reset():
     assert cnnx.memory_stats()["peak_bytes_in_use"] >= before + x.nbytes // 2
 
 
-def test_empty_cache_gives_back_what_nobody_holds():
+def test_empty_cache_returns_unused_memory():
     cnnx.ops.relu(np.ones((64, 4096), np.float32))
     gc.collect()
     assert cnnx.memory_stats()["bytes_cached"] >= 64 * 4096 * 4

@@ -65,7 +65,7 @@ def test_parameter_data_stays_contiguous_and_of_its_shape():
         parameter.grad = np.zeros(3)
 
 
-def test_load_state_dict_lists_all_that_is_wrong_and_changes_nothing():
+def test_load_state_dict_lists_all_errors_and_changes_nothing():
     model = Sequential(Linear(2, 3), BatchNorm1D(3))
     before = model.state_dict()
     state = {**before, "9.weight": np.ones(1), "1.bias": np.ones(4)}
@@ -146,7 +146,7 @@ def whole_model():
     )
 
 
-def test_a_saved_model_comes_back_whole(tmp_path):
+def test_a_saved_model_is_restored_completely(tmp_path):
     random.manual_seed(0)
     model = whole_model().astype("f8")
     x = images(5, 1, 6, 4)
@@ -182,7 +182,7 @@ def test_tied_parameters_stay_tied(tmp_path):
     assert len(twin.parameters()) == 3
 
 
-def test_a_users_class_comes_back_through_custom(tmp_path):
+def test_a_users_class_is_restored_through_custom(tmp_path):
     model = Sequential(Linear(2, 2), Scale(4.0))
     model[1].weight.data = np.array([5.0])
     model.save(tmp_path / "model")
@@ -193,7 +193,7 @@ def test_a_users_class_comes_back_through_custom(tmp_path):
     assert twin[1].weight.data.tolist() == [5.0]
 
 
-def test_what_can_not_be_described_is_refused_before_writing(tmp_path):
+def test_layers_that_cannot_be_described_are_rejected_before_writing(tmp_path):
     with pytest.raises(TypeError, match="Activation holds Python functions"):
         Sequential(Linear(2, 2), Activation(np.sin, np.cos)).save(tmp_path / "model")
     with pytest.raises(TypeError, match=r"'size'.*config"):
@@ -201,7 +201,7 @@ def test_what_can_not_be_described_is_refused_before_writing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_model_files_that_lie_are_refused(tmp_path):
+def test_inconsistent_model_files_are_rejected(tmp_path):
     path = tmp_path / "model"
     Sequential(Linear(2, 3), BatchNorm1D(3)).save(path)
     arrays, meta = io.load_npz(path)
@@ -234,7 +234,7 @@ def test_model_files_that_lie_are_refused(tmp_path):
         load(path)
 
 
-def test_a_model_goes_through_a_file_object(tmp_path):
+def test_a_model_is_saved_to_and_loaded_from_a_file_object(tmp_path):
     model = whole_model()
     stream = text_io.BytesIO()
     model.save(stream)
@@ -247,7 +247,7 @@ def test_a_model_goes_through_a_file_object(tmp_path):
         load(text_io.BytesIO(b"PK" + bytes(100)))
 
 
-def test_a_file_whose_layers_double_at_each_level_is_refused_at_once(tmp_path):
+def test_a_file_whose_layers_double_at_each_level_is_rejected_quickly(tmp_path):
     """40 rows that each contain the previous one twice: 2**40 places, too many to visit."""
     Sequential(ReLU()).save(tmp_path / "model")
     arrays, meta = io.load_npz(tmp_path / "model")
@@ -302,7 +302,7 @@ def test_a_summary_counts_shapes_parameters_and_multiply_adds():
     assert len({len(line) for line in text.splitlines()[3:-3]}) == 1
 
 
-def test_reprs_read_like_torch():
+def test_reprs_look_like_torch():
     assert repr(Linear(2, 3)) == "Linear(in_features=2, out_features=3, bias=True)"
     assert repr(Conv2D(1, 2, 3, padding=1)) == (
         "Conv2D(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=1)"
@@ -312,7 +312,7 @@ def test_reprs_read_like_torch():
     )
 
 
-def test_a_number_is_the_shape_of_a_row_of_features():
+def test_an_integer_is_the_shape_of_a_feature_vector():
     model = Sequential(Linear(64, 10))
     for shape in (64, np.int64(64), (64,), [64], np.array([64])):
         assert str(model.summary(shape)) == str(model.summary((64,)))

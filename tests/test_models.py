@@ -201,7 +201,7 @@ def test_an_mlp_without_hidden_layers_is_linear_and_sizes_are_checked():
         models.mlp(2, 64)
 
 
-def test_unknown_names_and_samples_that_are_no_images_are_named():
+def test_unknown_names_and_samples_that_are_not_images_are_named():
     with pytest.raises(ValueError, match=r"lenet6.*lenet5"):
         models.build("lenet6", (1, 28, 28), 10)
     with pytest.raises(ValueError, match=r"\(784,\).*mlp"):
@@ -220,7 +220,7 @@ def test_building_a_model_draws_only_its_weights():
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_the_number_of_classes_has_pytorchs_name_and_its_own(name):
+def test_the_number_of_classes_has_pytorchs_name_and_cnnxs(name):
     make = getattr(models, name)
     defaults = {"unet": 2}
     assert inspect.signature(make).parameters["num_classes"].default == defaults.get(name, 10)

@@ -19,7 +19,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_a_checkpoint_goes_on_as_if_nothing_had_happened(tmp_path, optimizer):
+def test_training_continues_from_a_checkpoint_without_any_difference(tmp_path, optimizer):
     np.random.seed(7)
     model, stepper = network.NeuralNetwork(), OPTIMIZERS[optimizer]()
     for layer in (
@@ -51,7 +51,7 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_happened(tmp_path, optimizer):
         assert step(model, stepper) == step(loaded, again)
 
 
-def test_a_checkpoint_that_is_none_is_refused(tmp_path):
+def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path):
     model = network.NeuralNetwork()
     model.add_layer(network.Activation(np.sin, np.cos))
     with pytest.raises(TypeError, match="Activation is not one of"):

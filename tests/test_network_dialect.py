@@ -98,7 +98,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_each_layer_forward_and_backward_and_gradients_that_add_up(name):
+def test_each_layer_forward_and_backward_and_accumulated_gradients(name):
     make, shape = LAYERS[name]
     results = []
     for m in (network, plain):
@@ -156,7 +156,7 @@ STATES = {"Momentum": "velocities", "RMSProp": "cache", "Adagrad": "G", "Adam": 
 
 @pytest.mark.parametrize("layout", ["rows", "columns", "spread"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_steps_one_array_in_place_however_it_lies(name, layout):
+def test_an_optimizer_updates_one_array_in_place_in_any_memory_layout(name, layout):
     results = []
     for m in (network, plain):
         rng = np.random.default_rng(0)
@@ -227,7 +227,7 @@ class SignDescent:
         params -= 0.01 * np.sign(gradients)
 
 
-def test_layers_losses_and_optimizers_of_one_s_own_train_the_same():
+def test_user_defined_layers_losses_and_optimizers_train_the_same():
     results = []
     for m in (network, plain):
         np.random.seed(5)
@@ -274,7 +274,7 @@ def test_dropout_draws_after_eval_and_not_after_set_training():
     assert (nothing.forward(x) == x).all() and np.random.rand() == first
 
 
-def test_eval_reaches_dropout_and_batch_norm():
+def test_eval_affects_dropout_and_batch_norm():
     model = network.CNN()
     model.add_layer(network.BatchNorm1D(3))
     model.add_layer(network.Dropout(0.5))
@@ -291,7 +291,7 @@ def test_eval_reaches_dropout_and_batch_norm():
     assert (model.forward(x) == 0).any()
 
 
-def test_batch_norm_takes_gamma_and_beta_and_may_not_learn_them():
+def test_batch_norm_accepts_gamma_and_beta_and_can_be_not_affine():
     layer = network.BatchNorm1D(2, gamma=2.0, beta=3.0)
     y = layer.forward([[1.0, 2.0], [3.0, 6.0]])
     np.testing.assert_allclose(y, [[1, 1], [5, 5]], atol=1e-4)
@@ -310,7 +310,7 @@ def test_batch_norm_takes_gamma_and_beta_and_may_not_learn_them():
     network.BatchNorm2D(1).set_training()
 
 
-def test_batch_norm_of_one_sample_gives_beta():
+def test_batch_norm_of_one_sample_returns_beta():
     layer = network.BatchNorm1D(2, beta=3.0)
     assert layer.forward([[1.0, 2.0]]).tolist() == [[3.0, 3.0]]
     same(layer.running_mean, [0.1, 0.2])

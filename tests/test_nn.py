@@ -83,7 +83,7 @@ def test_every_name_is_pytorchs(torch):
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSES if name != "Module"])
-def test_arguments_have_pytorchs_names_and_those_it_lacks_come_by_another(name, torch):
+def test_arguments_have_pytorchs_names(name, torch):
     ours = inspect.signature(CLASSES[name]).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
     own = {"Softmax": {"axis"}, "Parameter": {"name"}, "Sequential": {"layers"}}.get(name, set())
@@ -103,7 +103,7 @@ def test_a_sequential_is_ported_by_its_import_line(torch):
     np.testing.assert_allclose(here(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_our_weights_go_to_pytorch_by_from_numpy(torch):
+def test_weights_are_copied_to_pytorch_by_from_numpy(torch):
     """The recipe in the docstring of `state_dict`."""
     there, here = made(torch.nn).eval(), made(nn)
     here(np.random.default_rng(1).random((4, 3, 8, 8), np.float32))  # statistics of its own
@@ -115,7 +115,7 @@ def test_our_weights_go_to_pytorch_by_from_numpy(torch):
     assert "torch.from_numpy" in cnnx.Layer.state_dict.__doc__
 
 
-def test_permission_to_overwrite_changes_no_number_and_survives_a_file(tmp_path):
+def test_inplace_changes_no_result_and_survives_a_file(tmp_path):
     model = made(nn)
     assert repr(model[2]) == "ReLU(inplace=True)" and repr(nn.ReLU()) == "ReLU()"
     x = np.random.default_rng(0).standard_normal((2, 5)).astype(np.float32)
@@ -134,7 +134,7 @@ def test_permission_to_overwrite_changes_no_number_and_survives_a_file(tmp_path)
             layer(inplace="yes")
 
 
-def test_softmax_takes_the_axis_by_either_name(tmp_path):
+def test_softmax_accepts_axis_and_dim(tmp_path):
     x = np.random.default_rng(0).standard_normal((2, 5, 3))
     assert np.array_equal(nn.Softmax(dim=2)(x), cnnx.Softmax(2)(x))
     nn.Softmax(dim=-1).save(tmp_path / "s.npz")
@@ -143,7 +143,7 @@ def test_softmax_takes_the_axis_by_either_name(tmp_path):
         nn.Softmax(axis=1, dim=2)
 
 
-def test_positions_that_mean_something_else_in_pytorch_are_refused():
+def test_positional_arguments_that_mean_something_else_in_pytorch_are_rejected():
     with pytest.raises(TypeError, match=r"ceil_mode=1.*True or False"):
         nn.MaxPool2d(3, 2, 1, 1)(np.zeros((1, 1, 8, 8), np.float32))  # dilation, there
     with pytest.raises(TypeError, match="Parameter: name is False"):
@@ -166,7 +166,7 @@ def test_positions_that_mean_something_else_in_pytorch_are_refused():
         (nn, "init", "has no 'init': .*cnnx.init"),
     ],
 )
-def test_a_name_that_is_not_there_is_answered_with_what_is(module, name, words):
+def test_an_unknown_name_is_an_error_with_a_suggestion(module, name, words):
     with pytest.raises(AttributeError, match=words):
         getattr(module, name)
     with pytest.raises(ImportError, match=words):
@@ -174,12 +174,12 @@ def test_a_name_that_is_not_there_is_answered_with_what_is(module, name, words):
     assert not hasattr(module, name) and getattr(module, name, 3) == 3
 
 
-def test_names_with_underscores_are_asked_for_by_tools_and_get_no_advice():
+def test_names_with_leading_underscores_get_no_suggestion():
     with pytest.raises(AttributeError, match=r"has no '__wrapped__'$"):
         cnnx.__wrapped__  # noqa: B018
 
 
-def test_nn_is_imported_when_it_is_asked_for():
+def test_nn_is_imported_on_first_access():
     code = (
         "import sys, cnnx; print('cnnx.nn' in sys.modules, 'difflib' in sys.modules);"
         "print(cnnx.nn.Conv2d.__name__); from cnnx import nn; import cnnx.nn"

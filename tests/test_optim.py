@@ -61,7 +61,7 @@ def take_steps(optimizer, params, steps):
         (lambda p: Adam(p, lr=0.1, eps=0), 1 - 0.1),
     ],
 )
-def test_the_first_step_worked_out_by_hand(make, expected):
+def test_the_first_step_computed_by_hand(make, expected):
     parameter = Parameter(np.array([1.0]))
     optimizer = make([parameter])
     parameter.grad = np.array([2.0])
@@ -69,7 +69,7 @@ def test_the_first_step_worked_out_by_hand(make, expected):
     assert parameter.data[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_momentum_adds_up():
+def test_momentum_accumulates():
     parameter = Parameter(np.array([0.0]))
     optimizer = SGD([parameter], lr=1.0, momentum=0.5)
     for _ in range(3):
@@ -181,7 +181,7 @@ def test_groups_have_their_own_settings():
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-def test_parameters_without_gradient_and_frozen_ones_stay():
+def test_parameters_without_gradient_and_frozen_ones_are_not_changed():
     one, two, three = Parameter([1.0]), Parameter([1.0]), Parameter([1.0])
     optimizer = Adam([one, two, three], lr=0.1)
     two.grad = three.grad = np.array([1.0])
@@ -211,7 +211,7 @@ def test_state_is_cast_and_not_lost_when_the_model_changes_its_dtype():
 
 
 @pytest.mark.parametrize(("method", "name", "options"), METHODS)
-def test_parameters_that_miss_steps_move_as_those_of_torch(method, name, options):
+def test_parameters_that_skip_steps_are_updated_as_in_torch(method, name, options):
     torch = pytest.importorskip("torch")
     params = parameters()
     theirs = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
@@ -257,7 +257,7 @@ def test_state_follows_parameters_when_groups_and_dtypes_change(kind):
     assert [state["step"] for state in optimizer.state_dict()["state"].values()] == [3, 2]
 
 
-def test_replaced_data_is_what_moves():
+def test_replaced_data_is_updated():
     parameter = Parameter([1.0, 2.0])
     optimizer = SGD([parameter], lr=1.0, momentum=0.5)
     parameter.grad = [1.0, 1.0]
@@ -298,7 +298,7 @@ def test_bad_settings_are_named_with_their_number(make, message):
 
 
 @pytest.mark.parametrize("params", [Parameter([1.0]), [np.ones(2)], [Linear(2, 2)]])
-def test_what_is_no_list_of_parameters_is_a_type_error(params):
+def test_a_value_that_is_not_a_list_of_parameters_is_a_type_error(params):
     with pytest.raises(TypeError, match="Parameter"):
         Adam(params)
 

@@ -30,7 +30,7 @@ def test_the_reference_equals_the_oracle(case):
 
 
 @pytest.mark.parametrize("case", cases.cases(), ids=str)
-def test_the_reference_computes_in_float32_what_it_computes_in_float64(case):
+def test_the_reference_in_float32_agrees_with_float64(case):
     arguments = case.arguments(np.float32)
     expected = cases.call(getattr(cnnx.ops, case.op), case.op, cases.cast(arguments, np.float64))
     magnitude = tolerance.magnitudes(getattr(cnnx.ops, case.op), case, arguments, expected)
@@ -72,7 +72,7 @@ def test_argmax_is_one_byte_up_to_256_places_in_a_window(kernel):
     assert argmax.dtype == (np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
 
 
-def test_nan_wins_and_the_first_of_equals_is_taken():
+def test_nan_is_the_maximum_and_the_first_of_equal_values_wins():
     window = np.array([[1.0, np.nan], [np.inf, np.nan]])
     for x in (window, np.full((2, 2), 3.0), np.array([[-np.inf, 2], [2, 0]])):
         y, argmax = cnnx.ops.max_pool2d(x[None, None], 2)
@@ -96,7 +96,7 @@ def _kept(shape, p, seed, call):
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("seed, call", [(0, 0), (1, 0), (0, 1), (2**62, 12345)])
-def test_dropout_drops_the_share_it_was_asked_to(p, seed, call):
+def test_dropout_drops_the_requested_fraction(p, seed, call):
     count = 40_000
     dropped = count - _kept(count, p, seed, call).sum()
     assert abs(dropped - p * count) < 5 * math.sqrt(p * (1 - p) * count)

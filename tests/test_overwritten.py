@@ -106,7 +106,7 @@ def gradients(model, x, change=lambda x, y: None):
 
 @pytest.mark.parametrize("n", [2, 64])  # compared completely, and by a sample
 @pytest.mark.parametrize("name", sorted(LAYERS))
-def test_overwriting_input_or_output_is_found_where_backward_needs_it(name, n):
+def test_overwriting_input_or_output_is_detected_if_backward_needs_it(name, n):
     cnnx.manual_seed(0)
     model = LAYERS[name]()
     x, other = (images(n, 4, 6, 6, seed=seed, dtype=np.float32) for seed in (0, 5))
@@ -133,7 +133,7 @@ def test_an_input_that_was_cast_may_be_overwritten(dtype):
         assert np.array_equal(got, right)
 
 
-def test_a_buffer_used_again_after_backward_is_right_and_before_it_is_found():
+def test_reusing_a_buffer_is_correct_after_backward_and_detected_before():
     cnnx.manual_seed(0)
     model, buffer = Sequential(Flatten(), Linear(784, 10)), np.zeros((32, 1, 28, 28), np.float32)
     for step in range(3):
@@ -148,7 +148,7 @@ def test_a_buffer_used_again_after_backward_is_right_and_before_it_is_found():
     model.backward(np.ones_like(y))
 
 
-def test_sparse_images_are_told_apart():
+def test_sparse_images_are_distinguished():
     """Pixels at the edge are equal in all of them: a sample must not consist of these only."""
     rng = np.random.default_rng(0)
     for size, n in ((28, 32), (28, 64), (32, 128), (8, 512), (16, 16)):
@@ -163,7 +163,7 @@ def test_sparse_images_are_told_apart():
 
 
 @pytest.mark.parametrize("n", [2, 64])
-def test_layouts_that_are_not_contiguous_are_watched_too(n):
+def test_layouts_that_are_not_contiguous_are_checked_too(n):
     model = Conv2D(4, 4, 3)
     x = images(n, 6, 6, 4, dtype=np.float32).transpose(0, 3, 1, 2)
     y = model(x)
@@ -174,7 +174,7 @@ def test_layouts_that_are_not_contiguous_are_watched_too(n):
         model.backward(y)
 
 
-def test_what_is_not_a_number_is_no_change():
+def test_nan_does_not_count_as_a_change():
     model = Sequential(conv(), Square())
     x = images(8, 4, 6, 6, dtype=np.float32)
     x[::2] = np.nan
@@ -196,7 +196,7 @@ def test_an_input_that_no_gradient_needs_may_be_overwritten():
     assert model[-1].weight.grad is not None
 
 
-def test_the_watch_costs_microseconds():
+def test_the_check_takes_microseconds():
     x = images(128, 64, 16, 16, dtype=np.float32)
     values = (x,)
     seconds = min(repeat(lambda: keep(values).check("Conv2D"), number=200, repeat=7)) / 200

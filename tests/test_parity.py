@@ -93,7 +93,7 @@ def test_a_debug_build_hands_out_memory_full_of_nan():
         block[...] = 1
 
 
-def test_an_empty_batch_teaches_batch_norm_nothing():
+def test_an_empty_batch_does_not_change_the_statistics_of_batch_norm():
     for backend in ("reference", "compiled"):
         mean, var = np.array([1.0, 2.0]), np.array([3.0, 4.0])
         with cnnx.use_backend(backend):
@@ -103,7 +103,7 @@ def test_an_empty_batch_teaches_batch_norm_nothing():
 
 
 @pytest.mark.parametrize("name", compiled.usable_isas())
-def test_the_environment_chooses_the_kernel_set(name):
+def test_the_environment_selects_the_kernel_set(name):
     code = "from cnnx.backends import compiled; print(compiled.isa())"
     environment = os.environ | {"CNNX_ISA": name}
     done = subprocess.run(
@@ -189,7 +189,7 @@ def test_any_layout_of_the_inputs_gives_the_same_bits(case, layout, backend):
 
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("case", RICHEST, ids=str)
-def test_inputs_are_left_as_they_were(case, backend):
+def test_inputs_are_not_changed(case, backend):
     arguments, copies = case.arguments(np.float32), cases.arrays(case.arguments(np.float32))
     with cnnx.use_backend(backend):
         _op(case.op)(**arguments)
@@ -235,7 +235,7 @@ def test_an_array_that_cannot_be_changed_in_place_is_refused_and_not_copied(
     np.testing.assert_array_equal(laid_out, before)
 
 
-def test_every_array_that_is_changed_in_place_is_tried_in_every_layout_it_can_have():
+def test_every_array_changed_in_place_is_tested_in_every_possible_layout():
     """Matrices in all layouts; vectors are plain in Fortran order."""
     tried: dict[str, set[str]] = {}
     for case, name, layout in NOT_IN_PLACE:
@@ -352,7 +352,7 @@ def test_outputs_are_contiguous_aligned_writeable_and_not_views_of_inputs(case, 
 
 
 @pytest.mark.parametrize("case", RICHEST, ids=str)
-def test_a_later_call_never_changes_what_a_user_holds(case):
+def test_a_later_call_never_changes_earlier_results(case):
     first = cases.arrays(cases.call(_op(case.op), case.op, case.arguments(np.float32)))
     copies = {name: value.copy() for name, value in first.items()}
     for _ in range(3):

@@ -43,12 +43,12 @@ def fitted(x, **settings):
     ],
     ids=range(16),
 )
-def test_the_range_is_that_which_the_numbers_speak_for(x, expected):
+def test_the_range_is_derived_from_the_numbers(x, expected):
     assert fitted(x).value_range == expected
 
 
 @pytest.mark.parametrize("make", [np.uint8, np.int16, np.int64, np.float32, np.float64])
-def test_pictures_and_arrays_of_any_dtype_come_out_in_the_same_units(tmp_path, make):
+def test_images_and_arrays_of_any_dtype_have_the_same_units(tmp_path, make):
     image = pytest.importorskip("PIL.Image")
     image.fromarray(PIXELS[0, 0]).save(tmp_path / "a.png")
     prepare = fitted(PIXELS.astype(make))
@@ -61,7 +61,7 @@ def test_pictures_and_arrays_of_any_dtype_come_out_in_the_same_units(tmp_path, m
     assert np.allclose(prepare(PIXELS), expected, rtol=1e-6, atol=0)  # bytes instead of ints
 
 
-def test_digits_of_16_levels_read_pictures_of_256(tmp_path):
+def test_a_model_of_16_levels_reads_images_of_256(tmp_path):
     image = pytest.importorskip("PIL.Image")
     x = np.arange(17).reshape(1, 17).repeat(2, 0)[None, None]
     image.fromarray((x[0, 0] * 255 / 16).round().astype(np.uint8)).save(tmp_path / "a.png")
@@ -72,7 +72,7 @@ def test_digits_of_16_levels_read_pictures_of_256(tmp_path):
         prepare(np.full((1, 2, 17), 255, np.uint8))
 
 
-def test_what_can_not_be_of_the_training_units_is_refused(tmp_path):
+def test_numbers_outside_the_training_units_are_rejected(tmp_path):
     image = pytest.importorskip("PIL.Image")
     image.fromarray(PIXELS[0, 0]).save(tmp_path / "a.png")
     unit = fitted(PIXELS / 255)
@@ -131,7 +131,7 @@ def test_standardised_and_inverted_in_that_order():
     assert np.array_equal(given(x), given.from_unit(x))
 
 
-def test_a_negative_is_told_from_a_positive_and_an_odd_picture_from_both():
+def test_negatives_positives_and_unusual_images_are_distinguished():
     digits = cnnx.data.load_digits()[0]
     prepare = Preprocessing.from_data(digits)
     means = digits.x.astype(np.float64).mean(axis=(1, 2, 3))
@@ -180,7 +180,7 @@ def test_values_are_checked_when_it_is_built_and_when_it_is_read(settings, error
         Preprocessing.from_json(given)
 
 
-def test_a_model_file_carries_it(tmp_path):
+def test_a_model_file_contains_the_preprocessing(tmp_path):
     model = cnnx.Sequential(cnnx.Flatten(), cnnx.Linear(20, 2))
     assert model.preprocessing is None
     with pytest.raises(TypeError, match="expected a Preprocessing or None"):
@@ -198,7 +198,7 @@ def test_a_model_file_carries_it(tmp_path):
     assert cnnx.load(stream).preprocessing is None
 
 
-def test_files_of_before_load_and_files_that_lie_do_not(tmp_path):
+def test_older_files_load_and_inconsistent_files_do_not(tmp_path):
     path = tmp_path / "model.npz"
     cnnx.Sequential(cnnx.ReLU()).save(path)
     arrays, meta = io.load_npz(path)

@@ -50,7 +50,7 @@ def test_dropout_keys_never_repeat_and_fit_into_63_bits():
     assert random.dropout_key() == keys[0]
 
 
-def test_a_seeded_block_leaves_the_stream_outside_as_it_was():
+def test_a_seeded_block_does_not_change_the_stream_outside():
     random.manual_seed(0)
     expected = random.generator().random(), random.dropout_key()
     random.manual_seed(0)
@@ -74,7 +74,7 @@ def test_a_state_saved_as_json_continues_with_the_same_bits():
 
 
 @pytest.mark.parametrize("state", [{}, {"generator": 1}, None])
-def test_a_foreign_state_is_refused_and_changes_nothing(state):
+def test_a_value_that_is_not_a_state_is_rejected_and_changes_nothing(state):
     random.manual_seed(0)
     before = random.get_state()
     with pytest.raises(ValueError, match="set_state"):

@@ -44,7 +44,7 @@ def assert_same(one, other):
         assert np.array_equal(array, other[name]), name
 
 
-def test_bare_loops_in_two_threads_with_a_seed_each_give_the_bits_of_serial_runs():
+def test_loops_in_two_seeded_threads_give_the_bits_of_serial_runs():
     step = threading.Barrier(2)  # so that the threads draw in turns
 
     def work(seed):
@@ -60,7 +60,7 @@ def test_bare_loops_in_two_threads_with_a_seed_each_give_the_bits_of_serial_runs
             assert_same(weights, right)
 
 
-def test_asyncio_tasks_with_a_seed_each_give_the_bits_of_serial_runs():
+def test_seeded_asyncio_tasks_give_the_bits_of_serial_runs():
     async def work(seed):
         loop = bare_loop(seed)
         for _ in range(20):
@@ -90,7 +90,7 @@ def in_a_thread(function):
         return pool.submit(function).result()
 
 
-def test_threads_that_did_not_seed_draw_apart_and_follow_the_seed_of_the_main_thread():
+def test_unseeded_threads_have_separate_streams_derived_from_the_main_thread():
     random.manual_seed(0)
     expected = [drawn() for _ in range(3)]
     runs = []
@@ -107,7 +107,7 @@ def test_threads_that_did_not_seed_draw_apart_and_follow_the_seed_of_the_main_th
     assert in_a_thread(drawn) != runs[0][0][0]
 
 
-def test_seeding_in_a_thread_leaves_the_others_alone():
+def test_seeding_in_a_thread_does_not_affect_the_others():
     random.manual_seed(0)
     expected = drawn(), drawn()
     random.manual_seed(0)
@@ -118,7 +118,7 @@ def test_seeding_in_a_thread_leaves_the_others_alone():
     assert (first, drawn()) == expected
 
 
-def test_a_notebook_that_runs_each_cell_in_a_context_of_its_own_is_seeded_once():
+def test_a_notebook_with_a_context_per_cell_is_seeded_once():
     contextvars.Context().run(random.manual_seed, 3)
     cells = [contextvars.Context().run(drawn) for _ in range(2)]
     random.manual_seed(3)

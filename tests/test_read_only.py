@@ -53,7 +53,7 @@ def test_every_input_may_be_read_only(op, backend, tmp_path):
 
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("op", sorted(cases.IN_PLACE))
-def test_what_an_op_changes_may_not_be_read_only(op, backend):
+def test_an_array_that_an_op_changes_must_not_be_read_only(op, backend):
     """The error is raised before anything is changed, and names the array."""
     names = [n for n, _ in cases.arrays(_changing(op).arguments()).items()]
     for name in names:
@@ -75,7 +75,7 @@ def _changing(op):
     return next(c for c in table if any(_changes(c, n) for n in cases.arrays(c.arguments())))
 
 
-def test_batch_norm_by_a_model_in_a_file_that_is_read_only(tmp_path):
+def test_batch_norm_with_read_only_memory_mapped_statistics(tmp_path):
     """As joblib.load(..., mmap_mode="r") makes them."""
     layer = cnnx.BatchNorm2D(3).eval()
     x = np.random.default_rng(0).standard_normal((4, 3, 5, 5)).astype(np.float32)

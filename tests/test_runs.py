@@ -132,7 +132,7 @@ def trained(beside):
     return model, history["loss"], history["val_loss"]
 
 
-def test_predicting_while_fit_runs_in_another_thread_leaves_the_training_as_it_is():
+def test_predicting_in_another_thread_does_not_affect_fit():
     calls = []
 
     def predict(model, stop):
@@ -154,7 +154,7 @@ def test_predicting_while_fit_runs_in_another_thread_leaves_the_training_as_it_i
         assert np.array_equal(array, disturbed[0].state_dict()[name]), name
 
 
-def test_inside_no_grad_forward_writes_nothing_on_any_layer():
+def test_inside_no_grad_forward_does_not_modify_any_layer():
     model, x = Sequential(noisy(), Keeping()).eval(), images(4, 1, 8, 8, dtype=np.float32)
     model(x)
     before = [dict(vars(layer)) for layer in model.modules()]
@@ -166,7 +166,7 @@ def test_inside_no_grad_forward_writes_nothing_on_any_layer():
         assert all(vars(layer)[name] is was[name] for name in was.keys() - {"_plan"})
 
 
-def test_a_forward_in_no_grad_leaves_the_last_one_for_backward():
+def test_a_forward_in_no_grad_keeps_the_previous_one_for_backward():
     """As in PyTorch, where the graph of the first forward still exists."""
     model, x = Sequential(Linear(2, 2), Keeping()), images(3, 2, dtype=np.float32)
     model(x)
@@ -178,7 +178,7 @@ def test_a_forward_in_no_grad_leaves_the_last_one_for_backward():
     assert np.array_equal(model.backward(dy), expected.backward(dy))
 
 
-def test_the_mode_of_a_run_is_read_by_every_layer_and_written_on_none():
+def test_the_mode_of_a_run_is_read_by_every_layer_and_stored_in_none():
     model = noisy()
     model[1].eval()
     own = [layer.training for layer in model.modules()]
@@ -194,7 +194,7 @@ def test_the_mode_of_a_run_is_read_by_every_layer_and_written_on_none():
         run_mode("eval").__enter__()
 
 
-def test_the_mode_of_a_run_is_the_threads_own():
+def test_the_mode_of_a_run_belongs_to_its_thread():
     model, seen = noisy(), []
     with run_mode(False):
         thread = threading.Thread(target=lambda: seen.append(model.training))
@@ -203,7 +203,7 @@ def test_the_mode_of_a_run_is_the_threads_own():
     assert seen == [True]
 
 
-def test_the_own_mode_survives_copies_pickles_files_and_old_pickles(tmp_path):
+def test_a_layers_mode_survives_copies_pickles_files_and_old_pickles(tmp_path):
     model = noisy()
     model.training = False
     model[1].training = False
@@ -221,7 +221,7 @@ def test_the_own_mode_survives_copies_pickles_files_and_old_pickles(tmp_path):
     assert old.train().training is True
 
 
-def test_a_mode_given_by_a_class_is_its_layers_own():
+def test_a_mode_set_by_a_class_is_the_mode_of_its_layers():
     class Off(Dropout):
         training = False
 

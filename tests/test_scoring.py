@@ -48,7 +48,7 @@ def one(outputs, target):
         (["recall"], "'recall' is not known, expected 'accuracy'"),
     ],
 )
-def test_names_of_metrics_that_collide_are_refused_before_any_work(metrics, message):
+def test_colliding_names_of_metrics_are_rejected_before_any_work(metrics, message):
     model = mlp()
     before = model.state_dict()
     for run in (quiet_fit, evaluate):
@@ -68,7 +68,7 @@ def test_names_of_metrics_that_collide_are_refused_before_any_work(metrics, mess
         ({"word": lambda o, t: "high"}, "'word' gave str"),
     ],
 )
-def test_what_is_no_metric_is_named(metrics, message):
+def test_a_value_that_is_not_a_metric_is_named(metrics, message):
     for run in (quiet_fit, evaluate):
         with pytest.raises(TypeError, match=message):
             run(mlp(), blobs(), metrics=metrics)
@@ -88,7 +88,7 @@ def test_a_dict_gives_names_to_functions_and_to_names():
 # NaN
 
 
-def test_a_prediction_that_is_nan_is_never_right():
+def test_a_nan_prediction_is_never_correct():
     scores = np.array([[math.nan, 1.0], [2.0, 1.0], [0.5, math.nan]])
     with pytest.warns(RuntimeWarning, match="2 of 3 predictions are NaN, and count as wrong"):
         assert accuracy(scores, [0, 0, 1]) == pytest.approx(1 / 3)
@@ -101,7 +101,7 @@ def test_a_prediction_that_is_nan_is_never_right():
             confusion_matrix(pred, [0, 0, 1])
 
 
-def test_a_model_whose_outputs_are_nan_gives_no_labels_and_no_hits():
+def test_a_model_with_nan_outputs_has_no_labels_and_zero_accuracy():
     model, (x, y) = mlp(), blobs(9)
     x[4] = math.nan
     with pytest.raises(ValueError, match=r"predict_labels: 1 of 9 outputs.*x\[4\]"):
@@ -248,7 +248,7 @@ def test_pixels_0_to_255_are_one_warning_that_says_how_to_scale(dtype):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, SystemExit])
-def test_what_ends_training_early_carries_the_finished_epochs(error):
+def test_exceptions_that_end_training_contain_the_finished_epochs(error):
     class Stop:
         def on_epoch_end(self, epoch, logs):
             if epoch == 2:
@@ -260,7 +260,7 @@ def test_what_ends_training_early_carries_the_finished_epochs(error):
     assert caught.value.history.columns == ["epoch", "loss", "accuracy", "seconds"]
 
 
-def test_a_loss_that_is_not_finite_carries_the_epochs_before():
+def test_a_loss_that_is_not_finite_contains_the_epochs_before():
     x, y = blobs(9)
 
     class Poison:

@@ -94,7 +94,7 @@ def test_each_layer_forward_and_backward(name):
         same(ours, theirs)
 
 
-def test_zero_grad_empties_gradients():
+def test_zero_grad_resets_gradients():
     layer = sequential.Linear(2, 3)
     layer(np.ones((1, 2)))
     layer.backward(np.ones((1, 3)))
@@ -118,7 +118,7 @@ def test_losses_and_their_gradients():
         same(getattr(sequential.MSE(), method)(p, target), expected)
 
 
-def test_adam_keeps_its_averages_on_the_layer_whose_weights_lie_anyhow():
+def test_adam_stores_its_averages_on_the_layer_in_any_memory_layout():
     results = []
     for layout in ("as made", "rows", "spread"):
         np.random.seed(0)
@@ -143,7 +143,7 @@ def test_adam_keeps_its_averages_on_the_layer_whose_weights_lie_anyhow():
     assert optimizer.iterations == 4 and optimizer.lr == optimizer.lr_0 == 0.1
 
 
-def test_adam_s_rate_decays_with_every_layer():
+def test_the_rate_of_adam_decays_with_every_layer():
     layer, optimizer = sequential.Linear(2, 2), sequential.Adam(lr=1.0, decay=0.5)
     layer.backward(layer(np.ones((1, 2))))
     rates = []
@@ -159,7 +159,7 @@ def data(count):
 
 
 @pytest.mark.parametrize("labels", ["(n,)", "(n, 1)"])
-def test_train_val_returns_what_the_formulas_give_and_draws_what_they_draw(capsys, labels):
+def test_train_val_returns_and_draws_the_same_numbers_as_the_formulas(capsys, labels):
     results = []
     for m in (sequential, plain):
         X, y = data(20)
@@ -219,7 +219,7 @@ class Halving:
         self.lr *= 0.99
 
 
-def test_layers_losses_and_optimizers_of_one_s_own_train_the_same():
+def test_user_defined_layers_losses_and_optimizers_train_the_same():
     results = []
     for m in (sequential, plain):
         np.random.seed(5)
@@ -246,7 +246,7 @@ def test_sixty_epochs_of_the_spiral_follow_the_formulas():
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_dropout_passes_everything_on_in_test_and_drops_again_after_it():
+def test_dropout_is_inactive_in_test_and_active_again_after_it():
     X, y = data(8)
     model = sequential.Sequential(cnn(sequential), sequential.CrossEntropyLoss(), None)
     first = sequential.test(model, X, y)

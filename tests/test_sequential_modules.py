@@ -28,7 +28,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("path", DEEP)
-def test_deep_modules_are_where_programs_import_them(path):
+def test_nested_modules_have_their_original_paths(path):
     module = importlib.import_module(f"cnnx.compat.sequential.{path}")
     assert getattr(module, DEEP[path]) is getattr(sequential, DEEP[path])
 

@@ -103,7 +103,7 @@ def test_a_subclass_of_sequential_is_saved_and_loaded(make, tmp_path):
     there_and_back(trained(make()), tmp_path / "model.npz")
 
 
-def test_a_layer_that_was_replaced_is_the_one_that_comes_back(tmp_path):
+def test_a_replaced_layer_is_restored_from_the_file(tmp_path):
     for model in (Net(4), Scaled(4)):
         model[-1] = Linear(4, 7)
         model[0].eval()
@@ -112,12 +112,12 @@ def test_a_layer_that_was_replaced_is_the_one_that_comes_back(tmp_path):
         assert twin(images(5, 2)).shape == (5, 7)
 
 
-def test_a_layer_under_two_names_stays_one(tmp_path):
+def test_a_layer_with_two_names_stays_shared(tmp_path):
     twin = there_and_back(trained(Scaled(4)), tmp_path / "model.npz")
     assert twin.head is twin[1] and twin.factor == 2.0 and twin.width == 4
 
 
-def test_what_can_not_be_made_again_is_refused_before_a_file_is_there(tmp_path):
+def test_layers_that_cannot_be_restored_are_rejected_before_writing(tmp_path):
     class Forgets(Sequential):
         def __init__(self, width):
             super().__init__(Linear(2, width))
@@ -154,7 +154,7 @@ def test_a_subclass_of_a_layer_with_a_bias_is_saved_and_loaded(base, bias, tmp_p
 
 
 @pytest.mark.parametrize("value", [np.ones((3, 2)), np.ones((3, 2), "f"), 3.0, [1, 2], "w"])
-def test_an_array_in_the_place_of_a_parameter_is_a_type_error(value):
+def test_an_array_in_place_of_a_parameter_is_a_type_error(value):
     model = Sequential(Linear(2, 3))
     before = model[0].weight
     with pytest.raises(TypeError, match=r"Linear.weight is a Parameter.*\.weight\.data = "):
@@ -168,7 +168,7 @@ def test_an_array_in_the_place_of_a_parameter_is_a_type_error(value):
     "layer",
     [Linear(2, 3, bias=False), Conv2D(1, 1, 1, bias=False), ConvTranspose2D(1, 1, 1, bias=False)],
 )
-def test_an_array_where_a_bias_was_left_out_is_one_too(layer):
+def test_an_array_in_place_of_a_missing_bias_is_a_type_error_too(layer):
     with pytest.raises(TypeError, match=r"bias is a Parameter or None"):
         layer.bias = np.ones(3)
     assert layer.bias is None
@@ -178,13 +178,13 @@ def test_an_array_where_a_bias_was_left_out_is_one_too(layer):
         layer.bias = np.ones(3)
 
 
-def test_batch_norm_without_weights_takes_no_array_either():
+def test_an_array_for_batch_norm_without_weights_is_a_type_error_too():
     norm = BatchNorm1D(3, affine=False)
     with pytest.raises(TypeError, match=r"BatchNorm1D.weight is a Parameter or None"):
         norm.weight = np.ones(3)
 
 
-def test_a_users_layer_is_treated_alike():
+def test_user_defined_layers_are_treated_in_the_same_way():
     class Own(Layer):
         def __init__(self):
             self.scale = Parameter(np.ones(1))
@@ -215,7 +215,7 @@ def test_a_path_of_a_residual_is_a_layer(container, name):
         setattr(container, name, np.ones(3))
 
 
-def test_a_buffer_takes_arrays_alone():
+def test_a_buffer_accepts_only_arrays():
     norm = BatchNorm1D(3)
     for value in ([0, 0, 0], 0.0, "mean"):
         with pytest.raises(TypeError, match=r"BatchNorm1D.running_mean is a buffer.*an array"):

@@ -33,7 +33,7 @@ def test_the_examples_run(module):
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_points_come_class_after_class_and_follow_the_seed(make):
+def test_points_are_sorted_by_class_and_determined_by_the_seed(make):
     data = make(points=7, classes=4, seed=3)
     assert data.x.shape == (28, 3 if make is make_zone_3d else 2) and data.x.dtype == np.float32
     assert data.y.tolist() == [j for j in range(4) for _ in range(7)] and len(data.classes) == 4
@@ -45,7 +45,7 @@ def test_points_come_class_after_class_and_follow_the_seed(make):
         assert (make(3).x == first).all()
 
 
-def test_points_without_noise_lie_on_their_curves():
+def test_points_without_noise_are_on_their_curves():
     spiral = make_spiral(11, 2, noise=0)
     radius = np.hypot(*spiral.x.T)
     np.testing.assert_allclose(radius, np.tile(np.linspace(0, 1, 11), 2), atol=1e-6)

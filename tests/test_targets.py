@@ -97,7 +97,7 @@ def measured(outputs, target, loss, metrics=None):
 
 
 @pytest.mark.parametrize("form", CLASS_FORMS)
-def test_every_form_of_classes_means_the_same_everywhere(form):
+def test_every_form_of_classes_is_interpreted_alike_everywhere(form):
     target = CLASS_FORMS[form]
     loss_fn = CrossEntropyLoss()
     assert loss_fn(SCORES, target) == pytest.approx(LOSS, rel=1e-12)
@@ -112,7 +112,7 @@ def test_every_form_of_classes_means_the_same_everywhere(form):
 
 
 @pytest.mark.parametrize("form", BINARY_FORMS)
-def test_every_form_of_yes_and_no_means_the_same_everywhere(form):
+def test_every_form_of_yes_and_no_is_interpreted_alike_everywhere(form):
     target = BINARY_FORMS[form]
     loss_fn = BCEWithLogitsLoss()
     assert loss_fn(LOGITS, target) == pytest.approx(BINARY_LOSS, rel=1e-12)
@@ -133,14 +133,14 @@ def test_every_form_of_yes_and_no_means_the_same_everywhere(form):
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 1)])
-def test_a_model_may_give_one_number_a_sample_without_an_axis_for_it(shape):
+def test_a_model_may_return_one_number_per_sample_without_a_class_axis(shape):
     for target in BINARY_FORMS.values():
         assert BCEWithLogitsLoss()(LOGITS.reshape(shape), target) == pytest.approx(BINARY_LOSS)
         for row in measured(LOGITS.reshape(shape), target, BCEWithLogitsLoss()):
             assert row == (pytest.approx(BINARY_LOSS), pytest.approx(0.8))
 
 
-def test_dense_prediction_takes_the_same_forms():
+def test_dense_prediction_accepts_the_same_forms():
     rng = np.random.default_rng(0)
     scores, labels = rng.normal(size=(4, 3, 5, 6)), rng.integers(0, 3, (4, 5, 6))
     one_hot = np.moveaxis(EYE[labels], -1, 1)
@@ -175,7 +175,7 @@ def test_predicted_classes_are_compared_one_by_one_unless_both_sides_are_one_hot
     assert accuracy([[-1], [3], [1]], [0, 1, 0]) == pytest.approx(2 / 3)  # logits
 
 
-def test_several_classes_at_once_are_counted_one_by_one_with_a_threshold():
+def test_multi_label_targets_are_counted_one_by_one_with_a_threshold():
     target = np.array([[1, 1, 0], [0, 0, 1]])
     logits = np.array([[2.0, -1.0, -3.0], [-0.5, 0.2, 1.0]])
     assert accuracy(logits, target, threshold=0.0) == pytest.approx(4 / 6)
@@ -196,7 +196,7 @@ def test_one_hot_rows_under_a_binary_loss_are_scored_by_their_largest_output():
         assert row[1] == pytest.approx(0.8)
 
 
-def test_the_last_layer_or_the_loss_says_where_yes_begins():
+def test_the_threshold_is_derived_from_the_last_layer_or_the_loss():
     model = Sequential(Linear(1, 1, bias=False), Sigmoid())
     model[0].weight.data = np.ones((1, 1), np.float32)
     pair = LOGITS.astype(np.float32), ANSWERS
@@ -209,7 +209,7 @@ def test_the_last_layer_or_the_loss_says_where_yes_begins():
     assert scores["accuracy"] == pytest.approx(0.8)
 
 
-def test_single_outputs_between_0_and_1_may_be_probabilities_and_accuracy_says_so():
+def test_accuracy_warns_if_single_outputs_look_like_probabilities():
     with pytest.warns(UserWarning, match=r"between 0 and 1.*threshold=0\.5"):
         assert accuracy([[0.9], [0.2]], [1, 0]) == 0.5
     assert accuracy([[0.9], [0.2]], [1, 0], threshold=0.5) == 1.0
@@ -234,7 +234,7 @@ def test_single_outputs_between_0_and_1_may_be_probabilities_and_accuracy_says_s
         (LOGITS[:, 0], ANSWERS, "BCEWithLogitsLoss"),
     ],
 )
-def test_cross_entropy_refuses_what_is_no_target_of_it(pred, target, message):
+def test_cross_entropy_rejects_invalid_targets(pred, target, message):
     with pytest.raises(ValueError, match="CrossEntropyLoss: .*" + message):
         CrossEntropyLoss()(pred, target)
 
@@ -251,12 +251,12 @@ def test_cross_entropy_refuses_what_is_no_target_of_it(pred, target, message):
         (MSELoss(), LOGITS, np.ones((1, 5)), r"\(1, 5\).*\(5, 1\)"),
     ],
 )
-def test_other_losses_refuse_what_is_no_target_of_theirs(loss, pred, target, message):
+def test_other_losses_reject_invalid_targets(loss, pred, target, message):
     with pytest.raises(ValueError, match=type(loss).__name__ + ": .*" + message):
         loss(pred, target)
 
 
-def test_accuracy_refuses_numbers_that_are_no_classes():
+def test_accuracy_rejects_numbers_that_are_not_classes():
     for target in ([0.3, 1.7, 0.1, 0.2, 5.0], [2, 0, 1, 1, 1], [-1, 1, 1, 1, 1]):
         with pytest.raises(ValueError, match=r"accuracy: target\[[0-4]\] is"):
             accuracy(LOGITS, target)
@@ -267,7 +267,7 @@ def test_accuracy_refuses_numbers_that_are_no_classes():
 
 
 @pytest.mark.parametrize("form", CLASS_FORMS)
-def test_files_and_splits_take_the_same_forms(form, tmp_path):
+def test_files_and_splits_accept_the_same_forms(form, tmp_path):
     target = np.asarray(CLASS_FORMS[form])
     np.savez(tmp_path / "own.npz", x=np.zeros((5, 2)), y=target)
     train, _ = data.load_arrays(tmp_path / "own.npz")
@@ -280,7 +280,7 @@ def test_files_and_splits_take_the_same_forms(form, tmp_path):
     assert np.bincount(LABELS[test.x % 5]).tolist() == [4, 8, 8]
 
 
-def test_a_file_of_numbers_to_predict_is_no_file_of_labels(tmp_path):
+def test_a_file_of_regression_targets_is_not_a_file_of_labels(tmp_path):
     for y, message in (
         (np.linspace(0, 1, 5), r"own.npz: y: target\[1\] is 0\.25.*whole numbers"),
         (SCORES, r"own.npz: y: target\[0\].*no probabilities"),
@@ -292,7 +292,7 @@ def test_a_file_of_numbers_to_predict_is_no_file_of_labels(tmp_path):
             data.load_arrays(tmp_path / "own.npz")
 
 
-def test_no_weight_moves_when_the_loss_can_not_learn_from_the_targets():
+def test_no_weight_changes_if_the_loss_rejects_the_targets():
     model = Sequential(Linear(1, 1))
     before = model.state_dict()
     train = data.make_polynomial(seed=0)

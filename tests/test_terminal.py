@@ -32,14 +32,14 @@ def closed():
 
 
 @pytest.mark.parametrize("stream", [None, Half(), closed()], ids=["None", "half", "closed"])
-def test_training_goes_on_whatever_stands_in_for_standard_error(stream, monkeypatch, capsys):
+def test_training_works_with_any_replacement_of_standard_error(stream, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", stream)
     assert not terminal.is_terminal(stream)
     fit(mlp(), blobs(9))
     assert capsys.readouterr().out.startswith("epoch 1/1")
 
 
-def test_training_goes_on_without_standard_output(monkeypatch):
+def test_training_works_without_standard_output(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     assert len(fit(mlp(), blobs(9))) == 1
     half = Half()
@@ -48,7 +48,7 @@ def test_training_goes_on_without_standard_output(monkeypatch):
     assert half.text.startswith("epoch 1/1")
 
 
-def test_no_part_of_the_package_asks_a_stream_for_isatty_itself():
+def test_only_the_terminal_module_calls_isatty():
     package = Path(terminal.__file__).parent
     asking = [file.name for file in package.rglob("*.py") if "isatty" in file.read_text("utf-8")]
     assert asking == ["terminal.py"]
@@ -56,7 +56,7 @@ def test_no_part_of_the_package_asks_a_stream_for_isatty_itself():
 
 @pytest.mark.parametrize("stream", [None, Half(), closed()], ids=["None", "half", "closed"])
 @pytest.mark.parametrize("with_tqdm", [True, False])
-def test_a_download_goes_on_whatever_stands_in_for_standard_error(stream, with_tqdm, monkeypatch):
+def test_a_download_works_with_any_replacement_of_standard_error(stream, with_tqdm, monkeypatch):
     if not with_tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", stream)

@@ -146,7 +146,7 @@ def test_a_convolution_of_the_table_is_computed_by_its_algorithm(row):
     assert choose.choose(convolution) == algorithm
 
 
-def test_the_table_holds_every_algorithm_of_every_direction():
+def test_the_table_contains_every_algorithm_of_every_direction():
     """`filter_lanes` and `winograd_by_...` exist for some directions only, as their rules say."""
     here = {(direction, algorithm) for direction, algorithm, *_ in CONVOLUTIONS}
     one_kind = {
@@ -244,7 +244,7 @@ def test_training_gives_the_same_bits_for_any_number_of_threads(backend, optimiz
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_two_python_threads_may_work_at_once(backend):
+def test_two_python_threads_can_compute_at_the_same_time(backend):
     x = np.random.default_rng(1).standard_normal((4, 3, 20, 20)).astype(np.float32)
     weights = np.random.default_rng(2).standard_normal((3, 9, 3, 3, 3)).astype(np.float32)
 
@@ -277,7 +277,7 @@ def test_two_python_threads_may_work_at_once(backend):
                 np.testing.assert_array_equal(left, right)
 
 
-def test_a_backend_chosen_in_one_thread_does_not_leak_into_another():
+def test_a_backend_selected_in_one_thread_does_not_affect_another():
     seen = []
     with cnnx.use_backend("reference"):
         worker = threading.Thread(target=lambda: seen.append(cnnx.get_backend()))
@@ -345,7 +345,7 @@ print(np.array_equal(cnnx.ops.sigmoid(x), expected), cnnx.get_num_threads())
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc, limits memory")
 @pytest.mark.parametrize("threads", [2, 5])
-def test_without_memory_for_a_thread_one_does_the_work_and_says_so_once(threads):
+def test_without_memory_for_threads_one_computes_with_a_single_warning(threads):
     if not cnnx.config_dict().get("OpenMP", "").startswith("yes"):
         pytest.skip("one thread, whatever is asked for")
     environment = os.environ | {"CNNX_BACKEND": "compiled", "OMP_NUM_THREADS": str(threads)}
@@ -360,7 +360,7 @@ def test_without_memory_for_a_thread_one_does_the_work_and_says_so_once(threads)
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_forked_child_works_on_one_thread_and_says_so_once(backend, threads):
+def test_a_forked_child_computes_on_one_thread_with_a_single_warning(backend, threads):
     command = [sys.executable, "-c", FORK, backend, str(threads)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     lines = done.stdout.splitlines()

@@ -61,7 +61,7 @@ def test_fit_learns_and_reports_every_epoch(capsys):
     assert scores.loss == pytest.approx(history["val_loss"][-1])
 
 
-def test_one_step_is_the_step_worked_out_by_hand():
+def test_one_step_equals_the_step_computed_by_hand():
     model = Sequential(Linear(1, 1, bias=False))
     model[0].weight.data = np.array([[2.0]])
     x, y = np.array([[1.0], [3.0]]), np.array([[1.0], [0.0]])
@@ -108,7 +108,7 @@ def test_without_a_seed_manual_seed_fixes_everything():
     assert same(*results)
 
 
-def test_shuffle_off_takes_the_samples_as_they_lie():
+def test_without_shuffle_samples_are_used_in_stored_order():
     seen = []
 
     class Watch(Layer):
@@ -143,7 +143,7 @@ def test_modes_are_as_before_after_success_and_failure():
     assert not any(layer.training for layer in model.modules())
 
 
-def test_statistics_put_into_eval_mode_stay_frozen_in_a_training_model():
+def test_batch_norm_in_eval_mode_stays_frozen_in_a_training_model():
     model = Sequential(Linear(2, 4), BatchNorm1D(4), ReLU(), Linear(4, 3))
     model[1].eval()
     quiet_fit(model, blobs())
@@ -154,7 +154,7 @@ def test_statistics_put_into_eval_mode_stay_frozen_in_a_training_model():
     assert not model.training
 
 
-def test_a_wrong_label_anywhere_is_found_before_any_weight_changes():
+def test_a_wrong_label_anywhere_is_detected_before_any_weight_changes():
     x, y = blobs()
     for where in ("train", "validation"):
         bad = y.copy()
@@ -195,7 +195,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch_and_restores_the_weight
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_weights_that_explode_are_found_even_in_the_last_step():
+def test_exploding_weights_are_detected_even_in_the_last_step():
     for n, message in ((90, "loss is .* at epoch 1, batch 2"), (32, "weights are not finite")):
         x, y = blobs(n)
         model = mlp()
@@ -220,7 +220,7 @@ def test_an_interrupt_leaves_a_usable_model():
     assert np.isfinite(evaluate(model, blobs()).loss)
 
 
-def test_an_error_in_the_middle_of_an_epoch_takes_the_epoch_back():
+def test_an_error_in_the_middle_of_an_epoch_restores_its_start():
     model = Sequential(Linear(2, 4), BatchNorm1D(4), Linear(4, 3))
     before = model.state_dict()
     with pytest.raises(ValueError, match=r"more than one value per channel.*drop_last=True"):
@@ -241,7 +241,7 @@ def test_drop_last_leaves_out_the_batch_that_is_not_full():
         quiet_fit(model, (x, y), batch_size=100, drop_last=True)
 
 
-def test_callbacks_see_each_epoch_and_can_not_change_the_history():
+def test_callbacks_see_each_epoch_and_cannot_change_the_history():
     seen = []
 
     class Listen:
@@ -295,7 +295,7 @@ def test_regression_has_no_accuracy():
         ({"train": np.zeros((3, 2))}, TypeError, "train"),
     ],
 )
-def test_bad_arguments_are_named_and_nothing_happens(options, error, message):
+def test_bad_arguments_are_named_and_nothing_changes(options, error, message):
     model = mlp()
     before = model.state_dict()
     arguments = {"model": model, "train": blobs(), **options}
@@ -323,7 +323,7 @@ def test_a_users_layer_and_loop_train_as_fit_does():
     assert same(by_hand.state_dict(), by_fit.state_dict())
 
 
-def test_a_bar_is_shown_on_a_terminal_where_tqdm_is_installed(monkeypatch, capsys):
+def test_a_progress_bar_is_shown_on_a_terminal_if_tqdm_is_installed(monkeypatch, capsys):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fit(mlp(), blobs(), epochs=1)

@@ -20,7 +20,7 @@ ROWS = [
 ]
 
 
-def test_loss_and_accuracy_stand_side_by_side_with_training_and_validation():
+def test_loss_and_accuracy_are_side_by_side_with_training_and_validation():
     loss, accuracy = viz.plot_history(History(ROWS)).axes
     curves = [list(map(tuple, line.get_xydata())) for line in loss.lines]
     assert curves == [[(1, 1.5), (2, 0.5)], [(1, 1.25), (2, 0.75)]]
@@ -32,14 +32,14 @@ def test_loss_and_accuracy_stand_side_by_side_with_training_and_validation():
     assert words == ["training 75.0 %", "validation 87.5 %"]
 
 
-def test_a_notebook_is_shown_the_figure_that_a_cell_ends_with():
+def test_a_notebook_shows_the_figure_at_the_end_of_a_cell():
     shown = viz.plot_history(History(ROWS))._repr_png_()
     width, height = struct.unpack(">II", shown[16:24])
     assert shown.startswith(b"\x89PNG") and (width, height) == (960, 380)
 
 
 @pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".SVG", b"<?xml")])
-def test_the_suffix_decides_the_kind_of_file(tmp_path, suffix, start):
+def test_the_suffix_selects_the_file_format(tmp_path, suffix, start):
     viz.plot_history(History(ROWS), tmp_path / f"curves{suffix}")
     assert (tmp_path / f"curves{suffix}").read_bytes().startswith(start)
     assert len(os.listdir(tmp_path)) == 1
@@ -69,7 +69,7 @@ def test_no_window_is_opened():
     assert pyplot is None or not pyplot.get_fignums()
 
 
-def test_histories_that_can_not_be_drawn_are_named(tmp_path):
+def test_histories_that_cannot_be_drawn_are_named(tmp_path):
     with pytest.raises(ValueError, match="0 epochs"):
         viz.plot_history(History())
     with pytest.raises(ValueError, match="no loss"):
@@ -79,7 +79,7 @@ def test_histories_that_can_not_be_drawn_are_named(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_plot_that_cannot_be_written_leaves_the_old_file(tmp_path, monkeypatch):
     old = tmp_path / "a.png"
     old.write_bytes(b"old")
 
@@ -93,7 +93,7 @@ def test_a_picture_that_can_not_be_written_leaves_the_old_one(tmp_path, monkeypa
     assert old.read_bytes() == b"old" and len(os.listdir(tmp_path)) == 1
 
 
-def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     for name in [*sys.modules, "matplotlib", "matplotlib.figure"]:
         if name.split(".")[0] == "matplotlib":
             monkeypatch.setitem(sys.modules, name, None)

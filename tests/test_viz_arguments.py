@@ -68,7 +68,7 @@ ON_AXES["surface"] = lambda ax: viz.plot_decision_boundary(Linear(2, 1), POINTS,
 
 @pytest.mark.parametrize("name", OF_A_MODEL)
 @pytest.mark.parametrize("given", [None, "model.npz", GREY, [MODEL], MODEL.state_dict()], ids=type)
-def test_what_is_no_model_is_a_type_error_that_says_what_is(name, given):
+def test_a_value_that_is_not_a_model_is_a_clear_type_error(name, given):
     with pytest.raises(TypeError, match=f"^{name}: model is a .*expected a Layer") as error:
         OF_A_MODEL[name](given)
     assert ("cnnx.load" in str(error.value)) == isinstance(given, str)
@@ -92,13 +92,13 @@ def test_what_is_no_model_is_a_type_error_that_says_what_is(name, given):
     ],
     ids=lambda value: value[:9] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_are_no_images_is_a_type_error_that_says_what_are(name, given, words):
+def test_values_that_are_not_images_are_a_clear_type_error(name, given, words):
     with pytest.raises(TypeError, match=f"^{name}: (images|image|x) .*{words}"):
         OF_IMAGES[name](MODEL, given)
 
 
 @pytest.mark.parametrize("name", [name for name in OF_IMAGES if name != "plot_decision_boundary"])
-def test_channels_last_are_refused_with_the_transpose(name):
+def test_channels_last_is_an_error_that_suggests_the_transpose(name):
     last = COLOUR.transpose(0, 2, 3, 1)
     last = last[0] if name == "plot_feature_maps" else last
     with pytest.raises(ValueError, match=r"transpose\((0, 3, 1, 2|2, 0, 1)\)"):
@@ -126,7 +126,7 @@ def test_images_of_every_dtype_are_drawn(name, kind):
         assert figure.axes[0].images
 
 
-def test_pixels_that_are_not_finite_are_white_and_leave_the_others_as_they_are():
+def test_pixels_that_are_not_finite_are_white_and_do_not_affect_the_others():
     odd = COLOUR.copy()
     odd[0, :, 0, 0] = np.nan, np.inf, -np.inf
     figure = viz.plot_images(odd)
@@ -158,13 +158,13 @@ def test_outputs_and_weights_that_are_not_finite_are_named():
 
 @pytest.mark.parametrize("name", ON_AXES)
 @pytest.mark.parametrize("given", [Figure(), "loss.png", 3, [1, 2, 3, 4, 5, 6, 7, 8], {}], ids=type)
-def test_what_are_no_axes_is_a_type_error(name, given):
+def test_values_that_are_not_axes_are_a_type_error(name, given):
     with pytest.raises(TypeError, match=r"ax is .*expected.* Axes: ax=figure\.subplots\(\)"):
         ON_AXES[name](given)
 
 
 @pytest.mark.parametrize("path", [3, ["a.png"], GREY])
-def test_what_is_no_path_is_a_type_error(path):
+def test_a_value_that_is_not_a_path_is_a_type_error(path):
     with pytest.raises(TypeError, match=r"^plot_images: path is .*expected the name of a file"):
         viz.plot_images(GREY, path=path)
 
@@ -184,7 +184,7 @@ def test_what_is_no_path_is_a_type_error(path):
     ],
     ids=str,
 )
-def test_what_is_no_history_is_refused_in_words(given, words):
+def test_a_value_that_is_not_a_history_is_a_clear_error(given, words):
     with pytest.raises((TypeError, ValueError), match=f"^plot_history: .*{words}"):
         viz.plot_history(given)
 
@@ -194,25 +194,25 @@ def test_a_history_that_diverged_is_drawn():
 
 
 @pytest.mark.parametrize("target", [MODEL, "cat", [0.5, 1, 2], np.ma.masked_equal([0, 1, 2], 1)])
-def test_a_target_that_is_no_class_is_refused_without_printing_it(target):
+def test_an_invalid_target_is_rejected_without_printing_it(target):
     with pytest.raises((TypeError, ValueError), match=r"^grad_cam: target ") as error:
         viz.grad_cam(MODEL, GREY, target)
     assert len(str(error.value)) < 160
 
 
 @pytest.mark.parametrize("wrong", [0.5, np.nan, np.inf])
-def test_known_points_have_whole_classes(wrong):
+def test_known_points_must_have_integer_classes(wrong):
     with pytest.raises(ValueError, match=f"y holds {wrong}, expected class numbers"):
         viz.plot_decision_boundary(FLAT, POINTS, [0, wrong], steps=4)
     viz.plot_decision_boundary(FLAT, POINTS, [[0.0], [1.0]], steps=4)
 
 
-def test_of_a_dataset_one_image_is_taken_for_feature_maps():
+def test_feature_maps_of_a_dataset_are_an_error_that_suggests_one_image():
     with pytest.raises(TypeError, match=r"image is a Dataset, expected one image .*test\.x\[0\]"):
         viz.plot_feature_maps(MODEL, Dataset(GREY, np.arange(3)))
 
 
-def test_a_picture_of_more_than_paper_holds_is_refused_before_any_work():
+def test_too_many_panels_are_rejected_before_any_work():
     many = np.zeros((5000, 1, 6, 6), np.float32)
     for draw in (
         lambda: viz.plot_images(many, count=5000),

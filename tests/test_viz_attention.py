@@ -63,7 +63,7 @@ def test_saliency_is_the_largest_numeric_gradient_over_the_channels(model, image
 
 
 @pytest.mark.parametrize(("layer", "end"), [(None, 5), ("0", 1), (2, 3)])
-def test_grad_cam_weighs_maps_by_their_mean_numeric_gradient(model, images, layer, end):
+def test_grad_cam_weights_maps_by_their_mean_numeric_gradient(model, images, layer, end):
     layers = list(model)[:-1]
     activations = model[:end].copy().eval()(images)
     weights = numeric(layers[end:], activations, 1).mean(axis=(2, 3))
@@ -110,7 +110,7 @@ def test_grad_cam_of_a_layer_inside_a_residual(residual, name):
     np.testing.assert_allclose(grad_cam_map(residual, x, 2, layer), expected, atol=1e-8)
 
 
-def test_grad_cam_inside_a_block_that_stands_twice_is_of_its_first_place():
+def test_grad_cam_inside_a_block_used_twice_is_that_of_its_first_place():
     """x, x + x, 4 x: the score is 4 x, whose slope with respect to the first body's output is 2."""
     conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
     conv.weight.data[...] = 1
@@ -121,7 +121,7 @@ def test_grad_cam_inside_a_block_that_stands_twice_is_of_its_first_place():
     assert maps.tolist() == [[[2, 4], [6, 8]]]
 
 
-def test_a_flattening_head_may_speak_for_no_map_at_all():
+def test_grad_cam_of_a_flattening_head_may_be_empty():
     """The mean of the head's weights is negative even for the predicted class: an empty map."""
     conv, head = Conv2D(1, 1, 1, bias=False), Linear(4, 2, bias=False)
     conv.weight.data[...] = 1
@@ -146,7 +146,7 @@ def test_grad_cam_by_hand():
     assert saliency_map(model, x).tolist() == [[[3, 3], [3, 3]]]
 
 
-def test_the_model_stays_as_it_was(model, images):
+def test_the_model_is_not_changed(model, images):
     model.train()
     model[1].eval()
     modes = [layer.training for layer in model.modules()]
@@ -161,7 +161,7 @@ def test_the_model_stays_as_it_was(model, images):
     assert np.isfinite(model.backward(np.ones_like(y))).all()  # of the forward before the maps
 
 
-def test_the_pictures_show_image_and_map(model, images, tmp_path):
+def test_the_plots_show_image_and_map(model, images, tmp_path):
     pytest.importorskip("matplotlib")
     grey = np.random.default_rng(1).random((2, 1, 6, 6), np.float32)
     net = Sequential(Conv2D(1, 3, 3), ReLU(), Flatten(), Linear(48, 2))

@@ -66,7 +66,7 @@ def ticks(axis):
     ],
     ids=["images", "dataset", "probabilities", "confusion", "boundary", "grad_cam", "saliency"],
 )
-def test_names_of_classes_come_in_any_sequence(draw, names, model, images):
+def test_class_names_may_be_any_sequence(draw, names, model, images):
     written = words(draw(model, images, names))
     assert all(any(name == word.removeprefix("for ") for word in written) for name in NAMES)
 
@@ -74,7 +74,7 @@ def test_names_of_classes_come_in_any_sequence(draw, names, model, images):
 @pytest.mark.parametrize(
     "classes", ["cat", 3, {0: "cat", 1: "dog"}, {"cat", "dog"}, np.array([["cat", "dog"]])]
 )
-def test_what_is_no_sequence_of_names_is_refused_in_words(classes, model, images):
+def test_a_value_that_is_not_a_sequence_of_names_is_a_clear_error(classes, model, images):
     for draw in (
         lambda: viz.plot_confusion_matrix([0, 1], [0, 1], classes=classes),
         lambda: viz.plot_images(images, [0] * 5, classes=classes),
@@ -86,7 +86,7 @@ def test_what_is_no_sequence_of_names_is_refused_in_words(classes, model, images
             draw()
 
 
-def test_dollars_and_control_characters_in_a_name_are_drawn_as_they_stand(images, tmp_path):
+def test_dollars_and_control_characters_in_a_name_are_drawn_literally(images, tmp_path):
     names = ["$\\frac", "5$ to 9$", "a\nb\0", "\udcff"]
     figure = viz.plot_images(images, [0, 1, 2, 3, 0], classes=names, path=tmp_path / "a.png")
     titles = [axes.title for axes in figure.axes if axes.get_visible()]
@@ -101,7 +101,7 @@ def test_every_class_has_its_row_and_name_up_to_forty():
     assert ticks(axes.xaxis) == ticks(axes.yaxis) == list(map(str, range(40)))
 
 
-def test_labels_far_apart_are_drawn_alone_in_memory_that_follows_their_number():
+def test_only_occurring_labels_are_drawn_and_memory_follows_their_number():
     far = 10**7 * np.arange(10)
     tracemalloc.start()
     figure = viz.plot_confusion_matrix(far[[0, 1, 2, 2]], far[[0, 1, 2, 9]])
@@ -115,7 +115,7 @@ def test_labels_far_apart_are_drawn_alone_in_memory_that_follows_their_number():
     assert axes.get_title(loc="left") == "3 of 4 right (75.0 %), 4 of 90,000,001 classes"
 
 
-def test_of_many_named_classes_those_that_occur_are_drawn():
+def test_only_occurring_classes_of_many_named_ones_are_drawn():
     names = np.array([f"bird {k}" for k in range(1000)])
     scores = np.zeros((3, 1000), np.float32)
     scores[[0, 1, 2], [7, 7, 999]] = 1
@@ -163,12 +163,12 @@ def test_more_classes_than_pixels_share_cells():
         ([], [], "sample"),
     ],
 )
-def test_what_makes_no_confusion_matrix_is_refused_in_words(pred, target, words):
+def test_invalid_arguments_of_the_confusion_matrix_are_a_clear_error(pred, target, words):
     with pytest.raises((TypeError, ValueError), match=f"^(plot_)?confusion_matrix: .*{words}"):
         viz.plot_confusion_matrix(pred, target)
 
 
-def test_targets_come_in_every_form_that_metrics_take():
+def test_targets_are_accepted_in_every_form_that_metrics_accept():
     expected = [[50, 50], [0, 100]]
     labels = np.array([0, 0, 1])
     scores = np.array([[2.0, 1.0], [1.0, 2.0], [0.0, 3.0]])
@@ -183,7 +183,7 @@ def test_targets_come_in_every_form_that_metrics_take():
         assert np.array_equal(axes.images[0].get_array(), expected)
 
 
-def test_a_class_beyond_the_names_is_refused():
+def test_a_class_without_a_name_is_rejected():
     with pytest.raises(ValueError, match="3, expected 0 to 2"):
         viz.plot_confusion_matrix([0, 3], [0, 1], classes=NAMES)
 
@@ -232,7 +232,7 @@ LETTER = "\N{MODIFIER LETTER LOW DOWN ARROWHEAD}"  # in DejaVu Serif, and not in
     ],
     ids=["images", "probabilities", "confusion", "boundary", "grad_cam"],
 )
-def test_letters_that_the_font_lacks_come_from_another_that_is_installed(
+def test_letters_that_the_font_lacks_are_drawn_in_another_installed_font(
     draw, model, images, monkeypatch, tmp_path
 ):
     names = [f"{LETTER}{name}" for name in NAMES]

@@ -49,7 +49,7 @@ def visible(figure):
     return [axes for axes in figure.axes if axes.get_visible()]
 
 
-def test_images_are_drawn_with_names_and_wrong_ones_say_what_is_right(images, tmp_path):
+def test_images_have_names_and_wrong_ones_show_the_true_class(images, tmp_path):
     data = cnnx.data.Dataset(images, np.array([0, 1, 2, 0, 1]), ("cat", "dog", "cow"))
     figure = viz.plot_images(
         data, predicted=[0, 1, 0, 0, 1], count=4, columns=3, path=tmp_path / "a.png"
@@ -61,7 +61,7 @@ def test_images_are_drawn_with_names_and_wrong_ones_say_what_is_right(images, tm
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
-def test_colours_are_shown_as_they_are_and_normalised_ones_stretched():
+def test_colours_are_shown_unchanged_and_normalised_ones_rescaled():
     colours = np.random.default_rng(1).random((1, 3, 4, 5), np.float32)
     assert np.array_equal(shown(viz.plot_images(colours).axes[0]), colours[0].transpose(1, 2, 0))
     stretched = shown(viz.plot_images(4 * colours - 2).axes[0])
@@ -93,7 +93,7 @@ def test_filters_over_many_channels_have_a_row_each_and_colours_are_mixed(model)
     assert picture[0, 0].tolist() == [0.5, 0.0, 0.5] and (picture[1:] == 0.5).all()
 
 
-def test_only_filters_that_look_at_the_colours_of_an_image_are_drawn_in_colours():
+def test_only_filters_applied_to_rgb_images_are_drawn_in_colour():
     first, deep = Conv2D(3, 3, 3), Conv2D(3, 2, 3)
     model = Sequential(Sequential(BatchNorm2D(3), first), ReLU(), Residual(Conv2D(3, 3, 1)), deep)
     assert [shown(a).shape for a in viz.plot_filters(model).axes] == [(3, 3, 3)] * 3
@@ -106,7 +106,7 @@ def test_only_filters_that_look_at_the_colours_of_an_image_are_drawn_in_colours(
     assert len(viz.plot_filters(grouped).axes) == 2 * 3 + 1
 
 
-def test_feature_maps_are_what_the_layer_gives(model, images):
+def test_feature_maps_are_the_outputs_of_the_layer(model, images):
     figure = viz.plot_feature_maps(model, images[2])
     expected = model[0](images[2:3])[0]
     *axes, bar = visible(figure)
@@ -118,7 +118,7 @@ def test_feature_maps_are_what_the_layer_gives(model, images):
     assert model.training
 
 
-def test_what_is_inside_a_residual_has_the_names_of_its_weights(images):
+def test_layers_inside_a_residual_have_the_names_of_their_weights(images):
     cnnx.manual_seed(4)
     body = Sequential(Conv2D(2, 4, 3, padding=1), Sequential(ReLU(), Conv2D(4, 2, 3, padding=1)))
     model = Sequential(Conv2D(1, 2, 1), Residual(body), Flatten(), Linear(72, 2))
@@ -196,7 +196,7 @@ def half_plane(outputs):
 POINTS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 
 
-def test_regions_are_the_classes_the_model_gives():
+def test_regions_are_the_predicted_classes():
     for outputs in (1, 2):
         figure = viz.plot_decision_boundary(
             half_plane(outputs), POINTS, [0, 0, 1, 1], kind="regions", steps=12, classes=("a", "b")
@@ -229,7 +229,7 @@ def test_a_single_output_is_a_surface_with_its_threshold_for_regions():
         assert share == pytest.approx(0.5 if threshold is None else 0.22, abs=0.03)
 
 
-def test_an_interactive_page_is_whole(tmp_path):
+def test_an_interactive_page_is_self_contained(tmp_path):
     pytest.importorskip("plotly")
     page = tmp_path / "out.html"
     figure = viz.plot_decision_boundary(half_plane(1), POINTS, steps=5, interactive=page)
@@ -242,7 +242,7 @@ def test_an_interactive_page_is_whole(tmp_path):
     assert '"showSendToCloud": false' in text  # a button that uploads the plot
 
 
-def test_an_interactive_plane_is_a_square_with_lines_where_the_class_changes(tmp_path):
+def test_an_interactive_plane_is_a_square_with_class_boundaries(tmp_path):
     pytest.importorskip("plotly")
     page, named = (
         tmp_path / "out.html",
@@ -307,7 +307,7 @@ def test_every_picture_is_drawn_on_the_users_axes(model, images):
     assert all(len(axes.images) == 1 for axes in four.ravel())
 
 
-def test_panels_in_one_axes_lie_row_by_row_within_it_and_apart():
+def test_panels_in_one_axes_are_arranged_row_by_row_without_overlap():
     ax = Figure().subplots()
     panels = figures.panels("a test", ax, 2, 3, (1, 1))
     ax.figure.canvas.draw()
@@ -322,7 +322,7 @@ def test_panels_in_one_axes_lie_row_by_row_within_it_and_apart():
             assert box.y1 < boxes[number - 3].y0
 
 
-def test_what_can_not_be_drawn_is_refused_in_words(model, images):
+def test_values_that_cannot_be_drawn_are_a_clear_error(model, images):
     flat = half_plane(2)
     for draw, words in (
         (lambda: viz.plot_images(images[0, 0, 0]), "shape"),
@@ -357,7 +357,7 @@ def test_what_can_not_be_drawn_is_refused_in_words(model, images):
         viz.plot_filters("model.npz")
 
 
-def test_without_plotly_the_error_says_what_to_install(monkeypatch):
+def test_without_plotly_the_error_names_the_extra(monkeypatch):
     import sys
 
     for name in [*sys.modules, "plotly", "plotly.graph_objects"]:
@@ -380,7 +380,7 @@ def trained():
 
 
 @pytest.mark.parametrize("name", ["", *viz.__all__])
-def test_the_example_in_the_docstring_draws_what_it_says(name, trained, tmp_path, monkeypatch):
+def test_the_example_in_the_docstring_draws_a_figure(name, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # some write files
     document = getattr(viz, name) if name else viz
     (example,) = doctest.DocTestFinder(recurse=False).find(document, f"viz.{name}", globs=trained)

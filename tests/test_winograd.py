@@ -62,7 +62,7 @@ def _results(case, dtype, backend):
         return cases.call(getattr(cnnx.ops, case.op), case.op, case.arguments(dtype))
 
 
-def test_every_algorithm_of_winograd_s_is_forced():
+def test_every_winograd_algorithm_is_forced():
     ours = {rule.algorithm for rule in choose.RULES if choose.is_winograd(rule.algorithm)}
     assert ours == {name for way in forced.WAYS.values() for name in way}
 
@@ -86,7 +86,7 @@ def test_it_equals_direct_summation(op, shape, dtype, isa, algorithm, all_thread
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_it_ends_as_separate_ops_would(shape, isa, algorithm):
+def test_fused_bias_and_activation_equal_separate_ops(shape, isa, algorithm):
     x_shape, filters, padding = shape
     arguments = _case("conv2d", x_shape, filters, padding).arguments(np.float32)
     y = cnnx.ops.conv2d(**arguments)
@@ -96,7 +96,7 @@ def test_it_ends_as_separate_ops_would(shape, isa, algorithm):
         np.testing.assert_array_equal(fused, getattr(cnnx.ops, activation)(y + add))
 
 
-def test_it_is_what_runs(monkeypatch):
+def test_the_winograd_algorithm_is_actually_used(monkeypatch):
     """Its bits differ from those of direct summation, so the tests above did test Winograd's."""
     case = _case("conv2d", (2, 64, 12, 12), 64, 1)
     auto = _results(case, np.float32, "compiled")["0"]
@@ -107,7 +107,7 @@ def test_it_is_what_runs(monkeypatch):
 
 @pytest.mark.parametrize("size", [1e3, 1e4, 1e8, 1e20])
 @pytest.mark.parametrize("rotated", [False, True])
-def test_an_outlier_spoils_its_tiles_no_more_than_documented(size, rotated, algorithm, isa):
+def test_the_effect_of_an_outlier_is_bounded_as_documented(size, rotated, algorithm, isa):
     """docs/winograd.md: below 64 * eps * size * the largest weight in outputs whose windows do not
     contain it; direct summation is not affected there."""
     rng = np.random.default_rng(0)
