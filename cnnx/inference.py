@@ -149,7 +149,7 @@ def _inputs(x: Any) -> np.ndarray:
     if isinstance(x, (str, os.PathLike)):
         raise TypeError(
             f"predict: x is a path, {os.fspath(x)!r}, but an array of samples (n, ...) is "
-            "expected: read the picture with cnnx.data.load_image(path), and give x[None]"
+            "expected: read the image with cnnx.data.load_image(path), and pass x[None]"
         )
     inputs = np.asarray(x) if type(x) is np.ndarray else checks.from_anything("predict", "x", x)
     if inputs.dtype.kind == "O":
@@ -160,6 +160,6 @@ def _inputs(x: Any) -> np.ndarray:
     if inputs.ndim == 0:
         raise ValueError(
             f"predict: x is a single number, {inputs}, but an array of samples (n, ...) is "
-            "expected: for one sample give np.array([[...]])"
+            "expected: for one sample pass np.array([[...]])"
         )
     return inputs

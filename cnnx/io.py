@@ -180,10 +180,10 @@ def _rename_to_new(temporary: str, target: str) -> None:
     try:
         os.link(temporary, target)
     except FileExistsError:
-        raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
+        raise FileExistsError(errno.EEXIST, "already exists", temporary) from None
     except OSError:  # a file system without hard links: other processes cannot be excluded
         if os.path.exists(target):
-            raise FileExistsError(errno.EEXIST, "is there already", temporary) from None
+            raise FileExistsError(errno.EEXIST, "already exists", temporary) from None
         os.replace(temporary, target)
     else:
         os.unlink(temporary)
@@ -307,7 +307,7 @@ def _read_archive(file: IO[bytes], size: int) -> tuple[dict[str, np.ndarray], An
             raise ValueError(f"damaged: its entries claim {declared} bytes, it has {size}")
         content = json.loads(archive.read(_META).decode("utf-8"))
         if not isinstance(content, dict) or not {"arrays", "meta"} <= set(content):
-            raise ValueError(f"not a file of cnnx (its {_META} is another one)")
+            raise ValueError(f"not a file of cnnx (its {_META} is of another kind)")
         arrays = {
             name.removesuffix(".npy"): parse_array(name, archive.read(name))
             for name in names

@@ -132,13 +132,13 @@ def _class_weights(weight: Any) -> np.ndarray:
     if isinstance(weight, Mapping):
         if set(weight) != set(range(len(weight))):
             raise ValueError(
-                f"{op}: weight is a dict of the classes {list(weight)}, expected each of 0 to "
-                "k - 1: give a class that counts as usual the factor 1"
+                f"{op}: weight is a dict of the classes {list(weight)}, expected all of 0 to "
+                "k - 1: use the factor 1 for a class of normal weight"
             )
         weight = [weight[k] for k in range(len(weight))]
     factors = targets.numbers(op, "weight", weight).astype(np.float64)
     if factors.ndim != 1 or not factors.size:
-        raise ValueError(f"{op}: weight has shape {factors.shape}, expected (k,), one for a class")
+        raise ValueError(f"{op}: weight has shape {factors.shape}, expected (k,), one per class")
     wrong = np.flatnonzero(~((factors >= 0) & np.isfinite(factors)))
     if wrong.size:
         raise ValueError(

@@ -103,7 +103,10 @@ class Preprocessing:
                 raise TypeError(f"Preprocessing: {name} must be True or False")
             put(name, bool(getattr(self, name)))
         if self.resize and None in self.input_shape:
-            raise ValueError(f"Preprocessing: to resize to {_words(self.input_shape)} says no size")
+            raise ValueError(
+                "Preprocessing: resize=True needs a fixed size, but input_shape is "
+                f"{_words(self.input_shape)}"
+            )
         if self.background is not None and not isinstance(self.background, str):
             levels = np.ravel(self.background).tolist()  # one number, or three
             levels = _numbers("background", levels, 3 if len(levels) == 3 else 1)
@@ -164,7 +167,7 @@ class Preprocessing:
         Example: ``y = model(model.preprocessing(images))``
         """
         if isinstance(images, np.ma.MaskedArray):
-            raise TypeError(f"{name}: a masked array, whose mask nothing here reads: fill it first")
+            raise TypeError(f"{name}: a masked array is not supported: fill it first")
         x = self._as_samples(np.asarray(images), name)
         return self._finish(self._to_unit(x, name))
 
@@ -188,8 +191,8 @@ class Preprocessing:
         """
         if len(self.input_shape) != 3 or self.input_shape[0] not in (1, 3):
             raise ValueError(
-                f"{os.fspath(path)}: the model takes {_words(self.input_shape)}, and an image has "
-                "1 channel or 3: give an .npy file"
+                f"{os.fspath(path)}: the model takes {_words(self.input_shape)}, but an image has "
+                "1 or 3 channels: use an .npy file"
             )
         if self.value_range is None:
             raise ValueError(f"{os.fspath(path)}: {self._no_scale()}")

@@ -83,8 +83,8 @@ class Measures:
             return float(value)
         except (TypeError, ValueError):
             raise TypeError(
-                f"{self.op}: the metric {name!r} gave {type(value).__name__}, expected one number: "
-                "take a mean, say"
+                f"{self.op}: the metric {name!r} returned {type(value).__name__}, expected one "
+                "number, such as a mean"
             ) from None
 
     def _has_classes(self, target: np.ndarray, shape: tuple[int, ...]) -> bool:
@@ -155,15 +155,15 @@ def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
         except TypeError:
             raise TypeError(
                 f"{op}: metrics is a {type(metrics).__name__}, expected names and functions: "
-                'metrics=["accuracy"], say, or a dict name -> function'
+                'for example metrics=["accuracy"], or a dict name -> function'
             ) from None
     named: dict[str, Metric] = {}
     for name, metric in pairs:
         if not isinstance(name, str):
-            raise TypeError(f"{op}: metrics: the name {name!r} is no text: use {str(name)!r}")
+            raise TypeError(f"{op}: metrics: the name {name!r} is not a string: use {str(name)!r}")
         if name in named:
             raise ValueError(
-                f"{op}: two metrics are called {name!r}: give each its name, "
+                f"{op}: two metrics are called {name!r}: give each its own name, "
                 'metrics={"one": f, "other": g}'
             )
         if name in _RESERVED or name.startswith("val_"):
@@ -191,13 +191,13 @@ def _function(op: str, metric: Any) -> Metric:
         if metric not in _METRICS:
             known = ", ".join(map(repr, _METRICS))
             raise ValueError(
-                f"{op}: metrics: {metric!r} is not known, expected {known} or a function "
+                f"{op}: metrics: {metric!r} is unknown, expected {known} or a function "
                 "(outputs, targets) -> float"
             )
         return _METRICS[metric]
     if not callable(metric):
         raise TypeError(
             f"{op}: metrics: {metric!r} is neither a name nor a function (outputs, targets) -> "
-            'float: use "accuracy", say'
+            'float, for example "accuracy"'
         )
     return metric

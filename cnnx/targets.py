@@ -62,9 +62,9 @@ def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> 
     """
     if len(shape) < 2 or shape[1] == 1:
         raise ValueError(
-            f"{op}: pred has shape {shape}, one output a sample, whose softmax is 1 whatever it "
-            "learns: use loss=BCEWithLogitsLoss() for yes or no, loss=MSELoss() for a number, or a "
-            "model with an output for each class"
+            f"{op}: pred has shape {shape}, one output per sample, whose softmax is always "
+            "1: use loss=BCEWithLogitsLoss() for yes or no, loss=MSELoss() for a number, or a "
+            "model with one output per class"
         )
     if target.shape == shape:
         return _probabilities(op, target).astype(dtype, copy=False)
@@ -87,7 +87,7 @@ def read_labels(op: str, target: np.ndarray) -> np.ndarray:
         if not is_one_hot(rows):
             first = np.flatnonzero(((rows != 0) & (rows != 1)).any(axis=1))[0]
             raise ValueError(
-                f"{op}: target[{first}] is no one-hot row: labels (n,) or rows with a single 1 "
+                f"{op}: target[{first}] is not a one-hot row: labels (n,) or rows with a single 1 "
                 "among zeros are expected"
             )
         return rows.argmax(axis=1)
@@ -118,9 +118,9 @@ def read_answers(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.nd
     if read.size and not (read.min() >= 0 and read.max() <= 1):
         where, value = _first(target, ~((target >= 0) & (target <= 1)))
         raise ValueError(
-            f"{op}: target{where} is {value}, but 0 for no and 1 for yes is expected, or a "
-            "probability between; class numbers need an output for each class and "
-            "CrossEntropyLoss(), numbers to predict MSELoss() and no accuracy"
+            f"{op}: target{where} is {value}, but 0 (no), 1 (yes) or a probability is expected; "
+            "for class numbers use one output per class and CrossEntropyLoss(), for regression "
+            "MSELoss() without accuracy"
         )
     return read
 
@@ -191,7 +191,7 @@ def refuse_nan(op: str, outputs: np.ndarray) -> None:
         lost = np.isnan(outputs).reshape(len(outputs), -1).any(axis=1)
         raise ValueError(
             f"{op}: {np.count_nonzero(lost)} of {len(lost)} outputs are NaN, the first that of "
-            f"x[{lost.argmax()}], and NaN is no class: look for NaN in x and in the weights"
+            f"x[{lost.argmax()}], which has no class: look for NaN in x and in the weights"
         )
 
 
@@ -217,8 +217,8 @@ def _answers(op: str, scores: np.ndarray, target: np.ndarray, threshold: float |
         threshold = 0.0
         if scores.size and scores.min() >= 0 and scores.max() <= 1:
             warnings.warn(
-                f"{op}: every pred lies between 0 and 1, and is read as a logit, which says yes "
-                "from 0 on: give threshold=0.5 for probabilities, or threshold=0.0",
+                f"{op}: every pred is between 0 and 1, but is interpreted as a logit, which means "
+                "yes from 0 on: pass threshold=0.5 for probabilities, or threshold=0.0",
                 UserWarning,
                 stacklevel=4,
             )
@@ -257,8 +257,8 @@ def _whole(op: str, target: np.ndarray) -> np.ndarray:
         if wrong.any():
             where, value = _first(target, wrong)
             raise ValueError(
-                f"{op}: target{where} is {value}, but labels are whole numbers; a regression has "
-                "no classes: use MSELoss(), and no accuracy"
+                f"{op}: target{where} is {value}, but labels must be integers; for regression use "
+                "MSELoss() without accuracy"
             )
         return target.astype(np.int64)
     return target.astype(np.int64) if target.dtype.kind == "b" else target
@@ -278,13 +278,13 @@ def _probabilities(op: str, target: np.ndarray, several: str = "BCEWithLogitsLos
     row = np.moveaxis(target, 1, -1)[tuple(np.argwhere(wrong)[0])]
     if ((row == 0) | (row == 1)).all():
         raise ValueError(
-            f"{op}: target{where} holds {int(row.sum())} ones, but a one-hot row holds a single "
+            f"{op}: target{where} holds {int(row.sum())} ones, but a one-hot row has a single "
             f"one; for several classes at once use {several}"
         )
     shown = ", ".join(f"{value:g}" for value in row[:4]) + (", ..." if len(row) > 4 else "")
-    what = "probabilities" if target.dtype.kind == "f" else "one-hot row"
+    what = "probabilities" if target.dtype.kind == "f" else "a one-hot row"
     raise ValueError(
-        f"{op}: target{where}, [{shown}], is no {what} (from 0 to 1, with the sum 1): use "
+        f"{op}: target{where}, [{shown}], is not {what} (from 0 to 1, with sum 1): use "
         "MSELoss() to predict numbers, labels (n, ...) to predict classes"
     )
 

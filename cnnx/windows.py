@@ -108,8 +108,8 @@ def transposed_size(
         met = size[axis] * kernel[axis]
         if count > max(_BLANK, _GAPS * met):
             raise ValueError(
-                f"{op}: the result would have {count} {what}, of which no more than {met} get "
-                f"anything from x: stride {stride[axis]}, dilation {dilation[axis]} and "
+                f"{op}: the result would have {count} {what}, of which at most {met} depend "
+                f"on x: stride {stride[axis]}, dilation {dilation[axis]} and "
                 f"output_padding {output_padding[axis]} are too many"
             )
         sizes.append(count)
@@ -188,7 +188,7 @@ def _compact_axis(
     if needed > max(_BLANK, (k + 8) * (n + count)):
         raise ValueError(
             f"{op}: {padding[0]} and {padding[1]} {what} of padding are too many for {count} "
-            f"windows of {k} on an image of {n}: most of what they see would be padding"
+            f"windows of {k} on an image of {n}: they would contain almost only padding"
         )
     return s, (before, max(0, needed - n - before)), d
 

@@ -49,7 +49,7 @@ def test_grey_images_get_a_channel_axis_and_floats_are_unchanged(tmp_path):
         ({"x": np.zeros((2, 3)), "y": [0, 1, 1]}, "x has 2 samples, but y has 3"),
         ({"x": np.zeros(2), "y": [0, 1]}, r"x has shape \(2,\)"),
         ({"x": np.zeros((2, 3)), "y": [0.0, 1.5]}, r"y: target\[1\] is 1.5, but labels are whole"),
-        ({"x": np.zeros((2, 3)), "y": np.eye(2) / 2}, r"y: target\[0\], \[0.5, 0\], is no prob"),
+        ({"x": np.zeros((2, 3)), "y": np.eye(2) / 2}, r"y: target\[0\], \[0.5, 0\], is not prob"),
         ({"x": np.zeros((2, 3)), "y": np.zeros((2, 0))}, r"y has shape \(2, 0\)"),
         ({"x": np.zeros((2, 3)), "y": [0, -1]}, r"y has labels -1\.\.0"),
         ({"x": np.zeros((2, 3)), "y": [0, 10**12]}, r"y has labels 0\.\.1000000000000"),
@@ -174,7 +174,7 @@ def test_channels_last_requires_the_layout_argument(tmp_path, shape):
     np.savez(tmp_path / "a.npz", x=x, y=np.zeros(5, int), x_test=x[:2], y_test=np.zeros(2, int))
     height, width, channels = shape
     either = rf"\({height}, {width}, {channels}\) or \({channels}, {height}, {width}\)"
-    message = rf"a.npz: x has shape \(5, .* may be {either}: say which by layout=.* \(--layout on"
+    message = rf"a.npz: x has shape \(5, .* may be {either}: choose with layout=.* \(--layout on"
     with pytest.raises(ValueError, match=message):
         load_arrays(tmp_path / "a.npz")
     for part in load_arrays(tmp_path / "a.npz", layout="channels_last"):
@@ -246,7 +246,7 @@ def zeros_npz(path, shapes):
         ((1 << 15, 32, 32), (1 << 20,), "x has 32768 samples, but y has 1048576"),
         ((1 << 25,), (1 << 20,), r"x has shape \(33554432,\), expected"),
         ((1 << 8, 1 << 17), (1 << 8, 1 << 12), r"y has shape \(256, 4096\) of uint8, expected"),
-        ((1 << 20, 4, 4, 1), (1 << 20,), r"may be \(4, 4, 1\) or \(1, 4, 4\): say which"),
+        ((1 << 20, 4, 4, 1), (1 << 20,), r"may be \(4, 4, 1\) or \(1, 4, 4\): choose with"),
     ],
 )
 def test_megabytes_of_zeros_are_not_decompressed_before_headers_are_checked(

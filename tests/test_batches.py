@@ -163,12 +163,12 @@ def test_a_split_keeps_the_names_of_the_classes():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"test_size": 1.0}, ValueError, "must lie between 0 and 1, got 1.0"),
-        ({"test_size": 0.0}, ValueError, "must lie between 0 and 1, got 0.0"),
-        ({"test_size": float("nan")}, ValueError, "must lie between 0 and 1, got nan"),
+        ({"test_size": 1.0}, ValueError, "must be between 0 and 1, got 1.0"),
+        ({"test_size": 0.0}, ValueError, "must be between 0 and 1, got 0.0"),
+        ({"test_size": float("nan")}, ValueError, "must be between 0 and 1, got nan"),
         ({"test_size": 12}, ValueError, "makes 12 of 12 samples the test set"),
         ({"test_size": -1}, ValueError, "makes -1 of 12 samples the test set"),
-        ({"test_size": "a fifth"}, TypeError, "test_size must be a share or a number"),
+        ({"test_size": "a fifth"}, TypeError, "test_size must be a fraction or a number"),
         ({"test_size": 2}, ValueError, "3 classes do not fit into train and test sets of 10 and 2"),
         ({"seed": -3}, ValueError, "seed must be 0 or more"),
     ],

@@ -262,7 +262,7 @@ def test_transparent_images_are_composited_and_empty_ones_are_named(capsys):
     assert labels_said(capsys, *words, "--background", "black") == ["left", "right"]
     assert main(["predict", *words]) == 0
     error = capsys.readouterr().err
-    assert "all pixels are alike in 0.png, 1.png" in error and "--background" in error
+    assert "all pixels have the same value in 0.png, 1.png" in error and "--background" in error
 
 
 def test_photos_of_several_sizes_train_with_resize_and_are_resized_from_then_on(capsys):
@@ -309,7 +309,7 @@ def test_predict_accepts_a_folder_and_names_files_relative_to_it(animals, capsys
     assert [line.split()[1] for line in out.splitlines()] == ["cat"] * 2 + ["dog"] * 2 + [
         *("horse", "horse")
     ]
-    assert "left out, no images: new/notes.txt" in error
+    assert "left out, not images: new/notes.txt" in error
     assert main(["predict", animals, "new/", "--csv", "out.csv"]) == 0
     with open("out.csv", newline="") as file:
         rows = list(csv.reader(file))

@@ -76,7 +76,7 @@ def test_the_seed_draws_the_points_and_splits_them():
 def test_a_regression_prints_its_squared_error_and_predicts_numbers(capsys):
     assert main(["train", "--data", "polynomial", *SHORT]) == 0
     out = capsys.readouterr().out
-    assert "1 feature, 1 number to predict" in out and "accuracy" not in out
+    assert "1 feature, 1 regression target" in out and "accuracy" not in out
     settings = settings_of("runs/polynomial-1")
     assert settings["loss"] == "mean squared error" and settings["data"]["classes"] == []
     model = cnnx.load("runs/polynomial-1/model.npz")
@@ -117,13 +117,13 @@ def test_points_can_come_from_a_table(capsys):
     rng = np.random.default_rng(0)
     save_csv("two.csv", (rng.normal(size=(20, 3)), rng.normal(size=(20, 2))))
     assert main(["train", "--data", "two.csv", *SHORT]) == 0
-    assert "3 features, 2 numbers to predict" in capsys.readouterr().out
+    assert "3 features, 2 regression targets" in capsys.readouterr().out
     assert set(os.listdir("runs/two-1")) == ALWAYS
     assert main(["evaluate", "runs/two-1"]) == 0
     error = failure(capsys, "evaluate", "runs/mine-1", "--data", "two.csv")
-    assert "two.csv holds numbers to predict, but the model was trained on classes" in error
+    assert "two.csv contains regression targets, but the model was trained on classes" in error
     error = failure(capsys, "evaluate", "runs/two-1", "--data", "mine.csv")
-    assert "mine.csv holds classes to predict, but the model was trained on numbers" in error
+    assert "mine.csv contains classes, but the model was trained on regression" in error
 
 
 def test_vectors_of_an_npz_file_train_an_mlp():

@@ -134,7 +134,7 @@ def test_a_kill_at_a_write_leaves_complete_files_and_a_usable_directory(npz, at,
     if not names:  # the run had only begun
         assert main(list(words)) == 0
     else:
-        assert "run holds files already" in usage_error(capsys, *words)
+        assert "run already contains files" in usage_error(capsys, *words)
         model = cnnx.models.build("mlp", (1, 8, 8), 2)
         model.save("run/model.npz")
         assert not [name for name in os.listdir("run") if name.startswith(".model.npz")]
@@ -171,7 +171,7 @@ def test_the_second_of_two_runs_in_one_directory_is_an_error(npz, capsys, monkey
             Path("out/run.json").write_text('{"the": "other\'s"}')
 
     monkeypatch.setattr(os, "makedirs", other_run_is_faster)
-    assert "out: holds files already" in failure(capsys, "train", "--data", npz, "--out", "out")
+    assert "out: already contains files" in failure(capsys, "train", "--data", npz, "--out", "out")
     assert settings_of("out") == {"the": "other's"}
 
 

@@ -78,7 +78,7 @@ def test_added_samples_do_not_change_the_split(suffix, capsys):
     WRITERS[suffix]("mine", *noise(4, seed=1), start=60)
     again, new, error = evaluated(capsys, "run")
     assert again[1:] == lines[1:] and not error
-    assert new[0].strip().startswith("4 samples that were added since, scored apart: ")
+    assert new[0].strip().startswith("4 samples that were added since, scored separately: ")
     assert ("b/063.png" if suffix == "" else "63") in new[0] or "60" in new[0] or "a/06" in new[0]
     assert [line.split()[1] for line in new if line.startswith("all")] == ["4"]
 

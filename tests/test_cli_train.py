@@ -134,7 +134,7 @@ def test_a_directory_with_files_is_rejected_before_anything_is_loaded(capsys, mo
     Path("full").mkdir()
     Path("full", "thesis.txt").write_text("mine")
     Path("file").write_text("mine")
-    assert "full holds files" in usage_error(capsys, "train", "--out", "full")
+    assert "full already contains files" in usage_error(capsys, "train", "--out", "full")
     assert "file is not a directory" in usage_error(capsys, "train", "--out", "file")
     assert Path("full", "thesis.txt").read_text() == "mine"
 
@@ -200,7 +200,7 @@ def test_a_loss_that_is_not_finite_names_epoch_and_batch_and_leaves_nothing(caps
     np.savez("broken.npz", x=broken, y=y, x_test=x, y_test=y)
     with np.errstate(invalid="ignore"):
         error = failure(capsys, "train", "--data", "broken.npz", *SHORT, "--model", "mnist_cnn")
-    assert "epoch 1" in error and "nothing is kept" in error
+    assert "epoch 1" in error and "nothing was saved" in error
     assert os.listdir("runs") == []
 
 
@@ -234,7 +234,7 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_directory(npz, capsys, mon
     assert os.listdir("runs") == []
 
 
-@pytest.mark.parametrize(("epochs", "kept"), [(0, "nothing is kept"), (1, "of epoch 1 are in")])
+@pytest.mark.parametrize(("epochs", "kept"), [(0, "nothing was saved"), (1, "of epoch 1 are in")])
 def test_ctrl_c_prints_in_one_line_what_was_saved(npz, capsys, monkeypatch, epochs, kept):
     refuse_after(epochs, KeyboardInterrupt(), monkeypatch)
     assert main(["train", "--data", npz, "--epochs", "3", "--threads", "1"]) == 130

@@ -110,7 +110,7 @@ def test_the_column_of_labels_can_be_named_or_numbered(tmp_path):
     with pytest.raises(TypeError, match=r"label must be an integer, got 0\.5"):
         load_csv(path, label=0.5)
     several = table(tmp_path / "c.csv", "class,target\n1,2\n")
-    with pytest.raises(ValueError, match=r"may be the label, 'class' and 'target': say which"):
+    with pytest.raises(ValueError, match=r"may be the label, 'class' and 'target': choose one"):
         load_csv(several)
     assert load_csv(several, label="target").x.tolist() == [[1]]
 
@@ -120,7 +120,9 @@ def test_a_table_without_names_needs_the_index_of_the_label(tmp_path):
     data = load_csv(path, label=-1)
     assert data.classes == ("setosa", "virginica")
     np.testing.assert_array_equal(data.x, np.float32([[5.1, 3.5], [4.9, 3]]))
-    with pytest.raises(ValueError, match=r"starts with '5.1,3.5,setosa', .*; label= says which"):
+    with pytest.raises(
+        ValueError, match=r"starts with '5.1,3.5,setosa', .*; select the target column"
+    ):
         load_csv(path)
     counted = table(tmp_path / "b.csv", "0,1,2\n7,8,1\n")  # pandas' default column names
     assert load_csv(counted, label=2).x.tolist() == [[7, 8]]
@@ -165,7 +167,7 @@ def test_other_encodings_are_named_or_given(tmp_path):
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("-1", "line 3: label -1, expected 0 to 65535; numbers to predict stand in a column"),
+        ("-1", "line 3: label -1, expected 0 to 65535; regression targets need a column"),
         ("1e300", "line 3: label 1e300, expected 0 to 65535"),
         ("99999999999999999999", "line 3: label 99999999999999999999, expected"),
         ("10000000", "line 3: label 10000000, expected"),
@@ -199,7 +201,7 @@ def test_many_classes_may_leave_numbers_unused(tmp_path):
         ('a,label\n"1,0\n', r", line 2: 1 columns, expected 2"),
         ("a,label\n" + "1" * 200_000 + ",0\n", r", line 2: field larger than field limit"),
         ("a,,label\n1,2,3\n", r", line 2: column 1 from 0 has no name"),
-        ("label\n1\n", r" has no columns beside that of the label"),
+        ("label\n1\n", r" has no columns except the label"),
         ("a,a,\n1,2,3\n", r" starts with 'a,a,'"),
         ("\n\n", r" starts with ''"),
     ],

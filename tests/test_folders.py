@@ -104,7 +104,7 @@ def test_images_of_one_colour_are_named_in_one_warning(tmp_path):
     save(tmp_path / "a" / "0.png")
     for k in (1, 2):
         save(tmp_path / "a" / f"{k}.png", np.full((4, 6, 4), [255, 255, 255, 0]))
-    message = r"all pixels are alike in 2 images such as a/1.png; transparent pixels lie on 1: "
+    message = r"all pixels have the same value in 2 images such as a/1.png; .* on 1: "
     with pytest.warns(UserWarning, match=message) as caught:
         load_folder(tmp_path)
     assert len(caught) == 1
@@ -159,7 +159,7 @@ def test_links_are_followed_and_broken_ones_are_named(tmp_path):
         assert load_folder(root).names == ("a/0.png", "b/0.png")
     (root / "a" / "up").unlink()
     (root / "c").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"a link that leads nowhere.*root/c"):
+    with pytest.raises(FileNotFoundError, match=r"a broken link.*root/c"):
         load_folder(root)
 
 

@@ -192,9 +192,9 @@ def test_scaling_weights_colours_by_their_opacity(tmp_path):
 
 def test_an_image_of_one_colour_is_named_with_its_background(tmp_path):
     save(tmp_path / "white.png", transparent((255, 255, 255)))
-    with pytest.warns(UserWarning, match=r"white.png: every pixel is 1; .* lie on 1: background="):
+    with pytest.warns(UserWarning, match=r"white.png: every pixel is 1; .* on 1: background="):
         load_image(tmp_path / "white.png")
-    with pytest.warns(UserWarning, match=r"white.png: every pixel is 0; .* lie on 1: background="):
+    with pytest.warns(UserWarning, match=r"white.png: every pixel is 0; .* on 1: background="):
         load_image(tmp_path / "white.png", channels=1, invert=True)
     save(tmp_path / "grey.png", np.full((4, 4), 51, np.uint8))
     with pytest.warns(UserWarning, match=r"grey.png: every pixel is 0\.2$"):

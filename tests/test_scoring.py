@@ -45,7 +45,7 @@ def one(outputs, target):
         ([lambda o, t: 1.0, lambda o, t: 2.0], "two metrics are called '<lambda>'"),
         (["accuracy", accuracy], "two metrics are called 'accuracy'"),
         ([functools.partial(one), functools.partial(one)], "two metrics are called 'partial'"),
-        (["recall"], "'recall' is not known, expected 'accuracy'"),
+        (["recall"], "'recall' is unknown, expected 'accuracy'"),
     ],
 )
 def test_colliding_names_of_metrics_are_rejected_before_any_work(metrics, message):
@@ -63,9 +63,9 @@ def test_colliding_names_of_metrics_are_rejected_before_any_work(metrics, messag
         (3, "metrics is a int"),
         ([3], "3 is neither a name nor a function"),
         ({"a": None}, "None is neither"),
-        ({1: one}, "the name 1 is no text"),
-        ({"each": lambda o, t: o}, "'each' gave ndarray, expected one number"),
-        ({"word": lambda o, t: "high"}, "'word' gave str"),
+        ({1: one}, "the name 1 is not a string"),
+        ({"each": lambda o, t: o}, "'each' returned ndarray, expected one number"),
+        ({"word": lambda o, t: "high"}, "'word' returned str"),
     ],
 )
 def test_a_value_that_is_not_a_metric_is_named(metrics, message):

@@ -223,7 +223,7 @@ def test_accuracy_warns_if_single_outputs_look_like_probabilities():
         (SCORES, [0, 1, 2, 0, 3], r"target\[4\] is 3, but with 3 classes"),
         (SCORES, [0, 1, 2, 0, -1], r"target\[4\] is -1"),
         (SCORES, [0.0, 1, 2, 0, 3], r"target\[4\] is 3"),
-        (SCORES, [0, 1, 2, 0.5, 1], r"target\[3\] is 0\.5.*whole numbers.*MSELoss"),
+        (SCORES, [0, 1, 2, 0.5, 1], r"target\[3\] is 0\.5.*must be integers.*MSELoss"),
         (SCORES, [0, 1, 2, math.nan, 1], r"target\[3\] is nan"),
         (SCORES, SCORES, r"target\[0\].*no probabilities.*MSELoss"),
         (SCORES, SCORES * math.nan, r"target\[0\].*no probabilities"),
@@ -282,10 +282,10 @@ def test_files_and_splits_accept_the_same_forms(form, tmp_path):
 
 def test_a_file_of_regression_targets_is_not_a_file_of_labels(tmp_path):
     for y, message in (
-        (np.linspace(0, 1, 5), r"own.npz: y: target\[1\] is 0\.25.*whole numbers"),
+        (np.linspace(0, 1, 5), r"own.npz: y: target\[1\] is 0\.25.*must be integers"),
         (SCORES, r"own.npz: y: target\[0\].*no probabilities"),
-        (EYE[LABELS] + 1, r"own.npz: y: target\[0\].*no one-hot row"),
-        (np.full((5, 3), 1 / 3), r"own.npz: y: target\[0\] is no one-hot row"),
+        (EYE[LABELS] + 1, r"own.npz: y: target\[0\].*not a one-hot row"),
+        (np.full((5, 3), 1 / 3), r"own.npz: y: target\[0\] is not a one-hot row"),
     ):
         np.savez(tmp_path / "own.npz", x=np.zeros((5, 2)), y=y)
         with pytest.raises(ValueError, match=message):

@@ -182,7 +182,7 @@ def match_classes(source: str, part: Dataset, known: tuple[str, ...]) -> Dataset
     if unknown:
         raise ValueError(
             f"{source}: class {listed(unknown)} is not one of the model's: it knows "
-            f"{listed(known, 20)}; the data hold {listed(names.values(), 20)}"
+            f"{listed(known, 20)}; the data contain {listed(names.values(), 20)}"
         )
     labels = np.array([places[name] for name in names.values()], np.int64)
     return replace(part, y=labels[np.searchsorted(present, part.y)], classes=known)
@@ -194,7 +194,7 @@ def describe(source: str, parts: Parts) -> str:
     if len(parts.sample_shape) == 1:
         shape = count(parts.sample_shape[0], "feature", "features")
     said = (
-        count(parts.outputs, "number to predict", "numbers to predict")
+        count(parts.outputs, "regression target", "regression targets")
         if parts.regression
         else f"{len(parts.classes)} classes"
     )

@@ -119,9 +119,13 @@ def choose(
     )
     known = how.classes if how is not None else ()
     if how is not None and how.classes and found.train.y.dtype.kind == "f":
-        raise ValueError(f"{source} holds numbers to predict, but the model was trained on classes")
+        raise ValueError(
+            f"{source} contains regression targets, but the model was trained on classes"
+        )
     if settings and not settings["data"]["classes"] and found.train.y.dtype.kind != "f":
-        raise ValueError(f"{source} holds classes to predict, but the model was trained on numbers")
+        raise ValueError(
+            f"{source} contains classes, but the model was trained on regression targets"
+        )
 
     def made(part: Dataset) -> Dataset:
         x, unit = part.x, found.unit
@@ -182,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
         doubts.look(list(test.names or map(str, range(len(test)))), test.x)
     if new is not None:
         names = data.count(len(new), "sample that was", "samples that were")
-        print(f"\nnew       {names} added since, scored apart: {listed(new.names)}")
+        print(f"\nnew       {names} added since, scored separately: {listed(new.names)}")
         _report(model, new, args.batch_size)
         doubts.look(list(new.names), new.x)
     doubts.say()
@@ -223,8 +227,7 @@ def _squared_error(model: Layer, test: Dataset, batch_size: int) -> float:
     outputs = predict(model, test, batch_size)
     if outputs.shape != test.y.shape:
         raise ValueError(
-            f"the model's outputs have shape {outputs.shape}, but the numbers to predict "
-            f"{test.y.shape}"
+            f"the model's outputs have shape {outputs.shape}, but the targets {test.y.shape}"
         )
     return float(MSELoss()(outputs, test.y))
 

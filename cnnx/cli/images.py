@@ -85,7 +85,7 @@ def find_images(folder: str) -> list[str]:
         held = f"found {listed(others)}" if others else "found no file"
         raise ValueError(f"{folder}: {held}, expected images: {', '.join(SUFFIXES)}")
     if others:
-        warn("predict", f"{folder}: left out, no images: {listed(others)}")
+        warn("predict", f"{folder}: left out, not images: {listed(others)}")
     return found
 
 
@@ -179,8 +179,8 @@ class Doubts:
         if self.uniform:
             warn(
                 self.command,
-                f"all pixels are alike in {listed(self.uniform)}: for transparent images, "
-                "--background sets the colour behind them",
+                f"all pixels have the same value in {listed(self.uniform)}: for transparent "
+                "images, --background sets the colour behind them",
             )
         usual = "" if self.how is None or self.how.brightness is None else self.how.brightness[0]
         if self.inverted:

@@ -38,7 +38,9 @@ def check_out(path: str) -> None:
     if os.path.lexists(path) and not os.path.isdir(path):
         raise NotADirectoryError(errno.ENOTDIR, "is not a directory", path)
     if os.path.isdir(path) and len(os.listdir(path)) > len(io.leftovers(path, FILES)):
-        raise FileExistsError(errno.EEXIST, "holds files already: name another directory", path)
+        raise FileExistsError(
+            errno.EEXIST, "already contains files: choose another directory", path
+        )
 
 
 class Run:
@@ -108,7 +110,7 @@ class Run:
     def kept(self) -> str:
         """What is on the disk, as text, if the run stops now."""
         if not self.history:
-            return "that was before the end of epoch 1: nothing is kept"
+            return "that was before the end of epoch 1: nothing was saved"
         epochs = "epoch 1" if len(self.history) == 1 else f"{len(self.history)} epochs"
         if self.finished:
             epochs = f"all {epochs}" if len(self.history) > 1 else epochs

@@ -200,8 +200,8 @@ def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
     if not parts.regression and len(labels) < 2:
         name = data.label_name(parts.classes, int(labels[0]))
         raise ValueError(
-            f"{args.data}: all {len(whole)} samples are of class {name}, and 2 classes or more are "
-            "needed to tell apart"
+            f"{args.data}: all {len(whole)} samples are of class {name}, but at least 2 classes "
+            "are required"
         )
     preprocessing = Preprocessing.from_data(
         whole,

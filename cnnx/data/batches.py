@@ -159,11 +159,11 @@ def _test_count(op: str, test_size: float, n: int) -> int:
     if isinstance(test_size, (bool, np.bool_)) or not isinstance(
         test_size, (int, float, np.integer, np.floating)
     ):
-        raise TypeError(f"{op}: test_size must be a share or a number, got {test_size!r}")
+        raise TypeError(f"{op}: test_size must be a fraction or a number, got {test_size!r}")
     if isinstance(test_size, (float, np.floating)):
         if not 0 < test_size < 1:
             raise ValueError(
-                f"{op}: test_size as a share must lie between 0 and 1, got {test_size}; "
+                f"{op}: test_size as a fraction must be between 0 and 1, got {test_size}; "
                 f"a number of samples is an int"
             )
         count = math.ceil(n * float(test_size) - 1e-9)  # 70 * 0.1 is 7 plus a rounding error

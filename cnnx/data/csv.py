@@ -157,9 +157,7 @@ def _columns(where: str, first: list[str], label: str | int | None, table: Table
     names = first if named else [str(k) for k in range(len(first))]
     features = [k not in left_out for k in range(len(first))]
     if not any(features):
-        raise ValueError(
-            f"{where} has no columns beside that of the label, expected numbers in some"
-        )
+        raise ValueError(f"{where} has no columns except the label, expected columns of numbers")
     return _Columns(named, names, features, targets, unnamed, content)
 
 
@@ -178,7 +176,7 @@ def _named_targets(
     if len(found) > 1:
         raise ValueError(
             f"{where} has {len(found)} columns that may be the label, {names[found[0]]!r} and "
-            f"{names[found[1]]!r}: say which by label="
+            f"{names[found[1]]!r}: choose one with label="
         )
     if found:
         return found, "either" if lower[found[0]] in _EITHER else "classes"
@@ -189,7 +187,7 @@ def _named_targets(
     if not found:
         raise ValueError(
             f"{where} starts with {','.join(names)[:60]!r}, expected a header as x0,x1,label or "
-            f"x0,y0; label= says which column is to be predicted, by its name or its place"
+            f"x0,y0; select the target column with label=, by its name or index"
         )
     return found, "numbers"
 
@@ -231,7 +229,7 @@ def _labels(
         words = sorted(set(cells))
         if len(words) > MAX_CLASSES:
             raise ValueError(
-                f"{where}: {len(words)} words are labels, at most {MAX_CLASSES} may be"
+                f"{where}: {len(words)} different words are labels, expected at most {MAX_CLASSES}"
             )
         places = {word: k for k, word in enumerate(words)}
         return np.array([places[cell] for cell in cells], np.int64), tuple(words)
@@ -247,8 +245,8 @@ def _labels(
     if outside.any():
         index = int(np.argmax(outside))
         raise ValueError(
-            f"{at[index]}: label {cells[index]}, expected 0 to {MAX_CLASSES - 1}; numbers to "
-            f"predict stand in a column named y0"
+            f"{at[index]}: label {cells[index]}, expected 0 to {MAX_CLASSES - 1}; regression "
+            f"targets need a column named y0"
         )
     y = values.astype(np.int64)
     check_labels(where, y)

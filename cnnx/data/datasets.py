@@ -240,7 +240,7 @@ def _load_digits_or_clothes(source: Source, directory: Any) -> tuple[Dataset, Da
 def _read_archive(path: str) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = read_npz(path)
     if len(pairs) != 2:
-        raise ValueError(f"{path}: expected x_test and y_test beside the arrays of train")
+        raise ValueError(f"{path}: expected x_test and y_test in addition to the training arrays")
     for x, y in pairs:
         if x.shape[1:] != (1, 28, 28) or y.max(initial=0) > 9:
             raise ValueError(

@@ -125,7 +125,7 @@ def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
     sets = [_load(root, part, shape, look, classes, plain) for part in samples]
     if plain:
         said = max(plain.values(), key=len)
-        _warn(f"{root}: all pixels are alike in {_some(list(plain), 'image')}{said}")
+        _warn(f"{root}: all pixels have the same value in {_some(list(plain), 'image')}{said}")
     return sets
 
 
@@ -200,7 +200,7 @@ def _folders(folder: str) -> list[str]:
     for name in _names(folder):
         path = os.path.join(folder, name)
         if os.path.islink(path) and not os.path.exists(path):
-            raise FileNotFoundError(errno.ENOENT, "a link that leads nowhere", path)
+            raise FileNotFoundError(errno.ENOENT, "a broken link", path)
         if os.path.isdir(path) and name not in _NO_CLASSES:
             found.append(name)
     return found

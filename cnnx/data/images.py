@@ -123,8 +123,8 @@ def behind(x: np.ndarray, look: Look) -> str:
     if not np.allclose(1 - x[:, 0, 0] if look.invert else x[:, 0, 0], background, atol=1 / 255):
         return ""
     return (
-        f"; transparent pixels lie on {_colour_words(look.background)}: background= (on the "
-        f"command line --background) says on what else"
+        f"; transparent pixels are drawn on {_colour_words(look.background)}: "
+        "background= (on the command line --background) sets another colour"
     )
 
 

@@ -74,8 +74,8 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
     largest = int(chosen.max(initial=-1))
     if classes is None and largest >= MAX_CLASSES:
         raise ValueError(
-            f"{op}: labels go up to {largest}, expected {MAX_CLASSES - 1} at most: say how many "
-            f"there are by classes="
+            f"{op}: labels go up to {largest}, expected {MAX_CLASSES - 1} at most: pass their "
+            f"number as classes="
         )
     count = largest + 1 if classes is None else _integer(op, "classes", classes, 0)
     check_memory(op, "y", (len(chosen), count), "keep the labels as they are")

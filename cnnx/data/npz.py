@@ -174,7 +174,7 @@ def _channels_last(path: str, x: _Member, layout: str | None) -> bool:
     if picture or square:
         raise ValueError(
             f"{path}: {x.name} has shape {x.shape}: (channels, height, width) may be "
-            f"{(first, middle, last)} or {(last, first, middle)}: say which by "
+            f"{(first, middle, last)} or {(last, first, middle)}: choose with "
             f"layout='channels_first' or layout='channels_last' (--layout on the command line)"
         )
     return False
