@@ -1,21 +1,20 @@
-"""The build and nothing else: the extension, made of Cython's C and the kernel sets (one per ISA),
-and what is asked of the compiler.
+"""Builds the extension from Cython's C and the kernel sets (one per ISA), with compiler detection.
 
 Environment variables
     CNNX_PURE=1      no extension: pure Python, the reference backend
-    CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C, and the memory that
-                     kernels get is full of NaN
+    CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C, and memory for
+                     kernels is filled with NaN
     CNNX_OPENMP=0    do not look for OpenMP: all loops run serially
-    CNNX_ALL_SETS=1  the kernel sets of every machine, for the tests: none asks more of the CPU than
-                     `baseline` does, so vectors longer than its own are taken in parts
+    CNNX_ALL_SETS=1  compile the kernel sets of all CPUs, for the tests, to `baseline` instructions:
+                     longer vectors are split into parts
 
 # Design:
-# Each source has flags of its own (an ISA's stub those of the ISA), which setuptools cannot give:
-# so the objects are made here, side by side. An object is made again when its command differs, or a
-# file that it was made from is newer: the compiler itself lists these, so no list can be forgotten.
-# Each kind of build has folders of its own (KIND): objects of one never get into another.
-# A pure installation carries a file that says so (MARK): without an extension and without the mark,
-# cnnx warns.
+# Each source has its own flags (an ISA's stub has those of the ISA), which setuptools does not
+# support, so the objects are compiled here, in parallel. An object is recompiled if its command
+# differs, or if a file that it was made from is newer: the compiler lists these files, so the list
+# is always complete. Each kind of build has its own folders (KIND), so objects of different kinds
+# never mix. A pure installation contains a marker file (MARK): without an extension and without the
+# marker, cnnx warns.
 """
 
 import os
@@ -52,11 +51,11 @@ MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(
 )
 
 STANDARD = "-std=c11"
-# Asked for where the compiler knows them.
-# Contraction makes a*b + c one instruction. Neither of the next two changes a result; sqrt becomes
-# one instruction.
-# The last keeps short copies loops: a call of memcpy for 16 elements takes longer than the
-# elements.
+# Used if the compiler knows them.
+# Contraction compiles a*b + c to one instruction. Neither of the next two changes a result; sqrt
+# becomes one instruction.
+# The last keeps short copies as loops: a call of memcpy for 16 elements takes longer than copying
+# them.
 WISHES = [
     "-ffp-contract=fast",
     "-fno-math-errno",
@@ -66,7 +65,7 @@ WISHES = [
 ]
 # A kernel called with a pointer of the wrong type must not compile.
 TYPE_CHECKS = ["-Werror=incompatible-pointer-types"]
-# Python's own flags ask for debug symbols, which would be four fifths of the wheel; functions keep
+# Python's own flags enable debug symbols, which would be four fifths of the wheel; functions keep
 # their names without them, for perf and backtraces.
 LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"] if DEBUG else ["-O3", "-g0"]
 SETS = ["-DCNNX_ALL_SETS"] if ALL_SETS else []
@@ -78,7 +77,7 @@ cnnx needs a C compiler, gcc or clang, and none works here ({reason}).
     Debian, Ubuntu:  apt install gcc python3-dev
     Fedora:          dnf install gcc python3-devel
     macOS:           xcode-select --install
-Without one, CNNX_PURE=1 pip install . gives cnnx in pure Python, on the reference backend.
+Without one, CNNX_PURE=1 pip install . installs cnnx in pure Python, with the reference backend.
 """
 
 OPENMP_PROGRAM = """
@@ -97,7 +96,7 @@ OPENMP_FLAGS = [
 
 
 def works(compiler, program, compile_flags=(), link_flags=()):
-    """Compile, link and run a program; the reason why it failed, or None."""
+    """Compile, link and run a program; returns the reason if it fails, else None."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text(program)
@@ -115,7 +114,7 @@ def works(compiler, program, compile_flags=(), link_flags=()):
 
 
 def knows(compiler, flags):
-    """Whether a compiler takes these flags without a word."""
+    """Whether a compiler accepts these flags without a warning."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text("int nothing;")
@@ -128,18 +127,18 @@ def knows(compiler, flags):
 
 
 def known(compiler, flags):
-    """Those of the flags that a compiler takes."""
+    """The flags that a compiler accepts."""
     return flags if knows(compiler, flags) else [f for f in flags if knows(compiler, [f])]
 
 
 class Object:
-    """An object file, its source, and what it is made with."""
+    """An object file, its source, and its compiler command."""
 
     def __init__(self, compiler, source, folder, **options):
         self.compiler, self.source, self.folder, self.options = compiler, source, folder, options
         self.path = Path(*compiler.object_filenames([source], output_dir=folder))
         self.listed = self.path.with_suffix(".d")  # the files that it was made from
-        self.record = self.path.with_suffix(".made")  # how it was made, once that is done
+        self.record = self.path.with_suffix(".made")  # the command, written after compilation
         self.recipe = f"{sys.version} {compiler.compiler_so} {options}"
 
     def is_fresh(self):
@@ -149,7 +148,7 @@ class Object:
             return self.record.read_text() == self.recipe and all(
                 Path(file).stat().st_mtime_ns <= made for file in files
             )
-        except OSError:  # not there, or made from a file that is gone
+        except OSError:  # missing, or made from a file that no longer exists
             return False
 
     def make(self):
@@ -203,7 +202,7 @@ class BuildExtension(build_ext):
         objects = self.objects(extension.sources, compile_flags)
         for made in objects:
             made.path.parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # a compiler each: they share nothing
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # one compiler each, independent
             list(pool.map(Object.make, objects))
         self.compiler.link_shared_object(
             [str(made.path) for made in objects],
@@ -216,7 +215,7 @@ class BuildExtension(build_ext):
         )
 
     def objects(self, sources, openmp):
-        """What the extension is linked of. The Cython source is the first: it takes the longest."""
+        """The objects of the extension. The Cython source is first, because it takes longest."""
         import numpy
 
         common = [STANDARD, *known(self.compiler, WISHES), *LEVEL]
@@ -245,11 +244,11 @@ class BuildExtension(build_ext):
 
 
 class BuildPython(build_py):
-    """The Python files, and the mark of a pure installation, if it is one."""
+    """Copies the Python files, and adds the marker of a pure installation if it is one."""
 
     def run(self):
         super().run()
-        if self.editable_mode:  # the checkout itself is what is installed
+        if self.editable_mode:  # the checkout itself is installed
             folder = Path()
             MARK.unlink(missing_ok=True)
         else:

@@ -1,4 +1,4 @@
-"""Measures of how good predictions are."""
+"""Metrics of predictions."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ _RENUMBER = (
 
 
 def accuracy(pred: Any, target: Any, threshold: float | None = None) -> float:
-    """The share of samples whose predicted class is the right one, between 0 and 1.
+    """The fraction of samples whose predicted class is the true one, between 0 and 1.
 
-    pred    scores (n, k, ...), of which the largest along axis 1 counts (logits or probabilities);
-            one score a sample, (n, 1, ...) or (n,): yes from the threshold on; or predicted class
-            numbers in target's shape
+    pred    scores (n, k, ...), the largest along axis 1 being the prediction (logits or
+            probabilities); one score per sample, (n, 1, ...) or (n,): yes from the threshold on; or
+            predicted class numbers in target's shape
     target  class numbers (n, ...) or (n, 1, ...), one-hot rows (n, k, ...) of any dtype, or
             probabilities like pred
-    threshold  where yes begins. None: 0, which is right for logits, with a warning if every score
-            lies between 0 and 1; for probabilities give 0.5. With a threshold and a target of 0 and
-            1 in pred's shape each score counts for itself: several classes at once
+    threshold  the score from which the answer is yes. None: 0, which is right for logits, with a
+            warning if every score is between 0 and 1; for probabilities pass 0.5. With a threshold
+            and a target of 0 and 1 in pred's shape, each score is a separate answer: several
+            classes at once
 
-    A prediction that is NaN is of no class: it counts as wrong, with a RuntimeWarning. Where the
-    shapes leave open what is meant, `cnnx.targets.read_classes` has the rule.
+    A prediction that is NaN has no class: it counts as wrong, with a RuntimeWarning. If the shapes
+    are ambiguous, `cnnx.targets.read_classes` has the rule.
 
-    ValueError where the shapes do not fit, there is no sample, or target holds no classes.
+    ValueError for mismatched shapes, no samples, and a target without classes.
 
     Example: ``accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])`` is 0.5.
     """
@@ -50,13 +51,13 @@ def accuracy(pred: Any, target: Any, threshold: float | None = None) -> float:
 def confusion_matrix(
     pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
 ) -> np.ndarray:
-    """counts[i, j]: how many samples of class i were predicted to be class j; (k, k) int64.
+    """counts[i, j]: how many samples of class i were predicted as class j; (k, k) int64.
 
     pred, target, threshold  as in `accuracy`
-    classes  rows and columns; None: as many as pred has scores a sample, or as there are labels
+    classes  rows and columns; None: the number of scores per sample in pred, or of labels
 
-    ValueError where the shapes do not fit, there is no sample, a label is outside 0..classes-1, or
-    a prediction is NaN: it has no place in the table.
+    ValueError for mismatched shapes, no samples, a label outside 0..classes-1, and a prediction
+    that is NaN, which has no class.
 
     Example: ``confusion_matrix([0, 1, 1], [0, 0, 1])`` is ``[[1, 1], [0, 1]]``.
     """
@@ -74,9 +75,9 @@ def confusion_matrix(
 def class_pairs(
     op: str, pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Predicted and right classes (n,), and how many classes there are.
+    """Predicted and true classes (n,), and the number of classes.
 
-    Arguments and errors are those of `confusion_matrix`, but for the size of a table.
+    Arguments and errors are those of `confusion_matrix`, except for the size of a table.
     """
     predicted, right, lost, known = targets.read_classes(op, pred, target, threshold)
     _check_samples(op, right)
@@ -94,16 +95,16 @@ def iou(
 ) -> np.ndarray:
     """Intersection over union of every class, for segmentation; (k,) float64.
 
-    iou[c] = |P & T| / |P | T|,  P where c was predicted, T where c is right,  over all of pred
+    iou[c] = |P & T| / |P | T|,  P where c was predicted, T where c is true,  over all of pred
 
-    pred, target, threshold  as in `accuracy`: scores (n, k, h, w) or classes (n, h, w), and right
+    pred, target, threshold  as in `accuracy`: scores (n, k, h, w) or classes (n, h, w), and true
              classes (n, h, w)
-    classes  how many; None: as many as pred has scores, or as there are labels
+    classes  their number; None: the number of scores in pred, or of labels
 
-    1 is a class found exactly, 0 one that was never right, NaN one that is in neither: 0 / 0. A
-    prediction that is NaN is of no class: it counts as wrong, with a RuntimeWarning.
+    1 means a class found exactly, 0 one that was never correct, NaN one that is in neither: 0 / 0.
+    A prediction that is NaN has no class: it counts as wrong, with a RuntimeWarning.
 
-    ValueError where the shapes do not fit, there is no sample, or a label is outside 0..classes-1.
+    ValueError for mismatched shapes, no samples, and a label outside 0..classes-1.
 
     P. Jaccard, "The Distribution of the Flora in the Alpine Zone", New Phytologist 11, 1912;
     M. Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 88, 2010.
@@ -121,12 +122,12 @@ def mean_iou(
 
     mean_iou = mean over c of |P & T| / |P | T|
 
-    Arguments and errors are those of `iou`. Every class counts alike, however few pixels it has,
-    where `accuracy` counts pixels.
+    Arguments and errors are those of `iou`. Every class has the same weight, however few pixels it
+    has, whereas `accuracy` counts pixels.
 
-    In ``metrics=["mean_iou"]`` of `evaluate`, and in the columns ``val_`` of `fit`, it is of all
-    samples as one. In `fit`'s columns of train it is a mean over the batches, each with the classes
-    that are in it: near to that of all samples, and not the same.
+    In ``metrics=["mean_iou"]`` of `evaluate`, and in the ``val_`` columns of `fit`, it is computed
+    over all samples at once. In the training columns of `fit` it is a mean over the batches, each
+    with the classes that occur in it: close to that of all samples, but not the same.
 
     J. Long, E. Shelhamer, T. Darrell, "Fully Convolutional Networks for Semantic Segmentation",
     CVPR 2015, section 5.
@@ -166,7 +167,7 @@ def _check_samples(op: str, right: np.ndarray) -> None:
 
 
 def _integers(labels: np.ndarray) -> np.ndarray:
-    """Labels in one row, whole numbers that came as floats too."""
+    """Labels as a flat array, including integral floats."""
     labels = labels.ravel()
     return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
 
@@ -174,7 +175,7 @@ def _integers(labels: np.ndarray) -> np.ndarray:
 def _count(
     op: str, predicted: np.ndarray, right: np.ndarray, known: int, classes: int | None
 ) -> int:
-    """How many classes there are; ValueError for a label that is none of them."""
+    """The number of classes; ValueError for a label that is not one of them."""
     smallest = int(min(part.min() for part in (predicted, right) if part.size))
     largest = int(max(part.max() for part in (predicted, right) if part.size))
     k = largest + 1 if classes is None else checks.integer(op, "classes", classes, least=1)

@@ -1,10 +1,10 @@
 """Every op of cnnx as naive loops over float64 numbers: the first link in the chain of trust.
 
 Each function has the name and the arguments of its op in `cnnx.ops`, and is written from the
-formula alone, one output element at a time. A backward function spreads each element of dy over
-what that output was made of. Nothing here is fast, and nothing is shared with the package: it
-imports NumPy only (for arrays, not for their arithmetic).
-This file is longer than others because the truth about every op stands in one place.
+formula alone, one output element at a time. A backward function distributes each element of dy to
+the inputs of that output. This code is not fast, and shares nothing with the package: it imports
+NumPy only (for arrays, not for their arithmetic).
+This file is longer than others because the expected values of all ops are in one place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _indices(*sizes):
 
 
 def sides(padding, kernel, dilation=(1, 1)):
-    """Padding in any of its spellings -> ((top, bottom), (left, right))."""
+    """Padding in any of its forms -> ((top, bottom), (left, right))."""
     if padding == "valid":
         return ((0, 0), (0, 0))
     if padding == "same":
@@ -142,7 +142,7 @@ def transposed_shape(x_shape, weight_shape, stride, padding, output_padding, gro
 
 
 def _spread(x, weight, shape, stride, padding, groups, dilation):
-    """What meets in a transposed convolution: (image, channel, pixel of x, filter of the weight,
+    """The terms of a transposed convolution: (image, channel, pixel of x, filter of the weight,
     channel of y, tap, pixel of y)."""
     _, group_filters, kh, kw = weight.shape
     windows = _Windows(*shape[2:], (kh, kw), stride, padding, dilation)
@@ -212,7 +212,7 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
 
 
 class _Pools:
-    """Pooling windows: `taps` as above, and `area`: how much of it lies in the padded image."""
+    """Pooling windows: `taps` as above, and `area`: how much of it is in the padded image."""
 
     def __init__(self, shape, kernel_size, stride, padding, ceil_mode):
         self.h, self.w = shape[2:]
@@ -752,7 +752,7 @@ def mse(pred, target, reduction="mean"):
 
 
 def _log(x):
-    """Natural logarithm, not below -100, so that a certain and wrong prediction costs 100."""
+    """Natural logarithm, at least -100, so that a certain and wrong prediction has loss 100."""
     return max(math.log(x), -100.0) if x > 0 else -100.0
 
 
@@ -780,7 +780,7 @@ def bce_with_logits(logits, target, reduction="mean"):
 
 
 def _moving(params, grads, *states):
-    """The numbers that move, one by one: (array, where in it, gradient, where in the states)."""
+    """The updated numbers, one by one: (array, its index, gradient, index in the states)."""
     start = 0
     for param, grad in zip(params, grads, strict=True):
         for i, p in enumerate(np.ndindex(param.shape)):

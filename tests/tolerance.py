@@ -8,11 +8,11 @@ element,
 
     |actual - expected| <= (8 + sqrt(n)) * eps * magnitude + 4 * smallest normal number
 
-where `magnitude` is the sum of absolute terms behind that very element: a small element beside
-large ones has a small one, unless large terms cancel in it. For an op that is linear in each array
-it is the op itself, run on absolute values; where terms of both signs cancel, `TERMS` writes the
-sum down; elsewhere it is the size of the element. Beyond the smallest normal number, results may
-be zero. Nothing here depends on a test, a seed or a machine.
+where `magnitude` is the sum of the absolute terms of that element: a small element next to large
+ones has a small magnitude, unless large terms cancel in it. For an op that is linear in each array,
+it is the op itself applied to absolute values; if terms of both signs cancel, `TERMS` contains the
+sum; otherwise it is the absolute value of the element. Below the smallest normal number, results
+may be zero. Nothing here depends on a test, a seed or a machine.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ MULTILINEAR = (
 
 
 def _exponents(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x - max(x) and softmax(x) with its sum: an exponent d has the error eps * |d|, and so exp(d)
-    is off by that relative to itself."""
+    """x - max(x) and softmax(x) with its sum: an exponent d has the error eps * |d|, which is the
+    relative error of exp(d)."""
     d = x - np.max(x, axis, keepdims=True)
     total = np.sum(np.exp(d), axis, keepdims=True)
     return d, np.exp(d) / total, total
 
 
 def _shares(p: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """p * |d|; an exponent of -inf has no share."""
+    """p * |d|; an exponent of -inf contributes nothing."""
     return np.where(p == 0, 0.0, p * np.abs(d))
 
 
@@ -80,8 +80,8 @@ def _log_softmax_backward(a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _log_softmax(a: dict[str, Any]) -> dict[str, Any]:
-    """x - top - log(sum): each of the three, for the result may be their small difference; and what
-    the sum is off by, relative to itself, is what its logarithm is off by."""
+    """x - top - log(sum): each of the three, since the result may be their small difference; and
+    the relative error of the sum is the absolute error of its logarithm."""
     x, axis = a["x"], a.get("axis", 1)
     d, p, total = _exponents(x, axis)
     of_log = 1 + np.sum(_shares(p, d), axis, keepdims=True) + np.abs(np.log(total))
@@ -114,7 +114,7 @@ def _bce_with_logits(a: dict[str, Any]) -> dict[str, Any]:
 
 
 def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
-    """Of y and of the statistics: a mean of numbers of both signs, and what is taken off it."""
+    """Of y and of the statistics: a mean of numbers of both signs, and what is subtracted."""
     x, shape, axes = np.abs(a["x"]), _per_channel(a["x"]), _all_but_channels(a["x"])
     if a.get("training", True):
         mean, var = np.mean(x, axes), np.var(a["x"], axes)
@@ -165,7 +165,7 @@ def _all_but_channels(x: np.ndarray) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-# Sums of absolute terms by result, from the arguments in float64, where the output hides them.
+# Sums of absolute terms by result, from the arguments in float64, if the output does not show them.
 TERMS = {
     "sigmoid_backward": lambda a: {"0": np.abs(a["dy"]) * a["y"] * (1 + a["y"])},
     "tanh_backward": lambda a: {"0": np.abs(a["dy"]) * (1 + a["y"] ** 2)},
@@ -178,7 +178,7 @@ TERMS = {
     "batch_norm": _batch_norm,
     "batch_norm_backward": _batch_norm_backward,
 }
-# Their results are copies or choices of inputs, with no rounding at all.
+# Their results are copies or selections of inputs, without rounding.
 EXACT = (
     "concat", "im2col", "max_pool2d", "relu", "relu_backward", "relu6", "relu6_backward",
     "relu_max_pool2d", "split", "zero_pad2d",
@@ -186,15 +186,15 @@ EXACT = (
 
 
 def tolerance(dtype: Any, reduction_length: int) -> float:
-    """Largest admissible error, relative to the sum of absolute terms."""
+    """Largest allowed error, relative to the sum of absolute terms."""
     return (8 + reduction_length**0.5) * float(np.finfo(dtype).eps)
 
 
 def magnitudes(
     function: Any, case: Any, arguments: dict[str, Any], results: dict[str, Any]
 ) -> dict[str, Any]:
-    """The sum of absolute terms behind each element of `results`, which are those of `function`,
-    which is trusted, for these arguments in float64."""
+    """The sum of the absolute terms of each element of `results`, which the trusted `function`
+    returned for these arguments in float64."""
     arguments = cases.cast(arguments, np.float64)
     if case.op in EXACT:
         return dict.fromkeys(results, 0.0)
@@ -226,7 +226,7 @@ def _absolute(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finite(magnitude: np.ndarray) -> np.ndarray:
-    """NaN and infinity give way to the largest number: they are compared for themselves."""
+    """Replace NaN and infinity by the largest number: they are compared separately."""
     finite = np.isfinite(magnitude)
     largest = np.max(magnitude, where=finite, initial=0.0)
     return np.where(finite, magnitude, largest)
@@ -258,7 +258,7 @@ def _tiles(x: np.ndarray, size: int, rows: int, cols: int) -> np.ndarray:
 
 
 def _placed(x: np.ndarray, top: int, left: int) -> np.ndarray:
-    """x after so many rows and columns of zeros, or, where negative, without its first ones."""
+    """x shifted by this many rows and columns of zeros, or, if negative, without its first ones."""
     x = np.pad(x, ((0, 0), (0, 0), (max(top, 0), 0), (max(left, 0), 0)))
     return x[:, :, max(-top, 0) :, max(-left, 0) :]
 
@@ -286,10 +286,10 @@ def _winograd_dweight(x: np.ndarray, dy: np.ndarray, top: int, left: int) -> np.
 def winograd_magnitudes(
     case: Any, arguments: dict[str, Any], direct: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """As `magnitudes`, from what it gave, of a 3x3 convolution at stride 1 that Winograd computes.
+    """As `magnitudes`, from its result, for a 3x3 convolution at stride 1 computed by Winograd.
 
-    Two bounds hold: his algorithm itself on the absolute values of all that it adds and multiplies,
-    tile by tile, and, for the largest elements, `AMPLIFICATION`. The smaller one is taken.
+    Two bounds hold: the algorithm itself on the absolute values of everything that it adds and
+    multiplies, tile by tile, and, for the largest elements, `AMPLIFICATION`. The smaller is used.
     """
     a = _absolute(cases.cast(arguments, np.float64))
     (top, _), (left, _) = cases.oracle.sides(a.get("padding", 0), (3, 3))
@@ -299,7 +299,7 @@ def winograd_magnitudes(
     found = {}
     if case.op.endswith("backward"):
         dy = a["dy"]
-        if transposed:  # it is the other direction of the convolution: x and dy change places
+        if transposed:  # the other direction of the convolution: x and dy are exchanged
             found["0"] = _winograd(dy, weight, top, left, *x.shape[2:])
             found["1"] = _winograd_dweight(dy, x, top, left)
         else:
@@ -321,7 +321,7 @@ def winograd_magnitudes(
 
 
 def assert_close(actual: Any, expected: Any, limit: Any, what: str = "result") -> None:
-    """Every element within its `limit` (absolute), with NaN and infinities at the same places."""
+    """Every element within its `limit` (absolute), with NaN and infinities in the same places."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
     limit = np.broadcast_to(limit, expected.shape)
@@ -374,8 +374,8 @@ def assert_same_results(
     magnitude: dict[str, np.ndarray],
     tiny: float = 0.0,
 ) -> None:
-    """All results of a case agree within the tolerance of its dtype and length. `tiny` is added,
-    where numbers below the smallest normal one may have counted as zero."""
+    """All results of a case agree within the tolerance of its dtype and length. `tiny` is added if
+    numbers below the smallest normal one may have counted as zero."""
     assert actual.keys() == expected.keys()
     exact = case.op in EXACT
     relative = 0.0 if exact else tolerance(dtype, case.length)
