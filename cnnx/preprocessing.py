@@ -1,8 +1,7 @@
 """`Preprocessing`: converts samples to a model's input; stored with the model.
 
-A model trained on pixels from 0 to 1 gives wrong answers, without an error, for pixels from 0 to
-255. A model therefore records the form of its training data: `model.preprocessing`, saved in its
-file.
+A model trained on pixels 0 to 1 gives wrong answers, without an error, for pixels 0 to 255. A model
+therefore records the form of its training data: `model.preprocessing`, saved in its file.
 
 Example:
     model.preprocessing = cnnx.Preprocessing.from_data(train)
@@ -103,10 +102,8 @@ class Preprocessing:
                 raise TypeError(f"Preprocessing: {name} must be True or False")
             put(name, bool(getattr(self, name)))
         if self.resize and None in self.input_shape:
-            raise ValueError(
-                "Preprocessing: resize=True needs a fixed size, but input_shape is "
-                f"{_words(self.input_shape)}"
-            )
+            shape = _words(self.input_shape)
+            raise ValueError(f"Preprocessing: resize needs a fixed size, input_shape is {shape}")
         if self.background is not None and not isinstance(self.background, str):
             levels = np.ravel(self.background).tolist()  # one number, or three
             levels = _numbers("background", levels, 3 if len(levels) == 3 else 1)

@@ -48,7 +48,10 @@ def test_grey_images_get_a_channel_axis_and_floats_are_unchanged(tmp_path):
         ({"x": np.zeros((2, 3)), "y": [0, 1], "x_test": np.zeros((1, 3))}, "found no y_test"),
         ({"x": np.zeros((2, 3)), "y": [0, 1, 1]}, "x has 2 samples, but y has 3"),
         ({"x": np.zeros(2), "y": [0, 1]}, r"x has shape \(2,\)"),
-        ({"x": np.zeros((2, 3)), "y": [0.0, 1.5]}, r"y: target\[1\] is 1.5, but labels are whole"),
+        (
+            {"x": np.zeros((2, 3)), "y": [0.0, 1.5]},
+            r"y: target\[1\] is 1.5, but labels must be integers",
+        ),
         ({"x": np.zeros((2, 3)), "y": np.eye(2) / 2}, r"y: target\[0\], \[0.5, 0\], is not prob"),
         ({"x": np.zeros((2, 3)), "y": np.zeros((2, 0))}, r"y has shape \(2, 0\)"),
         ({"x": np.zeros((2, 3)), "y": [0, -1]}, r"y has labels -1\.\.0"),

@@ -76,7 +76,7 @@ def test_one_score_a_pixel_is_a_yes_or_no():
     assert iou(logits, right).tolist() == [1 / 3, 1 / 3]
     chances = 1 / (1 + np.exp(-logits))
     assert iou(chances, right, threshold=0.5).tolist() == [1 / 3, 1 / 3]
-    with pytest.warns(UserWarning, match="mean_iou: every pred lies between 0 and 1") as caught:
+    with pytest.warns(UserWarning, match="mean_iou: every pred is between 0 and 1") as caught:
         mean_iou(chances, right)
     assert caught[0].filename == __file__
 

@@ -225,8 +225,8 @@ def test_accuracy_warns_if_single_outputs_look_like_probabilities():
         (SCORES, [0.0, 1, 2, 0, 3], r"target\[4\] is 3"),
         (SCORES, [0, 1, 2, 0.5, 1], r"target\[3\] is 0\.5.*must be integers.*MSELoss"),
         (SCORES, [0, 1, 2, math.nan, 1], r"target\[3\] is nan"),
-        (SCORES, SCORES, r"target\[0\].*no probabilities.*MSELoss"),
-        (SCORES, SCORES * math.nan, r"target\[0\].*no probabilities"),
+        (SCORES, SCORES, r"target\[0\].*not probabilities.*MSELoss"),
+        (SCORES, SCORES * math.nan, r"target\[0\].*not probabilities"),
         (SCORES, EYE[LABELS] * 2, r"target\[0\].*one-hot"),
         (SCORES, LABELS[:4], r"\(4,\).*pred \(5, 3\).*expects"),
         (SCORES, [LABELS], r"\(1, 5\)"),
@@ -242,7 +242,7 @@ def test_cross_entropy_rejects_invalid_targets(pred, target, message):
 @pytest.mark.parametrize(
     ("loss", "pred", "target", "message"),
     [
-        (BCEWithLogitsLoss(), LOGITS, [1, 2, 1, 2, 1], r"target\[1\] is 2.*0 for no and 1 for yes"),
+        (BCEWithLogitsLoss(), LOGITS, [1, 2, 1, 2, 1], r"target\[1\] is 2.*0 \(no\), 1 \(yes\)"),
         (BCEWithLogitsLoss(), LOGITS, [1, -1, 1, 1, 1], r"target\[1\] is -1"),
         (BCELoss(), 0 * LOGITS, [1, math.nan, 1, 1, 1], r"target\[1\] is nan"),
         (BCEWithLogitsLoss(), SCORES, LABELS, r"\(5,\).*\(5, 3\).*CrossEntropyLoss"),
@@ -283,7 +283,7 @@ def test_files_and_splits_accept_the_same_forms(form, tmp_path):
 def test_a_file_of_regression_targets_is_not_a_file_of_labels(tmp_path):
     for y, message in (
         (np.linspace(0, 1, 5), r"own.npz: y: target\[1\] is 0\.25.*must be integers"),
-        (SCORES, r"own.npz: y: target\[0\].*no probabilities"),
+        (SCORES, r"own.npz: y: target\[0\].*not probabilities"),
         (EYE[LABELS] + 1, r"own.npz: y: target\[0\].*not a one-hot row"),
         (np.full((5, 3), 1 / 3), r"own.npz: y: target\[0\] is not a one-hot row"),
     ):
@@ -301,6 +301,6 @@ def test_no_weight_changes_if_the_loss_rejects_the_targets():
             run()
     two = Sequential(Linear(1, 2))
     pairs = np.concatenate([np.full((40, 2), 0.5), [[-3.0, 4.0]]])  # only the last is invalid
-    with pytest.raises(ValueError, match=r"target\[40\].*no probabilities.*MSELoss"):
+    with pytest.raises(ValueError, match=r"target\[40\].*not probabilities.*MSELoss"):
         fit(two, (np.zeros((41, 1)), pairs), shuffle=False, verbose=False)
     assert all(np.array_equal(a, before[name]) for name, a in model.state_dict().items())
