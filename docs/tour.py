@@ -19,7 +19,7 @@ from cnnx import Adam, Conv2D, CrossEntropyLoss, Flatten, Linear, MaxPool2D, ReL
 # %% [markdown]
 # ## The digits
 #
-# cnnx includes 1,797 digits written by 43 people. An image has 8 by 8 pixels, from 0 (paper,
+# cnnx includes 1,797 digits written by 13 people. An image has 8 by 8 pixels, from 0 (paper,
 # shown as black) to 1 (ink, shown as white). Arrays of images have four axes: (image, channel,
 # row, column). These images are grey and therefore have one channel.
 
