@@ -50,7 +50,7 @@ def network(channels: int, side: int) -> cnnx.Sequential:
 def convolutions(model: cnnx.Sequential, shape: Shape) -> list[tuple[cnnx.Conv2D, Shape]]:
     """The convolutions of a model, each with its input shape."""
     places = model.flow(shape[1:])
-    return [(at, (shape[0], *inner)) for _, at, inner in places if isinstance(at, cnnx.Conv2D)]
+    return [(at, (shape[0], *inner[0])) for _, at, inner in places if isinstance(at, cnnx.Conv2D)]
 
 
 def algorithms(layer: cnnx.Conv2D, shape: Shape) -> list[str]:
