@@ -375,6 +375,8 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
 
 def adaptive_size(op: str, output_size: Any) -> tuple[int | None, int | None]:
     """(rows, columns) of a number, a pair, or None; None: those of the image."""
+    if type(output_size) is int:  # nearly always: small images are pooled in microseconds
+        return (checks.integer(op, "output_size", output_size, 1),) * 2
     sizes = output_size if checks.is_sequence(output_size) else (output_size, output_size)
     if len(sizes) not in (1, 2):
         raise ValueError(
