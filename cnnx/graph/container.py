@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cnnx.graph import run
@@ -24,6 +24,7 @@ __all__ = ["Container", "count_outputs", "flatten"]
 
 _MOST_NODES = 1_000_000  # containers in containers may double at each level
 Opened = list[tuple["Container", list[Any]]]
+Opens = Callable[["Container"], bool]
 
 
 class Container(Layer):
@@ -134,15 +135,21 @@ def count_outputs(layer: Layer) -> int:
     return len(layer.wiring().outputs) if isinstance(layer, Container) else 1
 
 
-def flatten(container: Container) -> tuple[Wiring, Opened]:
+def flatten(container: Container, opens: Opens | None = None) -> tuple[Wiring, Opened]:
     """All nodes at any depth, with their paths as names ("0.body.1"); and the containers that were
     opened, with their parts.
+
+    opens  says whether a container inside is opened; None: all are that run by their nodes
     """
     nodes: list[Node] = []
     opened: Opened = []
     inputs = container.wiring().inputs
-    outputs, _ = _open(container, "", tuple(range(inputs)), inputs, nodes, opened)
+    outputs, _ = _open(container, "", tuple(range(inputs)), inputs, nodes, opened, opens or _opens)
     return Wiring(inputs, tuple(nodes), outputs), opened
+
+
+def _opens(layer: Container) -> bool:
+    return layer.opens()
 
 
 def _open(
@@ -152,6 +159,7 @@ def _open(
     free: int,
     nodes: list[Node],
     opened: Opened,
+    opens: Opens,
 ) -> tuple[tuple[int, ...], int]:
     """Append the nodes of a container whose inputs are the values `given`; numbers from `free` on
     are unused. Returns the numbers of its outputs, and the next unused one.
@@ -166,10 +174,11 @@ def _open(
     values = list(given)  # by the container's own numbers
     for name, layer, inputs, _ in wiring.nodes:
         reads = tuple([values[i] for i in inputs])
-        if isinstance(layer, Container) and layer.opens():
-            made, free = _open(layer, f"{path}{name}.", reads, free, nodes, opened)
+        if isinstance(layer, Container) and opens(layer):
+            made, free = _open(layer, f"{path}{name}.", reads, free, nodes, opened, opens)
         else:
-            made, free = (free,), free + 1
+            made = tuple(range(free, free + count_outputs(layer)))
+            free += len(made)
             nodes.append(Node(path + name, layer, reads, made))
         if len(nodes) > _MOST_NODES:
             raise ValueError(f"{type(container).__name__}: it has over {_MOST_NODES:,} nodes")
