@@ -47,15 +47,27 @@ def test_the_readme_has_two_setup_commands():
     ]
 
 
+def _programs(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+
+
+def test_the_programs_about_graphs_run(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    for program in _programs("docs/graphs.md"):
+        exec(compile(program, "docs/graphs.md", "exec"), names)
+    assert (tmp_path / "model.png").exists()
+
+
 @pytest.mark.parametrize(("page", "least"), [("README.md", 0.9), ("docs/training.md", 0.9)])
 def test_the_programs_of_the_page_run_and_learn(page, least, tmp_path, monkeypatch):
     import cnnx
 
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / page).read_text(encoding="utf-8")
-    programs = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
     names = {"__name__": "page"}
-    for program in programs:
+    for program in _programs(page):
         exec(compile(program, page, "exec"), names)
     assert cnnx.evaluate(names["model"], names["test"]).accuracy > least
     assert (tmp_path / "digits.npz").exists()

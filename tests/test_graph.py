@@ -298,6 +298,18 @@ def test_a_summary_says_what_is_read_and_what_runs_as_one():
     assert both.rows[0].reads == ("input 0", "input 1") and both.input_shape == ((3,), (3,))
 
 
+def test_the_input_may_be_named_and_options_go_to_forward():
+    class Times(Layer):
+        def forward(self, x, factor=1):
+            return factor * x
+
+    x = images(2, 3)
+    np.testing.assert_array_equal(Times()(x, factor=3), 3 * x)
+    np.testing.assert_allclose(Sequential(Tanh())(x=x), np.tanh(x))
+    with pytest.raises(TypeError, match="factor"):
+        Times()(Input((3,)), factor=3)
+
+
 def test_a_frozen_branch_is_skipped():
     x = Input((3,))
     frozen = Linear(3, 3).freeze()

@@ -106,11 +106,13 @@ class Layer:
         """The gradient of the loss by the last forward's input, from that by its output."""
         raise NotImplementedError(f"{type(self).__name__} has no backward(dy)")
 
-    def __call__(self, *xs: Any) -> Any:
+    def __call__(self, *xs: Any, **named: Any) -> Any:
+        if "x" in named:  # the first input, whatever forward calls it
+            xs = named.pop("x"), *xs
         for x in xs:
             if hasattr(type(x), "__cnnx_call__"):  # a Symbol takes the call (graph/symbol.py)
-                return x.__cnnx_call__(self, xs)
-        return self.forward(*xs)
+                return x.__cnnx_call__(self, xs, **named)
+        return self.forward(*xs, **named)
 
     def _save(self, *values: Any) -> None:
         """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
