@@ -29,13 +29,14 @@ class Scores(dict[str, float]):
         return "  ".join(f"{name} {value:.4f}" for name, value in self.items())
 
 
-def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
+def predict(model: Layer, x: Any, batch_size: int = 256) -> Any:
     """The model's outputs for all samples: batch by batch, in eval mode, without caching.
 
     x  array (n, ...), or a Dataset or (x, y) tuple, whose y is ignored
 
     The model is not changed, not even its mode: any number of threads may use it, even while it is
-    being trained. Without samples, the result is an empty array of the right shape.
+    being trained. Without samples, the result is an empty array of the right shape; for a Graph of
+    several outputs it is a tuple of arrays.
 
     Example: ``logits = cnnx.predict(model, test.x)``
     """
@@ -48,8 +49,10 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     # max(..., 1): an empty array runs through the model once, to get the output's shape.
     starts = range(0, max(len(inputs), 1), size)
     with run_mode(training=False), no_grad():
-        outputs = [np.asarray(model(inputs[start : start + size])) for start in starts]
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        outputs = [model(inputs[start : start + size]) for start in starts]
+    if isinstance(outputs[0], tuple):
+        return tuple([_joined(parts) for parts in zip(*outputs, strict=True)])
+    return _joined(outputs)
 
 
 def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
@@ -60,7 +63,7 @@ def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 
     Example: ``cnnx.predict_proba(model, test.x).max(axis=1)`` is the model's confidence.
     """
-    outputs = predict(model, x, batch_size)
+    outputs = single(predict(model, x, batch_size), "predict_proba")
     if gives_probabilities(model):
         return outputs
     if outputs.ndim < 2:
@@ -79,7 +82,7 @@ def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 
     Example: ``(cnnx.predict_labels(model, test.x) == test.y).mean()`` is the accuracy.
     """
-    outputs = predict(model, x, batch_size)
+    outputs = single(predict(model, x, batch_size), "predict_labels")
     if outputs.ndim < 2:
         raise ValueError(
             f"predict_labels: the outputs have shape {outputs.shape}, expected (n, classes, ...): "
@@ -134,11 +137,26 @@ def evaluate(
 
 def score(model: Layer, data: Dataset, batch_size: int, loss: Any, measures: Measures) -> Scores:
     """`evaluate` without its checks, also for `fit`, whose metrics are settled already."""
-    outputs = predict(model, data, batch_size)
+    outputs = single(predict(model, data, batch_size), "evaluate")
     if measures.settled is None:
         measures.settle(outputs, data.y)
     # A copy, so that the gradient cached in the caller's loss by a training step is kept.
     return Scores(loss=float(copy.copy(loss)(outputs, data.y)), **measures(outputs, data.y))
+
+
+def single(outputs: Any, op: str) -> Any:
+    """The outputs of a model that has one; ValueError for one of several."""
+    if isinstance(outputs, tuple):
+        raise ValueError(
+            f"{op}: the model has {len(outputs)} outputs, expected one: give a Graph of the output "
+            "that is meant, or write the loop yourself (docs/training.md)"
+        )
+    return outputs
+
+
+def _joined(parts: Any) -> np.ndarray:
+    arrays = [np.asarray(part) for part in parts]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _inputs(x: Any) -> np.ndarray:

@@ -25,7 +25,7 @@ from cnnx import checks, random, terminal
 from cnnx.data import Batches, Dataset, as_dataset, batches
 from cnnx.graph.steps import call_backward
 from cnnx.history import History, Row
-from cnnx.inference import evaluate, predict, predict_labels, predict_proba, score
+from cnnx.inference import evaluate, predict, predict_labels, predict_proba, score, single
 from cnnx.layers import Layer, run_mode
 from cnnx.losses import CrossEntropyLoss, Loss
 from cnnx.optim import Adam, Optimizer
@@ -176,7 +176,7 @@ class _Epoch:
         sums: Row = {}
         samples, shares = 0, 0.0
         for number, (x, y) in enumerate(_shown(loader, epoch, verbose), start=1):
-            outputs = self.model(x)
+            outputs = single(self.model(x), "fit")
             if epoch == number == 1:
                 self._check_targets(outputs, loader.data)
             loss = float(self.loss_fn(outputs, y))

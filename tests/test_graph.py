@@ -123,6 +123,24 @@ def test_several_inputs_and_outputs():
     assert model.backward((None, dy), need_dx=False) is None
 
 
+def test_predict_joins_each_output_and_others_want_a_single_one():
+    x = Input((3,))
+    model = Graph(x, (Scale(2.0)(x), Linear(3, 2)(x)))
+    data = images(5, 3, dtype="f4")
+    first, second = cnnx.predict(model, data, batch_size=2)
+    np.testing.assert_array_equal(first, 2 * data)
+    assert second.shape == (5, 2)
+    labels = np.zeros(5, int)
+    for call in (
+        lambda: cnnx.predict_labels(model, data),
+        lambda: cnnx.predict_proba(model, data),
+        lambda: cnnx.evaluate(model, (data, labels)),
+        lambda: cnnx.fit(model, (data, labels), verbose=False),
+    ):
+        with pytest.raises(ValueError, match="the model has 2 outputs, expected one"):
+            call()
+
+
 def test_an_input_that_no_gradient_reaches_has_none():
     a, b = Input((3,)), Input((3,))
     model = Graph((a, b), (Tanh()(a), Tanh()(b)))
