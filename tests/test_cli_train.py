@@ -84,6 +84,14 @@ def test_every_optimiser_dtype_and_backend_that_help_offers_trains(npz):
     assert (cnnx.get_backend(), cnnx.get_num_threads()) == before
 
 
+@pytest.mark.parametrize("name", ["densenet", "squeezenet", "se_resnet20", "inception_small"])
+def test_models_with_branches_train(name, npz, no_pictures, capsys):
+    assert main(["train", "--data", npz, "--model", name, "--epochs", "1", "--out", "run"]) == 0
+    assert settings_of("run")["model"] == name
+    assert main(["evaluate", "run"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+
+
 def test_data_without_a_test_set_is_split_in_equal_shares_by_the_seed(npz, capsys):
     assert main(["train", "--data", npz, *SHORT, "--seed", "3"]) == 0
     settings = settings_of("runs/sides-1")
@@ -156,6 +164,7 @@ def test_an_empty_directory_is_accepted(npz):
         (("--seed", "-3"), "'-3' is not an integer of 0 or more"),
         (("--threads", "1025"), "'1025' is not an integer from 1 to 1024"),
         (("--model", "lenet6"), "lenet5"),
+        (("--model", "unet"), "invalid choice: 'unet'"),  # no classifier
         (("--optimizer", "adamw"), "adagrad"),
         (("--backend", "gpu"), "reference"),
         (("--dtype", "float16"), "float64"),

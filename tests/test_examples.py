@@ -14,10 +14,21 @@ from cli_helpers import ROOT
 from data_helpers import write_idx
 
 import cnnx
-from cnnx.data import make_zone, save_csv
-from cnnx.examples import cs231n_convnet, fashion_mnist, mnist_conv, mnist_mlp, spiral, xor
+from cnnx.data import make_shapes, make_zone, save_csv
+from cnnx.examples import (
+    cs231n_convnet,
+    fashion_mnist,
+    mnist_conv,
+    mnist_mlp,
+    segmentation,
+    spiral,
+    xor,
+)
 
-NAMES = ("cs231n_convnet", "fashion_mnist", "mnist_conv", "mnist_mlp", "spiral", "xor")
+NAMES = (
+    *("cs231n_convnet", "fashion_mnist", "mnist_conv", "mnist_mlp", "segmentation"),
+    *("spiral", "xor"),
+)
 REAL = os.environ.get("CNNX_DATA", "")
 
 
@@ -134,6 +145,41 @@ def test_points_come_from_a_table(capsys):
     assert spiral.main(["--data", "two.csv", "--epochs", "20"]) > 0.7
     assert "40 training points of 2 classes" in capsys.readouterr().out
     assert xor.main(["--data", "two.csv", "--epochs", "100"]) > 0.7
+
+
+def test_the_segmentation_learns_masks_from_a_file_and_draws_them(capsys):
+    pytest.importorskip("matplotlib")
+    shapes = make_shapes(360, 16, shapes=1, noise=0, seed=0)
+    np.savez("shapes.npz", x=shapes.x, y=(shapes.y > 0).astype(np.uint8))
+    words = ["--data", "shapes.npz", "--epochs", "6", "--picture", "masks.png"]
+    score = segmentation.main(words)
+    out = capsys.readouterr().out
+    assert 0.8 < score <= 1  # all background would be 0.4
+    assert "320 images of 16x16 to train on, 40 to test" in out
+    assert out.count("\nepoch") == 6 and f"mean IoU {score:.3f}" in out
+    assert "\n0            IoU " in out and "\n1            IoU " in out
+    assert Path("masks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_without_masks_are_usage_errors(capsys):
+    x = np.zeros((2, 3, 16, 16), np.float32)
+    for name, arrays, expected in (
+        ("labels.npz", {"x": x, "y": np.zeros(2, int)}, "y (2,) of int64, expected images"),
+        ("grey.npz", {"x": x[:, 0], "y": np.zeros((2, 16, 16), int)}, "x (2, 16, 16)"),
+        ("numbers.npz", {"x": x, "y": np.zeros((2, 16, 16))}, "of float64"),
+        ("below.npz", {"x": x, "y": np.full((2, 16, 16), -1)}, "the class -1, below 0"),
+        ("x.npz", {"x": x}, "y"),
+    ):
+        np.savez(name, **arrays)
+        with pytest.raises(SystemExit) as left:
+            segmentation.main(["--data", name])
+        assert left.value.code == 2
+        assert expected in capsys.readouterr().err
+    Path("text.npz").write_text("no arrays")
+    for name in ("text.npz", "gone.npz"):
+        with pytest.raises(SystemExit):
+            segmentation.main(["--data", name])
+        assert name in capsys.readouterr().err
 
 
 def test_wrong_words_are_usage_errors(capsys):

@@ -64,23 +64,27 @@ class _Drawing(NamedTuple):
 
 
 def make_shapes(
-    images: int = 1000, size: int = 32, shapes: int = 3, noise: float = 0.1, seed: int | None = None
+    images: int = 1000,
+    size: int = 32,
+    shapes: int = 3,
+    noise: float = 0.05,
+    seed: int | None = None,
 ) -> Dataset:
-    """Circles, rectangles and triangles on a plain ground, and the class of every pixel.
+    """Circles, rectangles and triangles on a plain background, and the class of every pixel.
 
-    An image has 1 to `shapes` of them, each of a random class, colour, place, angle and size; a
-    later one covers what is below, and the border may cut one off. A pixel (i, j) is inside where
-    g(u, v) <= r for its middle (j + 1/2, i + 1/2), relative to the shape's and turned by its angle:
+    An image has 1 to `shapes` of them, each of random class, colour, position, angle and size;
+    later ones cover earlier ones, and the border may cut them off. Pixel (i, j) is inside if
+    g(u, v) <= r, where (u, v) is its centre relative to that of the shape, rotated by its angle:
 
     circle     g = sqrt(u^2 + v^2)
     rectangle  g = sqrt(2) max(|u|, |v| / ratio)        ratio from 0.6 to 1
     triangle   g = max(-2 v, sqrt(3) |u| + v)           equilateral
 
-    r is 0.15 to 0.35 of the size. Every channel of a colour differs from the background's by a
-    quarter or more; noise * normal is added to all, and the sum is cut to 0..1.
+    r is 0.2 to 0.4 of the size. Each channel of a colour differs from that of the background by
+    0.25 or more; noise * normal is added to all pixels, and the sum is clipped to 0..1.
 
-    images  how many          size   of an image in pixels, height and width, 16 or more
-    shapes  at most in one    noise  standard deviation; 0: plain colours
+    images  number of images               size   height and width in pixels, 16 or more
+    shapes  maximum number in one image    noise  standard deviation; 0: plain colours
     seed    int from 0: the same seed, the same images; None: `cnnx.manual_seed`'s generator
 
     returns  Dataset, x (images, 3, size, size) float32 from 0 to 1, y (images, size, size) int64:

@@ -6,6 +6,7 @@
 ``python -m cnnx.examples.mnist_conv``     0 against 1 with a single convolution
 ``python -m cnnx.examples.fashion_mnist``  a CNN on images of clothing
 ``python -m cnnx.examples.cs231n_convnet`` the CNN of CS231n on CIFAR-10, by `cnnx.compat.cs231n`
+``python -m cnnx.examples.segmentation``   a U-Net on images of shapes, a class for every pixel
 
 All accept ``--epochs`` and ``--data``; ``--help`` describes the data.
 

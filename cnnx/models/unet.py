@@ -67,13 +67,13 @@ def unet(
     for level in range(depth):
         h = named(f"down{level}", _level(channels, width << level))(h)
         skips.append(h)
-        h = MaxPool2D(2)(h)
+        h = named(f"pool{level}", MaxPool2D(2))(h)
         channels = width << level
     h = named("bottom", _level(channels, 2 * channels))(h)
     for level in reversed(range(depth)):
         channels = width << level
         h = named(f"up{level}", ConvTranspose2D(2 * channels, channels, 2, stride=2))(h)
-        h = Concat()(skips[level], h)
+        h = named(f"concat{level}", Concat())(skips[level], h)
         h = named(f"join{level}", _level(2 * channels, channels))(h)
     h = named("head", Conv2D(width, num_classes, 1))(h)
     return he_normal(Graph(x, h, names))
