@@ -42,12 +42,10 @@ class Fused(Step):
 class _Joint(Fused):
     """Nodes that go back as one, too."""
 
-    def forward(self, xs: Sequence[Any]) -> Any:
-        return self.compute(*xs)[0]
-
-    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
+    def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         y, values = self.compute(*xs)
-        trace[self.number] = self, values if inner else keep(values)
+        if trace is not None:
+            trace[self.number] = self, values if inner else keep(values)
         return y
 
     def backward(self, kept: Any, dy: Any, need_dx: bool) -> tuple[Any, ...]:
@@ -103,15 +101,13 @@ class Epilogue(Fused):
         ends = len(chain) > (2 if self.adds else 1)
         self.arguments = {"activation": self.layers[-1].op} if ends else {}
 
-    def forward(self, xs: Sequence[Any]) -> Any:
-        computed = self._compute(xs)
-        return self._one_by_one(None, xs, True) if computed is None else computed[0]
-
-    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
+    def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         computed = self._compute(xs)
         if computed is None:
             return self._one_by_one(trace, xs, inner)
         y, values = computed
+        if trace is None:
+            return y
         first, last = self.chain[0], self.chain[-1]
         trace[first.number] = first, values if inner else keep(values)
         if self.adds:
@@ -137,7 +133,5 @@ class Epilogue(Fused):
     def _one_by_one(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         values = dict(zip(self.inputs, xs, strict=True))
         for step in self.chain:
-            given = [values[i] for i in step.inputs]
-            made = step.forward(given) if trace is None else step.save(trace, given, inner)
-            values[step.output] = made
+            values[step.output] = step.run(trace, [values[i] for i in step.inputs], inner)
         return values[self.output]

@@ -40,19 +40,12 @@ class Plan(NamedTuple):
 def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, ...], Any]:
     """The outputs, and the trace for `backward`: None where nothing is kept."""
     values: list[Any] = [*xs, *[None] * len(plan.nodes)]
-    if not keeping:
-        for step in plan.steps:
-            values[step.output] = step.forward(step.read(values))
-            for i in step.frees:
-                values[i] = None
-        return tuple([values[i] for i in plan.outputs]), None
-    trace: list[Any] = [None] * len(plan.nodes)
-    given = dict(enumerate(xs))  # by value, the caller's array whose memory it may be
+    trace: list[Any] | None = [None] * len(plan.nodes) if keeping else None
+    given = dict(enumerate(xs)) if keeping else {}  # the caller's array that a value may be part of
     known = given.keys()
     for step in plan.steps:
         apart = known.isdisjoint(step.inputs)
-        y = step.save(trace, step.read(values), apart and step.inner)
-        values[step.output] = y
+        y = values[step.output] = step.run(trace, step.read(values), apart and step.inner)
         if not apart:
             for i in step.inputs:
                 if i in given and share_memory(y, given[i]):

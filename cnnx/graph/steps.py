@@ -40,12 +40,8 @@ class Step:
         self.frees: tuple[int, ...] = ()
         self.inner = True
 
-    def forward(self, xs: Sequence[Any]) -> Any:
-        """The result where nothing is kept."""
-        raise NotImplementedError
-
-    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
-        """The result; what backward needs goes into the trace.
+    def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
+        """The result; what backward needs goes into the trace, unless that is None.
 
         inner  whether no user has what it reads and makes in hand, to write into it (kept.py)
         """
@@ -67,11 +63,10 @@ class LayerStep(Step):
         super().__init__(number, node.inputs, node.outputs[0])
         self.name, self.layer = node.name, node.layer
 
-    def forward(self, xs: Sequence[Any]) -> Any:
-        return self.layer.forward(*xs)
-
-    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
+    def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         layer = self.layer
+        if trace is None:
+            return layer.forward(*xs)
         if inner:
             with unwatched():
                 y = layer.forward(*xs)
@@ -123,13 +118,12 @@ class UserStep(LayerStep):
         super().__init__(number, node)
         self.shared = shared
 
-    def forward(self, xs: Sequence[Any]) -> Any:
-        return _checked(self.layer, "forward", self.layer.forward(*xs))
-
-    def save(self, trace: list[Any], xs: Sequence[Any], inner: bool) -> Any:
+    def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         before = [dict(vars(layer)) for layer in self.shared]
         with unwatched() if inner else nullcontext():
-            y = self.forward(xs)
+            y = _checked(self.layer, "forward", self.layer.forward(*xs))
+        if trace is None:
+            return y
         for layer, attributes in zip(self.shared, before, strict=True):
             _refuse_stored(layer, attributes)
         kept = [(part, vars(part).pop("_kept", None)) for part in self.layer.modules()]
