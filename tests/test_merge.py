@@ -45,15 +45,16 @@ def test_add_gives_its_gradient_to_every_input_without_a_copy():
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_the_result_has_the_dtype_of_the_first_input_and_each_gradient_that_of_its_own(name):
+def test_the_result_and_the_gradients_have_the_dtype_of_the_first_input(name):
     layer = LAYERS[name]
     single, double, counts = np.ones((2, 2), "f4"), np.ones((2, 2)), np.ones((2, 2), int)
-    for xs, dtypes in [((single, double), "f4 f8"), ((double, single), "f8 f4"),
-                       ((counts, double), "f4 f8"), ((double, counts), "f8 f4")]:  # fmt: skip
+    cases = (single, double), (double, single), (counts, double), (double, counts)
+    for xs in cases:
+        expected = np.float64 if xs[0] is double else np.float32
         y = layer.forward(*xs)
-        assert y.dtype == dtypes.split()[0]
+        assert y.dtype == expected
         for dy in (y, y.astype(np.float64)):
-            assert [g.dtype for g in layer.backward(dy)] == [np.dtype(t) for t in dtypes.split()]
+            assert [g.dtype for g in layer.backward(dy)] == [expected, expected]
 
 
 def test_multiply_weighs_channels_by_a_gate():

@@ -112,7 +112,7 @@ class Epilogue(Fused):
         trace[first.number] = first, values if inner else keep(values)
         if self.adds:
             middle = self.chain[1]
-            trace[middle.number] = middle, (y.dtype, y.dtype)
+            trace[middle.number] = middle, (y.dtype, 2)
         if self.arguments:
             trace[last.number] = last, (y,) if self.inner else keep((y,))
         return y

@@ -9,7 +9,7 @@ from cnnx import checks, ops
 from cnnx.graph.container import Container
 from cnnx.graph.wiring import Node, Wiring, is_patched
 from cnnx.layers.base import Layer, builtin
-from cnnx.layers.merge import cast, of_one_dtype
+from cnnx.layers.merge import of_one_dtype
 
 __all__ = ["Concat"]
 
@@ -24,8 +24,8 @@ class Concat(Container):
     axis      along which they are joined; 1, the channels, by default; -1 is the last one. Along
               all other axes the sizes are the same
 
-    y has the dtype of the first, the others are cast to it. Without branches there are two inputs
-    or more, and `backward` returns a tuple, for each input its part of dy in the input's own dtype;
+    y and all gradients have the dtype of the first, the others are cast to it. Without branches
+    there are two inputs or more, and `backward` returns a tuple, for each input its part of dy;
     with branches it returns the sum of their gradients. Branches are named "0", "1", ... in
     `state_dict`. TypeError for a branch that is no layer; ValueError for fewer than two inputs,
     and, with all shapes, for sizes that do not fit.
@@ -50,16 +50,16 @@ class Concat(Container):
     def forward(self, *xs: Any) -> Any:
         if self.branches:
             return super().forward(*xs)
-        arrays, dtypes = of_one_dtype(self, xs)
+        arrays = of_one_dtype(self, xs)
         y = ops.concat(arrays, self.axis)
-        self._save([x.shape[self.axis] for x in arrays], dtypes)
+        self._save([x.shape[self.axis] for x in arrays], y.dtype)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         if self.branches:
             return super().backward(dy, need_dx)
-        sizes, dtypes = self._saved()
-        return cast(dtypes, ops.split(self._float(dy, dtypes[0]), sizes, self.axis))
+        sizes, dtype = self._saved()
+        return ops.split(self._float(dy, dtype), sizes, self.axis)
 
     def opens(self) -> bool:
         return type(self) is Concat and bool(self.branches) and not is_patched(self)
