@@ -30,7 +30,6 @@ from .graph import Graph, Input
 from .history import History
 from .inference import evaluate, predict, predict_labels, predict_proba
 from .layers import (
-    Activation,
     AdaptiveAvgPool2D,
     Add,
     AvgPool2D,
@@ -44,24 +43,20 @@ from .layers import (
     GlobalAvgPool2D,
     Identity,
     Layer,
-    LeakyReLU,
     Linear,
     MaxPool2D,
     Multiply,
     Parameter,
-    ReLU,
-    ReLU6,
     Reshape,
     Residual,
     Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
     Upsample,
     ZeroPad2D,
     load,
     no_grad,
 )
+from .layers import activation as _activation
+from .layers.activation import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .metrics import accuracy
 from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
@@ -71,7 +66,6 @@ from .training import fit
 
 __all__ = [
     "SGD",
-    "Activation",
     "Adagrad",
     "Adam",
     "AdaptiveAvgPool2D",
@@ -93,7 +87,6 @@ __all__ = [
     "Identity",
     "Input",
     "Layer",
-    "LeakyReLU",
     "Linear",
     "MSELoss",
     "MaxPool2D",
@@ -101,14 +94,9 @@ __all__ = [
     "Parameter",
     "Preprocessing",
     "RMSProp",
-    "ReLU",
-    "ReLU6",
     "Reshape",
     "Residual",
     "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
     "Upsample",
     "ZeroPad2D",
     "__version__",
@@ -144,6 +132,7 @@ __all__ = [
     "use_backend",
     "viz",
 ]
+__all__ += _activation.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -285,11 +285,6 @@ def flag(op: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
-def activation(op: str, value: Any) -> str | None:
-    """The activation that a convolution or a matrix product applies within the same call."""
-    return value if value is None else choice(op, "activation", value, ("relu", "relu6"))
-
-
 def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     """Integer labels within 0 ... classes - 1, as contiguous and aligned int64."""
     numbers = target

@@ -27,20 +27,16 @@ from .layers import (
     Dropout,
     Flatten,
     Identity,
-    LeakyReLU,
     Linear,
     Parameter,
-    ReLU,
-    ReLU6,
     Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
     Upsample,
 )
 from .layers import Layer as Module
 from .layers import MaxPool2D as MaxPool2d
 from .layers import ZeroPad2D as ZeroPad2d
+from .layers import activation as _activation
+from .layers.activation import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
 __all__ = [
@@ -56,21 +52,19 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Identity",
-    "LeakyReLU",
     "Linear",
     "MSELoss",
     "MaxPool2d",
     "Module",
     "Parameter",
-    "ReLU",
-    "ReLU6",
     "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
     "Upsample",
     "ZeroPad2d",
 ]
+__all__ += _activation.__all__
+__all__.remove("Activation")  # of a user's function: PyTorch has no such layer
+__all__.sort()
+del Activation  # noqa: F821
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 
 from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, kernels_for, real
 from kernels cimport cnnx_lane_windows, cnnx_window_row
-from kernels cimport END_IN_RELU, END_IN_RELU6, NO_ACTIVATION, Ending
+from kernels cimport NO_ACTIVATION, Ending, cnnx_ending_name
 from kernels cimport cnnx_active, cnnx_select, cnnx_usable
 
 include "build.pyx"

@@ -5,10 +5,13 @@
 # the flat array, and `_vectors` for softmax, whose task is one vector, or, along an axis that is not the last,
 # CNNX_ACROSS of them side by side. Short vectors are turned to lie side by side too: one alone would not fill the
 # lanes, and a maximum and a sum over lanes cost more than ten exponentials. Which kernel to call for a task is a
-# number, looked up per task.
+# number, looked up per task: that of an ending (activations.h), or one below 0.
 
 cdef enum Function:
-    RELU, RELU6, LEAKY_RELU, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX
+    LEAKY_RELU = -5, SIGMOID, TANH, SOFTMAX, LOG_SOFTMAX
+
+cdef int RELU = ending("relu"), RELU6 = ending("relu6")
+cdef int HARDSIGMOID = ending("hardsigmoid"), HARDSWISH = ending("hardswish")
 
 cdef enum:
     ELEMENTS_PER_TASK = 1 << 14     # 64 kB of floats: enough to be worth a call, few enough to share out
@@ -32,6 +35,22 @@ def relu6(x):
 
 def relu6_backward(dy, y):
     return elementwise(RELU6, dy, y, 0)
+
+
+def hardsigmoid(x):
+    return elementwise(HARDSIGMOID, x, None, 0)
+
+
+def hardsigmoid_backward(dy, y):
+    return elementwise(HARDSIGMOID, dy, y, 0)
+
+
+def hardswish(x):
+    return elementwise(HARDSWISH, x, None, 0)
+
+
+def hardswish_backward(dy, x):
+    return elementwise(HARDSWISH, dy, x, 0)
 
 
 def leaky_relu(x, negative_slope):
@@ -74,7 +93,7 @@ def log_softmax_backward(dy, y, axis):
     return vectorwise(LOG_SOFTMAX, dy, y, axis)
 
 
-cdef object elementwise(Function function, x, saved, double slope):
+cdef object elementwise(int function, x, saved, double slope):
     """y = f(x), or, with what forward saved, dx from dy = x."""
     y = empty_like(x)
     if is_single(x):
@@ -90,7 +109,7 @@ cdef object elementwise(Function function, x, saved, double slope):
 
 
 cdef int _elements(
-    Function function,
+    int function,
     Py_ssize_t n,
     const real *x,                  # IN
     const real *saved,              # IN   as x, or NULL: forward
@@ -112,23 +131,20 @@ cdef int _elements(
 
 
 cdef void elements_task(
-    Function function, Py_ssize_t n, const real *x, const real *saved, real slope, real *y
+    int function, Py_ssize_t n, const real *x, const real *saved, real slope, real *y
 ) noexcept nogil:
-    if saved == NULL:
-        if function == RELU:
-            kernels_for(x).relu(n, x, y)
-        elif function == RELU6:
-            kernels_for(x).relu6(n, x, y)
-        elif function == LEAKY_RELU:
+    if function > 0:
+        if saved == NULL:
+            kernels_for(x).activate(<Ending>function, n, x, y)
+        else:
+            kernels_for(x).activate_backward(<Ending>function, n, x, saved, y)
+    elif saved == NULL:
+        if function == LEAKY_RELU:
             kernels_for(x).leaky_relu(n, x, slope, y)
         elif function == SIGMOID:
             kernels_for(x).sigmoid(n, x, y)
         elif function == TANH:
             kernels_for(x).tanh(n, x, y)
-    elif function == RELU:
-        kernels_for(x).relu_backward(n, x, saved, y)
-    elif function == RELU6:
-        kernels_for(x).relu6_backward(n, x, saved, y)
     elif function == LEAKY_RELU:
         kernels_for(x).leaky_relu_backward(n, x, saved, slope, y)
     elif function == SIGMOID:

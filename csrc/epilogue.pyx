@@ -4,9 +4,14 @@
 # Whoever owns a part of y (a band of rows of a convolution, a task of the GEMM) calls `finish_rows` on it once, after
 # its last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
 
+cdef dict ENDINGS = {None: NO_ACTIVATION}      # name of an op: its Ending
+while cnnx_ending_name(len(ENDINGS)) != NULL:
+    ENDINGS[(<bytes>cnnx_ending_name(len(ENDINGS))).decode()] = len(ENDINGS)
+
+
 cdef Ending ending(activation) except *:
     """The activation that has this name."""
-    return {None: NO_ACTIVATION, "relu": END_IN_RELU, "relu6": END_IN_RELU6}[activation]
+    return <Ending><int>ENDINGS[activation]
 
 
 cdef void finish_rows(
@@ -23,10 +28,8 @@ cdef void finish_rows(
     for i in range(rows):
         if add != NULL:
             kernels_for(y).add(n, add + i * row_step, y + i * row_step)
-        if activation == END_IN_RELU:
-            kernels_for(y).relu(n, y + i * row_step, y + i * row_step)
-        elif activation == END_IN_RELU6:
-            kernels_for(y).relu6(n, y + i * row_step, y + i * row_step)
+        if activation != NO_ACTIVATION:
+            kernels_for(y).activate(activation, n, y + i * row_step, y + i * row_step)
 
 
 def _finish(

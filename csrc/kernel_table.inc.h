@@ -83,11 +83,10 @@ typedef struct {
     /* And the points to 3x3 taps, dweight[(3*i + j)*nr + lane] */
     void (*winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight);
 
-    /* --- one row, element by element: rows.inc.c; the output may be an input --- */
-    void (*relu)(ptrdiff_t n, const REAL *x, REAL *y);
-    void (*relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
-    void (*relu6)(ptrdiff_t n, const REAL *x, REAL *y);
-    void (*relu6_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
+    /* --- one row, element by element: activate.inc.c, rows.inc.c; the output may be an input --- */
+    /* What activations.h says; saved is x or y as it has it. */
+    void (*activate)(cnnx_ending activation, ptrdiff_t n, const REAL *x, REAL *y);
+    void (*activate_backward)(cnnx_ending activation, ptrdiff_t n, const REAL *dy, const REAL *saved, REAL *dx);
     void (*leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y);
     void (*leaky_relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx);
     void (*sigmoid_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);
@@ -123,8 +122,8 @@ typedef struct {
        `ahead` elements on, if that is not 0, is asked for in advance. */
     /* Adds x - center to the first, its square to the second. */
     void (*plane_moments)(ptrdiff_t n, const REAL *x, REAL center, ptrdiff_t ahead, REAL *partial);
-    /* Adds g to the first, g * (x - mean) to the second: g is dy where the activation of (x - mean) * scale + shift
-       gives it on, else 0. */
+    /* Adds g to the first, g * (x - mean) to the second: g is dy gone back through the activation of
+       (x - mean) * scale + shift. */
     void (*plane_comoments)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
                             cnnx_ending activation, ptrdiff_t ahead, REAL *partial);
     void (*fold)(REAL *partial, double *first, double *second);

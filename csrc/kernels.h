@@ -18,8 +18,15 @@
 /* Vectors or windows that a kernel takes side by side. */
 #define CNNX_ACROSS 64
 
-/* What is done last to a result: none, max(y, 0), min(max(y, 0), 6). */
-typedef enum { CNNX_NO_ACTIVATION, CNNX_END_IN_RELU, CNNX_END_IN_RELU6 } cnnx_ending;
+/* What is done last to a result: nothing, or one of activations.h. */
+typedef enum {
+    CNNX_NO_ACTIVATION,
+#define ACTIVATION(name, reads, y, dx) CNNX_END_IN_##name,
+#include "activations.h"
+} cnnx_ending;
+
+/* Name of the op that an ending is, i > 0; NULL beyond the last. */
+const char *cnnx_ending_name(size_t i);
 
 /* A convolution within lanes (kernel_table.inc.h), all steps counted in pixels: output (m, i, j), m < images, i < rows,
    j < cols, is pixel m*y_image + i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel

@@ -17,9 +17,7 @@ cdef extern from "kernels.h" nogil:
     enum: CNNX_MAX_LANES, CNNX_ACROSS
 
     ctypedef enum Ending "cnnx_ending":
-        NO_ACTIVATION "CNNX_NO_ACTIVATION"
-        END_IN_RELU "CNNX_END_IN_RELU"
-        END_IN_RELU6 "CNNX_END_IN_RELU6"
+        NO_ACTIVATION "CNNX_NO_ACTIVATION"  # the others are found by their names: epilogue.pyx
 
     ctypedef struct cnnx_lane_windows:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
@@ -69,11 +67,9 @@ cdef extern from "kernels.h" nogil:
         void (*winograd_dy_strip)(Py_ssize_t tiles, const void *dy, Py_ssize_t pitch, void *u,
             Py_ssize_t tile_step, Py_ssize_t step) noexcept nogil
         void (*winograd_dweight)(const void *sums, Py_ssize_t step, void *dweight) noexcept nogil
-        void (*relu)(Py_ssize_t n, const void *x, void *y) noexcept nogil
-        void (*relu_backward)(Py_ssize_t n, const void *dy, const void *y, void *dx) noexcept nogil
-        void (*relu6)(Py_ssize_t n, const void *x, void *y) noexcept nogil
-        void (*relu6_backward)(Py_ssize_t n, const void *dy, const void *y,
-            void *dx) noexcept nogil
+        void (*activate)(Ending activation, Py_ssize_t n, const void *x, void *y) noexcept nogil
+        void (*activate_backward)(Ending activation, Py_ssize_t n, const void *dy,
+            const void *saved, void *dx) noexcept nogil
         void (*leaky_relu)(Py_ssize_t n, const void *x, double slope, void *y) noexcept nogil
         void (*leaky_relu_backward)(Py_ssize_t n, const void *dy, const void *x, double slope,
             void *dx) noexcept nogil
@@ -204,3 +200,4 @@ cdef extern from "kernels.h" nogil:
     const cnnx_kernel_set *cnnx_active
     int cnnx_select(const char *name)
     const char *cnnx_usable(size_t i)
+    const char *cnnx_ending_name(size_t i)

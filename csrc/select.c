@@ -1,4 +1,5 @@
-/* Which kernel sets this build holds, which of them this CPU can run, and which one is in use. */
+/* Which kernel sets this build holds, which of them this CPU can run, and which one is in use; and the names of the
+   activations, which are the same in all. */
 #include "kernels.h"
 #include <string.h>
 
@@ -46,4 +47,13 @@ int cnnx_select(const char *name) {
             return 0;
         }
     return -1;
+}
+
+const char *cnnx_ending_name(size_t i) {
+    static const char *const names[] = {
+        NULL,
+#define ACTIVATION(name, reads, y, dx) #name,
+#include "activations.h"
+    };
+    return i < sizeof names / sizeof *names ? names[i] : NULL;
 }

@@ -119,10 +119,16 @@ def _away_from_zero(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return x + np.copysign(0.05, x)
 
 
-def _away_from_ends(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    """Numbers on both sides of 0 and of 6, none within 0.05 of either."""
-    x = 6 * _away_from_zero(rng, *shape)
-    return x + 0.1 * np.sign(x - 6) * (np.abs(x - 6) < 0.05)
+def _away_from(bends: tuple[int, ...]) -> Callable[..., np.ndarray]:
+    """A function as `_normal`, of numbers on both sides of each of the bends, none within 0.05."""
+
+    def draw(rng: np.random.Generator, *shape: int) -> np.ndarray:
+        x = max(1, *map(abs, bends)) * _normal(rng, *shape)
+        for bend in bends:
+            x += np.where(np.abs(x - bend) < 0.05, np.copysign(0.1, x - bend), 0)
+        return x
+
+    return draw
 
 
 def _distinct(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -254,6 +260,9 @@ ENDINGS: dict[str, dict[str, Any]] = {
     "add": {"add": True},
     "add-relu": {"activation": "relu", "add": True},
 }
+# The others, which are tried with a few: that each way through the code ends in the same bits as
+# two ops is test_endings.py.
+OTHERS = tuple(name for name in oracle.ENDINGS if name not in ENDINGS)
 # The cases of CONVOLUTIONS that are tested with these endings.
 FINISHED = (
     "plain",
@@ -311,7 +320,10 @@ def _convolutions():
     for name in FINISHED:
         x_shape, weight_shape, options = CONVOLUTIONS[name]
         terms = int(np.prod(weight_shape[1:])) + 1
-        for ending, given in ENDINGS.items():
+        others = {
+            other: {"activation": other} for other in OTHERS if name in ("plain", "depthwise")
+        }
+        for ending, given in (ENDINGS | others).items():
             full = f"{name}-{ending}"
             _add("conv2d", full, _finished(x_shape, weight_shape, options, given), terms)
 
@@ -710,6 +722,9 @@ def _linears():
         _add("linear_backward", name, backward, behind)
         if name == "odd":
             _add("linear", "no-inputs-relu", _no_inputs)
+            for other in OTHERS:
+                end = {"activation": other}
+                _add("linear", f"odd-{other}", lambda rng, f=forward, e=end: f(rng) | e, inputs)
             _add("linear", "no-bias", lambda rng, f=forward: f(rng, bias=False), inputs)
             _add("linear_backward", "no-dx", lambda rng, f=backward: f(rng, need_dx=False), behind)
 
@@ -756,6 +771,12 @@ NORMS: dict[str, tuple[tuple[int, ...], tuple[str, ...], dict[str, Any]]] = {
     "inference-relu": ((4, 3, 2, 5), _ALL, {"training": False} | RELU),
     "inference-relu6-2-d": ((5, 17), _ALL, {"training": False, "activation": "relu6"}),
 }
+for _name in OTHERS:
+    NORMS |= {
+        _name: ((3, 18, 4, 5), _ALL, {"activation": _name}),
+        f"{_name}-2-d": ((9, 19), _ALL, {"activation": _name}),
+        f"inference-{_name}": ((4, 3, 2, 5), _ALL, {"training": False, "activation": _name}),
+    }
 
 
 def _norms():
@@ -783,7 +804,7 @@ def _norms():
 
         length = shape[0] * int(np.prod(shape[2:]))
         _add("batch_norm", name, forward, length)
-        if name in ("2-d", "relu", "relu6", "inference-relu"):
+        if name in ("2-d", *oracle.ENDINGS, "inference-relu"):
 
             def adding(rng, forward=forward, shape=shape):
                 return forward(rng) | {"add": _normal(rng, *shape)}
@@ -831,14 +852,15 @@ def _activations():
             x = draw(rng, *shape)
             return {"dy": _normal(rng, *shape), second: function(x)}
 
-        for op in ("relu", "relu6", "sigmoid", "tanh"):
-            draw = {"relu": _away_from_zero, "relu6": _away_from_ends}.get(op, _normal)
-            function = getattr(oracle, op)
+        for op in (*oracle.ENDINGS, "sigmoid", "tanh"):
+            draw = _away_from(oracle.ENDINGS[op]) if op in oracle.ENDINGS else _normal
+            saved = oracle.saves(op)
+            function = getattr(oracle, op) if saved == "y" else np.copy
             _add(op, name, lambda rng, u=unary, d=draw: u(rng, draw=d))
             _add(
                 f"{op}_backward",
                 name,
-                lambda rng, b=binary, d=draw, f=function: b(rng, "y", f, draw=d),
+                lambda rng, b=binary, d=draw, f=function, s=saved: b(rng, s, f, draw=d),
             )
         for more in ({}, {"negative_slope": 0.3}):
             full = name + "".join(f"-slope-{slope}" for slope in more.values())
@@ -852,12 +874,21 @@ def _activations():
     # Far from zero the curves saturate: no overflow and no lost sign.
     for op in ("sigmoid", "tanh"):
         _add(op, "saturated", lambda rng: {"x": np.array([-800.0, -90, -30, -5, 5, 30, 90, 800])})
-    for op in ("relu", "relu6", "leaky_relu"):
-        zeros = np.array([0.0, -0.0, 1, -1])
-        _add(op, "zeros", lambda rng, x=zeros: {"x": x}, kink="it bends at 0")
-    ends = np.array([0.0, 1e-30, 5.999, 6, 1e30, np.inf, -np.inf])
-    _add("relu6", "both-ends", lambda rng: {"x": ends}, kink="it bends at 0 and at 6")
-    _add("relu6_backward", "both-ends", lambda rng: {"dy": _normal(rng, 7), "y": ends.clip(0, 6)})
+    zeros = np.array([0.0, -0.0, 1, -1])
+    _add("leaky_relu", "zeros", lambda rng: {"x": zeros}, kink="it bends at 0")
+    for op, bends in oracle.ENDINGS.items():
+        beside = [bend + step for bend in bends for step in (0, -1e-3, 1e-3)]
+        ends = np.array([*beside, 0.0, -0.0, 1e-30])
+
+        def back(rng, op=op, ends=ends):
+            saved = oracle.saves(op)
+            return {
+                "dy": _normal(rng, ends.size),
+                saved: ends if saved == "x" else getattr(oracle, op)(ends),
+            }
+
+        _add(op, "ends", lambda rng, x=ends: {"x": x}, kink=f"it bends at {bends}")
+        _add(f"{op}_backward", "ends", back)
 
 
 # name: (x, y). Gates, one for each channel or for each pixel; in an outer product both broadcast.
@@ -1270,21 +1301,18 @@ def _larges():
 
     add("multiply", gated)
     add("multiply_backward", lambda r: {"dy": _normal(r, *image), **gated(r)}, plane)
-    for op in ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
-        saved = "x" if op == "leaky_relu" else "y"
+    for op in (*oracle.ENDINGS, "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+        saved = oracle.saves(op)
         length = batch[1] if "softmax" in op else 1
 
         def backward(r, op=op, saved=saved):
             x = _normal(r, *batch)
             y = {
-                "relu": np.maximum(x, 0),
-                "relu6": np.clip(x, 0, 6),
-                "leaky_relu": x,
                 "sigmoid": 1 / (1 + np.exp(-x)),
                 "tanh": np.tanh(x),
                 "softmax": np.exp(x) / np.exp(x).sum(1, keepdims=True),
                 "log_softmax": x - np.log(np.exp(x).sum(1, keepdims=True)),
-            }[op]
+            }.get(op, 4 * x)
             return {"dy": _normal(r, *batch), saved: y}
 
         add(op, lambda r: {"x": _normal(r, *batch)}, length)

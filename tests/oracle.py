@@ -9,6 +9,7 @@ This file is longer than others because the expected values of all ops are in on
 
 from __future__ import annotations
 
+import inspect
 import math
 from itertools import product
 
@@ -78,8 +79,20 @@ class _Windows:
 
 
 def _finished(total, activation, add=0.0):
-    functions = {"relu": relu, "relu6": relu6, None: np.copy}
-    return functions[activation](np.array([total + add]))[0]
+    if activation is None:
+        return total + add
+    return globals()[activation](np.array([total + add]))[0]
+
+
+def _unfinished(dy, before, activation):
+    if activation is None:
+        return dy
+    saved = (
+        np.array([before])
+        if saves(activation) == "x"
+        else np.array([_finished(before, activation)])
+    )
+    return globals()[f"{activation}_backward"](np.array([dy]), saved)[0]
 
 
 def conv2d(
@@ -502,21 +515,28 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training=True, bias=None, 
         scale = inv_std[c] * (1.0 if weight is None else weight[c])
         shift = 0.0 if bias is None else bias[c]
         for p in where:
-            before = (x[p] - mean[c]) * scale + shift
-            if _finished(before, activation) != before:
-                continue  # the activation is flat there
-            dbias[c] += dy[p]
-            dweight[c] += dy[p] * normal[p]
+            slope = _unfinished(dy[p], (x[p] - mean[c]) * scale + shift, activation)
+            dbias[c] += slope
+            dweight[c] += slope * normal[p]
             if not training:
-                dx[p] = dy[p] * scale
+                dx[p] = slope * scale
                 continue
             for q in where:  # d y[p] / d x[q]: directly, through the mean, and through the variance
                 jacobian = (p == q) - 1 / len(where) - normal[p] * normal[q] / len(where)
-                dx[q] += dy[p] * scale * jacobian
+                dx[q] += slope * scale * jacobian
     return dx, dweight, dbias
 
 
 # ------------------------------------------------------------------------------------- activations
+
+
+# Activations that other ops may end in, and where they bend.
+ENDINGS = {"relu": (0,), "relu6": (0, 6), "hardsigmoid": (-3, 3), "hardswish": (-3, 3)}
+
+
+def saves(activation):
+    """What its backward takes besides dy: "x" or "y"."""
+    return list(inspect.signature(globals()[f"{activation}_backward"]).parameters)[1]
 
 
 def _map(function, *arrays):
@@ -544,6 +564,22 @@ def relu6(x):
 
 def relu6_backward(dy, y):
     return _map(lambda d, a: 0.0 if a <= 0 or a >= 6 else d, dy, y)
+
+
+def hardsigmoid(x):
+    return _map(lambda a: 0.0 if a <= -3 else 1.0 if a >= 3 else (a + 3) / 6, x)
+
+
+def hardsigmoid_backward(dy, y):
+    return _map(lambda d, a: 0.0 if a <= 0 or a >= 1 else d / 6, dy, y)
+
+
+def hardswish(x):
+    return _map(lambda a: 0.0 if a <= -3 else a if a >= 3 else a * (a + 3) / 6, x)
+
+
+def hardswish_backward(dy, x):
+    return _map(lambda d, a: 0.0 if a <= -3 else d if a >= 3 else d * (2 * a + 3) / 6, dy, x)
 
 
 def add(x, y):

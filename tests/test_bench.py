@@ -28,15 +28,13 @@ SMALL = {workload.name: workload.reduced() for workload in all_workloads()}
 # --------------------------------------------------------------------------------- the workloads
 
 
-def test_the_documents_state_how_many_ops_and_sizes_are_measured():
+def test_the_documents_state_how_many_convolutions_are_measured():
     root = Path(__file__).resolve().parents[1]
-    performance, changelog, convolutions = (
+    performance, convolutions = (
         " ".join((root / name).read_text(encoding="utf-8").split())
-        for name in ("docs/performance.md", "CHANGELOG.md", "docs/convolutions.md")
+        for name in ("docs/performance.md", "docs/convolutions.md")
     )
-    sizes, layers = sum(map(len, OPS.values())), len(LAYERS["forward"])
-    assert f"each of the {len(OPS)} ops" in performance and f"all {sizes} sizes" in performance
-    assert f"{len(OP_NAMES)} ops in float32 and float64" in changelog
+    layers = len(LAYERS["forward"])
     assert f"{layers} convolutions one by one" in performance
     assert convolutions.count("| conv2d ") == layers and f"{layers} convolutions" in convolutions
 

@@ -13,6 +13,7 @@ import pytest
 
 import cnnx
 from cnnx import nn
+from cnnx.layers import activation
 
 CLASSES = {name: getattr(nn, name) for name in nn.__all__}
 # Every public class of cnnx that PyTorch has too, under its name there.
@@ -29,21 +30,21 @@ EXPECTED = {
     "Dropout": cnnx.Dropout,
     "Flatten": cnnx.Flatten,
     "Identity": cnnx.Identity,
-    "LeakyReLU": cnnx.LeakyReLU,
     "Linear": cnnx.Linear,
     "MSELoss": cnnx.MSELoss,
     "MaxPool2d": cnnx.MaxPool2D,
     "Module": cnnx.Layer,
     "Parameter": cnnx.Parameter,
-    "ReLU": cnnx.ReLU,
-    "ReLU6": cnnx.ReLU6,
     "Sequential": cnnx.Sequential,
-    "Sigmoid": cnnx.Sigmoid,
-    "Softmax": cnnx.Softmax,
-    "Tanh": cnnx.Tanh,
     "Upsample": cnnx.Upsample,
     "ZeroPad2d": cnnx.ZeroPad2D,
+    **{name: getattr(cnnx, name) for name in activation.__all__ if name != "Activation"},
 }
+PERMIT_INPLACE = [
+    getattr(cnnx, name)
+    for name in activation.__all__
+    if issubclass(getattr(cnnx, name), activation.PermitsInplace)
+]
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +121,7 @@ def test_inplace_changes_no_result_and_survives_a_file(tmp_path):
     assert repr(model[2]) == "ReLU(inplace=True)" and repr(nn.ReLU()) == "ReLU()"
     x = np.random.default_rng(0).standard_normal((2, 5)).astype(np.float32)
     for plain, permitted in (
-        (nn.ReLU(), nn.ReLU(inplace=True)),
-        (nn.ReLU6(), nn.ReLU6(True)),
+        *((layer(), layer(inplace=True)) for layer in PERMIT_INPLACE),
         (nn.LeakyReLU(0.1), nn.LeakyReLU(0.1, True)),
         (nn.Dropout(0).eval(), nn.Dropout(0, inplace=True).eval()),
     ):
@@ -129,7 +129,7 @@ def test_inplace_changes_no_result_and_survives_a_file(tmp_path):
         assert np.array_equal(permitted(x), plain(x)) and np.array_equal(x, before)
     model.save(tmp_path / "m.npz")
     assert repr(cnnx.load(tmp_path / "m.npz")) == repr(model)
-    for layer in (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Dropout):
+    for layer in (*PERMIT_INPLACE, nn.Dropout):
         with pytest.raises(TypeError, match=f"^{layer.__name__}: inplace='yes'.*True or False"):
             layer(inplace="yes")
 

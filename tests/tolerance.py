@@ -13,14 +13,17 @@ ones has a small magnitude, unless large terms cancel in it. For an op that is l
 it is the op itself applied to absolute values; if terms of both signs cancel, `TERMS` contains the
 sum; otherwise it is the absolute value of the element. Below the smallest normal number, results
 may be zero. Nothing here depends on a test, a seed or a machine.
+This file is longer than others because the magnitudes of all ops stand in one place.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import cases
 import numpy as np
+import oracle
 
 # Error of Winograd's F(4x4, 3x3) over that of direct summation, as measured by Lavin and Gray
 # (2015) over whole arrays, relative to the largest element. See also `winograd_magnitudes`.
@@ -129,7 +132,7 @@ def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
     var_before = _given(a, "running_var", 0.0)
     m = x.size / x.shape[1]
     return {
-        "0": y + bias + np.abs(_given(a, "add", 0.0)),
+        "0": (y + bias + np.abs(_given(a, "add", 0.0))) * _steepest(a.get("activation")),
         "1": mean,
         "2": inv_std * of_var,
         "running_mean": before + mean,
@@ -143,14 +146,38 @@ def _batch_norm_backward(a: dict[str, Any]) -> dict[str, Any]:
     weight = np.reshape(_given(a, "weight", np.ones(a["x"].shape[1])), shape)
     before = (a["x"] - mean) * inv_std * weight
     before = before + np.reshape(_given(a, "bias", np.zeros(a["x"].shape[1])), shape)
-    stopped = {None: False, "relu": before <= 0, "relu6": (before <= 0) | (before >= 6)}
-    dy = np.abs(np.where(stopped[a.get("activation")], 0, a["dy"]))
+    terms = (np.abs(a["x"]) + np.abs(mean)) * inv_std * np.abs(weight)
+    terms = terms + np.reshape(np.abs(_given(a, "bias", np.zeros(a["x"].shape[1]))), shape)
+    dy = _unfinished(a["dy"], before, terms, a.get("activation"))
     normal = (np.abs(a["x"]) + np.abs(mean)) * inv_std
     dweight, dbias = np.sum(np.where(dy == 0, 0, dy * normal), axes), np.sum(dy, axes)
     count = max(a["x"].size // a["x"].shape[1], 1)
     through = (dbias.reshape(shape) + normal * dweight.reshape(shape)) / count
     through = through if a.get("training", True) else 0.0
     return {"0": (dy + through) * inv_std * np.abs(weight), "1": dweight, "2": dbias}
+
+
+def _unfinished(dy: Any, before: Any, terms: Any, activation: str | None) -> Any:
+    """Of dy gone back through an activation, whose input `before` is a sum of these terms: what
+    that is off by, times how fast the slope changes there."""
+    if activation is None:
+        return np.abs(dy)
+    forward, backward = (getattr(oracle, f"{activation}{way}") for way in ("", "_backward"))
+
+    def slope(x: Any) -> Any:
+        return backward(dy, x if oracle.saves(activation) == "x" else forward(x))
+
+    change = np.abs(slope(before + 1e-6) - slope(before - 1e-6)) / 2e-6
+    return np.abs(slope(before)) + change * terms
+
+
+@functools.cache
+def _steepest(activation: str | None) -> float:
+    """How much larger an error may be behind an activation than before it."""
+    if activation is None:
+        return 1.0
+    x = np.arange(-8, 8, 2.0**-6)
+    return float(max(1.0, np.max(np.abs(np.diff(getattr(oracle, activation)(x)))) * 2**6))
 
 
 def _given(a: dict[str, Any], name: str, default: Any) -> Any:
@@ -206,6 +233,8 @@ def magnitudes(
             # No other x: only its equal numbers count, and |x| may have more of them.
             plain |= {"x": arguments["x"]} if "ties" in arguments else {}
             terms = cases.call(function, case.op, _absolute(arguments) | plain)
+            if "activation" in arguments:
+                terms["0"] = terms["0"] * _steepest(arguments["activation"])
         elif case.op.endswith("_step"):
             before = cases.arrays(_absolute(arguments))
             terms = cases.call(function, case.op, _absolute(arguments))

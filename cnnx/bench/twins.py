@@ -331,9 +331,6 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "Upsample": lambda nn, m: nn.Upsample(m.size, m.scale_factor, m.mode, m.align_corners),
     "ZeroPad2D": lambda nn, m: nn.ZeroPad2d(m.padding),
     "Flatten": lambda nn, m: nn.Flatten(),
-    "ReLU": lambda nn, m: nn.ReLU(),
-    "ReLU6": lambda nn, m: nn.ReLU6(),
-    "Sigmoid": lambda nn, m: nn.Sigmoid(),
     "Dropout": lambda nn, m: nn.Dropout(m.p),
 }
 
@@ -370,6 +367,8 @@ def _converted(torch: Any, layer: layers.Layer) -> Any:
         return _wired(torch, layer.wiring())
     if type(layer).__name__ in _MERGES:
         return _merge(torch, _MERGES[type(layer).__name__](torch, layer))
+    if isinstance(layer, layers.activation.Elementwise) and hasattr(torch.nn, type(layer).__name__):
+        return getattr(torch.nn, type(layer).__name__)(**layer.config())
     return _MODULES[type(layer).__name__](torch.nn, layer)
 
 
@@ -438,6 +437,12 @@ def _call(path: str, *keys: str, more: tuple[Any, ...] = ()) -> Make:
     return make
 
 
+def _hardsigmoid_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """PyTorch's goes back from x: one that gives this y."""
+    function, dy, x = torch.ops.aten.hardsigmoid_backward, a["dy"], 6 * a["y"] - 3
+    return lambda: function(dy, x)
+
+
 def _softmax_backward(name: str) -> Make:
     def make(torch: Any, a: Arguments) -> Callable[[], Any]:
         function, dy, y = getattr(torch.ops.aten, name), a["dy"], a["y"]
@@ -474,6 +479,10 @@ TWINS: dict[str, Make] = {
     "relu_backward": _call("ops.aten.threshold_backward", "dy", "y", more=(0,)),
     "relu6": _call("nn.functional.relu6", "x"),
     "relu6_backward": _call("ops.aten.hardtanh_backward", "dy", "y", more=(0, 6)),
+    "hardsigmoid": _call("nn.functional.hardsigmoid", "x"),
+    "hardsigmoid_backward": _hardsigmoid_backward,
+    "hardswish": _call("nn.functional.hardswish", "x"),
+    "hardswish_backward": _call("ops.aten.hardswish_backward", "dy", "x"),
     "leaky_relu": _call("nn.functional.leaky_relu", "x", more=(0.01,)),
     "leaky_relu_backward": _call("ops.aten.leaky_relu_backward", "dy", "x", more=(0.01, False)),
     "add": _call("add", "x", "y"),

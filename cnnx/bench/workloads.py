@@ -323,6 +323,8 @@ ACTIVATIONS = [Shape((64, 64, 32, 32)), Shape((64, 16, 28, 28))]
 ROWS = [Shape((256, 1000)), Shape((10000, 10))]
 _elementwise("relu", ACTIVATIONS, 1, 1, "y")
 _elementwise("relu6", ACTIVATIONS, 2, 2, "y")
+_elementwise("hardsigmoid", ACTIVATIONS, 4, 2, "y")
+_elementwise("hardswish", ACTIVATIONS, 5, 5, "x")
 _elementwise("leaky_relu", ACTIVATIONS, 2, 2, "x")
 _elementwise("sigmoid", ACTIVATIONS, 4, 3, "y")  # 1 / (1 + exp(-x)); dy * y * (1 - y)
 _elementwise("tanh", ACTIVATIONS, 1, 3, "y")  # dy * (1 - y * y)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cnnx.layers.activation import Activation, LeakyReLU, ReLU, ReLU6, Sigmoid, Softmax, Tanh
+from cnnx.layers import activation
+from cnnx.layers.activation import *
 from cnnx.layers.base import Layer
 from cnnx.layers.concat import Concat
 from cnnx.layers.containers import Identity, Sequential
@@ -22,7 +23,6 @@ from cnnx.layers.run import grad_enabled, no_grad, run_mode
 from cnnx.layers.summary import Summary
 
 __all__ = [
-    "Activation",
     "AdaptiveAvgPool2D",
     "Add",
     "AvgPool2D",
@@ -36,20 +36,14 @@ __all__ = [
     "GlobalAvgPool2D",
     "Identity",
     "Layer",
-    "LeakyReLU",
     "Linear",
     "MaxPool2D",
     "Multiply",
     "Parameter",
-    "ReLU",
-    "ReLU6",
     "Reshape",
     "Residual",
     "Sequential",
-    "Sigmoid",
-    "Softmax",
     "Summary",
-    "Tanh",
     "Upsample",
     "ZeroPad2D",
     "grad_enabled",
@@ -57,3 +51,4 @@ __all__ = [
     "no_grad",
     "run_mode",
 ]
+__all__ += activation.__all__

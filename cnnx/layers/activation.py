@@ -10,7 +10,17 @@ import numpy as np
 from cnnx import checks, ops
 from cnnx.layers.base import Layer, builtin
 
-__all__ = ["Activation", "LeakyReLU", "ReLU", "ReLU6", "Sigmoid", "Softmax", "Tanh"]
+__all__ = [
+    "Activation",
+    "Hardsigmoid",
+    "Hardswish",
+    "LeakyReLU",
+    "ReLU",
+    "ReLU6",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]
 
 
 class Elementwise(Layer):
@@ -86,6 +96,41 @@ class ReLU6(PermitsInplace):
     function = staticmethod(ops.relu6)
     gradient = staticmethod(ops.relu6_backward)
     op = "relu6"
+
+
+@builtin
+class Hardsigmoid(PermitsInplace):
+    """y = min(max(x + 3, 0), 6) / 6, of any shape: a sigmoid of three straight pieces.
+
+    inplace  a permission that changes nothing, see `ReLU`
+
+    It gates the channels of MobileNetV3: A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
+
+    Example: ``Hardsigmoid()(np.array([-4.0, 0.0, 4.0]))`` is ``[0., 0.5, 1.]``.
+    """
+
+    function = staticmethod(ops.hardsigmoid)
+    gradient = staticmethod(ops.hardsigmoid_backward)
+    op = "hardsigmoid"
+
+
+@builtin
+class Hardswish(PermitsInplace):
+    """y = x * hardsigmoid(x) = x * min(max(x + 3, 0), 6) / 6, of any shape.
+
+    inplace  a permission that changes nothing, see `ReLU`
+
+    x is kept until backward, as y does not tell the slope: two x between -3 and 0 have the same y.
+
+    A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
+
+    Example: ``Hardswish()(np.array([-4.0, 1.5, 4.0]))`` is ``[0., 1.125, 4.]``.
+    """
+
+    function = staticmethod(ops.hardswish)
+    gradient = staticmethod(ops.hardswish_backward)
+    saves = "input"
+    op = "hardswish"
 
 
 @builtin

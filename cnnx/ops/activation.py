@@ -1,5 +1,4 @@
-"""Activations, each with its backward: relu, relu6, leaky_relu, sigmoid, tanh, softmax,
-log_softmax."""
+"""Activations, each with its backward; and which of them other ops may end in: `ENDINGS`."""
 
 from __future__ import annotations
 
@@ -10,6 +9,34 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+
+__all__ = [
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]
+# The ops that conv2d, linear and batch_norm take as their `activation`, by name.
+ENDINGS = ("relu", "relu6", "hardsigmoid", "hardswish")
+
+
+def ending(op: str, value: Any) -> str | None:
+    """The value of an argument `activation`: one of `ENDINGS`, or None. ValueError for others."""
+    return value if value is None else checks.choice(op, "activation", value, ENDINGS)
 
 
 def relu(x: Any) -> np.ndarray:
@@ -50,6 +77,50 @@ def relu6_backward(dy: Any, y: Any) -> np.ndarray:
     [0.0, 5.0, 0.0]
     """
     return backend().relu6_backward(*_two("relu6_backward", dy, "y", y))
+
+
+def hardsigmoid(x: Any) -> np.ndarray:
+    """Sigmoid of three straight pieces: y = min(max(x + 3, 0), 6) / 6. NaN stays NaN.
+
+    >>> ops.hardsigmoid(np.array([-4.0, 0.0, 4.0])).tolist()
+    [0.0, 0.5, 1.0]
+
+    Source: Courbariaux, Bengio, David, BinaryConnect (2015), with a slope of 1/2; with 1/6 Howard
+    et al., Searching for MobileNetV3 (2019).
+    """
+    return backend().hardsigmoid(checks.array("hardsigmoid", "x", x))
+
+
+def hardsigmoid_backward(dy: Any, y: Any) -> np.ndarray:
+    """Gradient of `hardsigmoid` from its result y: dx = dy / 6 where 0 < y < 1, else 0.
+
+    >>> ops.hardsigmoid_backward(np.array([3.0, 3.0, 3.0]), np.array([0.0, 0.5, 1.0])).tolist()
+    [0.0, 0.5, 0.0]
+    """
+    return backend().hardsigmoid_backward(*_two("hardsigmoid_backward", dy, "y", y))
+
+
+def hardswish(x: Any) -> np.ndarray:
+    """y = x * hardsigmoid(x): 0 where x <= -3, x where x >= 3, else x * (x + 3) / 6.
+
+    NaN stays NaN. Infinities are no exception: -inf gives 0, inf itself.
+
+    >>> ops.hardswish(np.array([-4.0, 1.5, 4.0])).tolist()
+    [0.0, 1.125, 4.0]
+
+    Source: Howard et al., Searching for MobileNetV3 (2019).
+    """
+    return backend().hardswish(checks.array("hardswish", "x", x))
+
+
+def hardswish_backward(dy: Any, x: Any) -> np.ndarray:
+    """Gradient of `hardswish` from its input x, as y does not tell it: hardswish falls to -3/8 at
+    x = -3/2, and rises again. dx = 0 where x <= -3, dy where x >= 3, else dy * (2 * x + 3) / 6.
+
+    >>> ops.hardswish_backward(np.array([2.0, 2.0, 2.0]), np.array([-4.0, 0.0, 4.0])).tolist()
+    [0.0, 1.0, 2.0]
+    """
+    return backend().hardswish_backward(*_two("hardswish_backward", dy, "x", x))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks, windows
 from ..config import backend
+from .activation import ending
 
 
 def conv2d(
@@ -35,7 +36,7 @@ def conv2d(
     padding   an integer, (rows, columns), "same" (stride 1 only), "valid", or
               ((top, bottom), (left, right))
     groups    number of groups into which channels and filters are split; groups = c: depthwise
-    activation  applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
+    activation  applied last: one of `ops.activation.ENDINGS`, such as "relu"; None: none
     add       same shape as y: added before the activation; None: nothing
 
     returns   y (n, oc, oh, ow), oh = (h + top + bottom - dilation*(kh - 1) - 1) // stride + 1
@@ -54,7 +55,7 @@ def conv2d(
     bias = checks.vector(
         op, "bias", bias, weight.shape[0], "one value per filter of weight {}", weight.shape
     )
-    activation = checks.activation(op, activation)
+    activation = ending(op, activation)
     if add is not None:
         add = checks.array(op, "add", add, 4)
         checks.same_shape(op, "add", add, out_shape, "the shape of the result")

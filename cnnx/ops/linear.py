@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+from .activation import ending
 
 
 def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> np.ndarray:
@@ -17,7 +18,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     y[..., j] = activation(bias[j] + sum over i of x[..., i] * weight[j, i])
 
     x (..., in), weight (out, in), bias (out,) or None  ->  y (..., out)
-    activation  applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
+    activation  applied last: one of `ops.activation.ENDINGS`, such as "relu"; None: none
 
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]
@@ -28,7 +29,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
         op, "bias", bias, weight.shape[0], "one value per row of weight {}", weight.shape
     )
     checks.same_dtype(op, x=x, weight=weight, bias=bias)
-    activation = checks.activation(op, activation)
+    activation = ending(op, activation)
     y = backend().linear(_rows(x), weight, bias, activation)
     return y.reshape(*x.shape[:-1], weight.shape[0])
 

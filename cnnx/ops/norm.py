@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+from .activation import ending
 
 
 def batch_norm(
@@ -33,7 +34,7 @@ def batch_norm(
                   running = (1 - momentum) * running + momentum * batch. A batch of one value per
                   channel is an error.
     not training  mean and var are the running statistics, which must be given.
-    activation    applied last: "relu", max(y, 0); "relu6", min(max(y, 0), 6); None: none
+    activation    applied last: one of `ops.activation.ENDINGS`, such as "relu"; None: none
     add           same shape as x: added before the activation; None: nothing
 
     returns  y as x, mean (c,), inv_std (c,), which `batch_norm_backward` needs
@@ -64,7 +65,7 @@ def batch_norm(
         running_var=running_var,
         add=add,
     )
-    activation = checks.activation(op, activation)
+    activation = ending(op, activation)
     momentum = checks.real(op, "momentum", momentum, 0.0, 1.0)
     eps = checks.real(op, "eps", eps, 0.0)
     statistics = running_mean, running_var, training, momentum, eps
@@ -86,9 +87,9 @@ def batch_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `batch_norm` with respect to x, weight and bias.
 
-    If the forward had an activation, dy passes where the activation was not saturated; this is
-    recomputed from x and bias, so y need not be stored. The gradient of `add` equals that of the
-    sum, which cannot be recomputed from x: with both, compute the activation's gradient first
+    If the forward had an activation, dy first goes back through it; its input is recomputed from x
+    and bias, so neither that nor y need be stored. The gradient of `add` equals that of the sum,
+    which cannot be recomputed from x: with both, compute the activation's gradient first
     (`relu_backward`).
 
     With xhat = (x - mean) * inv_std, and sums over the m values of a channel:
@@ -113,7 +114,7 @@ def batch_norm_backward(
     why = "one value per channel of x {}", x.shape
     weight = checks.vector(op, "weight", weight, c, *why)
     bias = checks.vector(op, "bias", bias, c, *why)
-    activation = checks.activation(op, activation)
+    activation = ending(op, activation)
     training = checks.flag(op, "training", training)
     mean = checks.array(op, "mean", mean)
     inv_std = checks.array(op, "inv_std", inv_std)

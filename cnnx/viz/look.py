@@ -22,18 +22,16 @@ from cnnx.layers import (
     ConvTranspose2D,
     Layer,
     Linear,
-    ReLU,
-    ReLU6,
     Residual,
     Sequential,
 )
-from cnnx.layers.activation import LeakyReLU, Sigmoid, Tanh
+from cnnx.layers.activation import Elementwise
 
 from . import arguments
 
 Chain = list[tuple[str, Layer]]
 _MIXERS = (Conv2D, ConvTranspose2D, Linear)
-_FOLLOWERS = (BatchNorm2D, ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh)
+_FOLLOWERS = (BatchNorm2D, Elementwise)
 
 
 class Place(NamedTuple):

@@ -6,6 +6,7 @@
 #include "pack.inc.c"
 #include "direct.inc.c"
 #include "winograd.inc.c"
+#include "activate.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
 #include "norm.inc.c"
@@ -40,10 +41,8 @@ static const NAME(cnnx_kernels) NAME(table) = {
     .winograd_x_strip = NAME(winograd_x_strip),
     .winograd_dy_strip = NAME(winograd_dy_strip),
     .winograd_dweight = NAME(winograd_dweight),
-    .relu = NAME(relu),
-    .relu_backward = NAME(relu_backward),
-    .relu6 = NAME(relu6),
-    .relu6_backward = NAME(relu6_backward),
+    .activate = NAME(activate),
+    .activate_backward = NAME(activate_backward),
     .leaky_relu = NAME(leaky_relu),
     .leaky_relu_backward = NAME(leaky_relu_backward),
     .sigmoid_backward = NAME(sigmoid_backward),

@@ -35,13 +35,6 @@ static void NAME(fold_columns)(ptrdiff_t channels, ptrdiff_t pixels, REAL *colum
         for (; i < rows; i++) f(activation, 1, i * step, n, step, __VA_ARGS__);                                        \
     } while (0)
 
-#define FOR_ROWS_AND_ACTIVATION(f, ...)                                                                                \
-    do {                                                                                                               \
-        if (activation == CNNX_NO_ACTIVATION) FOR_ROWS(f, CNNX_NO_ACTIVATION, __VA_ARGS__);                            \
-        else if (activation == CNNX_END_IN_RELU) FOR_ROWS(f, CNNX_END_IN_RELU, __VA_ARGS__);                           \
-        else FOR_ROWS(f, CNNX_END_IN_RELU6, __VA_ARGS__);                                                              \
-    } while (0)
-
 static inline void NAME(moments_of_rows)(cnnx_ending none, int count, ptrdiff_t first, ptrdiff_t n, ptrdiff_t step,
                                          const REAL *x, const REAL *center, REAL *sums, REAL *squares) {
     (void)none;
@@ -71,7 +64,7 @@ static inline void NAME(comoments_of_rows)(cnnx_ending activation, int count, pt
             const ptrdiff_t at = first + i * step + j;
             const VEC d = NAME(load_some)(x + at, n - j, 0) - NAME(load)(mean + j);
             const VEC y = d * NAME(load)(scale + j) + NAME(load)(shift + j);
-            const VEC g = NAME(let_through)(activation, y, NAME(load_some)(dy + at, n - j, 0));
+            const VEC g = NAME(unactivated)(activation, y, NAME(load_some)(dy + at, n - j, 0));
             sum += g;
             product += g * d;
         }
@@ -83,7 +76,8 @@ static inline void NAME(comoments_of_rows)(cnnx_ending activation, int count, pt
 static void NAME(column_comoments)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *x,
                                    const REAL *mean, const REAL *scale, const REAL *shift, cnnx_ending activation,
                                    REAL *sums, REAL *products) {
-    FOR_ROWS_AND_ACTIVATION(NAME(comoments_of_rows), dy, x, mean, scale, shift, sums, products);
+#define CALL(activation) FOR_ROWS(NAME(comoments_of_rows), activation, dy, x, mean, scale, shift, sums, products)
+#include "each_activation.inc.c"
 }
 
 static inline void NAME(normalise_rows)(cnnx_ending activation, int count, ptrdiff_t first, ptrdiff_t n, ptrdiff_t step,
@@ -95,7 +89,7 @@ static inline void NAME(normalise_rows)(cnnx_ending activation, int count, ptrdi
             const ptrdiff_t at = first + i * step + j;
             VEC v = (NAME(load_some)(x + at, n - j, 0) - center) * factor + offset;
             if (add != NULL) v += NAME(load_some)(add + at, n - j, 0);
-            NAME(store_some)(y + at, NAME(activate)(activation, v), n - j);
+            NAME(store_some)(y + at, NAME(activated)(activation, v), n - j);
         }
     }
 }
@@ -103,7 +97,8 @@ static inline void NAME(normalise_rows)(cnnx_ending activation, int count, ptrdi
 static void NAME(normalise_columns)(ptrdiff_t rows, ptrdiff_t n, ptrdiff_t step, const REAL *x, const REAL *mean,
                                     const REAL *scale, const REAL *shift, const REAL *add, cnnx_ending activation,
                                     REAL *y) {
-    FOR_ROWS_AND_ACTIVATION(NAME(normalise_rows), x, mean, scale, shift, add, y);
+#define CALL(activation) FOR_ROWS(NAME(normalise_rows), activation, x, mean, scale, shift, add, y)
+#include "each_activation.inc.c"
 }
 
 static inline void NAME(normalise_rows_backward)(cnnx_ending activation, int count, ptrdiff_t first, ptrdiff_t n,
@@ -128,10 +123,16 @@ static void NAME(normalise_columns_backward)(ptrdiff_t rows, ptrdiff_t n, ptrdif
                                              cnnx_ending activation, int training, const REAL *slope,
                                              const REAL *offset, REAL *dx) {
     /* training as a constant: else which product is fused with a sum is the compiler's choice, for each activation. */
-    if (training)
-        FOR_ROWS_AND_ACTIVATION(NAME(normalise_rows_backward), dy, x, mean, scale, shift, 1, slope, offset, dx);
-    else FOR_ROWS_AND_ACTIVATION(NAME(normalise_rows_backward), dy, x, mean, scale, shift, 0, slope, offset, dx);
+#define WITH(activation, training)                                                                                     \
+    FOR_ROWS(NAME(normalise_rows_backward), activation, dy, x, mean, scale, shift, training, slope, offset, dx)
+    if (training) {
+#define CALL(activation) WITH(activation, 1)
+#include "each_activation.inc.c"
+    } else {
+#define CALL(activation) WITH(activation, 0)
+#include "each_activation.inc.c"
+    }
+#undef WITH
 }
 
 #undef FOR_ROWS
-#undef FOR_ROWS_AND_ACTIVATION

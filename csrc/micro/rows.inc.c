@@ -1,24 +1,5 @@
 /* One row, element by element. Plain loops: the compiler makes vectors of them. */
 
-static void NAME(relu)(ptrdiff_t n, const REAL *x, REAL *y) {
-    for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] <= 0 ? 0 : x[i]; /* this way round NaN stays NaN */
-}
-
-static void NAME(relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
-    for (ptrdiff_t i = 0; i < n; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
-}
-
-static void NAME(relu6)(ptrdiff_t n, const REAL *x, REAL *y) {
-    for (ptrdiff_t i = 0; i < n; i++) {
-        REAL positive = x[i] <= 0 ? 0 : x[i];
-        y[i] = positive >= 6 ? 6 : positive;
-    }
-}
-
-static void NAME(relu6_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
-    for (ptrdiff_t i = 0; i < n; i++) dx[i] = ((y[i] <= 0) | (y[i] >= 6)) ? 0 : dy[i];
-}
-
 static void NAME(leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i];
 }

@@ -5,22 +5,8 @@ bottom), (left, right)), arrays are C-contiguous and of one float dtype. Called 
 works in any float dtype.
 """
 
-from .activation import (
-    leaky_relu,
-    leaky_relu_backward,
-    log_softmax,
-    log_softmax_backward,
-    relu,
-    relu6,
-    relu6_backward,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    softmax,
-    softmax_backward,
-    tanh,
-    tanh_backward,
-)
+from . import activation
+from .activation import *
 from .add import add
 from .concat import concat, split
 from .conv import (
@@ -78,31 +64,18 @@ __all__ = [
     "im2col",
     "interpolate",
     "interpolate_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
     "linear",
     "linear_backward",
-    "log_softmax",
-    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
     "multiply",
     "multiply_backward",
-    "relu",
-    "relu6",
-    "relu6_backward",
-    "relu_backward",
     "relu_max_pool2d",
     "relu_max_pool2d_backward",
     "rmsprop_step",
     "sgd_step",
-    "sigmoid",
-    "sigmoid_backward",
-    "softmax",
-    "softmax_backward",
     "split",
-    "tanh",
-    "tanh_backward",
     "zero_pad2d",
 ]
+__all__ += activation.__all__

@@ -5,7 +5,31 @@ x may have any shape; softmax takes (outer, k, inner) and works along the middle
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
+
+__all__ = [
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "relu",
+    "relu6",
+    "relu6_backward",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]
 
 
 def relu(x):
@@ -32,6 +56,37 @@ def relu6(x):
 def relu6_backward(dy, y):
     """dx = dy where 0 < y < 6 (or y is NaN), else 0."""
     return np.where((y <= 0) | (y >= 6), dy.dtype.type(0), dy)
+
+
+def hardsigmoid(x):
+    """y = min(max(x + 3, 0), 6) / 6. NaN stays NaN.
+
+    Source: Courbariaux, Bengio, David, BinaryConnect (2015), there of another slope; Howard et al.,
+    Searching for MobileNetV3 (2019).
+    """
+    return np.minimum(np.maximum(x + 3, 0), 6) / 6
+
+
+def hardsigmoid_backward(dy, y):
+    """dx = dy / 6 where 0 < y < 1 (or y is NaN), else 0."""
+    return np.where((y <= 0) | (y >= 1), dy.dtype.type(0), dy / 6)
+
+
+def hardswish(x):
+    """y = x * hardsigmoid(x): 0 where x <= -3, x where x >= 3, else x * (x + 3) / 6. NaN stays NaN.
+
+    Source: Howard et al., Searching for MobileNetV3 (2019).
+    """
+    between = np.clip(x, -3, 3)  # an infinity times 0 would be NaN
+    y = np.where(x >= 3, x, between * (between + 3) / 6)
+    return np.where(x <= -3, x.dtype.type(0), y)
+
+
+def hardswish_backward(dy, x):
+    """dx = 0 where x <= -3, dy where x >= 3, else dy * (2 * x + 3) / 6."""
+    between = np.clip(x, -3, 3)
+    dx = np.where(x >= 3, dy, dy * ((2 * between + 3) / 6))
+    return np.where(x <= -3, dy.dtype.type(0), dx)
 
 
 def leaky_relu(x, negative_slope):
@@ -89,3 +144,20 @@ def log_softmax(x, axis):
 def log_softmax_backward(dy, y, axis):
     """dx[k] = dy[k] - exp(y[k]) * sum over j of dy[j]"""
     return dy - np.exp(y) * dy.sum(axis=axis, keepdims=True)
+
+
+class Ending(NamedTuple):
+    """An activation that other ops may end in. `saves` is what its gradient takes after dy: the
+    "input" x of the activation, or its "output" y."""
+
+    function: Callable[..., np.ndarray]
+    gradient: Callable[..., np.ndarray]
+    saves: str
+
+
+ENDINGS = {
+    "relu": Ending(relu, relu_backward, "output"),
+    "relu6": Ending(relu6, relu6_backward, "output"),
+    "hardsigmoid": Ending(hardsigmoid, hardsigmoid_backward, "output"),
+    "hardswish": Ending(hardswish, hardswish_backward, "input"),
+}

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from .activation import relu, relu6
-
-ACTIVATIONS = {None: lambda y: y, "relu": relu, "relu6": relu6}
+from .activation import ENDINGS
 
 
 def finish(y, activation, add=None):
     """activation(y + add), without `add` if it is None; activation is a name or None."""
-    return ACTIVATIONS[activation](y if add is None else y + add)
+    y = y if add is None else y + add
+    return y if activation is None else ENDINGS[activation].function(y)
+
+
+def unfinish(dy, before, activation):
+    """Gradient of finish(before, activation): dy, gone back through the activation."""
+    if activation is None:
+        return dy
+    function, gradient, saves = ENDINGS[activation]
+    return gradient(dy, before if saves == "input" else function(before))

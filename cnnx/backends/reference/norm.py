@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .activation import relu6_backward, relu_backward
-from .epilogue import finish
-
-GATES = {"relu": relu_backward, "relu6": relu6_backward}
+from .epilogue import finish, unfinish
 
 
 def batch_norm(
@@ -65,7 +62,7 @@ def _affine(x, weight, bias, mean, inv_std):
 def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation):
     """Gradients of `batch_norm`, if `add` was None.
 
-    dy passes where the activation was not saturated; its input is recomputed from x. Then, with
+    First dy goes back through the activation, whose input is recomputed from x. Then, with
     xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
 
     dbias   = sum of dy
@@ -76,8 +73,7 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation
     In training, mean and var depend on x; otherwise they are constants.
     """
     if activation is not None:
-        before = _affine(x, weight, bias, mean, inv_std)
-        dy = GATES[activation](dy, finish(before, activation))
+        dy = unfinish(dy, _affine(x, weight, bias, mean, inv_std), activation)
     m = max(x.shape[0] * x.shape[2], 1)
     xhat = (x - mean[:, None]) * inv_std[:, None]
     dbias = dy.sum(axis=(0, 2))
