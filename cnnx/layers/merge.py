@@ -57,8 +57,9 @@ class Multiply(Layer):
     is broadcast. So a gate (n, c, 1, 1) weighs the channels of images (n, c, h, w).
 
     y and both gradients have the dtype of the first input, the other is cast to it. `backward`
-    returns a tuple, the gradient of each input in its own shape: dy times the other, summed over the axes
-    that were broadcast. ValueError for other than two inputs, and for shapes that do not fit.
+    returns a tuple, the gradient of each input in its own shape: dy times the other, summed over
+    the axes that were broadcast. ValueError for other than two inputs, and for shapes that do not
+    fit.
 
     J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
 
