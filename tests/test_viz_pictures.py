@@ -136,7 +136,7 @@ def test_layers_inside_a_residual_have_the_names_of_their_weights(images):
     *axes, _ = visible(viz.plot_filters(model, "1.body.1.1"))
     assert np.array_equal(shown(axes[0]), body[1][1].weight.data[0, 0])
     for layer, words in (
-        ("body", "expected one of 0, 1, 2, 3, or inside a Residual, as 1.body.0"),
+        ("body", "expected one of 0, 1, 2, 3, or inside a block, as 1.body.0"),
         ("1.body.2", "expected one of 1.body.0, 1.body.1.0, 1.body.1.1$"),
         ("1.body.1.2", "expected one of 1.body.1.0, 1.body.1.1$"),
         (ReLU(), "ReLU is not one of the model's: 0, 1, 2, 3, or inside"),

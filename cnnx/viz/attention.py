@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks
-from cnnx.layers import Layer, Sequential, Sigmoid, Softmax
+from cnnx.graph import Graph
+from cnnx.layers import Identity, Layer, Sequential, Sigmoid, Softmax
 
 from . import arguments, figures, look
 from .arguments import Names, class_name, class_names
 from .images import Path
-from .tap import Tap, tapped
+from .tap import Tap, replaced, tapped
 
 __all__ = ["grad_cam", "grad_cam_map", "saliency", "saliency_map"]
 
@@ -33,8 +34,9 @@ def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = Non
     images (n, c, h, w), as the model expects them
     target a class for all, or (n,) classes; None: the one with the largest output
     layer  a layer of the model, its name or its number; None: the last convolution, together with
-           the norm and activation that follow it; inside a Residual, a name as in `state_dict`:
-           "3.body.1"
+           the norm and activation that follow it, or the block that it is in; inside a block
+           (Residual, Concat, Graph), a name as in `state_dict`: "3.body.1". A model that is itself
+           a Graph needs a name
 
     The method is meant for models that end in global average pooling and one Linear; there the map
     shows how much each position contributes to the score. If the model flattens instead, every
@@ -43,7 +45,7 @@ def grad_cam_map(model: Layer, images: Any, target: Any = None, layer: Any = Non
     `saliency_map`, may show more.
 
     The model is not changed. ValueError for an unknown class or layer, a layer whose output is not
-    an image, and a model whose outputs are not (n, classes).
+    an image, and a model whose outputs are not (n, classes), or that has several inputs or outputs.
 
     R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-Based
     Localization", ICCV 2017.
@@ -128,6 +130,7 @@ def _grad_cam(
     """The maps, and the class of each."""
     x = look.samples(op, images)
     layers = look.chain(op, model)
+    look.check_one_to_one(op, layers)
     place = (
         look.convolution(op, layers, last=True) if layer is None else look.find(op, layers, layer)
     )
@@ -148,7 +151,9 @@ def _saliency(op: str, model: Layer, images: Any, target: Any) -> tuple[np.ndarr
     if x.ndim not in (3, 4):
         raise ValueError(f"{op}: images have shape {x.shape}, expected (n, c, h, w) or (n, h, w)")
     tap = Tap()
-    layers = _to_the_score(op, look.chain(op, model))
+    layers = look.chain(op, model)
+    look.check_one_to_one(op, layers)
+    layers = _to_the_score(op, layers)
     chosen = _back_from_score(op, Sequential(tap, look.part(layers)), x, target)
     steepness = np.abs(tap.gradient)
     return (steepness.max(axis=1) if x.ndim == 4 else steepness), chosen
@@ -156,15 +161,33 @@ def _saliency(op: str, model: Layer, images: Any, target: Any) -> tuple[np.ndarr
 
 def _to_the_score(op: str, layers: look.Chain, place: look.Place | None = None) -> look.Chain:
     """The chain of a frozen copy in eval mode, without a final Softmax or Sigmoid."""
-    if isinstance(layers[-1][1], (Softmax, Sigmoid)):
-        layers = layers[:-1]
-    if not layers:
+    end = _last_activation(layers[-1][1])
+    if end == () and len(layers) == 1:
         raise ValueError(f"{op}: the model has no layer before its last activation")
-    if place is not None and place.number == len(layers):
+    if place is not None and (place.number, place.inside) == (len(layers) - 1, end):
         raise ValueError(f"{op}: {look.describe(place)} comes after the score of a class")
     # One copy of everything, so that a layer used in two places is one layer in the copy too.
-    copied = look.part(layers).copy().eval().freeze()
-    return [(name, layer) for (name, _), layer in zip(layers, copied)]
+    copied = list(look.part(layers).copy().eval().freeze())
+    if end is not None:
+        copied[-1] = replaced(copied[-1], end, Identity())
+    return [(name, layer) for (name, _), layer in zip(layers, copied, strict=True)]
+
+
+def _last_activation(layer: Layer) -> tuple[str, ...] | None:
+    """The path from the model's last layer to the Softmax or Sigmoid that makes the output: () if
+    it is that itself, else in a Graph; None if there is none.
+    """
+    if isinstance(layer, (Softmax, Sigmoid)):
+        return ()
+    if isinstance(layer, (Sequential, Graph)) and layer.opens():
+        wiring = layer.wiring()
+        names = [node.name for node in wiring.nodes]
+        for node in wiring.nodes:
+            # One that stands at other places too, as in a gate, can not be taken out.
+            if node.outputs == wiring.outputs and names.count(node.name) == 1:
+                path = _last_activation(node.layer)
+                return None if path is None else (node.name, *path)
+    return None
 
 
 def _back_from_score(op: str, model: Sequential, x: np.ndarray, target: Any) -> np.ndarray:

@@ -106,6 +106,7 @@ def _plane(
     op: str, model: Any, x: Any, y: Any, classes: Any, steps: int, threshold: float | None
 ) -> Plane:
     layers = look.chain(op, model)
+    look.check_one_to_one(op, layers)
     if isinstance(x, Dataset):
         y = x.y if y is None else y
         classes = x.classes if classes is None else classes

@@ -90,8 +90,9 @@ def plot_filters(
     """The filters of a convolution: the patterns that it detects.
 
     model  a model, or a single Conv2D
-    layer  the Conv2D, its name or its number in the model; None: the first one outside a Residual;
-           inside a Residual, a name as in `state_dict`: "3.body.0"
+    layer  the Conv2D, its name or its number in the model; None: the first one, of those outside
+           blocks if there are any; inside a block (Residual, Concat, Graph), a name as in
+           `state_dict`: "3.body.0"
     count  filters shown, from the first
 
     Filters with one input channel share one scale centred at 0: blue is negative, red is positive.
@@ -160,18 +161,20 @@ def plot_feature_maps(
 
     image  (c, h, w), as the model expects it, or a batch (1, c, h, w) of one
     layer  a layer of the model, its name or its number; None: the first convolution, together with
-           the norm and activation that follow it; inside a Residual, a name as in `state_dict`:
-           "3.body.1"
+           the norm and activation that follow it, or the block that it is in; inside a block
+           (Residual, Concat, Graph), a name as in `state_dict`: "3.body.1"
     count  channels shown, from the first
 
     The model runs in eval mode, and is not changed. Returns the matplotlib Figure; ValueError for
-    more than one image, an unknown layer, and a layer whose output is not an image
+    more than one image, an unknown layer, a layer whose output is not an image, and a model of
+    several inputs or outputs
 
     >>> figure = cnnx.viz.plot_feature_maps(model, test.x[0])
     """
     op = "plot_feature_maps"
     count = checks.integer(op, "count", count, least=1)
     layers = look.chain(op, model)
+    look.check_one_to_one(op, layers)
     place = look.convolution(op, layers) if layer is None else look.find(op, layers, layer)
     batch = array(op, "image", image, "expected one image (channels, height, width): test.x[0]")
     batch = batch[None] if batch.ndim == 3 else batch

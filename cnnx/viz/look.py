@@ -3,26 +3,28 @@
 # Design:
 # Plots run the model's own layers, never a second implementation of them. A chain is the sequence
 # of a model's layers, with nested Sequentials expanded; a Sequential of a part of the chain is
-# again a model with the same layers. A Residual is one layer of the chain; the layers inside it are
-# named as in `state_dict`. Layers inside a user-defined layer cannot be addressed.
+# again a model with the same layers. A block (a Residual, a Graph, a Concat of branches) is one
+# layer of the chain; the layers inside it are named as in `state_dict`. Layers inside a layer with
+# a forward of its own cannot be addressed.
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from cnnx import checks
 from cnnx.data import Dataset
+from cnnx.graph import Graph
+from cnnx.graph.container import Container, count_outputs
 from cnnx.layers import (
     BatchNorm2D,
     Conv2D,
     ConvTranspose2D,
     Layer,
     Linear,
-    Residual,
     Sequential,
 )
 from cnnx.layers.activation import Elementwise
@@ -39,7 +41,7 @@ class Place(NamedTuple):
 
     name: str
     layer: Layer
-    number: int  # in the chain, of the layer itself or of the Residual that contains it
+    number: int  # in the chain, of the layer itself or of the block that contains it
     inside: tuple[str, ...]  # the path from there to the layer
 
 
@@ -62,34 +64,34 @@ def chain(op: str, model: Any) -> Chain:
 
 def find(op: str, layers: Chain, layer: Any) -> Place:
     """The place of a layer, given as the layer itself, its name, or its number in the chain."""
-    places = [place for number in range(len(layers)) for place in _places(layers, number)]
+    places = _all_places(layers)
     if isinstance(layer, Layer):
         found = [place for place in places if place.layer is layer]
         if found:
-            return found[0]
+            return _of_one_output(op, found[0])
         raise ValueError(
             f"{op}: the layer {type(layer).__name__} is not one of the model's: {_names(places)}"
         )
     if isinstance(layer, str):
         found = [place for place in places if place.name == layer]
         if found:
-            return found[0]
+            return _of_one_output(op, found[0])
         raise ValueError(
             f"{op}: no layer is called {layer!r}, expected one of {_names(places, layer)}"
         )
     if isinstance(layer, (int, np.integer)) and not isinstance(layer, bool):
         if -len(layers) <= layer < len(layers):
-            return _at(layers, int(layer) % len(layers))
+            return _of_one_output(op, _at(layers, int(layer) % len(layers)))
         raise ValueError(f"{op}: layer is {layer}, but the model has {len(layers)} layers")
     raise TypeError(f"{op}: layer is {layer!r}, expected a layer, its name or its number")
 
 
 def first_filters(op: str, layers: Chain) -> Place:
-    """The first Conv2D in the chain."""
-    for number, (_, layer) in enumerate(layers):
-        if isinstance(layer, Conv2D):
-            return _at(layers, number)
-    raise ValueError(f"{op}: the model has no Conv2D in its chain of layers")
+    """The first Conv2D in the chain; if there is none, the first one in a block."""
+    found = [place for place in _all_places(layers) if isinstance(place.layer, Conv2D)]
+    if not found:
+        raise ValueError(f"{op}: the model has no Conv2D")
+    return min(found, key=lambda place: bool(place.inside))
 
 
 def first_weights(layers: Chain) -> Layer | None:
@@ -99,34 +101,74 @@ def first_weights(layers: Chain) -> Layer | None:
 
 
 def convolution(op: str, layers: Chain, last: bool = False) -> Place:
-    """The first (or last) Conv2D in the chain, or the norm and activation that follow it."""
+    """The first (or last) Conv2D in the chain, or the norm and activation that follow it. A block
+    that has one counts as one; but in a model that is a single Graph it is the first inside.
+    """
+    if len(layers) == 1 and isinstance(layers[0][1], Graph):
+        if last:  # perhaps that of a gate, or of another branch than the longest
+            names = _names(_all_places(layers))
+            raise ValueError(f"{op}: the model is a Graph: say which layer, one of {names}")
+        return first_filters(op, layers)
     found = [number for number, (_, layer) in enumerate(layers) if _convolves(layer)]
     if not found:
         raise ValueError(f"{op}: the model has no Conv2D: say which layer")
     number = found[-1 if last else 0]
     while number + 1 < len(layers) and isinstance(layers[number + 1][1], _FOLLOWERS):
         number += 1
-    return _at(layers, number)
+    return _of_one_output(op, _at(layers, number))
+
+
+def _of_one_output(op: str, place: Place) -> Place:
+    outputs = count_outputs(place.layer)
+    if outputs > 1:
+        raise ValueError(
+            f"{op}: {describe(place)} has {outputs} outputs, expected one: say which layer in it"
+        )
+    return place
+
+
+def check_one_to_one(op: str, layers: Chain) -> None:
+    """ValueError for a model of several inputs or outputs."""
+    first = layers[0][1]
+    inputs = first.wiring().inputs if isinstance(first, Container) else 1
+    outputs = count_outputs(layers[-1][1])
+    if inputs > 1 or outputs > 1:
+        raise ValueError(
+            f"{op}: the number of the model's inputs is {inputs}, of its outputs {outputs}: "
+            "expected one of each"
+        )
+
+
+def _is_block(layer: Layer) -> TypeGuard[Container]:
+    return isinstance(layer, Container) and layer.opens()
 
 
 def _opened(
-    layer: Layer, way: tuple[str, ...], *also: type[Layer]
+    layer: Layer, way: tuple[str, ...], blocks: bool = False
 ) -> Iterator[tuple[tuple[str, ...], Layer]]:
-    """(path, layer) of the layers inside Sequentials, and of `also` and the layers inside it."""
+    """(path, layer) of the layers inside Sequentials; with blocks=True also of those inside blocks,
+    but for the sum of a Residual and the join of a Concat: what these make the block makes.
+    """
     if type(layer) is not Sequential:
         yield way, layer
-    if type(layer) in (Sequential, *also):
+    if type(layer) is Sequential or (blocks and _is_block(layer)):
+        nodes = {node.name for node in layer.wiring().nodes}
         for name, child in layer.children():
-            yield from _opened(child, (*way, name), *also)
+            if name in nodes:  # a subclass of Graph may have others
+                yield from _opened(child, (*way, name), blocks)
+
+
+def _all_places(layers: Chain) -> list[Place]:
+    return [place for number in range(len(layers)) for place in _places(layers, number)]
 
 
 def _places(layers: Chain, number: int) -> list[Place]:
-    """A layer of the chain and, if it is a Residual, the layers inside it."""
+    """A layer of the chain and, if it is a block, the layers inside it."""
     name, layer = layers[number]
     before = (name,) if name else ()
     return [
         Place(".".join(before + inside), part, number, inside)
-        for inside, part in _opened(layer, (), Residual)
+        for inside, part in _opened(layer, (), blocks=True)
     ]
 
 
@@ -135,14 +177,18 @@ def _at(layers: Chain, number: int) -> Place:
 
 
 def _names(places: list[Place], wrong: str = "") -> str:
-    """The chain's names; or those in a Residual, if a wrong name begins like them."""
+    """The chain's names; or those in a block, if a wrong name begins like them, or the model is a
+    block.
+    """
     while wrong:
-        wrong = wrong.rpartition(".")[0]
-        near = [place.name for place in places if wrong and place.name.startswith(f"{wrong}.")]
+        near = [place.name for place in places if place.name.startswith(f"{wrong}.")]
         if near:
             return ", ".join(near)
+        wrong = wrong.rpartition(".")[0]
     inside = [place.name for place in places if place.inside]
-    hint = f", or inside a Residual, as {inside[0]}" if inside else ""
+    if inside and not places[0].name:
+        return ", ".join(inside)
+    hint = f", or inside a block, as {inside[0]}" if inside else ""
     return ", ".join(place.name for place in places if not place.inside) + hint
 
 

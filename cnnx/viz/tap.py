@@ -2,46 +2,83 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-import numpy as np
+from cnnx.graph.container import Container
+from cnnx.graph.wiring import Node, Wiring
+from cnnx.layers import Concat, Layer, Residual
 
-from cnnx.layers import Layer, Residual, Sequential
+from .look import Chain, Place, part
 
-from .look import Chain, Place
-
-__all__ = ["Tap", "tapped"]
+__all__ = ["Tap", "replaced", "tapped"]
 
 
 class Tap(Layer):
-    """y = x; keeps the last x, and the gradient passed back to it."""
+    """y = x; keeps the x of its first forward, and the gradient passed back to that."""
 
-    seen: Any = None
-    gradient: np.ndarray
+    def __init__(self) -> None:
+        # Not attributes: these no layer may store that stands at several places (graph/steps.py).
+        self.values: dict[str, Any] = {}
+
+    @property
+    def seen(self) -> Any:
+        return self.values["seen"]
+
+    @property
+    def gradient(self) -> Any:
+        return self.values["gradient"]
 
     def forward(self, x: Any) -> Any:
-        self.seen = x
+        self.values.setdefault("seen", x)
         return x
 
     def backward(self, dy: Any) -> Any:
-        self.gradient = np.asarray(dy)
+        self.values["gradient"] = dy  # the first place is the last to go back
         return dy
 
 
-def tapped(layers: Chain, place: Place) -> tuple[Sequential, Tap]:
+class _Tapped(Container):
+    """A layer of so many inputs, followed by a tap."""
+
+    def __init__(self, layer: Layer, inputs: int, tap: Tap) -> None:
+        self.layer, self.inputs, self.tap = layer, inputs, tap
+
+    def wiring(self) -> Wiring:
+        n = self.inputs
+        layer = Node("layer", self.layer, tuple(range(n)), (n,))
+        return Wiring(n, (layer, Node("tap", self.tap, (n,), (n + 1,))), (n + 1,))
+
+    def parts(self) -> list[Any]:
+        return [self.layer, self.tap]
+
+
+def tapped(layers: Chain, place: Place) -> tuple[Any, Tap]:
     """A model of the same layers, with a tap after the one at the given place."""
-    tap = Tap()
-    parts = [layer for _, layer in layers]
-    parts[place.number] = _behind(parts[place.number], place.inside, tap)
-    return Sequential(*parts), tap
+    tap, model = Tap(), part(layers)
+    path = (str(place.number), *place.inside)
+    layer: Any = model
+    inputs = 1
+    for name in path:
+        node = next(node for node in layer.wiring().nodes if node.name == name)
+        layer, inputs = node.layer, len(node.inputs)
+    return replaced(model, path, _Tapped(layer, inputs, tap)), tap
 
 
-def _behind(layer: Layer, inside: tuple[str, ...], tap: Tap) -> Layer:
-    """The layer followed by the tap, or with it after a layer inside. Containers are copied,
-    since another place may use the same ones.
+def replaced(layer: Any, inside: tuple[str, ...], other: Layer) -> Any:
+    """The layer with another in the place of the one inside it. Containers are copied, since
+    another place may use the same ones.
     """
     if not inside:
-        return Sequential(layer, tap)
-    paths = dict(layer.children())
-    paths[inside[0]] = _behind(paths[inside[0]], inside[1:], tap)
-    return Residual(**paths) if isinstance(layer, Residual) else Sequential(paths)
+        return other
+    name, twin = inside[0], copy.copy(layer)
+    if isinstance(twin, Residual):
+        setattr(twin, name, replaced(getattr(layer, name), inside[1:], other))
+    elif isinstance(twin, Concat):
+        branches = list(layer.branches)
+        branches[int(name)] = replaced(branches[int(name)], inside[1:], other)
+        twin.branches = tuple(branches)
+    else:  # Sequential, Graph
+        vars(twin)["_layers"] = dict(vars(layer)["_layers"])
+        twin[name] = replaced(layer[name], inside[1:], other)
+    return twin
