@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnx import metrics as metric_functions
 from cnnx import targets
+from cnnx.graph import Graph
 from cnnx.layers import Flatten, Identity, Layer, Reshape, Sequential, Sigmoid, Softmax
 from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 
@@ -134,12 +135,16 @@ def _is_squash(layer: Layer) -> bool:
 
 def _last_layer(model: Layer) -> Layer:
     """The layer that determines the output's values; layers that only reshape are skipped."""
-    if not isinstance(model, Sequential):
+    if not isinstance(model, (Sequential, Graph)):
         return model
-    for layer in reversed(list(model)):
-        last = _last_layer(layer)
+    wiring = model.wiring()
+    makers = {value: node for node in wiring.nodes for value in node.outputs}
+    value = wiring.outputs[0]
+    while len(wiring.outputs) == 1 and value in makers:
+        last = _last_layer(makers[value].layer)
         if not isinstance(last, (Flatten, Identity, Reshape)):
             return last
+        value = makers[value].inputs[0]
     return model
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from training_helpers import blobs, mlp
 
-from cnnx import data, models
+from cnnx import Graph, Input, data, models
 from cnnx.layers import (
+    Flatten,
     Linear,
     Sequential,
     Sigmoid,
@@ -88,10 +89,14 @@ def test_probabilities_are_the_softmax_unless_the_model_ends_in_one():
     logits = predict(model, x).astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(predict_proba(model, x), expected, rtol=1e-5)
-    ended = Sequential(model, Sequential(Softmax()))
-    np.testing.assert_allclose(predict_proba(ended, x), expected, rtol=1e-5)
     assert np.array_equal(predict_labels(model, x), logits.argmax(axis=1))
-    assert np.array_equal(predict_labels(ended, x), logits.argmax(axis=1))
+    start = Input(x.shape[1:])
+    graph = Graph(start, Flatten()(Softmax()(model(start))))
+    for ended in (Sequential(model, Sequential(Softmax())), graph, Sequential(graph)):
+        np.testing.assert_allclose(predict_proba(ended, x), expected, rtol=1e-5)
+        assert np.array_equal(predict_labels(ended, x), logits.argmax(axis=1))
+    with pytest.warns(UserWarning, match="the model ends in Softmax"):
+        evaluate(graph, blobs(), loss=CrossEntropyLoss())
 
 
 def test_a_single_output_is_a_yes_or_no():
