@@ -16,6 +16,8 @@ from cnnx import (
     Conv2D,
     Dropout,
     Flatten,
+    Hardsigmoid,
+    Hardswish,
     Layer,
     Linear,
     MaxPool2D,
@@ -52,6 +54,10 @@ MODELS = {
     "conv-relu-pool": ([Conv2D(3, 4, 3), ReLU(), MaxPool2D(3, 2, 1)], 2, (2, 3, 8, 9)),
     "relu-pool-twice": ([TWICE, MaxPool2D(2), TWICE, MaxPool2D(2, 1)], 2, (2, 3, 8, 9)),
     "relu-pool-of-272": ([ReLU(), MaxPool2D((17, 16), 1, 5)], 1, (1, 2, 18, 19)),
+    "conv-hardsigmoid": ([Conv2D(3, 4, 3), Hardsigmoid()], 1, (2, 3, 6, 7)),
+    "conv-hardswish": ([Conv2D(3, 4, 3), Hardswish()], 2, (2, 3, 6, 7)),
+    "norm-hardswish": ([BatchNorm2D(3), Hardswish()], 1, (2, 3, 6, 7)),
+    "residual-hardsigmoid": ([Residual(BatchNorm2D(3)), Hardsigmoid()], 1, (2, 3, 6, 7)),
     "empty-batch": ([Conv2D(3, 4, 3), ReLU()], 1, (0, 3, 6, 7)),
     "norm-relu": ([Conv2D(3, 4, 3, bias=False), BatchNorm2D(4), ReLU()], 2, (3, 3, 6, 7)),
     "norm-relu6": ([BatchNorm2D(3, affine=False), ReLU6()], 1, (2, 3, 5, 9)),
@@ -156,6 +162,17 @@ def test_no_grad_keeps_nothing():
     with pytest.raises(RuntimeError, match=r"^Sequential.backward: no forward"):
         model.backward(y)
     np.testing.assert_array_equal(y, model(x))
+
+
+@pytest.mark.parametrize("head", [Conv2D(3, 3, 1), Linear(4, 4), Residual(Conv2D(3, 3, 1))])
+def test_what_backward_needs_x_for_is_fused_where_nothing_is_kept(head):
+    """Hardswish has the same y for two x."""
+    model, x = Sequential(head, Hardswish()), images(2, 3, 4, 4, dtype=np.float32)
+    assert len(model.explain().splitlines()) == 2
+    assert len(model.explain(training=False).splitlines()) == 1
+    y = model(x)
+    with cnnx.no_grad():
+        np.testing.assert_array_equal(model(x), y)
 
 
 def test_the_plan_follows_the_layers():

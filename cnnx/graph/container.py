@@ -79,14 +79,15 @@ class Container(Layer):
             return None
         return dxs[0] if len(dxs) == 1 else dxs
 
-    def explain(self) -> str:
-        """Which layers run as one step, in a line for each step of a training forward.
+    def explain(self, training: bool = True) -> str:
+        """Which layers run as one step, in a line for each step: of a forward that backward is to
+        follow, or with training=False of one in `no_grad`.
 
         Example: ``print(cnnx.models.lenet5().explain())``
         """
         return "\n".join(
             " + ".join(f"{node.name} {type(node.layer).__name__}" for node in step.nodes())
-            for step in self._planned(keeping=True).steps
+            for step in self._planned(training).steps
         )
 
     def step_numbers(self) -> list[int]:

@@ -50,11 +50,11 @@ NORM: Types = (BatchNorm1D, BatchNorm2D)
 
 PATTERNS = (
     Pattern(((ReLU,), (MaxPool2D,)), ReLUMaxPool),
-    Pattern((NORM, BY_OUTPUT), NormActivation),
+    Pattern((NORM, ANY), NormActivation),  # backward computes the activation's input again
     Pattern(((Conv2D, Linear), BY_OUTPUT), Epilogue),
     Pattern(((Conv2D, *NORM), (Add,), BY_OUTPUT), Epilogue),
     Pattern(((Conv2D, *NORM), (Add,)), Epilogue),
-    Pattern(((Conv2D, Linear, *NORM), ANY), Epilogue, training=False),
+    Pattern(((Conv2D, Linear), ANY), Epilogue, training=False),
     Pattern(((Conv2D, *NORM), (Add,), ANY), Epilogue, training=False),
 )
 
