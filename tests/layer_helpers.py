@@ -45,6 +45,18 @@ class Plain(Layer):
         return dy * self.w
 
 
+class Product(Layer):
+    """A user's layer of two inputs."""
+
+    def forward(self, a, b):
+        self._save(a, b)
+        return a * b
+
+    def backward(self, dy):
+        a, b = self._saved()
+        return dy * b, dy * a
+
+
 def check_gradients(layer, x, tolerance=1e-6):
     """dx and all parameter gradients against the slope of <y, dy> along a random direction."""
     rng = np.random.default_rng(5)

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "cnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MIDDLE = ("ops", "init", "random", "checks", "windows")
 PARTS = (
-    *("config", *MIDDLE, "io", "preprocessing", "layers", "targets", "losses", "optim", "metrics"),
+    *("config", *MIDDLE, "io", "preprocessing", "layers", "graph"),
+    *("targets", "losses", "optim", "metrics"),
 )
 RUNS = (*PARTS, "models", "data", "history", "scoring", "inference")
 
@@ -57,9 +58,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "history": ("io",),
     "scoring": PARTS,  # the metrics of a run, and checks that loss, model and targets match
     "inference": (*PARTS, "data", "scoring"),
-    "training": (*RUNS, "graph", "terminal"),
+    "training": (*RUNS, "terminal"),
     "viz": RUNS,
-    "bench": (*RUNS, "graph", "training"),
+    "bench": (*RUNS, "training"),
     "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat"),

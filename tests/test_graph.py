@@ -7,7 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
-from layer_helpers import Scale, check_gradients, images
+from layer_helpers import Product, Scale, check_gradients, images
 
 import cnnx
 from cnnx import (
@@ -30,18 +30,6 @@ from cnnx import (
     Tanh,
     no_grad,
 )
-
-
-class Product(Layer):
-    """A user's layer of two inputs."""
-
-    def forward(self, a, b):
-        self._save(a, b)
-        return a * b
-
-    def backward(self, dy):
-        a, b = self._saved()
-        return dy * b, dy * a
 
 
 def diamond():
@@ -355,64 +343,3 @@ def test_gradients_of_many_readers_add_up_in_one_order_fused_or_not():
     assert not any("Add +" in line for line in model.explain().splitlines())
     model(data)
     np.testing.assert_array_equal(model.backward(dy), fused)
-
-
-ERRORS = {
-    "no-symbol": (lambda x: Graph(x, np.ones(3)), TypeError, "outputs has a ndarray"),
-    "empty": (lambda x: Graph(x, ()), ValueError, "outputs is empty"),
-    "twice": (lambda x: Graph((x, x), Tanh()(x)), ValueError, "twice"),
-    "unused": (lambda x: Graph((x, Input((2,))), Tanh()(x)), ValueError, r"input 1, of shape \(2"),
-    "missing": (
-        lambda x: Graph(Input((7,)), Tanh()(x)),
-        ValueError,
-        r"Input of shape \(3,\) that is not among the inputs, of shapes \(7,\)",
-    ),
-    "mixed": (lambda x: Add()(x, np.ones(3)), TypeError, "input 1 is a ndarray"),
-    "shapes": (lambda x: x + Input((2,)), ValueError, r"\(0, 3\) and \(0, 2\)"),
-    "misfit": (lambda x: Linear(5, 2)(x), ValueError, "5"),
-    "no-shape": (lambda x: Input((3, 0)), ValueError, r"shape is \(3, 0\)"),
-    "text": (lambda x: Input("image"), ValueError, "shape is 'image'"),
-    "given-two": (lambda x: Graph(x, Tanh()(x))(np.ones(3), np.ones(3)), TypeError, "2 inputs"),
-}
-
-
-@pytest.mark.parametrize("name", ERRORS)
-def test_errors_in_words(name):
-    call, error, words = ERRORS[name]
-    with pytest.raises(error, match=words):
-        call(Input((3,)))
-
-
-def test_gradients_that_do_not_fit_the_outputs_and_inputs():
-    class Wrong(Product):
-        def backward(self, dy):
-            return dy
-
-    x = Input((3,))
-    model = Graph(x, (Wrong()(x, x), x))
-    model(images(2, 3))
-    with pytest.raises(TypeError, match=r"Graph.backward: expected a tuple of 2 gradients"):
-        model.backward(images(2, 3))
-    with pytest.raises(TypeError, match=r"Wrong.backward returned a ndarray.*tuple of 2"):
-        model.backward((images(2, 3), None))
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("calls", (("0", (1,)),)),  # reads what it makes
-        ("calls", (("0", (-1,)),)),
-        ("calls", (("0", ()),)),
-        ("calls", (("9", (0,)),)),
-        ("calls", (("0", (0.5,)),)),
-        ("outputs", (5,)),
-        ("outputs", ()),
-        ("layers", 3),
-        ("input_shapes", None),
-    ],
-)
-def test_a_file_with_a_wiring_that_is_none_is_refused(key, value):
-    x = Input((3,))
-    config = Graph(x, Tanh()(x)).config() | {key: value}
-    with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
-        Graph.from_config(config)
