@@ -198,6 +198,12 @@ def test_lines_cross_no_text_and_neighbours_differ_in_colour():
     in_order = [colour[lane] for lane in sorted(colour)]
     assert len(in_order) > 6
     assert all(not here & there for here, there in itertools.pairwise(in_order))
+    for lane in colour:  # lines that follow in one lane
+        here = [line for line in coloured(axes) if line.get_xdata().max() == lane]
+        here.sort(key=lambda line: line.get_ydata()[0])
+        for above, below in itertools.pairwise(here):
+            same = above.get_ydata()[0] == below.get_ydata()[0]  # of one value
+            assert (above.get_color() == below.get_color()) == same
     # The lines of a box begin and end apart, also where ten of them end.
     ends = sorted({line.get_ydata()[-1] for line in coloured(axes)})
     assert len(ends) == len(coloured(axes)) and np.diff(ends).min() > 0.08

@@ -204,7 +204,7 @@ class _Layout:
     gaps                   below the boxes: a wider one where no arrow leads to the next box
     kind, settings, right  x of the texts in a box, and of its right end
     arrows                 the rows with an arrow to the next row
-    edges, lanes           the lines beside the boxes, and in which lane each runs
+    edges, lanes, colours  the lines beside the boxes, and the lane and colour of each
     """
 
     def __init__(self, rows: list[_Row]) -> None:
@@ -213,6 +213,7 @@ class _Layout:
             [set(row.reads) for row in rows], [row.makes for row in rows]
         )
         self.lanes = lanes(self.edges)
+        self.colours = self._colours()
         self._ports = [self._ports_of(row) for row in range(len(rows))]
         # A box is higher than usual from four lines on.
         self.heights = [max(0.48, 0.12 * (len(ports) + 1)) for ports in self._ports]
@@ -239,11 +240,20 @@ class _Layout:
         begins = [edge for edge in inner_first if row == self.edges[edge].source]
         return ends + begins[::-1]
 
-    def colour(self, edge: int) -> str:
-        """Neighbouring lanes have no colour in common, nor have lines that follow in one lane."""
-        lane = self.lanes[edge]
-        before = [e for e, other in enumerate(self.lanes) if other == lane and e < edge]
-        return figures.CLASSES[lane % 2 :: 2][(lane // 2 + len(before)) % 4]
+    def _colours(self) -> list[str]:
+        """For each line the colour that was used longest ago, other than that of the line before it
+        in its lane; neighbouring lanes have none in common.
+        """
+        found: list[str] = []
+        used = dict.fromkeys(figures.CLASSES, -1)
+        last: dict[int, str] = {}
+        for number, lane in enumerate(self.lanes):
+            free = [c for c in figures.CLASSES[lane % 2 :: 2] if c != last.get(lane)]
+            colour = min(free, key=lambda c: used[c])
+            used[colour] = number
+            last[lane] = colour
+            found.append(colour)
+        return found
 
 
 def _draw_row(axes: Any, layout: _Layout, number: int) -> None:
@@ -283,7 +293,7 @@ def _draw_edge(axes: Any, layout: _Layout, number: int) -> None:
     """The line of a value from its box to those that read it."""
     source, targets = layout.edges[number]
     right, lane = layout.right, layout.lane_x(layout.lanes[number])
-    colour = layout.colour(number)
+    colour = layout.colours[number]
     start = layout.port_y(source, number)
     ends = [layout.port_y(row, number) for row in targets]
     # First all of it in white, and wider: so the lines that it crosses are seen to pass below.
