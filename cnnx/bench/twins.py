@@ -25,7 +25,6 @@ import numpy as np
 
 from cnnx import layers, ops
 from cnnx.graph.container import Container
-from cnnx.graph.wiring import Wiring
 
 from .task import Arguments
 
@@ -331,6 +330,7 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "Upsample": lambda nn, m: nn.Upsample(m.size, m.scale_factor, m.mode, m.align_corners),
     "ZeroPad2D": lambda nn, m: nn.ZeroPad2d(m.padding),
     "Flatten": lambda nn, m: nn.Flatten(),
+    "Identity": lambda nn, m: nn.Identity(),
     "Dropout": lambda nn, m: nn.Dropout(m.p),
 }
 
@@ -364,7 +364,7 @@ def _converted(torch: Any, layer: layers.Layer) -> Any:
         parts = ((name, _converted(torch, part)) for name, part in layer.children())
         return torch.nn.Sequential(OrderedDict(parts))
     if isinstance(layer, Container) and layer.opens():
-        return _wired(torch, layer.wiring())
+        return _wired(torch, layer)
     if type(layer).__name__ in _MERGES:
         return _merge(torch, _MERGES[type(layer).__name__](torch, layer))
     if isinstance(layer, layers.activation.Elementwise) and hasattr(torch.nn, type(layer).__name__):
@@ -372,12 +372,16 @@ def _converted(torch: Any, layer: layers.Layer) -> Any:
     return _MODULES[type(layer).__name__](torch.nn, layer)
 
 
-def _wired(torch: Any, wiring: Wiring) -> Any:
+def _wired(torch: Any, container: Container) -> Any:
+    wiring = container.wiring()
+    parts = dict(container.children())  # first: their order is that of the parameters
+    parts.update({node.name: node.layer for node in wiring.nodes})
+
     class Wired(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            for node in wiring.nodes:
-                self.add_module(node.name, _converted(torch, node.layer))
+            for name, part in parts.items():
+                self.add_module(name, _converted(torch, part))
 
         def forward(self, *values: Any) -> Any:
             known = list(values)
