@@ -169,6 +169,12 @@ class BuildExtension(build_ext):
         from Cython.Build import cythonize
 
         if self.distribution.ext_modules:
+            folder = Path("build", "cython", KIND)
+            # Cython copies headers there, not always again when a checkout changed them.
+            for copied in folder.glob("csrc/*.h"):
+                source = Path("csrc", copied.name)
+                if not source.exists() or copied.read_bytes() != source.read_bytes():
+                    copied.unlink()
             checks = {
                 "boundscheck": DEBUG,
                 "wraparound": False,
@@ -178,7 +184,7 @@ class BuildExtension(build_ext):
             self.distribution.ext_modules = cythonize(
                 self.distribution.ext_modules,
                 include_path=["csrc"],
-                build_dir=str(Path("build", "cython", KIND)),
+                build_dir=str(folder),
                 compiler_directives={
                     "language_level": 3,
                     "embedsignature": False,
