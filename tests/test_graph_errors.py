@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layer_helpers import Product, images
 
-from cnnx import Add, Graph, Input, Linear, Tanh
+from cnnx import Add, Graph, Input, Linear, Sequential, Tanh
 
 ERRORS = {
     "no-symbol": (lambda x: Graph(x, np.ones(3)), TypeError, "outputs has a ndarray"),
@@ -67,3 +67,13 @@ def test_a_file_with_a_wiring_that_is_none_is_refused(key, value):
     config = Graph(x, Tanh()(x)).config() | {key: value}
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         Graph.from_config(config)
+
+
+def test_a_patched_graph_of_two_outputs_stands_alone():
+    x = Input((3,))
+    pair = Graph(x, (Tanh()(x), Linear(3, 3)(x)))
+    model = Sequential(pair, Add())
+    assert model(images(2, 3)).shape == (2, 3)
+    pair.forward = pair.forward
+    with pytest.raises(ValueError, match="0: this Graph of 2 outputs has a forward or backward"):
+        model(images(2, 3))

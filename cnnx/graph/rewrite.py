@@ -89,6 +89,11 @@ def _single(wiring: Wiring) -> list[LayerStep]:
     places = Counter([id(part) for held in parts for part in held])
     steps: list[LayerStep] = []
     for number, (node, held) in enumerate(zip(wiring.nodes, parts, strict=True)):
+        if len(node.outputs) > 1:
+            raise ValueError(
+                f"{node.name}: this {type(node.layer).__name__} of {len(node.outputs)} outputs has "
+                "a forward or backward of its own, which inside a model only a layer of one may"
+            )
         if is_builtin(node.layer) and len(held) == 1:
             steps.append(LayerStep(number, node))
         else:
