@@ -1,13 +1,13 @@
 """`fit`: train a model on a data set."""
 
 # Design:
-# "The last good weights" are those of the last finished epoch (before the first: those that `fit`
-# began with): the ones whose loss was finite over a whole pass. They and the optimiser's state are
-# copied once per epoch, which costs nothing beside the epoch, and are put back when a loss or, at
-# an epoch's end, a weight is not finite. A copy before each step would be newer, but one step
-# before NaN the weights are usually ruined already. Other errors within an epoch (a sample that no
-# layer takes) put them back too; Ctrl-C does not: it keeps the steps taken so far.
-# All randomness of a run comes from its seed (random.seeded): what ran before does not matter.
+# "The last good weights" are those after the last finished epoch (before the first: the initial
+# ones), whose loss was finite over a whole pass. They and the optimiser's state are copied once per
+# epoch, at negligible cost, and are restored when a loss or, at the end of an epoch, a weight is
+# not finite. A copy before each step would be newer, but one step before NaN the weights are
+# usually unusable already. Other errors within an epoch (a sample that a layer rejects) restore
+# them too; Ctrl-C does not: it keeps the steps so far.
+# All randomness of a run comes from its seed (random.seeded), whatever ran before.
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ __all__ = [
     "predict_proba",
 ]
 
-_LARGE = 100  # above it whole numbers are pixels 0..255, or as far from 1
+_LARGE = 100  # integers above it are pixels 0..255, or of a similar scale
 
 
 class NotFiniteError(FloatingPointError, ValueError):
-    """Training met a loss or weights that are inf or NaN; the last good weights are back.
+    """A loss or weights became inf or NaN in training; the last good weights are restored.
 
-    ``error.history`` has the epochs before.
+    ``error.history`` holds the finished epochs.
     """
 
 
@@ -67,35 +67,35 @@ def fit(
     callbacks: Any = (),
     verbose: bool = True,
 ) -> History:
-    """Train a model, and return what was measured, epoch by epoch.
+    """Train a model, and return loss and metrics of each epoch.
 
     train, validation  Dataset or (x, y) pair
     epochs     passes over train                  batch_size  samples per step
     optimizer  None: Adam(lr=1e-3)                loss        None: CrossEntropyLoss()
     seed       fixes shuffling and dropout: the same weights, data and seed give the same bits.
                None draws from `cnnx.manual_seed`'s stream
-    drop_last  leave out a last batch that is not full, of one sample for instance, which batch
-               norm can not train on
-    metrics    as in `evaluate`; in the columns of train they are means over the batches as seen
+    drop_last  skip an incomplete last batch, for instance one of a single sample, on which batch
+               norm cannot be trained
+    metrics    as in `evaluate`; the columns of train are means over the batches during the epoch
     callbacks  objects with ``on_epoch_end(epoch, logs)``: called after each epoch (from 1) with
                its row of the history, a dict; or one such object
     verbose    print a line per epoch; with tqdm installed and a terminal, a bar within the epoch
 
     A model in eval mode is trained as if it were in train mode; in a model in train mode, layers
-    that were put into eval mode stay so (batch norm with frozen statistics). No mode is changed,
-    and other threads may `predict` with the model meanwhile.
+    in eval mode stay in it (batch norm with frozen statistics). No mode is changed, and other
+    threads may `predict` with the model meanwhile.
 
     The loss of a row is the mean over the samples of the epoch, with class weights the weighted
-    mean: the sum of weight * loss over the sum of the weights, whatever the batches were. A loss
-    with reduction="sum" is shown by the sample too.
+    mean: the sum of weight * loss over the sum of the weights, independent of the batches. A loss
+    with reduction="sum" is reported per sample, too.
 
     `NotFiniteError` (a FloatingPointError and ValueError) names epoch and batch of a loss that is
-    inf or NaN; weights, statistics and optimiser are then as at the end of the last good epoch.
-    ValueError for a train set without samples, an optimiser of another model, and, before any
-    weight changes, for targets that the loss can not take, such as labels that the model has no
-    output for. UserWarning for a model that ends in Softmax under CrossEntropyLoss, and for pixels
-    0..255. Ctrl-C leaves a usable model. Whatever ends training early, Ctrl-C too, carries the
-    finished epochs as its ``history``.
+    inf or NaN; weights, statistics and optimiser are restored to the last good epoch. ValueError
+    for a train set without samples, an optimiser of another model, and, before any weight changes,
+    for targets that the loss does not accept, such as labels without a corresponding output.
+    UserWarning for a model that ends in Softmax with CrossEntropyLoss, and for pixels 0..255.
+    Ctrl-C leaves a usable model. The exception that ends training early, KeyboardInterrupt too, has
+    the finished epochs as its ``history``.
 
     Example: ``history = cnnx.fit(model, train, validation=test, epochs=5, seed=0)``
     """
@@ -139,7 +139,7 @@ def fit(
 
 @contextmanager
 def _carried(history: History) -> Iterator[None]:
-    """What ends training early, an error or Ctrl-C, carries the epochs that were finished."""
+    """Attach the finished epochs to the exception that ends training early."""
     try:
         yield
     except BaseException as error:
@@ -148,7 +148,7 @@ def _carried(history: History) -> Iterator[None]:
 
 
 class _Epoch:
-    """One pass over the training data, which succeeds or leaves all as it was before it."""
+    """One pass over the training data; an error restores the state before it."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class _Epoch:
             self.optimizer.step()
             share = self._share(y, outputs.shape)
             samples, shares = samples + len(x), shares + share
-            # A sum over samples, whether the loss is a mean or already a sum.
+            # A sum over samples for either reduction.
             _add(sums, "loss", loss if _is_sum(self.loss_fn) else loss * share)
             for name, value in self.measures(outputs, y).items():
                 _add(sums, name, value * len(x))
@@ -197,23 +197,23 @@ class _Epoch:
         return {name: value / by.get(name, samples) for name, value in sums.items()}
 
     def _share(self, target: Any, shape: tuple[int, ...]) -> float:
-        """How much a batch's mean loss counts in the epoch's."""
+        """The weight of a batch's mean loss in the epoch's mean."""
         if isinstance(self.loss_fn, Loss):
             return self.loss_fn.share(target, shape)
-        return len(target)  # a loss of another making
+        return len(target)  # a user-defined loss
 
     def _not_finite(self, what: str) -> NotFiniteError:
         return NotFiniteError(
-            f"fit: {what}: the weights from before this epoch are back. Try a smaller learning "
+            f"fit: {what}: the weights from before this epoch are restored. Try a smaller learning "
             f"rate than {self.optimizer.lr:g}, and look for inf or NaN in the data"
         )
 
     def _check_targets(self, outputs: Any, data: Dataset) -> None:
-        """A wrong target in the last batch, or in the validation set, is found before a step."""
+        """Detect wrong targets anywhere in the data before the first step."""
         self.measures.settle(outputs, data.y, "train")
         if self._share(data.y, (len(data), *outputs.shape[1:])) == 0:
             raise ValueError(
-                "fit: every label of train has the class weight 0, so there is nothing to learn: "
+                "fit: every label of train has the class weight 0, so there is nothing to train: "
                 "give a class that occurs a weight above 0"
             )
         if self.held_out is not None:
@@ -221,13 +221,13 @@ class _Epoch:
 
 
 def _mode(model: Layer) -> bool | None:
-    """The `run_mode` of an epoch: every layer's own mode, but all train if the model does not."""
+    """The `run_mode` of an epoch: each layer's own mode, or train mode if the model is in eval."""
     with run_mode(None):
         return None if model.training else True
 
 
 def _is_sum(loss: Any) -> bool:
-    """Whether a loss adds up: the history shows it by the sample."""
+    """Whether a loss is a sum over samples; the history holds it per sample."""
     return getattr(loss, "reduction", "mean") == "sum"
 
 
@@ -237,7 +237,7 @@ def _check_optimizer(model: Layer, optimizer: Any) -> None:
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(parameter) in own for parameter in optimizer.parameters()):
         raise ValueError(
-            "fit: the optimizer holds no parameter of this model: make it of model.parameters()"
+            "fit: the optimizer holds no parameter of this model: create it from model.parameters()"
         )
 
 
@@ -253,18 +253,16 @@ def _listeners(callbacks: Any) -> list[Any]:
         ) from None
     for callback in listeners:
         if not callable(getattr(callback, "on_epoch_end", None)):
-            raise TypeError(
-                f"fit: callback {callback!r} has no on_epoch_end(epoch, logs): give it that method"
-            )
+            raise TypeError(f"fit: callback {callback!r} has no method on_epoch_end(epoch, logs)")
     return listeners
 
 
 def _warn_of_pixels(x: np.ndarray) -> None:
-    """Whole numbers like 255 saturate the first layer, and training begins at a loss of 20."""
+    """Inputs like 255 saturate the first layer, and training starts at a loss of 20."""
     if x.dtype.kind in "iu" and x.size and x.max() > _LARGE:
         warnings.warn(
-            f"fit: train.x holds whole numbers up to {x.max()} ({x.dtype}), and a network learns "
-            "badly from numbers far from 1: scale them, pixels as x.astype('float32') / 255, "
+            f"fit: train.x holds whole numbers up to {x.max()} ({x.dtype}), and networks train "
+            "poorly on values far from 1: scale them, pixels with x.astype('float32') / 255, "
             "others with cnnx.data.normalize",
             UserWarning,
             stacklevel=3,
@@ -272,7 +270,7 @@ def _warn_of_pixels(x: np.ndarray) -> None:
 
 
 def _shown(loader: Batches, epoch: int, verbose: bool) -> Iterator[tuple[Any, Any]]:
-    """The epoch's batches, behind a progress bar where one can be shown."""
+    """The epoch's batches, with a progress bar if possible."""
     run = loader.epoch(epoch - 1)
     if verbose and terminal.is_terminal(sys.stderr):
         try:

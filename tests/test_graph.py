@@ -250,7 +250,7 @@ def test_layers_are_given_names_and_the_others_keep_their_numbers(tmp_path):
 @pytest.mark.parametrize("name", ["", "1", "a.b", 3, "forward"])
 def test_what_is_no_name_of_a_layer_is_refused(name):
     x, layer = Input(3), ReLU()
-    with pytest.raises(ValueError, match=f"Graph: {name!r} is no name"):
+    with pytest.raises(ValueError, match=f"Graph: {name!r} is not a name"):
         Graph(x, layer(x), {name: layer})
     with pytest.raises(ValueError, match="Graph: 'b' names a layer that was not called"):
         Graph(x, layer(x), {"a": layer, "b": ReLU()})
@@ -269,7 +269,7 @@ def test_another_layer_in_the_place_of_one():
         model["77"] = ReLU()
     with pytest.raises(TypeError, match="not a layer"):
         model["1"] = np.abs
-    with pytest.raises(ValueError, match="inside itself"):
+    with pytest.raises(ValueError, match="contain itself"):
         model["1"] = Sequential(model)
 
 

@@ -340,7 +340,7 @@ def test_slices_and_appending_share_the_layers():
         (lambda: Sequential(ReLU(), 3), TypeError, "3 is a int"),
         (lambda: Sequential(("a.b", ReLU())), ValueError, "a.b"),
         (lambda: Sequential(("a", ReLU()), ("a", ReLU())), ValueError, "two layers"),
-        (lambda: (m := Sequential(ReLU())).append(m), ValueError, "inside itself"),
+        (lambda: (m := Sequential(ReLU())).append(m), ValueError, "contain itself"),
         (lambda: Sequential(ReLU())[1], IndexError, "index 1 with 1 layers"),
         (lambda: Sequential(ReLU())["b"], KeyError, "b"),
         (lambda: Conv2D(3, 4, 3, groups=2), ValueError, "groups=2.*in_channels=3"),
@@ -357,7 +357,7 @@ def test_slices_and_appending_share_the_layers():
         (lambda: BatchNorm1D(3)(np.ones((1, 3))), ValueError, "more than one value"),
         (lambda: Linear(3, 2)(np.ones((2, 4))), ValueError, "linear"),
         (lambda: Conv2D(4, 2, 3)(np.ones((2, 3, 5, 5))), ValueError, "3 channels"),
-        (lambda: Activation(np.sum, np.cos)(np.ones(3)), ValueError, "f made shape"),
+        (lambda: Activation(np.sum, np.cos)(np.ones(3)), ValueError, "f returned shape"),
     ],
 )
 def test_mistakes_are_named(make, error, message):

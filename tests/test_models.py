@@ -234,7 +234,7 @@ def test_the_number_of_classes_has_pytorchs_name_and_cnnxs(name):
     channels = channels and channels.default
     for word in ("num_classes", "classes"):
         assert classes_of(make(**{word: 3}, **size), channels) == 3
-    words = f"{name}: classes=3 and num_classes=4 are one argument"
+    words = f"{name}: classes=3 and num_classes=4 are the same argument"
     with pytest.raises(TypeError, match=words):
         make(classes=3, num_classes=4)
     with pytest.raises(TypeError, match="multiple values for argument 'num_classes'"):

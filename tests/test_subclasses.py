@@ -124,7 +124,7 @@ def test_layers_that_cannot_be_restored_are_rejected_before_writing(tmp_path):
             self.factor = 3
 
     path = tmp_path / "model.npz"
-    with pytest.raises(TypeError, match=r"Forgets can not be described: .* no attribute 'width'"):
+    with pytest.raises(TypeError, match=r"Forgets cannot be described: .* no attribute 'width'"):
         Forgets(4).save(path)
     assert not path.exists()
     Net(4).save(path)

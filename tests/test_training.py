@@ -289,7 +289,7 @@ def test_regression_has_no_accuracy():
         ({"optimizer": Adam(Linear(1, 1).parameters())}, ValueError, "no parameter of this model"),
         ({"loss": CrossEntropyLoss}, TypeError, "CrossEntropyLoss"),
         ({"callbacks": [print]}, TypeError, "on_epoch_end"),
-        ({"model": ReLU()}, ValueError, "nothing to learn"),
+        ({"model": ReLU()}, ValueError, "nothing to train"),
         ({"model": "lenet"}, TypeError, "str"),
         ({"seed": -1}, ValueError, "seed"),
         ({"train": np.zeros((3, 2))}, TypeError, "train"),

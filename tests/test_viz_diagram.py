@@ -261,7 +261,7 @@ def test_errors_are_in_words():
     for draw, words in (
         (lambda: drawn(two_by_two(), (1, 4, 4)), "holds 1, but the model has 2 inputs"),
         (lambda: drawn(skips(), ((3, 8, 8), (3, 8, 8))), "holds 2, but the model has 1"),
-        (lambda: drawn(two_by_two(), ((1, 4, 4), 5)), "input_shape is .*expected its sizes"),
+        (lambda: drawn(two_by_two(), ((1, 4, 4), 5)), "input_shape is .*expected a shape"),
         (lambda: drawn(Sequential(ReLU())), "input_shape is None"),
         (lambda: drawn(Sequential(), (3, 8, 8)), "the model has no layers"),
     ):

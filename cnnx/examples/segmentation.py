@@ -1,8 +1,8 @@
 """Segmentation: a small U-Net predicts which pixels are circles, rectangles and triangles.
 
-The images are made by `cnnx.data.make_shapes`: colours and positions are random, so the class of a
-pixel depends on the outline around it. Adam with lr 1e-2, batches of 16; the last fifth of the
-epochs uses a tenth of the learning rate. Mean IoU 0.907 on test images after ten epochs.
+The images come from `cnnx.data.make_shapes`: colours and positions are random, so the class of a
+pixel depends on the outline around it. Adam with lr 1e-2, batches of 16; a tenth of the learning
+rate in the last fifth of the epochs. Mean IoU 0.907 on test images after ten epochs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cnnx.metrics import iou
 
 
 def main(words: Sequence[str] | None = None) -> float:
-    """Train, print, return the mean IoU of the test images. words: command line."""
+    """Train, print results, return the mean IoU of the test images. words: the command line."""
     parser = arguments.masks(
         "segmentation", __doc__, epochs=10, default="make_shapes(4500, seed=0)"
     )

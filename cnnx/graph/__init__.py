@@ -1,13 +1,13 @@
-"""The network as nodes and edges: how it is written, rewritten and run.
+"""Networks as graphs of nodes: how they are defined, fused and executed.
 
-symbol     `Input`, `Symbol`: a network is written by calling layers on values without numbers
-graph      `Graph`: the layer that such a network is
-container  `Container`: what `Graph`, `Sequential`, `Residual` and `Concat` have in common
-wiring     nodes and edges; containers inside containers opened into one flat list
-rewrite    the table of patterns: nodes that run as one step
-fused      the steps of these patterns
-steps      one node's step: forward, what it saves, backward
-run        the executor: forward over the steps, backward over what they saved
+symbol     `Input`, `Symbol`: symbolic values, which define a network when layers are called on them
+graph      `Graph`: such a network as a layer
+container  `Container`: the base of `Graph`, `Sequential`, `Residual` and `Concat`; flattening
+wiring     `Node`, `Wiring`: nodes and edges
+rewrite    the table of patterns: chains of nodes that run as one fused step
+fused      the fused steps
+steps      the step of a single node: forward, saved values, backward
+run        the executor: forward over the steps, backward over the trace
 """
 
 from cnnx.graph.graph import Graph

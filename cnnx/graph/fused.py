@@ -1,13 +1,12 @@
-"""Nodes that run as one step: a small class for each kind, which rewrite.py names in its table."""
+"""The fused steps: a class for each kind of chain in the table of rewrite.py."""
 
 # Design:
-# A fused step calls one op with the arguments by which it does the work of several nodes. In
-# backward most of these nodes go back one by one, as if they had run one by one: the step puts into
-# the trace what each of them would have saved. That is all that an activation needs which goes back
-# from its output (`saves = "output"`), and a sum needs nothing. Where a joint backward saves work
-# (pooling knows from the positions of the maxima where the ReLU before it let through; batch norm
-# computes the output of its activation again), the step goes back itself, in the place of its first
-# node.
+# A fused step calls one op that does the work of several nodes. Most of these nodes run backward
+# one by one, as if they had not been fused: the step puts into the trace what each of them would
+# have saved. For an activation that is its output (`saves = "output"`); a sum needs no values.
+# Where a fused backward is cheaper (the positions of the maxima tell max-pooling where ReLU was
+# above 0; batch norm recomputes the input of its activation), the step runs backward itself, in
+# the position of its first node.
 
 from __future__ import annotations
 
@@ -22,10 +21,10 @@ __all__ = ["Epilogue", "Fused", "NormActivation", "ReLUMaxPool"]
 
 
 class Fused(Step):
-    """A chain of nodes, each of which reads what the one before it makes.
+    """A chain of nodes, each of which reads the output of the previous one.
 
-    chain   their steps, one by one
-    inputs  what the first reads, then what the others read besides
+    chain   the steps of the single nodes
+    inputs  the inputs of the first node, then the further inputs of the others
     """
 
     def __init__(self, chain: list[LayerStep]) -> None:
@@ -40,7 +39,7 @@ class Fused(Step):
 
 
 class _Joint(Fused):
-    """Nodes that go back as one, too."""
+    """A chain whose backward is fused, too."""
 
     def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         y, values = self.compute(*xs)
@@ -54,7 +53,7 @@ class _Joint(Fused):
         return (self.gradient(dy, *kept),)
 
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """The result, and the values that `gradient` takes besides dy."""
+        """The output, and the values to save for `gradient`."""
         raise NotImplementedError
 
     def gradient(self, dy: Any, *values: Any) -> Any:
@@ -63,7 +62,7 @@ class _Joint(Fused):
 
 
 class ReLUMaxPool(_Joint):
-    """ReLU, max-pooling: a window whose maximum is not above 0 makes 0, and passes nothing back."""
+    """ReLU, max-pooling: a window whose maximum is not above 0 gives 0, and gets no gradient."""
 
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         pool = self.layers[1]
@@ -79,7 +78,7 @@ class ReLUMaxPool(_Joint):
 
 
 class NormActivation(_Joint):
-    """Batch norm, activation. Backward computes the activation's output again, from x."""
+    """Batch norm, activation. Backward recomputes the activation's input from x."""
 
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         norm, activation = self.layers
@@ -91,8 +90,8 @@ class NormActivation(_Joint):
 
 
 class Epilogue(Fused):
-    """A layer, the sum with another value (or not), an activation (or not), by the epilogue of the
-    layer's op: y = activation(layer(x) + add). They go back one by one.
+    """A layer, an optional sum with another value and an optional activation, which the layer's op
+    computes as its epilogue: y = activation(layer(x) + add). Backward runs one by one.
     """
 
     def __init__(self, chain: list[LayerStep]) -> None:
@@ -118,8 +117,8 @@ class Epilogue(Fused):
         return y
 
     def _compute(self, xs: Sequence[Any]) -> Any:
-        """The result, and what the layer saves; None where the nodes must run one by one: what is
-        added does not fit, which they say in their own words, or is of another dtype.
+        """The output, and what the layer saves; None if the nodes must run one by one: the value
+        to add has another dtype, or a wrong shape, for which they raise the error.
         """
         layer = self.layers[0]
         arguments = self.arguments

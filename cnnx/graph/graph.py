@@ -1,4 +1,4 @@
-"""`Graph`: a network of any shape as a layer."""
+"""`Graph`: a network of any structure as a layer."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ __all__ = ["Graph"]
 
 @builtin
 class Graph(Container):
-    """The layers between Symbols, as one layer: outputs = f(inputs).
+    """The layers between input and output Symbols, as one layer: outputs = f(inputs).
 
-    inputs   a Symbol, or a tuple of them: `Input`s, or values on the way, where the network is cut
+    inputs   a Symbol, or a tuple of them: `Input`s, or intermediate Symbols, to cut the network
     outputs  a Symbol, or a tuple of them
 
-    ``model(x)``, or ``model(x1, x2)``, gives one array, or a tuple. `backward` takes the gradient
-    of the output, or a tuple, and gives that of the input, or a tuple. Layers run in the order in
-    which they were called; calls that no output needs are left out. A layer that was called several
-    times shares its weights, and their gradients add up.
+    ``model(x)``, or ``model(x1, x2)``, returns one array, or a tuple. `backward` takes the gradient
+    of the output, or a tuple, and returns that of the input, or a tuple. Layers run in the order in
+    which they were called; calls that no output depends on are left out. A layer that was called
+    several times shares its weights, and their gradients add up.
 
-    The layers are named "0", "1", ... in that order: the first part of the keys in `state_dict`.
-    ``model["0"]`` is a layer, and ``model["0"] = other`` puts another in its places. In a subclass
-    that calls ``super().__init__(inputs, outputs)`` at the end of its own constructor, layers that
-    are attributes by then have the attributes' names.
+    The layers are named "0", "1", ... in this order: the first part of the keys in `state_dict`.
+    ``model["0"]`` is a layer, and ``model["0"] = other`` replaces it in every call. If a subclass
+    calls ``super().__init__(inputs, outputs)`` at the end of its constructor, layers that are
+    attributes by then have the attributes' names.
 
-    names    {name: layer}, for layers that are to have another name than their number
+    names    {name: layer}, for layers with a name instead of a number
 
-    ValueError for an Input that the outputs need and `inputs` lacks, and for one that they do not
-    need, and for a name that is a number, has a dot, or is of a layer that was not called;
-    TypeError for what is no Symbol.
+    ValueError for an Input that the outputs need but `inputs` lacks, for an unused input, and for a
+    name that is a number, has a dot, or belongs to a layer that was not called; TypeError for
+    inputs and outputs that are not Symbols.
 
     Example::
 
@@ -81,7 +81,7 @@ class Graph(Container):
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
-        if type(self) is not Graph:  # a subclass may have layers of its own besides these
+        if type(self) is not Graph:  # a subclass may have layers in other attributes
             for name, layer in held(self._attributes(), Layer):
                 if not name.startswith("_layers.") and name not in self._layers:
                     yield name, layer
@@ -92,15 +92,15 @@ class Graph(Container):
         return self._layers[name]
 
     def __setitem__(self, name: str, layer: Layer) -> None:
-        """Put another layer wherever the one of this name stands."""
+        """Replace the layer of this name in every call."""
         before = self[name]
         if not isinstance(layer, Layer):
             raise TypeError(f"Graph: {layer!r} is a {type(layer).__name__}, not a layer")
         if any(inside is self for inside in layer.modules()):
-            raise ValueError("Graph: a container can not stand inside itself")
+            raise ValueError("Graph: a container cannot contain itself")
         if count_outputs(layer) != count_outputs(before):
             raise ValueError(
-                f"Graph: {name!r} makes {count_outputs(before)} values, the layer given "
+                f"Graph: {name!r} has {count_outputs(before)} outputs, the new layer "
                 f"{count_outputs(layer)}"
             )
         self._layers[name] = layer
@@ -114,8 +114,8 @@ class Graph(Container):
             super().__setattr__(name, value)
 
     def config(self) -> dict[str, Any]:
-        """The layers and how they are wired. A subclass is loaded without its constructor, by its
-        wiring and the attributes that are numbers, strings, None, tuples and dicts of these.
+        """The layers and the wiring. A subclass is loaded without its constructor, from its wiring
+        and the attributes that are numbers, strings, None, and tuples and dicts of these.
         """
         own = ("_layers", "_calls", "_outputs", "input_shapes", "training", "preprocessing")
         beside = {k: v for k, v in self._attributes().items() if k not in (*own, *self._layers)}
@@ -129,8 +129,8 @@ class Graph(Container):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The graph that `config` described; ValueError for a wiring that is none."""
-        if cls.config is not Graph.config:  # a subclass that describes itself
+        """The graph that `config` described; ValueError for invalid wiring."""
+        if cls.config is not Graph.config:  # a subclass that overrides config
             return cls(**config)
         model = cls.__new__(cls)
         attributes = vars(model)
@@ -153,19 +153,19 @@ def _symbols(name: str, given: Any) -> tuple[Symbol, ...]:
     for symbol in symbols:
         if not isinstance(symbol, Symbol):
             raise TypeError(
-                f"Graph: {name} has a {type(symbol).__name__}, expected Symbols: what cnnx.Input "
-                "gives, and layers that are called on it"
+                f"Graph: {name} has a {type(symbol).__name__}, expected Symbols: the "
+                "results of cnnx.Input and of layers called on them"
             )
     if not symbols:
-        raise ValueError(f"Graph: {name} is empty, expected a Symbol or several")
+        raise ValueError(f"Graph: {name} is empty, expected one or more Symbols")
     return symbols
 
 
 def _calls(starts: tuple[Symbol, ...], ends: tuple[Symbol, ...]) -> list[Call]:
-    """The calls between, in the order in which they were made."""
+    """The calls that lead from the inputs to the outputs, in the order they were made."""
     given = {id(symbol) for symbol in starts}
     if len(given) < len(starts):
-        raise ValueError("Graph: a Symbol stands twice among the inputs")
+        raise ValueError("Graph: a Symbol occurs twice among the inputs")
     read, calls, open_ends = set(), {}, list(ends)
     while open_ends:
         symbol = open_ends.pop()
@@ -187,14 +187,14 @@ def _calls(starts: tuple[Symbol, ...], ends: tuple[Symbol, ...]) -> list[Call]:
 
 
 def _named(names: Mapping[str, Layer], calls: list[Call]) -> dict[int, str]:
-    """The name of each layer that is given one, by its id."""
+    """The given names, by id of the layer."""
     called = {id(call.layer) for call in calls}
     for name, layer in names.items():
         free = isinstance(name, str) and name and not name.isdigit() and not hasattr(Graph, name)
         if not free or "." in name:
             raise ValueError(
-                f"Graph: {name!r} is no name: expected text without a dot that is neither a number "
-                "nor an attribute of Graph"
+                f"Graph: {name!r} is not a name: expected text without a dot that is neither a "
+                "number nor an attribute of Graph"
             )
         if id(layer) not in called:
             raise ValueError(f"Graph: {name!r} names a layer that was not called: {layer!r}")
@@ -212,7 +212,7 @@ def _free_name(layers: dict[str, Layer]) -> str:
 
 
 def _check(wiring: Wiring) -> None:
-    """ValueError for nodes that read what is not there before them."""
+    """ValueError for nodes that read a value before it exists."""
     known = wiring.inputs
     for name, _, inputs, outputs in wiring.nodes:
         _check_numbers(name, inputs, known)
@@ -222,4 +222,4 @@ def _check(wiring: Wiring) -> None:
 
 def _check_numbers(name: str, numbers: Any, known: int) -> None:
     if not numbers or not all(type(n) is int and 0 <= n < known for n in numbers):
-        raise ValueError(f"Graph: {name!r} reads the values {numbers}, of {known} that there are")
+        raise ValueError(f"Graph: {name!r} reads the values {numbers}, but {known} values exist")

@@ -1,11 +1,11 @@
-"""The executor: forward over the steps of a plan, backward over what they saved."""
+"""The executor: forward over the steps of a plan, backward over the trace."""
 
 # Design:
-# Values are numbered: the inputs first, then what each node makes. A value is dropped after its
-# last reader. What a step saves for backward stands in the trace at the number of its node, so
-# backward takes the nodes in the reverse of their order, whatever ran as one step: the gradients of
-# a value with several readers add up in one order, and fused runs have the bits of others.
-# The trace belongs to the run, never to the layers: a layer may stand at several nodes, and the
+# Values are numbered: the inputs first, then the outputs of each node. A value is dropped after its
+# last reader. The trace holds what each node saved for backward, at the number of the node. So
+# backward visits the nodes in reverse order whether or not they were fused: the gradients of a
+# value with several readers are summed in the same order, and the results are bit-identical.
+# The trace belongs to the run, not to the layers: several nodes may have the same layer, and the
 # gradients of its weights add up.
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["Plan", "backward", "forward"]
 
 
 class Plan(NamedTuple):
-    """The steps of a run, and the nodes that they were made from, in the same numbers of values.
+    """The steps of a run, and the single nodes; both number the values in the same way.
 
-    steps    what runs, in order; each node is in one of them
-    nodes    a step for each node by itself
-    inputs   how many values are given
-    outputs  the numbers of the values that are the result
+    steps    the steps, fused or single, in order; each node belongs to one of them
+    nodes    the step of each single node
+    inputs   the number of inputs
+    outputs  the numbers of the output values
     """
 
     steps: tuple[Step, ...]
@@ -38,10 +38,10 @@ class Plan(NamedTuple):
 
 
 def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, ...], Any]:
-    """The outputs, and the trace for `backward`: None where nothing is kept."""
+    """The outputs, and the trace for `backward`: None if nothing is saved."""
     values: list[Any] = [*xs, *[None] * len(plan.nodes)]
     trace: list[Any] | None = [None] * len(plan.nodes) if keeping else None
-    given = dict(enumerate(xs)) if keeping else {}  # the caller's array that a value may be part of
+    given = dict(enumerate(xs)) if keeping else {}  # the caller's array that a value is part of
     known = given.keys()
     for step in plan.steps:
         apart = known.isdisjoint(step.inputs)
@@ -56,13 +56,13 @@ def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, 
 
 
 def backward(plan: Plan, trace: list[Any], dys: Any, need_dx: bool) -> tuple[Any, ...]:
-    """The gradients of the inputs; None for one that none reached, or that is not needed."""
+    """The gradients of the inputs; None for an input without one, or if none is needed."""
     needed = _needed(plan, need_dx)
     gradients: dict[int, Any] = {}
     _add(gradients, plan.outputs, dys)
     for number in range(len(trace) - 1, -1, -1):
         if trace[number] is None:
-            continue  # it ran, and goes back, with another node
+            continue  # it is part of a fused step, whose backward includes it
         step, kept = trace[number]
         trace[number] = None
         dy = gradients.pop(step.output, None)
@@ -76,8 +76,8 @@ def backward(plan: Plan, trace: list[Any], dys: Any, need_dx: bool) -> tuple[Any
 
 
 def _needed(plan: Plan, need_dx: bool) -> list[bool]:
-    """By value, whether its gradient is needed: it is to be given, or what made the value learns,
-    or something before that does.
+    """For each value whether its gradient is needed: for dx, or because its node or one before it
+    is trainable.
     """
     needed = [need_dx] * (plan.inputs + len(plan.nodes))
     if not need_dx:
@@ -92,7 +92,7 @@ def _needed(plan: Plan, need_dx: bool) -> list[bool]:
 
 
 def _add(gradients: dict[int, Any], values: tuple[int, ...], dxs: Any) -> None:
-    """Give each value its gradient, or add it to what other readers of the value gave."""
+    """Add the gradient of each value to those from its other readers."""
     for i, value in enumerate(values):
         dx = dxs[i]
         if value in gradients and dx is not None:

@@ -1,11 +1,10 @@
-"""One node as a step of a run: forward, what it saves, backward."""
+"""The step of a single node: forward, saved values, backward."""
 
 # Design:
-# cnnx's own layers, and users' layers that keep values by `_save`, put everything into one slot,
-# which is taken out here and put back for backward: the layer holds nothing in between, so it may
-# stand at any number of nodes. A user's layer may also store on self under names of its own. That
-# is right as long as it stands at one node; at a second one the values of the first would be lost,
-# so it is an error, which is found by looking at what forward assigned.
+# `_save` stores its values in one attribute of the layer. A step moves them to the trace, and back
+# for backward: the layer holds nothing in between, so any number of nodes may share it. A user's
+# layer may also store values in other attributes. That works for a single node; a second one would
+# overwrite the values of the first, so it is an error, detected by what forward assigned.
 
 from __future__ import annotations
 
@@ -24,26 +23,26 @@ __all__ = ["LayerStep", "Step", "UserStep", "call_backward"]
 
 
 class Step:
-    """What a plan is made of. `inputs` and `output` are numbers of values.
+    """A unit of a plan. `inputs` and `output` are numbers of values.
 
-    read    gives of a list by value the entries of the inputs
-    number  of the node in whose place it goes back
-    frees   the values that nobody reads after it
-    inner   whether no user gets what it makes
+    read    picks the entries of the inputs from a list over the values
+    number  of the node in whose position it runs backward
+    frees   the values without a later reader
+    inner   whether its output is not an output of the run
     """
 
     def __init__(self, number: int, inputs: tuple[int, ...], output: int) -> None:
         self.number, self.inputs, self.output = number, inputs, output
-        # Two forms of one thing, both in C: this is done for every step of every run.
+        # Both forms run in C, as every step of every run calls this.
         single = len(inputs) == 1
         self.read = itemgetter(slice(inputs[0], inputs[0] + 1)) if single else itemgetter(*inputs)
         self.frees: tuple[int, ...] = ()
         self.inner = True
 
     def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
-        """The result; what backward needs goes into the trace, unless that is None.
+        """The output; what backward needs goes into the trace, unless that is None.
 
-        inner  whether no user has what it reads and makes in hand, to write into it (kept.py)
+        inner  whether users have no access to its inputs and output, to overwrite them (kept.py)
         """
         raise NotImplementedError
 
@@ -52,12 +51,12 @@ class Step:
         raise NotImplementedError
 
     def nodes(self) -> list[LayerStep]:
-        """The nodes that it runs."""
+        """The nodes of the step."""
         raise NotImplementedError
 
 
 class LayerStep(Step):
-    """A layer by itself."""
+    """A single node."""
 
     def __init__(self, number: int, node: Node) -> None:
         super().__init__(number, node.inputs, node.outputs[0])
@@ -85,7 +84,7 @@ class LayerStep(Step):
         return (dx,) if len(self.inputs) == 1 else self._several(dx, need_dx)
 
     def learns(self) -> bool:
-        """Whether backward has something to do here where no dx is needed."""
+        """Whether backward is needed although dx is not."""
         layer = self.layer
         for name in layer.parameter_names:
             parameter = getattr(layer, name)
@@ -103,15 +102,15 @@ class LayerStep(Step):
         if not isinstance(dx, (tuple, list)) or len(dx) != count:
             raise TypeError(
                 f"{type(self.layer).__name__}.backward returned a {type(dx).__name__}, expected a "
-                f"tuple of {count} gradients, one for each input (None: it has none)"
+                f"tuple of {count} gradients, one for each input (or None)"
             )
         return tuple(dx)
 
 
 class UserStep(LayerStep):
-    """A layer of a user's class, or one that holds others.
+    """A node whose layer has a user-defined class, or sub-layers.
 
-    shared  those of them, and of itself, that stand at several nodes
+    shared  the layers among it and its sub-layers that several nodes use
     """
 
     def __init__(self, number: int, node: Node, shared: list[Layer]) -> None:
@@ -141,11 +140,11 @@ class UserStep(LayerStep):
         return (dx,) if len(self.inputs) == 1 else self._several(dx, need_dx)
 
     def learns(self) -> bool:
-        return True  # perhaps in ways that can not be seen from here
+        return True  # a user-defined layer may have other trainable state than Parameters
 
 
 def call_backward(layer: Layer, dy: Any, need_dx: bool = True) -> Any:
-    """`layer.backward(dy)`, telling it that no dx is needed if it can be told."""
+    """`layer.backward(dy)`, with need_dx=False if dx is not needed and it has the argument."""
     if need_dx:
         return _checked(layer, "backward", layer.backward(dy))
     options = {"need_dx": False} if _takes_need_dx(type(layer).backward) else {}
@@ -154,17 +153,17 @@ def call_backward(layer: Layer, dy: Any, need_dx: bool = True) -> Any:
 
 
 def _refuse_stored(layer: Layer, before: dict[str, Any]) -> None:
-    """RuntimeError if forward assigned an attribute that is neither saved with a model nor kept by
-    `_save`.
+    """RuntimeError if forward assigned an attribute other than buffers, parameters and what `_save`
+    sets.
     """
     own = {"_kept", "_plan", *layer.buffer_names, *layer.parameter_names}
     for name, value in vars(layer).items():
         if name not in own and (name not in before or before[name] is not value):
             kind = type(layer).__name__
             raise RuntimeError(
-                f"{kind}: forward stores self.{name}, and the layer stands at several places of "
-                "the model, where each forward would overwrite the last: keep what backward needs "
-                f"by self._save(...) and self._saved(), or give each place a {kind} of its own"
+                f"{kind}: forward stores self.{name}, and the layer is used at several places of "
+                "the model, where each forward would overwrite the last: save what backward needs "
+                f"with self._save(...) and self._saved(), or use a separate {kind} at each place"
             )
 
 

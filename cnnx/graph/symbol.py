@@ -1,4 +1,4 @@
-"""`Input` and `Symbol`: a network is written by calling layers on values without numbers."""
+"""`Input` and `Symbol`: symbolic values, which define a network when layers are called on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _count = itertools.count()
 
 
 class Call:
-    """A layer called on Symbols. `order` is that of the calls, in which a graph runs."""
+    """A layer called on Symbols. A graph runs its calls by their `order`."""
 
     def __init__(self, layer: Layer, inputs: tuple[Symbol, ...]) -> None:
         self.layer, self.inputs = layer, inputs
@@ -26,13 +26,13 @@ class Call:
 
 
 class Symbol:
-    """A value of a network before there are numbers: what `Input` and a layer called on one give.
+    """A symbolic value of a network: the result of `Input`, or of a layer called on Symbols.
 
     shape  of one sample, without the batch axis
-    call   the `Call` that makes it; None for an `Input`
+    call   the `Call` that returned it; None for an `Input`
 
-    ``a + b`` is ``Add()(a, b)`` and ``a * b`` is ``Multiply()(a, b)``. A Symbol holds the layers
-    that it was made with; `cnnx.Graph` makes a layer of it.
+    ``a + b`` is ``Add()(a, b)`` and ``a * b`` is ``Multiply()(a, b)``. A Symbol refers to the calls
+    that lead to it; `cnnx.Graph` makes a layer of these.
     """
 
     __slots__ = ("call", "shape")
@@ -41,16 +41,16 @@ class Symbol:
         self.shape, self.call = shape, call
 
     def __cnnx_call__(self, layer: Layer, inputs: tuple[Any, ...]) -> Any:
-        """What ``layer(*inputs)`` is where one of the inputs is a Symbol.
+        """The result of ``layer(*inputs)`` if one of the inputs is a Symbol.
 
-        A Symbol, or a tuple of them for a Graph of several outputs. TypeError where another input
-        is none; errors of the layer where the shapes do not fit it.
+        A Symbol, or a tuple of them for a Graph with several outputs. TypeError if another input is
+        not a Symbol; the layer's errors for shapes that it does not accept.
         """
         for number, value in enumerate(inputs):
             if not isinstance(value, Symbol):
                 raise TypeError(
                     f"{type(layer).__name__}: input {number} is a {type(value).__name__}, but "
-                    "another input is a Symbol: give Symbols (cnnx.Input) or arrays alone"
+                    "another input is a Symbol: pass only Symbols (cnnx.Input) or only arrays"
                 )
         made = layer.output_shape(*[value.shape for value in inputs])
         call = Call(layer, inputs)
@@ -74,10 +74,10 @@ class Symbol:
 
 
 def Input(shape: Any) -> Symbol:
-    """A value that a network is given: the start of a `Graph`.
+    """A symbolic input of a network, from which a `Graph` is built.
 
     shape  of one sample, without the batch axis: (3, 32, 32) for images, 64 or (64,) for features.
-           ValueError for what is no shape
+           ValueError for an invalid shape
 
     Example::
 

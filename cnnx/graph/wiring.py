@@ -1,4 +1,4 @@
-"""`Wiring`: nodes and edges, as plain data."""
+"""`Node` and `Wiring`: a network as plain data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Node", "Wiring", "is_builtin", "is_patched"]
 
 
 class Node(NamedTuple):
-    """A layer, the numbers of the values that it reads, and of those that it makes."""
+    """A layer, and the numbers of its input and output values."""
 
     name: str
     layer: Layer
@@ -20,14 +20,14 @@ class Node(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """Nodes in an order that runs. Values 0, 1, ... are the inputs; each node makes the next."""
+    """Nodes in execution order. Values 0, 1, ... are the inputs, then the nodes' outputs."""
 
     inputs: int
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
 
     def shapes(self, *input_shapes: Any) -> Iterator[tuple[Node, tuple[Any, ...]]]:
-        """Each node, and the shapes of the values that it reads, for one sample."""
+        """Each node, and the shapes of its inputs, for one sample."""
         shapes = list(map(tuple, input_shapes))
         for node in self.nodes:
             given = tuple([shapes[i] for i in node.inputs])
@@ -37,11 +37,11 @@ class Wiring(NamedTuple):
 
 
 def is_builtin(layer: Layer) -> bool:
-    """Whether a layer is of one of cnnx's own classes, and not of a subclass."""
+    """Whether the class of a layer is one of cnnx's own, not a subclass."""
     return BUILTIN.get(type(layer).__name__) is type(layer)
 
 
 def is_patched(layer: Layer) -> bool:
-    """Whether this one layer was given a forward or backward of its own, as an attribute."""
+    """Whether forward or backward of this layer object was replaced by an attribute."""
     attributes = vars(layer)
     return "forward" in attributes or "backward" in attributes

@@ -1,4 +1,4 @@
-"""The layers: state and two calls, `forward` and `backward`. Computation is `cnnx.ops`."""
+"""The layers: state, `forward` and `backward`. The computation is in `cnnx.ops`."""
 
 from __future__ import annotations
 

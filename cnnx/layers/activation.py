@@ -1,4 +1,4 @@
-"""Activations: one function of each number, or (softmax) of each row."""
+"""Activations: elementwise functions, and softmax along an axis."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = [
 
 
 class Elementwise(Layer):
-    """Base of the activations that are one function of each number: y = f(x), of any shape.
+    """Base of the elementwise activations: y = f(x), for x of any shape.
 
     function  f, an op: y = function(x)
     gradient  its backward, an op: dx = gradient(dy, saved)
-    saves     what goes back with dy: "output", y; or "input", x, where y does not tell the slope
-    op        the name by which `ops.conv2d`, `ops.linear` and `ops.batch_norm` take f as their
-              `activation`; None if they do not
+    saves     what `gradient` takes: "output", y; or "input", x, if y does not determine the slope
+    op        the name of f as the `activation` argument of `ops.conv2d`, `ops.linear` and
+              `ops.batch_norm`; None if they do not accept it
     """
 
     function: ClassVar[Callable[..., np.ndarray]]
@@ -49,12 +49,12 @@ class Elementwise(Layer):
         return self.gradient(self._float(dy, saved.dtype), saved, *self._settings())
 
     def _settings(self) -> tuple[Any, ...]:
-        """What both ops take besides arrays."""
+        """The arguments of both ops besides the arrays."""
         return ()
 
 
 class PermitsInplace(Elementwise):
-    """An activation that takes PyTorch's `inplace`, see `ReLU`."""
+    """An activation that accepts PyTorch's `inplace`; see `ReLU`."""
 
     def __init__(self, inplace: bool = False) -> None:
         self.inplace = checks.flag(type(self).__name__, "inplace", inplace)
@@ -65,12 +65,11 @@ class PermitsInplace(Elementwise):
 
 @builtin
 class ReLU(PermitsInplace):
-    """y = max(x, 0), of any shape.
+    """y = max(x, 0), for x of any shape.
 
-    inplace  PyTorch's permission to overwrite x, taken so that its programs run as they are. It
-             changes no number, and x is left alone: the memory that it saves there is saved here
-             without it, as a `Sequential` runs an activation with the layer before it as one step,
-             and keeps a single array of the two.
+    inplace  accepted so that PyTorch code runs unchanged, but has no effect: x is never
+             overwritten. The memory it saves in PyTorch is saved here anyway: a `Sequential` fuses
+             an activation with the layer before it, and stores one array for the two.
 
     V. Nair, G. Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", ICML 2010.
 
@@ -84,9 +83,9 @@ class ReLU(PermitsInplace):
 
 @builtin
 class ReLU6(PermitsInplace):
-    """y = min(max(x, 0), 6), of any shape: what MobileNets are made with.
+    """y = min(max(x, 0), 6), for x of any shape: the activation of MobileNetV2.
 
-    inplace  a permission that changes nothing, see `ReLU`
+    inplace  has no effect, see `ReLU`
 
     A. Krizhevsky, "Convolutional Deep Belief Networks on CIFAR-10", 2010.
 
@@ -100,9 +99,9 @@ class ReLU6(PermitsInplace):
 
 @builtin
 class Hardsigmoid(PermitsInplace):
-    """y = min(max(x + 3, 0), 6) / 6, of any shape: a sigmoid of three straight pieces.
+    """y = min(max(x + 3, 0), 6) / 6, for x of any shape: a piecewise linear sigmoid.
 
-    inplace  a permission that changes nothing, see `ReLU`
+    inplace  has no effect, see `ReLU`
 
     It gates the channels of MobileNetV3: A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
 
@@ -116,11 +115,11 @@ class Hardsigmoid(PermitsInplace):
 
 @builtin
 class Hardswish(PermitsInplace):
-    """y = x * hardsigmoid(x) = x * min(max(x + 3, 0), 6) / 6, of any shape.
+    """y = x * hardsigmoid(x) = x * min(max(x + 3, 0), 6) / 6, for x of any shape.
 
-    inplace  a permission that changes nothing, see `ReLU`
+    inplace  has no effect, see `ReLU`
 
-    x is kept until backward, as y does not tell the slope: two x between -3 and 0 have the same y.
+    Backward needs x, as y does not determine the slope: two x between -3 and 0 have the same y.
 
     A. Howard et al., "Searching for MobileNetV3", ICCV 2019.
 
@@ -137,7 +136,7 @@ class Hardswish(PermitsInplace):
 class LeakyReLU(PermitsInplace):
     """y = x where x > 0, else negative_slope * x.
 
-    inplace  a permission that changes nothing, see `ReLU`
+    inplace  has no effect, see `ReLU`
 
     A. Maas, A. Hannun, A. Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models",
     ICML 2013.
@@ -165,8 +164,8 @@ class LeakyReLU(PermitsInplace):
 class Sigmoid(Elementwise):
     """y = 1 / (1 + exp(-x)), between 0 and 1.
 
-    Before a binary cross-entropy prefer `BCEWithLogitsLoss`, which has it built in and stays exact
-    for large x.
+    Before a binary cross-entropy prefer `BCEWithLogitsLoss`, which includes it and is accurate for
+    large x.
 
     Example: ``Sigmoid()(np.array([0.0]))`` is ``[0.5]``.
     """
@@ -192,14 +191,14 @@ class Softmax(Layer):
 
     axis  the classes' axis; `dim` is PyTorch's name for it
 
-    Do not put it before `CrossEntropyLoss`, which has it built in and is given the logits.
+    Do not use it before `CrossEntropyLoss`, which includes it and takes logits.
 
     Example: ``Softmax()(np.zeros((1, 4)))`` is ``[[0.25, 0.25, 0.25, 0.25]]``.
     """
 
     def __init__(self, axis: int | None = None, *, dim: int | None = None) -> None:
         if axis is not None and dim is not None:
-            raise TypeError(f"Softmax: axis={axis} and dim={dim} are one argument: give one")
+            raise TypeError(f"Softmax: axis={axis} and dim={dim} are the same argument: pass one")
         given = dim if axis is None else axis
         given = 1 if given is None else given
         self.axis = checks.integer("Softmax", "axis", given, least=-(2**31))
@@ -222,13 +221,13 @@ class Softmax(Layer):
 
 @builtin
 class Activation(Layer):
-    """y = f(x) with the user's own function and its derivative, both elementwise on arrays.
+    """y = f(x) with a user-defined function and its derivative, both elementwise on arrays.
 
     f, f_prime  functions of an array that return an array of the same shape
 
-    ValueError where they return another shape. Results are cast to x's dtype. A model with it can
-    not be saved whole, since a file holds no Python functions (`state_dict` works; so does a class
-    of one's own, see `cnnx.load`).
+    ValueError if they return another shape. Results are cast to x's dtype. `save` does not work for
+    a model with it, since a file cannot hold Python functions (`state_dict` works; for `save`,
+    write the activation as a `Layer` subclass, see `cnnx.load`).
 
     Example: ``Activation(np.sin, np.cos)``
     """
@@ -251,13 +250,13 @@ class Activation(Layer):
         y = self._float(getattr(self, name)(x), x.dtype)
         if y.shape != x.shape:
             raise ValueError(
-                f"Activation: {name} made shape {y.shape} of {x.shape}, expected the same shape"
+                f"Activation: {name} returned shape {y.shape} for {x.shape}, expected the same"
             )
         return y
 
     def config(self) -> dict[str, Any]:
         raise TypeError(
-            "save: Activation holds Python functions, which a file can not describe: save "
+            "save: Activation holds Python functions, which a file cannot describe: save "
             "model.state_dict() with cnnx.io.save_npz, or write the activation as a Layer class"
         )
 

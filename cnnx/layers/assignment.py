@@ -1,4 +1,4 @@
-"""What may not be put in whose place: an array where a layer has a Parameter, and the like."""
+"""Checks of attribute assignment: a Parameter is not replaced by an array, and the like."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["check_assignment"]
 
 
 def check_assignment(layer: Any, name: str, value: Any) -> None:
-    """TypeError for what forward would use, and that would be neither learnt nor saved.
+    """TypeError for a value that forward would use, but that would be neither trained nor saved.
 
-    name   of an attribute that holds a Parameter or a layer, or is declared to hold arrays
-    value  neither None, nor a Parameter, nor a layer
+    name   an attribute that holds a Parameter or a layer, or is declared as a parameter or buffer
+    value  not None, a Parameter or a layer
     """
     what, kind = f"{type(layer).__name__}.{name}", type(value).__name__
     if name in layer.buffer_names:

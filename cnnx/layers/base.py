@@ -1,14 +1,14 @@
-"""`Layer`: the protocol that every layer follows, and what a layer can do by itself."""
+"""`Layer`: the base class of all layers, and its protocol."""
 
 # Design:
-# A layer is state and two calls. It holds parameters and settings as plain attributes; parameters,
-# sub-layers and buffers are found by looking at the attributes (inside.py), so nothing is
-# registered and the objects pickle. `forward` keeps what `backward` needs with `_save`, `backward`
-# asks for it with `_saved`. Inside a container the run takes these values away and hands them back
-# (graph/steps.py), so one layer may stand at several places.
-# cnnx's own layer classes carry the mark `@builtin`. It says two things that can not be known of a
-# user's class: the class keeps values through `_save` alone, and it learns through Parameters
-# alone. The marked classes are also the only ones that `load` builds by itself.
+# A layer has parameters and settings as plain attributes. Parameters, sub-layers and buffers are
+# found by scanning the attributes (inside.py), so nothing is registered and the objects pickle.
+# `forward` saves what `backward` needs with `_save`, and `backward` gets it from `_saved`. In a
+# container these values are moved to the trace of the run and back (graph/steps.py), so one layer
+# may be used by several nodes.
+# `@builtin` marks cnnx's own layer classes. It guarantees two things that are not known of a user's
+# class: it saves values only with `_save`, and its only trainable state is Parameters. The marked
+# classes are also the only ones that `load` knows without `custom`.
 
 from __future__ import annotations
 
@@ -37,43 +37,42 @@ if TYPE_CHECKING:
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
 BUILTIN: dict[str, type[Layer]] = {}
-_OF_A_RUN = ("_kept", "_plan")  # attributes that no copy and no pickle takes along
+_OF_A_RUN = ("_kept", "_plan")  # attributes that are neither copied nor pickled
 AnyLayer = TypeVar("AnyLayer", bound="type[Layer]")
 
 
 def builtin(cls: AnyLayer) -> AnyLayer:
-    """Mark a layer class of cnnx itself (see the design block above)."""
+    """Mark one of cnnx's own layer classes (see the design block above)."""
     BUILTIN[cls.__name__] = cls
     return cls
 
 
 class Layer:
-    """Base of all layers. Subclass it with `forward(x)` and `backward(dy)`, and that is a layer.
+    """Base of all layers. A subclass defines `forward(x)` and `backward(dy)`.
 
-    ``y = layer(x)`` is ``layer.forward(x)``; ``dx = layer.backward(dy)`` goes back through the last
-    forward and adds to the gradients of the parameters. `backward` may take ``need_dx=True`` and
-    return None when it is False; it need not know the argument.
+    ``y = layer(x)`` is ``layer.forward(x)``; ``dx = layer.backward(dy)`` is the backward of the
+    last forward, and adds to the gradients of the parameters. `backward` may take ``need_dx=True``,
+    and then return None when it is False; the argument is optional.
 
-    A subclass may store what it likes on ``self``. Attributes that are a `Parameter` or a `Layer`
-    take part in `parameters`, `state_dict`, `train`, `save` and so on, and so do those in lists,
-    tuples and dicts at any depth (where PyTorch wants a ModuleList): ``self.blocks = [[conv,
-    norm]]`` has the key ``"blocks.0.1.weight"``, ``self.heads = {"a": linear}`` the key
-    ``"heads.a.weight"``.
+    A subclass may set any attribute. Attributes that are a `Parameter` or a `Layer` are included in
+    `parameters`, `state_dict`, `train`, `save` and so on, and so are those in lists, tuples and
+    dicts at any depth (where PyTorch needs a ModuleList): ``self.blocks = [[conv, norm]]`` has the
+    key ``"blocks.0.1.weight"``, ``self.heads = {"a": linear}`` the key ``"heads.a.weight"``.
 
-    ``self._save(x)`` in forward keeps values for ``(x,) = self._saved()`` in backward. Arrays are
-    kept, not copied: input, output and weights of a layer must stay as they are until backward is
-    done. A batch that was written over is a RuntimeError there, mostly (kept.py says how it is
-    found). A layer that keeps values by `_save` alone writes nothing on itself inside `no_grad`, so
-    any number of threads may predict with it; what it stores under names of its own is neither
-    compared nor apart.
+    ``self._save(x)`` in forward saves values for ``(x,) = self._saved()`` in backward. Arrays are
+    saved by reference: input, output and weights of a layer must not change before backward. A
+    batch that was overwritten is in most cases a RuntimeError (kept.py explains how it is
+    detected). A layer that saves values only with `_save` does not modify itself inside `no_grad`,
+    so any number of threads may predict with it. Values that a layer stores in other attributes are
+    not checked, and shared by all threads.
 
-    training         True until `eval`; dropout and batch normalisation behave differently then.
-                     `predict` and `evaluate` run in eval mode, `fit` in train mode, and change
-                     nothing: inside them it reads False, or True (see `run_mode`)
-    preprocessing    how samples are made into what the model takes, a `Preprocessing` or None
-    buffer_names     attributes with arrays that are saved though not learnt, as running means are
-    parameter_names  attributes that are a Parameter or None, where None may come first. To assign
-                     anything else is a TypeError, as it is wherever a Parameter or Layer stands
+    training         True until `eval`; dropout and batch normalisation depend on it. `predict` and
+                     `evaluate` run in eval mode, `fit` in train mode, without changing the layers:
+                     inside them the attribute reads False, or True (see `run_mode`)
+    preprocessing    how samples are converted into model inputs, a `Preprocessing` or None
+    buffer_names     attributes with arrays that are saved but not trained, such as running means
+    parameter_names  attributes that are a Parameter or None, and may be None at first. Assigning
+                     anything else is a TypeError, as where an attribute is a Parameter or Layer
 
     Example::
 
@@ -93,57 +92,57 @@ class Layer:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if isinstance(vars(cls).get("training"), bool):  # its layers' own, under that of a run
+        if isinstance(vars(cls).get("training"), bool):  # a default of the class
             cls.training = Mode(vars(cls)["training"])
 
-    # -- the two calls -------------------------------------------------------------------------
+    # -- forward and backward ------------------------------------------------------------------
 
     def forward(self, x: Any) -> Any:
-        """The output for a batch. Every subclass has its own."""
+        """The output for a batch. Every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(x)")
 
     def backward(self, dy: Any) -> Any:
-        """The gradient of the loss by the last forward's input, from that by its output."""
+        """The gradient with respect to the last forward's input, from that of its output."""
         raise NotImplementedError(f"{type(self).__name__} has no backward(dy)")
 
     def __call__(self, *xs: Any, **named: Any) -> Any:
-        if "x" in named:  # the first input, whatever forward calls it
+        if "x" in named:  # the first input, by any name in forward
             xs = named.pop("x"), *xs
         for x in xs:
-            if hasattr(type(x), "__cnnx_call__"):  # a Symbol takes the call (graph/symbol.py)
+            if hasattr(type(x), "__cnnx_call__"):  # a Symbol handles the call (graph/symbol.py)
                 return x.__cnnx_call__(self, xs, **named)
         return self.forward(*xs, **named)
 
     def _save(self, *values: Any) -> None:
-        """Keep values for backward, in place of the last ones; inside `no_grad` nothing happens."""
+        """Save values for backward, replacing earlier ones; does nothing inside `no_grad`."""
         if grad_enabled():
             self._keep(keep(values))
 
     def _forget(self) -> None:
-        """Free what the last forward saved, before this one saves as much again."""
+        """Free what the last forward saved before this one allocates its own."""
         if grad_enabled():
             self._keep(None)
 
     def _keep(self, kept: tuple[Any, ...] | None) -> None:
-        # Not by __setattr__, whose checks are for what users assign: every layer of a step is here.
+        # Bypasses __setattr__, whose checks are for users: this runs for every layer of every step.
         vars(self)["_kept"] = kept
 
     def _saved(self) -> tuple[Any, ...]:
-        """What forward kept. RuntimeError in words if there was no forward, or if one of these
-        arrays was written over since (kept.py).
+        """What forward saved. RuntimeError if there was no forward, or if one of these arrays was
+        modified since (kept.py).
         """
         if self._kept is None:
             raise RuntimeError(
-                f"{type(self).__name__}.backward: no forward to go back through: call the layer on "
-                "data first, outside of no_grad, once for each backward (inside a model: call the "
-                "model's backward)"
+                f"{type(self).__name__}.backward: no forward has saved values for it: call the "
+                "layer on data first, outside of no_grad, once for each backward (inside a model: "
+                "call the model's backward)"
             )
         if type(self._kept) is Watched:
             self._kept.check(type(self).__name__)
         return self._kept
 
     def _float(self, x: Any, dtype: Any = None) -> np.ndarray:
-        """x as an array that ops take, cast to `dtype` if given (see `as_float`)."""
+        """x as an array that ops accept, cast to `dtype` if given (see `as_float`)."""
         return as_float(type(self).__name__, x, dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -155,28 +154,28 @@ class Layer:
             value.name = name
         object.__setattr__(self, name, value)
 
-    # -- what is inside ------------------------------------------------------------------------
+    # -- sub-layers and parameters -------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Layer]]:
-        """(name, layer) of the layers directly inside, in order; one that stands twice, twice."""
+        """(name, layer) of the direct sub-layers, in order; a layer held twice is listed twice."""
         return iter(held(self._attributes(), Layer))
 
     def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """(name, parameter) of this layer itself, without those of the layers inside."""
+        """(name, parameter) of this layer itself, without those of its sub-layers."""
         for name, parameter in held(self._attributes(), Parameter):
-            if not parameter.name:  # in a list or dict: an attribute's has its name from there
+            if not parameter.name:  # it is in a list or dict: __setattr__ names the others
                 parameter.name = name
             yield name, parameter
 
     def _attributes(self) -> dict[str, Any]:
-        """The attributes that last, as they are at this moment: another thread may add some."""
+        """A copy of the attributes, since another thread may add some; without those of a run."""
         attributes = vars(self).copy()
         for name in _OF_A_RUN:
             attributes.pop(name, None)
         return attributes
 
     def modules(self) -> Iterator[Layer]:
-        """This layer and all layers inside at any depth, each once."""
+        """This layer and all sub-layers at any depth, each once."""
         seen: set[int] = set()
         stack: list[Layer] = [self]
         while stack:
@@ -187,7 +186,7 @@ class Layer:
                 stack.extend(reversed([child for _, child in layer.children()]))
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """("0.weight", parameter) of this layer and all inside, each parameter once."""
+        """("0.weight", parameter) of this layer and all sub-layers, each parameter once."""
         seen: set[int] = set()
         for path, layer in self.places(prefix):
             for name, parameter in layer.own_parameters():
@@ -196,13 +195,13 @@ class Layer:
                     yield path + name, parameter
 
     def parameters(self) -> list[Parameter]:
-        """All parameters of this layer and those inside, each once: what an optimiser takes."""
+        """All parameters of this layer and its sub-layers, each once, for an optimiser."""
         return [parameter for _, parameter in self.named_parameters()]
 
     def places(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """("", self), ("0.", first layer), ...: every place in the tree, shared layers repeated.
+        """("", self), ("0.", first layer), ...: every path in the tree, shared layers repeated.
 
-        A layer that knows the one it stands in does not hold it.
+        A reference from a layer to one that contains it is not followed.
         """
         return self._places(prefix, ())
 
@@ -216,24 +215,24 @@ class Layer:
     # -- modes ---------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this layer and all inside to training behaviour; returns the layer."""
+        """Switch this layer and all sub-layers to train mode. Returns the layer."""
         for layer in self.modules():
             layer.training = mode
         return self
 
     def eval(self) -> Self:
-        """Switch to inference behaviour: no dropout, batch norm by its running statistics."""
+        """Switch to eval mode: no dropout, and batch norm uses its running statistics."""
         return self.train(False)
 
     def zero_grad(self) -> None:
-        """Forget all gradients; the next backward writes them afresh."""
+        """Clear all gradients."""
         for parameter in self.parameters():
             parameter.zero_grad()
 
     def freeze(self) -> Self:
-        """Keep all parameters as they are: no gradients, optimisers pass by. Returns the layer.
+        """Exclude all parameters from training: no gradients, no updates. Returns the layer.
 
-        Batch norm's running statistics follow train and eval mode, as in PyTorch.
+        Batch norm still updates its running statistics in train mode, as in PyTorch.
         """
         for parameter in self.parameters():
             parameter.requires_grad = False
@@ -241,7 +240,7 @@ class Layer:
         return self
 
     def unfreeze(self) -> Self:
-        """Let all parameters learn again. Returns the layer."""
+        """Make all parameters trainable again. Returns the layer."""
         for parameter in self.parameters():
             parameter.requires_grad = True
         return self
@@ -251,7 +250,7 @@ class Layer:
     def astype(self, dtype: Any) -> Self:
         """Cast parameters and float buffers, in place, to float32 or float64. Returns the layer.
 
-        Optimisers that hold the parameters go on working: their state is cast at the next step.
+        Optimisers of these parameters remain valid: their state is cast at the next step.
         """
         dtype = np.dtype(dtype)
         if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -275,8 +274,8 @@ class Layer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by name: ``"0.weight"``, ``"1.running_mean"``.
 
-        Names, order and shapes are PyTorch's, so weights move over in both directions. Its
-        `load_state_dict` wants tensors, which share the memory of our copies:
+        Names, order and shapes are PyTorch's, so weights can be exchanged in both directions. Its
+        `load_state_dict` needs tensors, which can share the memory of these copies:
 
             torch_model.load_state_dict(
                 {name: torch.from_numpy(array) for name, array in model.state_dict().items()}
@@ -290,9 +289,9 @@ class Layer:
         """Copy arrays (NumPy's, or CPU tensors) by name into the parameters and buffers.
 
         All names and shapes are checked before anything changes: ValueError lists what is missing,
-        unexpected or of another shape. strict=False loads what fits by name and returns the rest
-        as ``(missing_keys, unexpected_keys)``; a wrong shape is an error then too. The layer's
-        dtype stays.
+        unexpected or of another shape. strict=False loads what matches by name and returns the
+        rest as ``(missing_keys, unexpected_keys)``; a wrong shape is still an error. The layer's
+        dtype does not change.
 
         Example: ``model.load_state_dict(torch_model.state_dict())``
         """
@@ -301,10 +300,10 @@ class Layer:
         return state.load_state_dict(self, arrays, strict)
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments, by which `cnnx.load` makes the layer again.
+        """The constructor's arguments, with which `cnnx.load` recreates the layer.
 
-        Read from the attributes of the same names. A class that keeps them otherwise overrides
-        this; values are numbers, strings, None, layers, and tuples and dicts of these.
+        Read from the attributes of the same names; a class without these overrides this method.
+        Values are numbers, strings, None, layers, and tuples and dicts of these.
         """
         names = [
             name
@@ -314,7 +313,7 @@ class Layer:
         missing = [name for name in names if not hasattr(self, name)]
         if missing:
             raise TypeError(
-                f"{type(self).__name__} can not be described: it has no attribute {missing[0]!r} "
+                f"{type(self).__name__} cannot be described: it has no attribute {missing[0]!r} "
                 "for its constructor's argument; give it a config() that returns the arguments"
             )
         return {name: getattr(self, name) for name in names}
@@ -327,7 +326,7 @@ class Layer:
     def save(self, path: Any) -> None:
         """Write the model (architecture, weights, statistics, modes) to `path`; see `cnnx.load`.
 
-        A binary file object, such as ``io.BytesIO()``, may stand in the path's place.
+        `path` may also be a binary file object, such as ``io.BytesIO()``.
 
         Example: ``model.save("digits.npz")``
         """
@@ -338,10 +337,10 @@ class Layer:
     # -- shapes --------------------------------------------------------------------------------
 
     def output_shape(self, *input_shapes: Any) -> Any:
-        """The shape of one sample's output, from that of one sample without the batch axis.
+        """The output shape for one sample of the given shape, both without the batch axis.
 
-        Several shapes for a layer of several inputs; a tuple of shapes where there are several
-        outputs. Runs forward on an empty batch: right for every layer that accepts one.
+        Takes one shape for each input; returns a tuple of shapes if there are several outputs. Runs
+        forward on an empty batch: right for every layer that accepts one.
 
         Example: ``Conv2D(1, 6, 5).output_shape((1, 28, 28))`` is ``(6, 24, 24)``.
         """
@@ -351,10 +350,9 @@ class Layer:
         return tuple(each.shape[1:] for each in y) if isinstance(y, tuple) else tuple(y.shape[1:])
 
     def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
-        """(name, layer, its input shapes) of the layers directly inside, for one sample's forward.
+        """(name, layer, its input shapes) of the direct sub-layers, for one sample's forward.
 
-        What containers tell `macs` and `summary`; of a layer that tells nothing, `summary` makes
-        one row.
+        Containers define it for `macs` and `summary`; without it a layer is one row of `summary`.
         """
         return iter(())
 
@@ -365,9 +363,9 @@ class Layer:
     def summary(self, *input_shapes: Any, fused: bool = False) -> Summary:
         """A table of layers, output shapes, parameters and multiply-adds for one sample.
 
-        input_shapes  that of one sample, without the batch; a number of features too; several for
-                      several inputs. ValueError for what is no shape, or does not fit a layer
-        fused         True: a column with the step of a training run in which each layer runs
+        input_shapes  the shape of one sample, without the batch axis, or a number of features; one
+                      for each input. ValueError for a shape that is invalid or does not fit
+        fused         True: add a column with the step of a training forward that runs each layer
 
         Example: ``print(model.summary((1, 28, 28)))``
         """
@@ -378,7 +376,7 @@ class Layer:
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What stands between the parentheses of the repr."""
+        """The text between the parentheses of the repr."""
         return ""
 
     @recursive_repr("(...)")

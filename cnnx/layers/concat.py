@@ -1,4 +1,4 @@
-"""`Concat`: values, or what several branches make of one, joined along an axis."""
+"""`Concat`: join several inputs, or the outputs of branches, along an axis."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Concat"]
 
 @builtin
 class Concat(Container):
-    """Join along an axis: the inputs in their order, or what branches make of a single input.
+    """Join the inputs, or the outputs of branches of a single input, along an axis.
 
     (n, c_1, h, w), ..., (n, c_k, h, w)  ->  (n, c_1 + ... + c_k, h, w)    along axis 1
 
-    branches  layers that are all given the same x; their outputs are joined. None: the inputs are
-    axis      along which they are joined; 1, the channels, by default; -1 is the last one. Along
-              all other axes the sizes are the same
+    branches  layers that all take the same x; their outputs are joined. None: the inputs are joined
+    axis      to join along; 1, the channels, by default; -1 is the last one. The sizes along all
+              other axes must be equal
 
-    y and all gradients have the dtype of the first, the others are cast to it. Without branches
-    there are two inputs or more, and `backward` returns a tuple, for each input its part of dy;
-    with branches it returns the sum of their gradients. Branches are named "0", "1", ... in
-    `state_dict`. TypeError for a branch that is no layer; ValueError for fewer than two inputs,
-    and, with all shapes, for sizes that do not fit.
+    y and all gradients have the dtype of the first array; the others are cast to it. Without
+    branches there are two or more inputs, and `backward` returns a tuple: its part of dy for each
+    input. With branches it returns the sum of their gradients. Branches are named "0", "1", ... in
+    `state_dict`. TypeError for a branch that is not a layer; ValueError for fewer than two inputs,
+    and, with all shapes, for sizes that do not match.
 
     C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015; G. Huang, Z. Liu, L. van der
     Maaten, K. Weinberger, "Densely Connected Convolutional Networks", CVPR 2017.

@@ -1,4 +1,4 @@
-"""`Sequential`: layers one after another, itself a layer. `Identity`: a layer that does nothing."""
+"""`Sequential`: a chain of layers, itself a layer. `Identity`: y = x."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Identity", "Sequential"]
 
 @builtin
 class Identity(Layer):
-    """y = x, of any shape: a placeholder where a layer is expected.
+    """y = x, for x of any shape: a placeholder where a layer is expected.
 
     Example: ``shortcut = Identity() if same_shape else Conv2D(16, 32, 1)``
     """
@@ -35,15 +35,15 @@ class Identity(Layer):
 class Sequential(Container):
     """Layers in order: y = layer_k(... layer_2(layer_1(x))).
 
-    Takes layers, one list of layers, or ``(name, layer)`` pairs; without names they are "0", "1",
-    and so on. Names are the first part of the keys in `state_dict`. Index with a number or a name,
-    slice (a Sequential of the same layers), `len`, iterate, `append`. A layer may stand at several
-    places: its weights are shared and their gradients add up. Backward goes through a forward once:
-    what it needed is freed on the way.
+    Takes layers, one list of layers, or ``(name, layer)`` pairs; the default names are "0", "1",
+    and so on. Names are the first part of the keys in `state_dict`. Supports indexing with a number
+    or a name, slicing (a Sequential of the same layers), `len`, iteration and `append`. A layer may
+    be used several times: its weights are shared and their gradients add up. Each forward allows
+    one backward, which frees the saved values as it runs.
 
-    A subclass may have a constructor of its own, as ``Net(width)``; such a model is saved, and
-    loaded with ``custom={"Net": Net}``. If it keeps more than its layers, the constructor's
-    arguments must be attributes of the same names (or it overrides `config`).
+    A subclass may define its own constructor, such as ``Net(width)``; the model can be saved, and
+    loaded with ``custom={"Net": Net}``. If it has other attributes besides its layers, the
+    constructor's arguments must be attributes of the same names (or it overrides `config`).
 
     Example::
 
@@ -75,24 +75,24 @@ class Sequential(Container):
         return list(self._layers.values())
 
     def append(self, layer: Any) -> Self:
-        """Put a layer, or a ``(name, layer)`` pair, at the end. Returns the container."""
+        """Append a layer, or a ``(name, layer)`` pair. Returns the container."""
         name, layer = layer if _is_pair(layer) else (self._free_name(), layer)
         self._check(name, layer)
         if name in self._layers:
-            raise ValueError(f"Sequential: the name {name!r} is given to two layers")
+            raise ValueError(f"Sequential: two layers have the name {name!r}")
         self._layers[name] = layer
         return self
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
-        if type(self) is not Sequential:  # a subclass may have layers of its own beside these
+        if type(self) is not Sequential:  # a subclass may have layers in other attributes
             beside = self._attributes()
             del beside["_layers"]
             yield from held(beside, Layer)
 
     def config(self) -> dict[str, Any]:
-        """The layers. Of a subclass that holds more than these, the constructor's arguments too,
-        by the rules of `Layer.config`, and the layers that are attributes.
+        """The layers. For a subclass with other attributes also the constructor's arguments, as in
+        `Layer.config`, and the layers among the attributes.
         """
         config: dict[str, Any] = {"layers": tuple(self._layers.items())}
         beside = any(not hasattr(Layer, k) for k in self._attributes() if k != "_layers")
@@ -103,8 +103,8 @@ class Sequential(Container):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The container with the very layers of `config`, whatever its constructor puts into it."""
-        if cls.config is not Sequential.config:  # a subclass that describes itself
+        """The container with the layers of `config`, whichever its constructor creates."""
+        if cls.config is not Sequential.config:  # a subclass that overrides config
             return cls(**config)
         model = cls.__new__(cls)
         if "arguments" in config and cls.__init__ is not Sequential.__init__:
@@ -112,7 +112,7 @@ class Sequential(Container):
             vars(model).update({k: v for k, v in config["beside"].items() if isinstance(v, Layer)})
         vars(model)["_layers"] = {}
         for named in config["layers"]:
-            Sequential.append(model, named)  # not a subclass's own, which may add to them
+            Sequential.append(model, named)  # a subclass's append may add layers
         return model
 
     def __len__(self) -> int:
@@ -158,9 +158,9 @@ class Sequential(Container):
         if not isinstance(layer, Layer):
             raise TypeError(f"Sequential: {layer!r} is a {type(layer).__name__}, not a layer")
         if not isinstance(name, str) or not name or "." in name:
-            raise ValueError(f"Sequential: {name!r} is no name: expected text without a dot")
+            raise ValueError(f"Sequential: {name!r} is not a name: expected text without a dot")
         if any(inside is self for inside in layer.modules()):
-            raise ValueError("Sequential: a container can not stand inside itself")
+            raise ValueError("Sequential: a container cannot contain itself")
 
 
 def _takes_layers(cls: type[Sequential]) -> bool:

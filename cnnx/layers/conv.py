@@ -14,9 +14,9 @@ Pair = int | tuple[int, int]
 
 
 class _Conv(Weighted):
-    """What both share.
+    """Base of both.
 
-    shown  options that the repr has where they are not at these defaults
+    shown  options that the repr shows if they differ from these defaults
     """
 
     shown: ClassVar[dict[str, Any]]
@@ -63,23 +63,23 @@ class _Conv(Weighted):
 
 @builtin
 class Conv2D(_Conv):
-    """2-D cross-correlation with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
+    """2-D cross-correlation with learned filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
 
     y[n, o, i, j] = bias[o] + sum over (c, u, v) of
                     weight[o, c, u, v] * x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw]
-    oh = floor((h + 2*ph - dh*(kh - 1) - 1) / sh) + 1, and ow alike.
+    oh = floor((h + 2*ph - dh*(kh - 1) - 1) / sh) + 1, likewise ow.
 
     in_channels, out_channels  c and oc, both multiples of groups
     kernel_size, stride, dilation  a number, or a pair (height, width)
     padding   zeros around x: a number, a pair, ((top, bottom), (left, right)), "valid" (none), or
               "same" (oh = h at stride 1)
-    groups    the channels are split into groups that do not mix; groups=in_channels is depthwise
+    groups    the channels are split into independent groups; groups=in_channels is depthwise
     bias      False leaves it out
 
     weight (oc, c/groups, kh, kw) and bias (oc,) are float32, from U(-b, b) with
     b = 1/sqrt(c/groups * kh * kw), as in PyTorch. x is cast to the weight's dtype.
 
-    ValueError for channels that groups does not divide; shapes that do not fit are found by
+    ValueError for channels that groups does not divide; shapes that do not match are detected by
     `ops.conv2d` at the first call.
 
     Y. LeCun et al., "Gradient-Based Learning Applied to Document Recognition", Proc. IEEE 1998.
@@ -118,26 +118,26 @@ class Conv2D(_Conv):
 
 @builtin
 class ConvTranspose2D(_Conv):
-    """Transposed 2-D convolution with learnt filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
+    """Transposed 2-D convolution with learned filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
 
     y[n, o, i*sh + u*dh - ph, j*sw + v*dw - pw] += sum over c of weight[c, o, u, v] * x[n, c, i, j]
-    oh = (h - 1)*sh - 2*ph + dh*(kh - 1) + output_padding + 1, and ow alike.
+    oh = (h - 1)*sh - 2*ph + dh*(kh - 1) + output_padding + 1, likewise ow.
 
-    It is the adjoint of a `Conv2D`, and enlarges images by its stride: kernel 4, stride 2, padding
-    1 doubles them.
+    The adjoint of `Conv2D`. It enlarges images by the stride: kernel 4, stride 2 and padding 1
+    double their size.
 
     in_channels, out_channels  c and oc, both multiples of groups
     kernel_size, stride, dilation  a number, or a pair (height, width)
-    padding   rows and columns taken off y on every side; written as in `Conv2D`
+    padding   rows and columns removed from y on every side; given as in `Conv2D`
     output_padding  rows at the bottom and columns at the right added to y: a number, or a pair,
               less than the stride or the dilation
-    groups    the channels are split into groups that do not mix
+    groups    the channels are split into independent groups
     bias      False leaves it out
 
     weight (c, oc/groups, kh, kw) and bias (oc,) are float32, from U(-b, b) with
     b = 1/sqrt(oc/groups * kh * kw), as in PyTorch. x is cast to the weight's dtype.
 
-    ValueError for channels that groups does not divide; shapes that do not fit are found by
+    ValueError for channels that groups does not divide; shapes that do not match are detected by
     `ops.conv_transpose2d` at the first call.
 
     M. D. Zeiler et al., "Deconvolutional Networks", CVPR 2010.

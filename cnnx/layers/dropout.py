@@ -1,4 +1,4 @@
-"""`Dropout`: noise that keeps units from relying on one another."""
+"""`Dropout`: sets random elements to zero in training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Dropout"]
 
 @builtin
 class Dropout(Layer):
-    """Training: each number becomes 0 with probability p, the others are divided by 1 - p.
-    In eval mode: y = x.
+    """Train mode: each element becomes 0 with probability p, the others are divided by 1 - p.
+    Eval mode: y = x.
 
     p        between 0 and 1, else ValueError
-    inplace  a permission that changes nothing, see `ReLU`
+    inplace  has no effect, see `ReLU`
 
-    The mask is a function of a key that `cnnx.random` hands out at each call; backward makes it
-    again from the key. So a seed fixes all masks, whatever the backend or number of threads.
+    The mask is a function of a key that `cnnx.random` generates for each call; backward recomputes
+    the mask from the key. So a seed fixes all masks, for any backend and number of threads.
 
     N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting",
     JMLR 2014.

@@ -1,4 +1,4 @@
-"""The dtype rule of all layers, in one function."""
+"""The dtype rule of all layers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray:
-    """`x` as an array that ops take; the same array when it already is one.
+    """`x` as an array that ops accept; the same array if it already is one.
 
-    With a dtype (a layer with parameters gives theirs) x is cast to it. Without, float32 and
-    float64 stay, booleans, integers and float16 become float32. Complex numbers, objects and text
-    are a TypeError that names the `owner`; so are masked arrays, whose mask would be lost.
+    With a dtype (that of a layer's parameters) x is cast to it. Without one, float32 and float64
+    are unchanged, and booleans, integers and float16 become float32. Complex numbers, objects and
+    text are a TypeError that names the `owner`; so are masked arrays, whose mask would be lost.
     """
     if checks.plain(x, dtype):
-        return x  # nearly always
+        return x  # the usual case
     checks.unmasked(owner, "x", x)
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":

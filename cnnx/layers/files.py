@@ -1,12 +1,12 @@
-"""A whole model in one file: arrays, and the architecture as JSON. Nothing is ever unpickled."""
+"""A model in one file: arrays, and the architecture as JSON. Nothing is unpickled."""
 
 # Design:
 # The architecture is a table of layers, children before parents; each row is a class name, the
 # constructor's arguments and the mode. A layer among the arguments is written as its row number,
-# so one that stands at several places is one row and stays shared. Classes come from a fixed
-# table of cnnx's own or from what the caller passes as `custom`; a file names no module and can
-# not run code. Layers are built inside `init.blank`: weights start as zeros, no random number is
-# drawn, and a file that asks for larger arrays than it holds is refused before memory is taken.
+# so a layer that is used several times is one row and stays shared. Classes come from the fixed
+# table of cnnx's own or from the caller's `custom`; a file names no module and cannot run code.
+# Layers are built inside `init.blank`: weights start as zeros, no random number is drawn, and a
+# file that asks for larger arrays than it holds is rejected before memory is allocated.
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from cnnx.preprocessing import Preprocessing
 __all__ = ["load", "save"]
 
 _FORMAT, _VERSION = "cnnx-model", 1
-_MOST_PLACES = 100_000  # of layers in a model: shared layers in shared layers double at each level
-# What building raises on a table of layers that no `save` wrote.
+_MOST_PLACES = 100_000  # paths to layers in a model: nested shared layers double them at each level
+# What building raises for a damaged table of layers.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -39,13 +39,13 @@ _DAMAGE = (
 
 
 def save(layer: Layer, path: Any) -> None:
-    """Write a model to exactly `path`; the file appears whole or not at all.
+    """Write a model to exactly `path`, atomically.
 
-    path  or a binary file object, such as ``io.BytesIO()``: written to from where it stands
-    The modes are the layers' own, or that of the run (`run_mode`) in which it is called.
+    path  or a binary file object, such as ``io.BytesIO()``: written from its current position
+    The saved modes are those of the layers, or of the surrounding `run_mode`.
 
-    TypeError, before anything is written, for a layer that can not be described: `Activation`
-    holds Python functions, and a user's class may need a `config()`.
+    TypeError, before anything is written, for a layer that cannot be described: `Activation` holds
+    Python functions, and a user-defined class may need a `config()`.
     """
     rows: list[dict[str, Any]] = []
     _describe(layer, rows, {})
@@ -61,13 +61,14 @@ def save(layer: Layer, path: Any) -> None:
 
 
 def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
-    """The model that ``model.save(path)`` wrote, as it was: weights and their dtype, statistics,
-    shared layers, frozen parameters, and train or eval mode.
+    """Load a model that ``model.save(path)`` wrote: weights and their dtype, statistics, shared
+    layers, frozen parameters, and train or eval mode.
 
-    path    or a binary file object, read from where it stands
-    custom  the user's own layer classes in the model, by name: ``{"MyLayer": MyLayer}``
+    path    or a binary file object, read from its current position
+    custom  the user-defined layer classes in the model, by name: ``{"MyLayer": MyLayer}``
 
-    ValueError names the file and what is wrong with it: damaged, foreign, or a class not given.
+    ValueError with the name of the file for a damaged file, one of another format, or a missing
+    custom class.
 
     Example: ``model = cnnx.load("digits.npz").eval()``
     """
@@ -87,7 +88,7 @@ def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
 
 
 def _describe(layer: Layer, rows: list[dict[str, Any]], index: dict[int, int]) -> int:
-    """The row number of a layer; adds its row, and before it those of its children."""
+    """The row number of a layer; adds its row after those of its children."""
     if id(layer) not in index:
         name = type(layer).__name__
         config = {
@@ -115,7 +116,7 @@ def _encode(what: str, value: Any, rows: list[dict[str, Any]], index: dict[int, 
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(
-        f"save: {what} is a {type(value).__name__}, which a file can not describe: numbers, "
+        f"save: {what} is a {type(value).__name__}, which a file cannot describe: numbers, "
         "strings, None, layers, and tuples and dicts of these can be"
     )
 
@@ -134,7 +135,7 @@ def _build(
     arrays: dict[str, np.ndarray], meta: dict[str, Any], custom: Mapping[str, type[Layer]]
 ) -> Layer:
     built: list[Layer] = []
-    places: dict[int, int] = {}  # by id of a layer, how many places there are in it, itself too
+    places: dict[int, int] = {}  # by id of a layer: the paths in it, with its own
     with init.blank(max((array.size for array in arrays.values()), default=0)):
         for row in meta["layers"]:
             cls = _find_class(row["class"], custom if row["custom"] else BUILTIN)
@@ -145,7 +146,7 @@ def _build(
                 raise ValueError(f"it has {inside} layers, and {_MOST_PLACES} are read at most")
             places[id(layer)] = 1 + inside
             built.append(layer)
-    # Parents stand after their children, and a parent's mode goes to all inside: so backwards.
+    # In reverse, children after parents: `train` of a parent sets the mode of its children too.
     for layer, row in zip(reversed(built), reversed(meta["layers"]), strict=True):
         layer.train(bool(row["training"]))
     model = built[-1]
@@ -155,7 +156,7 @@ def _build(
     parameters = dict(model.named_parameters())
     for name in meta["frozen"]:
         parameters[name].requires_grad = False
-    if meta.get("preprocessing") is not None:  # files from before it have none
+    if meta.get("preprocessing") is not None:  # older files have none
         model.preprocessing = Preprocessing.from_json(meta["preprocessing"])
     return model
 
@@ -163,7 +164,7 @@ def _build(
 def _find_class(name: str, known: Mapping[str, type[Layer]]) -> type[Layer]:
     if name not in known:
         raise ValueError(
-            f"it has a layer of class {name!r}, which is not known: pass "
+            f"it has a layer of class {name!r}, which is unknown: pass "
             f"custom={{{name!r}: ...}} with the class"
         )
     return known[name]
@@ -178,7 +179,7 @@ def _owners(layer: Layer) -> dict[str, tuple[Layer, str, Parameter]]:
 
 
 def _tied(layer: Layer) -> dict[str, str]:
-    """{name: first name} of parameters that several layers share."""
+    """{name: first name} of parameters shared by several layers."""
     first: dict[int, str] = {}
     tied = {}
     for key, (_, _, parameter) in _owners(layer).items():
@@ -196,7 +197,7 @@ def _tie(layer: Layer, tied: dict[str, str]) -> None:
 
 
 def _put(holder: Any, name: str, parameter: Parameter) -> None:
-    """Put a parameter where `own_parameters` finds one of this name."""
+    """Replace the parameter that `own_parameters` lists by this name."""
     keys = holder if isinstance(holder, dict) else range(len(holder))
     key = next(key for key in keys if f"{name}.".startswith(f"{key}."))
     rest = name[len(str(key)) + 1 :]

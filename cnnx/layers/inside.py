@@ -1,4 +1,4 @@
-"""What a layer holds: things of one kind among its attributes, in lists, tuples and dicts too."""
+"""Find the objects of one type among attributes, and in lists, tuples and dicts among them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["held"]
 
 Kind = TypeVar("Kind")
 _HOLDERS = (list, tuple, dict)
-_LONG = 16  # entries: from here on a pass over the types alone, in C, comes first
+_LONG = 16  # entries: above this, a pass over the types, in C, comes first
 
 
 def held(holder: Any, kind: type[Kind]) -> list[tuple[str, Kind]]:
-    """("blocks.0.1", thing) of all of a kind in a list, tuple or dict, at any depth, in order."""
+    """("blocks.0.1", object) of one type in a list, tuple or dict, at any depth, in order."""
     found: list[tuple[str, Kind]] = []
     _collect(holder, kind, "", (), found)
     return found
@@ -27,7 +27,7 @@ def _collect(
         if isinstance(item, kind):
             found.append((f"{prefix}{key}", item))
         elif isinstance(item, _HOLDERS) and item and id(item) not in around:
-            # A holder that holds itself, or one that it is in, is gone through once.
+            # A holder that contains itself is visited once.
             _collect(item, kind, f"{prefix}{key}.", (*around, id(item)), found)
 
 

@@ -1,14 +1,14 @@
-"""What forward keeps for backward, and whether it still is what it was."""
+"""The values that forward saves for backward, and the check that they were not modified."""
 
 # Design:
-# A layer keeps arrays, not copies: the batch that the user gave it, or the output that the user
-# got. Writing into one of these before backward gives wrong gradients. PyTorch counts the writes of
-# a tensor; NumPy does not. So the bytes of some entries are kept too, and compared when backward
-# asks for the array: small arrays whole, others by a sample. A batch that was written over is
-# found, one number that was changed in a large array mostly not; what did not change never is.
-# What is compared is what was kept: a layer that cast its input, or does not need it, lets the
-# user write into it. Between the layers of a container arrays are out of the user's reach, and
-# nobody looks (`unwatched`): the cost is some microseconds for a model, not for a layer.
+# A layer saves references, not copies: of the user's batch, or of the output that the user got.
+# Writing into one of these before backward gives wrong gradients. PyTorch counts the writes to a
+# tensor; NumPy does not. So the bytes of some entries are saved too, and compared when backward
+# reads the array: all of a small array, a sample of a large one. A batch that was overwritten is
+# detected; a single changed element of a large array mostly is not; there are no false alarms.
+# Only saved arrays are compared: an input that a layer cast, or does not need, may be overwritten.
+# Users cannot reach the arrays between the layers of a container, so these are not checked
+# (`unwatched`): the cost is some microseconds for each model, not for each layer.
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy as np
 
 __all__ = ["Watched", "keep", "share_memory", "unwatched"]
 
-_WHOLE = 4096  # bytes: up to here comparing all costs no more than a sample
+_WHOLE = 4096  # bytes: up to here comparing all of them costs no more than a sample
 _SAMPLE = 64  # entries
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -28,12 +28,12 @@ _watching: ContextVar[bool] = ContextVar("cnnx_watching", default=True)
 
 
 class Watched(tuple[Any, ...]):
-    """The values that a layer keeps, with a print of every array among them."""
+    """The values that a layer saves, with a fingerprint of every array among them."""
 
     prints: tuple[bytes | None, ...]
 
     def check(self, layer: str) -> None:
-        """RuntimeError if an array has other values than it had when it was kept."""
+        """RuntimeError if an array has changed since it was saved."""
         for value, before in zip(self, self.prints, strict=True):
             if before is not None and _print_of(value) != before:
                 raise RuntimeError(
@@ -45,7 +45,7 @@ class Watched(tuple[Any, ...]):
 
 
 def keep(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values; watched, where they are arrays that the user may have in hand."""
+    """The values; `Watched` if some are arrays that the user may have access to."""
     if not _watching.get():
         return values
     prints = tuple([_print_of(v) if isinstance(v, np.ndarray) else None for v in values])
@@ -57,9 +57,9 @@ def keep(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 class unwatched:
-    """``with unwatched():`` layers stand between others: their arrays come from and go to layers.
+    """Inside ``with unwatched():`` the arrays of a layer come from and go to other layers only.
 
-    A class, since it is entered for every layer: a generator takes three times as long.
+    A class, as it is entered for every layer: a `contextmanager` takes three times as long.
     """
 
     __slots__ = ("_token",)
@@ -72,7 +72,7 @@ class unwatched:
 
 
 def share_memory(one: Any, other: Any) -> bool:
-    """Whether both are arrays, and may be parts of one."""
+    """Whether both are arrays that may share memory."""
     arrays = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
     return arrays and np.may_share_memory(one, other)
 
@@ -87,8 +87,8 @@ def _print_of(array: np.ndarray) -> bytes:
 
 @lru_cache(maxsize=256)
 def _positions(size: int) -> np.ndarray:
-    """Where to look, by the golden ratio: evenly spread, but at no distance that rows, channels or
-    images could have.
+    """The sampled positions, by the golden ratio: evenly spread, but not at a fixed stride, which
+    could coincide with rows, channels or images.
     """
     fractions = np.arange(1, _SAMPLE + 1) * _GOLDEN % 1.0
     return (fractions * size).astype(np.intp)

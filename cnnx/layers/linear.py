@@ -1,4 +1,4 @@
-"""`Linear`: every output is a weighted sum of all inputs. `Weighted`: the base it shares."""
+"""`Linear`: a linear map with a bias. `Weighted`: its base, shared with the convolutions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Linear", "Weighted"]
 
 
 class Weighted(Layer):
-    """Base of the layers y = function(x, weight, bias, *settings) that learn weight and bias.
+    """Base of the layers y = function(x, weight, bias, *settings) with trainable weight and bias.
 
     function, gradient  the op, and its backward
     """
@@ -37,13 +37,13 @@ class Weighted(Layer):
         return dx
 
     def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
-        """y, and what backward needs. epilogue: what else the op does (graph/fused.py)."""
+        """y, and the values to save. epilogue: further arguments of the op (graph/fused.py)."""
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
         return self.function(x, self.weight.data, bias, *self.settings(), **epilogue), (x,)
 
     def settings(self) -> tuple[Any, ...]:
-        """What the ops take after the arrays."""
+        """The arguments of the ops after the arrays."""
         return ()
 
     def config(self) -> dict[str, Any]:
@@ -65,13 +65,13 @@ class Weighted(Layer):
 class Linear(Weighted):
     """y = x weight^T + bias, along the last axis. (..., in_features) -> (..., out_features)
 
-    in_features, out_features  lengths of the last axis of x and y
+    in_features, out_features  sizes of the last axis of x and y
     bias                       False leaves it out
 
     weight (out_features, in_features) and bias (out_features,) are float32, from U(-b, b) with
     b = 1/sqrt(in_features), as in PyTorch. x is cast to the weight's dtype.
 
-    ValueError for features below 1; an x of another length is found by `ops.linear`.
+    ValueError for features below 1; an x of another size is detected by `ops.linear`.
 
     Example::
 

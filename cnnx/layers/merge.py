@@ -1,4 +1,4 @@
-"""Layers of several inputs: where the branches of a model meet."""
+"""Layers of several inputs, which merge the branches of a model: `Add`, `Multiply`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Add", "Multiply", "of_one_dtype"]
 
 @builtin
 class Add(Layer):
-    """Sum of two inputs or more, element by element. All have one shape, and y has it too.
+    """Elementwise sum of two or more inputs of the same shape.
 
-    y = x_1 + x_2 + ... + x_k, summed in this order; nothing is broadcast.
+    y = x_1 + x_2 + ... + x_k, summed in this order, without broadcasting.
 
-    y and all gradients have the dtype of the first input, the others are cast to it. `backward`
-    returns a tuple, dy for each input: the same array several times. ValueError for fewer than two
-    inputs, and for different shapes.
+    y and all gradients have the dtype of the first input; the others are cast to it. `backward`
+    returns a tuple with dy for each input: the same array several times. ValueError for fewer than
+    two inputs, and for different shapes.
 
     K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
 
@@ -36,7 +36,7 @@ class Add(Layer):
         shapes = [x.shape for x in arrays]
         if any(shape != shapes[0] for shape in shapes):
             raise ValueError(
-                f"Add: the inputs have shapes {_listed(shapes)}: all must be the same to be added"
+                f"Add: the inputs have shapes {_listed(shapes)}, expected equal shapes"
             )
         self._save(arrays[0].dtype, len(arrays))
         y = arrays[0]
@@ -51,15 +51,14 @@ class Add(Layer):
 
 @builtin
 class Multiply(Layer):
-    """Product of two inputs, element by element, with NumPy's broadcasting: y = a * b.
+    """Elementwise product of two inputs, with NumPy's broadcasting: y = a * b.
 
-    Both have as many axes; along each axis they are of one size, or one of them is of size 1 and
-    is broadcast. So a gate (n, c, 1, 1) weighs the channels of images (n, c, h, w).
+    Both have the same number of axes. Their sizes along each axis are equal, or one is 1 and is
+    broadcast: a gate (n, c, 1, 1) scales the channels of images (n, c, h, w).
 
-    y and both gradients have the dtype of the first input, the other is cast to it. `backward`
-    returns a tuple, the gradient of each input in its own shape: dy times the other, summed over
-    the axes that were broadcast. ValueError for other than two inputs, and for shapes that do not
-    fit.
+    y and both gradients have the dtype of the first input; the other is cast to it. `backward`
+    returns a tuple with the gradient of each input: dy times the other input, summed over the axes
+    that were broadcast. ValueError unless there are two inputs with compatible shapes.
 
     J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018.
 

@@ -14,7 +14,7 @@ __all__ = ["BatchNorm1D", "BatchNorm2D"]
 
 
 class _BatchNorm(Layer):
-    """What both classes share: y = (x - mean) / sqrt(var + eps) * weight + bias per channel."""
+    """Base of both classes: y = (x - mean) / sqrt(var + eps) * weight + bias per channel."""
 
     parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
     buffer_names: ClassVar[tuple[str, ...]] = (
@@ -56,7 +56,7 @@ class _BatchNorm(Layer):
         return self.gradient(dy, *self._saved())
 
     def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
-        """y, and what `gradient` needs. epilogue: what else the op does (graph/fused.py)."""
+        """y, and the values to save. epilogue: further arguments of the op (graph/fused.py)."""
         x = self._float(x, self._dtype())
         self._check_shape(x.shape)
         weight = None if self.weight is None else self.weight.data
@@ -87,7 +87,7 @@ class _BatchNorm(Layer):
         batch_statistics: bool,
         activation: str | None = None,
     ) -> Any:
-        """dx, by what `compute` gave and the activation that it was given."""
+        """dx, from the values that `compute` returned, and with the same activation."""
         dx, dweight, dbias = ops.batch_norm_backward(
             self._float(dy, x.dtype),
             x,
@@ -108,13 +108,13 @@ class _BatchNorm(Layer):
         return None if given is None else given.dtype
 
     def _momentum(self) -> float:
-        """The weight of this batch in the running statistics; None means the mean of all."""
+        """The weight of this batch in the running statistics; None: the mean over all batches."""
         if self.momentum is None and self.num_batches_tracked is not None:
             return 1.0 / (int(self.num_batches_tracked) + 1)
         return 0.0 if self.momentum is None else self.momentum
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        # The op takes all ranks: that a 2-D norm wants images is this class's own promise.
+        # The op accepts all ranks.
         if len(shape) not in self._shapes or shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}: x has shape {shape}, expected "
@@ -123,7 +123,7 @@ class _BatchNorm(Layer):
             )
 
     def _advice(self, shape: tuple[int, ...]) -> str:
-        """What to write where images have their channels last, or lack an axis."""
+        """Advice for images with the channels last, or without a batch axis."""
         if 4 not in self._shapes:
             return ""
         last = checks.channels_last("x", shape, self.num_features)
@@ -142,17 +142,17 @@ class BatchNorm2D(_BatchNorm):
 
     y = (x - mean) / sqrt(var + eps) * weight + bias, all per channel.
 
-    Training: mean and (biased) variance of the batch; the running ones follow with
+    Train mode: mean and (biased) variance of the batch; the running statistics are updated by
     running = (1 - momentum) * running + momentum * batch (unbiased variance, as in PyTorch).
-    eval: the running ones.
+    Eval mode: the running statistics.
 
     num_features  c                       eps       added to the variance
     momentum      0.1; None: the running statistics are the plain mean over all batches
     affine        False: no weight and bias
-    track_running_stats  False: no running statistics, the batch's in eval mode too
+    track_running_stats  False: no running statistics; eval mode also uses the batch's
 
     weight starts as ones, bias as zeros. ValueError for another rank or number of channels, and in
-    training for a batch with one value per channel (its variance is zero).
+    train mode for a batch with one value per channel (its variance is zero).
 
     S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing
     Internal Covariate Shift", ICML 2015.
@@ -167,7 +167,7 @@ class BatchNorm2D(_BatchNorm):
 class BatchNorm1D(_BatchNorm):
     """Normalise each feature over the batch. (n, c) or (n, c, l) -> the same
 
-    Formula, arguments and errors as in `BatchNorm2D`, whose paper is the source.
+    Formula, arguments, errors and source as in `BatchNorm2D`.
 
     Example: ``Sequential(Linear(784, 128, bias=False), BatchNorm1D(128), ReLU())``
     """

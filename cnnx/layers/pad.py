@@ -17,7 +17,7 @@ class ZeroPad2D(Layer):
 
     padding  a number for all sides, or (left, right, top, bottom); negative numbers crop
 
-    The `padding` argument of a convolution or pooling layer is faster than a layer before it.
+    The `padding` argument of a convolution or pooling layer is faster than a separate layer.
     ValueError if more is cropped than the image has.
 
     Example: ``ZeroPad2D((0, 1, 0, 1))(np.zeros((8, 6, 7, 7))).shape`` is ``(8, 6, 8, 8)``.

@@ -14,15 +14,15 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Parameter:
-    """An array that an optimiser changes, with the gradient that backward writes.
+    """An array that an optimiser updates, and its gradient.
 
     data           float32 or float64 array, C-contiguous, writeable
     grad           None, or an array like data: the sum of all gradients since `zero_grad`
-    name           what the layer calls it, such as ``"weight"``
-    requires_grad  False: backward leaves grad alone and optimisers pass by (see `Layer.freeze`)
+    name           its name in the layer, such as ``"weight"``
+    requires_grad  False: backward and optimisers skip it (see `Layer.freeze`)
 
-    Assigning to `data` takes any array of the same shape. A contiguous float32 or float64 array is
-    used as it is, without a copy, and sets the dtype; others are converted first.
+    `data` can be set to any array of the same shape. A contiguous float32 or float64 array is
+    stored without a copy, and sets the dtype; others are converted first.
 
     Example::
 
@@ -46,7 +46,7 @@ class Parameter:
 
     @property
     def data(self) -> np.ndarray:
-        """The values. Assigning checks the shape and keeps them contiguous."""
+        """The values. Assigning checks the shape and makes the array contiguous."""
         return self._data
 
     @data.setter
@@ -83,7 +83,7 @@ class Parameter:
 
     @property
     def size(self) -> int:
-        """How many numbers data holds."""
+        """The number of elements of data."""
         return self._data.size
 
     @property
@@ -92,7 +92,7 @@ class Parameter:
         return self._data.dtype
 
     def accumulate(self, grad: np.ndarray) -> None:
-        """Add a fresh gradient, as backward does: the first after `zero_grad` is simply kept."""
+        """Add a gradient, as backward does: after `zero_grad` it is stored without a copy."""
         if not self.requires_grad:
             return
         if self._grad is None:
@@ -101,11 +101,11 @@ class Parameter:
             self._grad += grad
 
     def zero_grad(self) -> None:
-        """Forget the gradient; no pass over memory."""
+        """Set the gradient to None."""
         self._grad = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickles and copies start without a gradient: it belongs to a step, not to the model.
+        # Pickles and copies have no gradient: it belongs to a training step, not to the model.
         return Parameter, (self._data, self.name, self.requires_grad)
 
     def __repr__(self) -> str:
@@ -115,15 +115,15 @@ class Parameter:
 
 def _as_parameter_array(name: str, value: Any, default: np.dtype[Any]) -> np.ndarray:
     if checks.plain(value):
-        return value  # nearly always: every gradient of every step comes by
+        return value  # the usual case: every gradient of every step
     checks.unmasked(f"Parameter {name!r}", "data", value)
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"Parameter {name!r}: data has dtype {array.dtype}, expected float32 or float64"
         )
-    if array.dtype not in _FLOATS:  # another byte order, or no such float
+    if array.dtype not in _FLOATS:  # another byte order or type
         native = array.dtype.newbyteorder("=")
         array = array.astype(native if native in _FLOATS else default)
-    # An optimiser writes into this very array, so it must be contiguous and writeable.
+    # An optimiser writes into this array, so it must be contiguous and writeable.
     return np.require(array, None, ["C", "A", "W"])

@@ -1,4 +1,4 @@
-"""Pooling: one number for each window of an image, or for the whole image."""
+"""Max, average, adaptive and global pooling."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Pair = int | tuple[int, int]
 class MaxPool2D(Layer):
     """Maximum over sliding windows. (n, c, h, w) -> (n, c, oh, ow)
 
-    oh = floor((h + 2*padding - kernel_size) / stride) + 1, and ow alike.
+    oh = floor((h + 2*padding - kernel_size) / stride) + 1, likewise ow.
 
     kernel_size  a number, or a pair (height, width)
     stride       the same; None: kernel_size
-    padding      border that never wins a window, at most half of kernel_size
-    ceil_mode    round the output size up: a last window may hang over the border
+    padding      border that is never the maximum, at most half of kernel_size
+    ceil_mode    round the output size up: the last window may extend beyond the border
 
-    Backward gives each window's gradient to its first maximum; windows that overlap add up.
-    ValueError for a larger padding; an image that does not fit is found by `ops.max_pool2d`.
+    Backward adds each window's gradient to the pixel of its first maximum. ValueError for a larger
+    padding; an image of the wrong size is detected by `ops.max_pool2d`.
 
     Example: ``MaxPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
     """
@@ -53,7 +53,7 @@ class MaxPool2D(Layer):
         return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, *self.geometry())
 
     def geometry(self) -> tuple[Any, ...]:
-        """What the ops take besides arrays."""
+        """The arguments of the ops besides the arrays."""
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
     def extra_repr(self) -> str:
@@ -70,8 +70,8 @@ class AvgPool2D(Layer):
     kernel_size, stride, padding, ceil_mode  as in `MaxPool2D`; the border holds zeros
     count_include_pad  True: divide by the window's size; False: by the pixels of x inside it
 
-    ValueError for a padding of more than half of the kernel; an image that does not fit is found by
-    `ops.avg_pool2d`.
+    ValueError for a padding of more than half of the kernel; an image of the wrong size is detected
+    by `ops.avg_pool2d`.
 
     Example: ``AvgPool2D(2)(np.zeros((8, 6, 28, 28))).shape`` is ``(8, 6, 14, 14)``.
     """
@@ -119,8 +119,8 @@ class AdaptiveAvgPool2D(Layer):
 
     output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
 
-    It gives a network for images of any size a fixed output size. Window i of oh covers the rows
-    from floor(i*h/oh) to ceil((i+1)*h/oh); output size 1 is the same as `GlobalAvgPool2D`.
+    The output size does not depend on the image size. Window i of oh covers the rows from
+    floor(i*h/oh) to ceil((i+1)*h/oh); output size 1 is the same as `GlobalAvgPool2D`.
 
     Example: ``AdaptiveAvgPool2D((7, None))(np.zeros((8, 6, 9, 5))).shape`` is ``(8, 6, 7, 5)``.
     """
@@ -149,8 +149,8 @@ class GlobalAvgPool2D(Layer):
 
     M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014.
 
-    Example: ``Sequential(GlobalAvgPool2D(), Flatten(), Linear(512, 10))`` ends a network for
-    images of any size.
+    Example: ``Sequential(GlobalAvgPool2D(), Flatten(), Linear(512, 10))`` is a head for images
+    of any size.
     """
 
     def forward(self, x: Any) -> Any:
@@ -165,7 +165,7 @@ class GlobalAvgPool2D(Layer):
 
 
 def _kept(name: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
-    """kernel_size, stride and padding, as they were given, when they are sizes."""
+    """kernel_size, stride and padding as given, after they were checked."""
     kernel = checks.kept_pair(name, "kernel_size", kernel_size)
     windows.pool_padding(name, padding, checks.pair(name, "kernel_size", kernel))
     return (

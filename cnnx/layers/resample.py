@@ -15,8 +15,8 @@ __all__ = ["Upsample"]
 class Upsample(Layer):
     """Resize images by interpolation. (n, c, h, w) -> (n, c, oh, ow)
 
-    size           of the result: a number, or a pair (height, width)
-    scale_factor   a number or a pair in place of size: oh = floor(h * scale_factor)
+    size           of the output: a number, or a pair (height, width)
+    scale_factor   a number or a pair instead of size: oh = floor(h * scale_factor)
     mode           "nearest": each pixel is a copy of the nearest one; "bilinear": a weighted mean
                    of the four around it
     align_corners  for bilinear only: True aligns the centres of the images' corner pixels, False

@@ -1,4 +1,4 @@
-"""Layers that change the shape of a sample and none of its numbers."""
+"""Layers that change the shape of a sample: `Flatten`, `Reshape`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Flatten", "Reshape"]
 
 @builtin
 class Flatten(Layer):
-    """Join all axes from `start_dim` on into one. (n, c, h, w) -> (n, c*h*w)
+    """Flatten all axes from `start_dim` on into one. (n, c, h, w) -> (n, c*h*w)
 
-    start_dim  first axis to join, 1 by default: the batch axis stays
+    start_dim  first axis to flatten; 1 by default, which preserves the batch axis
 
-    ValueError where x has fewer axes. The result may share memory with x.
+    ValueError if x has fewer axes. The result may share memory with x.
 
     Example: ``Flatten()(np.zeros((8, 16, 4, 4))).shape`` is ``(8, 256)``.
     """
@@ -32,7 +32,7 @@ class Flatten(Layer):
                 f"Flatten: x has shape {x.shape}, expected more than {self.start_dim} axes"
             )
         self._save(x.shape)
-        # The length is given in full: -1 can not be worked out for an empty batch.
+        # The size is explicit: -1 cannot be inferred for an empty batch.
         return x.reshape(*x.shape[: self.start_dim], math.prod(x.shape[self.start_dim :]))
 
     def backward(self, dy: Any) -> Any:
@@ -45,12 +45,11 @@ class Flatten(Layer):
 
 @builtin
 class Reshape(Layer):
-    """Give each sample another shape. (n, ...) -> (n, *shape)
+    """Reshape each sample. (n, ...) -> (n, *shape)
 
-    shape  of one sample, without the batch axis; one entry may be -1 and is worked out
+    shape  of one sample, without the batch axis; one entry may be -1 and is inferred
 
-    ValueError where the numbers of a sample do not fill the shape. The result may share memory
-    with x.
+    ValueError if a sample has another number of elements. The result may share memory with x.
 
     Example: ``Reshape((1, 28, 28))(np.zeros((8, 784))).shape`` is ``(8, 1, 28, 28)``.
     """
@@ -78,7 +77,7 @@ class Reshape(Layer):
         shape = tuple(missing if n == -1 else n for n in self.shape)
         if not x_shape or math.prod(shape) != size:
             raise ValueError(
-                f"Reshape: x has shape {x_shape}, so a sample of {size} numbers, which do not fill "
+                f"Reshape: x has shape {x_shape}, so samples of {size} elements, which do not fill "
                 f"{self.shape}"
             )
         return shape

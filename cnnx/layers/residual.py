@@ -1,4 +1,4 @@
-"""`Residual`: a body with a shortcut around it."""
+"""`Residual`: a body with a shortcut."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Residual"]
 
 @builtin
 class Residual(Container):
-    """y = body(x) + x, or body(x) + shortcut(x) where the body changes the shape.
+    """y = body(x) + x, or body(x) + shortcut(x) if the body changes the shape.
 
-    body      a layer, a `Sequential` mostly
-    shortcut  a layer whose output has the shape of the body's; None: x itself
+    body      a layer, usually a `Sequential`
+    shortcut  a layer whose output has the shape of the body's; None: the identity
 
-    Both paths are given the same x, and their gradients add up. The activation behind the sum, if
-    there is one, is the next layer. y has the dtype of the body's output. TypeError for a body or
-    shortcut that is no layer; ValueError, with both shapes, when the paths end in different ones.
+    The gradients of the two paths add up. An activation after the sum is a separate layer. y has
+    the dtype of the body's output. TypeError for a body or shortcut that is not a layer;
+    ValueError, with both shapes, if the outputs of the paths differ in shape.
 
     K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
 

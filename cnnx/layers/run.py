@@ -1,10 +1,10 @@
-"""What holds for a run of layers, and is written on none of them: `no_grad` and `run_mode`."""
+"""Settings of a run rather than of the layers: `no_grad` and `run_mode`."""
 
 # Design:
-# One model may be in use by several threads. So what a caller wants of its own run (answers of
-# inference, nothing kept) is a context variable, read by the layers where they need it: every
-# thread and asyncio task has its own. `train()` and `eval()` set a layer's own mode, which counts
-# where the run says nothing; nothing else of cnnx writes it.
+# Several threads may use one model. So the settings of a run (eval mode, nothing saved) are context
+# variables, which the layers read: every thread and asyncio task has its own. `train()` and
+# `eval()` set a layer's own mode, which applies unless the run sets one; nothing else of cnnx
+# writes it.
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _training: ContextVar[bool | None] = ContextVar("cnnx_training", default=None)
 
 
 def grad_enabled() -> bool:
-    """Whether a forward keeps what its backward needs: True outside of `no_grad`."""
+    """Whether forward saves what backward needs: True outside of `no_grad`."""
     return _enabled.get()
 
 
 class Mode:
-    """The attribute `training`: the mode of the run if it has one (`run_mode`), else the object's
-    own, which assigning sets, and which is `own` before.
+    """The attribute `training`: the mode of the run if it has one (`run_mode`), else the layer's
+    own, which assignment sets and which is `own` by default.
     """
 
     def __init__(self, own: bool = True) -> None:
@@ -46,9 +46,9 @@ class Mode:
 def no_grad() -> Iterator[None]:
     """Inside ``with no_grad():`` (or a function decorated ``@no_grad()``) forward saves nothing.
 
-    Inference needs a fraction of the memory then, and writes nothing on the layers: what an earlier
-    forward saved stays for its backward. Only the thread (or asyncio task) that entered is
-    concerned. It does not change train or eval mode.
+    Inference then needs a fraction of the memory, and does not modify the layers: what an earlier
+    forward saved remains for its backward. It affects only the thread (or asyncio task) that
+    entered it, and does not change train or eval mode.
 
     Example: ``with cnnx.no_grad(): scores = model(x)``
     """
@@ -63,11 +63,11 @@ def no_grad() -> Iterator[None]:
 def run_mode(training: bool | None) -> Iterator[None]:
     """Inside ``with run_mode(training=False):`` every layer is in eval mode, whatever its own mode.
 
-    training  True: all train; False: all are in eval mode; None: every layer's own mode counts,
-              the one that `train` and `eval` set
+    training  True: train mode for all layers; False: eval mode for all; None: each layer's own
+              mode, as set by `train` and `eval`
 
-    No layer is changed, and only the thread (or asyncio task) that entered is concerned, so others
-    may train or use the same model meanwhile. `predict` and `evaluate` run so.
+    No layer is modified, and only the thread (or asyncio task) that entered is affected, so others
+    may train or use the same model meanwhile. `predict` and `evaluate` use it.
 
     Example: ``with run_mode(training=False), no_grad(): scores = model(x)``
     """

@@ -1,4 +1,4 @@
-"""The state of a model as a flat table: name -> array, PyTorch's names."""
+"""The state of a model as a flat dict of arrays, with PyTorch's names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Entry", "LoadResult", "entries", "load_state_dict", "match", "state_
 
 
 class LoadResult(NamedTuple):
-    """What `load_state_dict(strict=False)` passed over."""
+    """The keys that `load_state_dict(strict=False)` skipped."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
 
 def entries(layer: Layer) -> Iterator[tuple[str, Entry]]:
-    """(key, entry) of all arrays: of each layer its parameters, its buffers, the layers inside."""
+    """(key, entry) of all arrays: for each layer its parameters, buffers, then sub-layers."""
     seen = set()
     for path, place in layer.places():
         arrays = [(name, Entry(parameter, "data")) for name, parameter in place.own_parameters()]
@@ -44,7 +44,7 @@ def entries(layer: Layer) -> Iterator[tuple[str, Entry]]:
             if key in seen:
                 raise ValueError(
                     f"state_dict: two arrays are called {key!r}: give the layers (attributes, "
-                    "entries of dicts, names in a Sequential) names that differ, without dots"
+                    "entries of dicts, names in a Sequential) different names, without dots"
                 )
             seen.add(key)
             yield key, entry
@@ -66,7 +66,7 @@ def load_state_dict(layer: Layer, arrays: Any, strict: bool) -> LoadResult:
 def match(
     layer: Layer, arrays: Any, strict: bool
 ) -> tuple[list[tuple[Entry, np.ndarray]], LoadResult]:
-    """(entry, value) pairs ready to be written, and the keys left over. Changes nothing."""
+    """The (entry, value) pairs to copy, and the keys without a counterpart. Changes nothing."""
     table = dict(entries(layer))
     for key, value in dict(arrays).items():
         checks.unmasked("load_state_dict", repr(key), value)

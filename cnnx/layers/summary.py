@@ -14,11 +14,11 @@ __all__ = ["Summary", "SummaryRow", "summarise"]
 class SummaryRow(NamedTuple):
     """One layer: its name, class, output shape without the batch axis, parameters, multiply-adds.
 
-    Parameters that an earlier row has counted (of a shared layer) are not counted again.
+    Parameters of a shared layer are counted in its first row only.
 
-    reads  the names of the layers whose outputs it is given, or "input"
-    step   the number of the step of a training run in which it runs: layers with the same number
-           run as one (`Container.explain`)
+    reads  the names of the layers whose outputs it reads, or "input"
+    step   the number of the step that runs it in training: layers with the same number are fused
+           (`Container.explain`)
     """
 
     name: str
@@ -33,11 +33,11 @@ class SummaryRow(NamedTuple):
 class Summary:
     """The rows and totals of `Layer.summary`; `str` and `repr` are the table.
 
-    It has a column "reads" where some layer is given something else than the output of the row
-    before it, and with fused=True a column "step".
+    It has a column "reads" unless every layer reads the output of the row before it, and with
+    fused=True a column "step".
 
     input_shape   one sample's shape         rows       a `SummaryRow` per layer
-    parameters    numbers in all weights     trainable  those of them that learn
+    parameters    number of parameters       trainable  number of trainable ones
     macs          multiply-adds of one sample's forward
     """
 
@@ -131,7 +131,7 @@ def _shape(shape: tuple[Any, ...]) -> str:
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
-    """Numbers to the right, words to the left."""
+    """Numbers are right-aligned, text is left-aligned."""
     ends = [
         cell.rjust(width) if column in (3, 4) else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))

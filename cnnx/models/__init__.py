@@ -1,6 +1,6 @@
-"""Ready-made networks, and `build(name, input_shape, num_classes)` to make one by name.
+"""Ready-made networks, and `build(name, input_shape, num_classes)` to create one by name.
 
-`num_classes` is PyTorch's name of the number of outputs; `classes=` says the same.
+`num_classes` is PyTorch's name for the number of outputs; `classes=` is an alias.
 
 >>> model = cnnx.models.resnet20()
 >>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape
@@ -48,7 +48,7 @@ __all__ = [
     "vgg",
 ]
 
-# What a model says: one class for a sample, or one for each of its pixels.
+# What a model predicts: one class for a sample, or one for each of its pixels.
 _TASKS: dict[str, tuple[Callable[..., Layer], ...]] = {
     "classification": (
         *(digits_cnn, lenet5, mnist_cnn, mlp, vgg, resnet20, resnet18, mobilenet_v2),
@@ -62,8 +62,8 @@ _MODELS = {make.__name__: make for task in _TASKS.values() for make in task}
 def names(task: str | None = None) -> tuple[str, ...]:
     """The names that `build` knows.
 
-    task  "classification": models with scores (n, classes); "segmentation": with scores
-          (n, classes, h, w), a class for every pixel; None: all. ValueError for another
+    task  "classification": models with outputs (n, classes); "segmentation": with outputs
+          (n, classes, h, w), a class for every pixel; None: all. ValueError for other tasks
 
     >>> cnnx.models.names("segmentation")
     ('unet',)
@@ -76,19 +76,19 @@ def names(task: str | None = None) -> tuple[str, ...]:
 
 @classes_too
 def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Layer:
-    """A fresh model by name.
+    """Create a model by name.
 
     name         one of `names()`
     input_shape  of one sample, (channels, height, width); any for "mlp"
     num_classes  number of outputs
 
-    ValueError for an unknown name, samples that are no images where the model has convolutions, and
-    images of a size that the model can not take.
+    ValueError for an unknown name, samples that are not images for a model with convolutions, and
+    images of a size that the model does not support.
 
     Example: ``cnnx.models.build("lenet5", (3, 32, 32), 10)``
     """
     if name not in _MODELS:
-        raise ValueError(f"models: {name!r} is not known, expected one of {', '.join(_MODELS)}")
+        raise ValueError(f"models: {name!r} is unknown, expected one of {', '.join(_MODELS)}")
     make = _MODELS[name]
     if make is mlp:
         return mlp(math.prod(input_shape), num_classes=num_classes)

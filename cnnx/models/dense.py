@@ -15,16 +15,16 @@ __all__ = ["mlp"]
 def mlp(
     in_features: int = 784, hidden: Sequence[int] = (128, 64), num_classes: int = 10
 ) -> Sequential:
-    """A multi-layer perceptron, for points and images alike. (n, 1, 28, 28) -> (n, 10)
+    """A multi-layer perceptron, for points or images. (n, 1, 28, 28) -> (n, 10)
 
-    in_features  numbers in a sample: of an image, channels * height * width
-    hidden       outputs of each hidden Linear, which a ReLU follows; () leaves a linear model
-    num_classes  outputs of the last Linear: logits, or the numbers that a regression predicts
+    in_features  size of a sample: for an image channels * height * width
+    hidden       outputs of each hidden Linear, which is followed by ReLU; () gives a linear model
+    num_classes  outputs of the last Linear: logits, or the predictions of a regression
 
-    Flatten comes first, so samples have any shape of in_features numbers, (n, 2) too. 109,386
+    Flatten comes first, so samples may have any shape with in_features elements. 109,386
     parameters. With Adam(1e-3), batches of 64 and 5 epochs, about 97.5 % on MNIST.
 
-    ValueError for a size below 1, TypeError for one that is no integer.
+    ValueError for a size below 1, TypeError for one that is not an integer.
 
     D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning Representations by Back-Propagating
     Errors", Nature 323, 1986.

@@ -1,4 +1,4 @@
-"""DenseNet for small images: every layer reads what all layers before it in its block made."""
+"""DenseNet for small images: each layer reads the outputs of all earlier layers of its block."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ __all__ = ["densenet"]
 def densenet(
     num_classes: int = 10, in_channels: int = 3, depth: int = 40, growth: int = 12
 ) -> Sequential:
-    """DenseNet-BC for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size from 4x4 on
+    """DenseNet-BC for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size from 4x4
 
-    depth   of the network in layers with weights, 4 more than a multiple of 6
-    growth  channels that a layer adds
+    depth   number of layers with weights, 4 more than a multiple of 6
+    growth  number of channels that each layer adds
 
     3x3 convolution of 2 * growth channels; three blocks of (depth - 4) / 6 layers; between them a
     transition, which halves the channels by a 1x1 convolution and the image by average pooling;
-    global average pooling and Linear. A layer of a block joins its input and what it makes of it,
-    [x, f(x)]: f is a 1x1 convolution of 4 * growth channels and a 3x3 one of growth, and batch norm
-    and ReLU stand before each convolution of the network but the first, and before the last pool.
-    176,122 parameters; 769,162 with depth=100. Convolutions start as He's N(0, 2 / fan_in).
+    global average pooling and Linear. A layer of a block concatenates its input
+    and its result, [x, f(x)]: f is a 1x1 convolution of 4 * growth channels and a 3x3 one of
+    growth. Batch norm and ReLU precede each convolution except the first, and the last pool.
+    176,122 parameters; 769,162 with depth=100. Convolutions are initialised by He's N(0, 2/fan_in).
 
-    ValueError for a depth that is not 10, 16, 22, ... and a growth below 1.
+    ValueError for a depth other than 10, 16, 22, ..., and for a growth below 1.
 
     G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger, "Densely Connected Convolutional
     Networks", CVPR 2017: DenseNet-BC with a compression of one half, section 3.
@@ -68,7 +68,7 @@ def densenet(
 
 
 def _dense(channels: int, growth: int) -> Layer:
-    """[x, f(x)]: x goes on as it is, and `growth` channels are added."""
+    """[x, f(x)]: x, and `growth` more channels."""
     wide = 4 * growth
     narrow = _norm_relu_conv("1", channels, wide, 1)
     body = Sequential(*narrow, *_norm_relu_conv("2", wide, growth, 3))
@@ -78,7 +78,7 @@ def _dense(channels: int, growth: int) -> Layer:
 def _norm_relu_conv(
     number: str, in_channels: int, out_channels: int, kernel_size: int
 ) -> list[tuple[str, Layer]]:
-    """Batch norm and activation before the convolution, not behind it as elsewhere."""
+    """Batch norm and activation before the convolution, not after it as elsewhere."""
     padding = kernel_size // 2
     conv = Conv2D(in_channels, out_channels, kernel_size, padding=padding, bias=False)
     norm = BatchNorm2D(in_channels)

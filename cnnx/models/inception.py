@@ -1,4 +1,4 @@
-"""A small Inception for small images: branches side by side, joined along the channels."""
+"""A small Inception for small images: parallel branches, concatenated along the channels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .parts import classes_too, conv_norm, conv_norm_relu
 
 __all__ = ["inception_small"]
 
-# Of each module: channels of the 1x1 and of the 3x3 branch; of one that halves the image: channels
-# of the 3x3 branch of stride 2, beside which stands a max-pool.
+# For each module the channels of its 1x1 and 3x3 branch; for one that halves the image those of its
+# 3x3 branch of stride 2, which is parallel to a max-pool.
 MODULES = (
     *((32, 32), (32, 48), (80,)),
     *((112, 48), (96, 64), (80, 80), (48, 96), (96,)),
@@ -31,10 +31,10 @@ def inception_small(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     """Inception in a small form for CIFAR. (n, 3, 32, 32) -> (n, 10); images of any size
 
     3x3 convolution of 96 channels; ten modules, two of which halve the image (rounded up); global
-    average pooling and Linear. A module joins a 1x1 and a 3x3 convolution of its input, one that
-    halves a 3x3 convolution and a 3x3 max-pool of stride 2. Batch norm and ReLU follow every
-    convolution. 1,651,114 parameters; in the paper, where batch norm has a bias and no weight,
-    1,649,402. Initialised as the layers are.
+    average pooling and Linear. A module concatenates a 1x1 and a 3x3 convolution of its
+    input; one that halves the image, a 3x3 convolution and a 3x3 max-pool of stride 2. Batch norm
+    and ReLU follow every convolution. 1,651,114 parameters; in the paper, where batch norm has a
+    bias but no weight, 1,649,402. Initialised by the layers' defaults.
 
     C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, "Understanding Deep Learning Requires
     Rethinking Generalization", ICLR 2017, figure 3; after C. Szegedy et al., "Going Deeper with

@@ -8,8 +8,8 @@ from .parts import classes_too, conv_norm
 
 __all__ = ["mobilenet_v2"]
 
-# Table 2 of the paper: expansion, channels, blocks, stride of the first block. Strides are those
-# usual for 32x32: the stem and the stage of 24 channels have 1 where the paper has 2.
+# Table 2 of the paper: expansion, channels, blocks, stride of the first block. Strides are
+# the usual ones for 32x32: 1 in the stem and the stage of 24 channels, where the paper has 2.
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 1),
@@ -28,9 +28,9 @@ def mobilenet_v2(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     3x3 convolution of 32 channels; 17 inverted residual blocks; 1x1 convolution of 1280 channels;
     global average pooling and Linear. A block widens its channels by a 1x1 convolution (six times;
     the first block does not), filters each of them by a 3x3 depthwise convolution, and narrows them
-    by a 1x1 convolution without an activation; x is added where the shape is the same. Batch norm
-    follows every convolution, ReLU6 the first two of a block. Three strides of 2: maps end as
-    h/8 x w/8 (rounded up). 2,236,682 parameters; initialised as the layers are.
+    by a 1x1 convolution without an activation; x is added if the shape is the same. Batch norm
+    follows every convolution, ReLU6 the first two of a block. Three strides of 2: the last maps are
+    h/8 x w/8 (rounded up). 2,236,682 parameters; initialised by the layers' defaults.
 
     M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen, "MobileNetV2: Inverted Residuals and
     Linear Bottlenecks", CVPR 2018.
@@ -48,7 +48,7 @@ def mobilenet_v2(num_classes: int = 10, in_channels: int = 3) -> Sequential:
 
 
 def _inverted(in_channels: int, out_channels: int, expansion: int, stride: int) -> Layer:
-    """Widen, filter, narrow."""
+    """An inverted residual block."""
     wide = in_channels * expansion
     widen = [*conv_norm(in_channels, wide, 1), ReLU6()] if expansion > 1 else []
     deep = [*conv_norm(wide, wide, 3, stride, groups=wide), ReLU6()]

@@ -1,4 +1,4 @@
-"""What the networks are made of: pieces that several families share."""
+"""Building blocks that several networks share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound=Layer)
 
 
 def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
-    """The same function, whose `num_classes` may be called `classes` as well."""
+    """Decorator: `classes` is an alias of the argument `num_classes`."""
 
     @functools.wraps(make)
     def named(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
@@ -36,7 +36,7 @@ def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
             if "num_classes" in options:
                 raise TypeError(
                     f"{make.__name__}: classes={classes!r} and num_classes="
-                    f"{options['num_classes']!r} are one argument: give one of them"
+                    f"{options['num_classes']!r} are the same argument: pass one of them"
                 )
             options["num_classes"] = classes
         return make(*args, **options)
@@ -45,20 +45,20 @@ def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
 
 
 def height_width(image_size: Size) -> tuple[int, int]:
-    """A number, or a pair, as a pair."""
+    """A number or a pair, as a pair."""
     return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 
 def features(model: Sequential, in_channels: int, image_size: Size) -> int:
-    """How many numbers a sample has behind the model's layers so far."""
+    """The size of a sample after the model's layers so far."""
     return math.prod(model.output_shape((in_channels, *height_width(image_size))))
 
 
 def conv_norm(
     in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, groups: int = 1
 ) -> list[Layer]:
-    """A convolution that keeps the image size (at stride 1), and batch norm."""
-    # Without a bias: batch norm takes the mean away again.
+    """A convolution that preserves the image size (at stride 1), and batch norm."""
+    # No bias: batch norm subtracts the mean.
     padding = kernel_size // 2
     conv = Conv2D(
         in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
@@ -67,19 +67,19 @@ def conv_norm(
 
 
 def conv_norm_relu(in_channels: int, out_channels: int) -> list[Layer]:
-    """3x3, batch norm, ReLU."""
+    """3x3 convolution, batch norm, ReLU."""
     return [*conv_norm(in_channels, out_channels), ReLU()]
 
 
 def extended(model: Sequential, layers: list[Layer]) -> Sequential:
-    """The model with more layers at its end."""
+    """The model, with more layers appended."""
     for layer in layers:
         model.append(layer)
     return model
 
 
 def he_normal(model: Model) -> Model:
-    """The model, its convolutions' weights drawn again from N(0, 2 / fan_in).
+    """The model, with the weights of its convolutions drawn from N(0, 2 / fan_in).
 
     K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", ICCV 2015.
     """

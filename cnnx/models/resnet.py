@@ -29,10 +29,11 @@ def resnet20(num_classes: int = 10, in_channels: int = 3) -> Sequential:
 
     3x3 convolution of 16 channels; three stages of three blocks with 16, 32 and 64 channels, the
     second and third starting with stride 2: maps of h x w, h/2 x w/2, h/4 x w/4 (rounded up); then
-    global average pooling and Linear. A block is relu(x + body(x)), its body conv 3x3, batch norm,
-    ReLU, conv 3x3, batch norm. Where the shape changes the shortcut is a 1x1 convolution of stride
-    2 with batch norm: option B of the paper. 272,474 parameters (0.27M); option A, which pads the
-    new channels with zeros, has 269,722. Convolutions start as He's N(0, 2 / fan_in).
+    global average pooling and Linear. A block is relu(x + body(x)) with the body conv 3x3, batch
+    norm, ReLU, conv 3x3, batch norm. If the shape changes, the shortcut is a 1x1 convolution of
+    stride 2 with batch norm: option B of the paper. 272,474 parameters (0.27M); option A, which
+    pads the new channels with zeros, has 269,722. Convolutions are initialised by He's
+    N(0, 2 / fan_in).
 
     K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
     section 4.2.
@@ -47,7 +48,7 @@ def resnet18(num_classes: int = 10, in_channels: int = 3) -> Sequential:
     """ResNet-18 for CIFAR: the stem is 3x3 and has no pool. (n, 3, 32, 32) -> (n, 10)
 
     3x3 convolution of 64 channels; four stages of two blocks with 64, 128, 256 and 512 channels,
-    each but the first starting with stride 2, so that maps end as h/8 x w/8 (rounded up); then
+    each but the first starting with stride 2, so the last maps are h/8 x w/8 (rounded up); then
     global average pooling and Linear. Blocks and initialisation as in `resnet20`. 11,173,962
     parameters (11.17M); images of any size.
 
@@ -63,11 +64,11 @@ def resnet18(num_classes: int = 10, in_channels: int = 3) -> Sequential:
 def se_resnet20(num_classes: int = 10, in_channels: int = 3, reduction: int = 16) -> Sequential:
     """ResNet-20 with squeeze and excitation. (n, 3, 32, 32) -> (n, 10); images of any size
 
-    reduction  how many times fewer numbers than channels there are between the gate's layers
+    reduction  ratio of the channels to the hidden units of the gate
 
-    `resnet20`, but the last batch norm of each body is followed by a gate: the channels' means over
-    the image (squeeze) go through Linear, ReLU, Linear and Sigmoid (excitation), and each channel
-    is multiplied by its result. The two are 1x1 convolutions of one pixel, which is the same.
+    `resnet20` with a gate after the last batch norm of each body: the channels' means over the
+    image (squeeze) pass through Linear, ReLU, Linear and Sigmoid (excitation), and each channel is
+    multiplied by its result. The linear layers are equivalent 1x1 convolutions of one pixel.
     274,847 parameters. Blocks and initialisation as in `resnet20`.
 
     ValueError for a reduction below 1 or above 16, the channels of the first stage.
@@ -83,7 +84,7 @@ def se_resnet20(num_classes: int = 10, in_channels: int = 3, reduction: int = 16
 def _resnet(
     widths: Sequence[int], blocks: int, num_classes: int, in_channels: int, reduction: int = 0
 ) -> Sequential:
-    """Stages of so many blocks with these widths, between stem and head."""
+    """Stem, one stage of `blocks` blocks for each width, head."""
     layers: list[Layer] = conv_norm_relu(in_channels, widths[0])
     channels = widths[0]
     for stage, width in enumerate(widths):
@@ -110,5 +111,5 @@ def _gated(channels: int, reduction: int) -> Layer:
     gate = Sequential(
         GlobalAvgPool2D(), Conv2D(channels, few, 1), ReLU(), Conv2D(few, channels, 1), Sigmoid()
     )
-    x = Input((channels, 1, 1))  # images of any size: the gate does not ask for it
+    x = Input((channels, 1, 1))  # for images of any size: the gate does not depend on it
     return Graph(x, x * gate(x), {"gate": gate})

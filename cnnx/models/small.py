@@ -1,4 +1,4 @@
-"""Small networks for small grey images: LeNet-5, and two with 3x3 convolutions."""
+"""Small networks for small greyscale images: LeNet-5, and two with 3x3 convolutions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["digits_cnn", "lenet5", "mnist_cnn"]
 
 @classes_too
 def lenet5(num_classes: int = 10, in_channels: int = 1, image_size: Size = 28) -> Sequential:
-    """LeNet-5 as it is trained today: ReLU and max-pooling. (n, 1, 28, 28) -> (n, 10)
+    """LeNet-5 with ReLU and max-pooling, as is usual today. (n, 1, 28, 28) -> (n, 10)
 
-    conv 6 5x5 (padding 2), pool 2, conv 16 5x5, pool 2, then Linear 120, 84, classes; a ReLU after
+    conv 6 5x5 (padding 2), pool 2, conv 16 5x5, pool 2, then Linear 120, 84, classes; ReLU after
     each but the last. 61,706 parameters. With Adam(1e-3), batches of 64 and 5 epochs, about 99 %
     on MNIST.
 

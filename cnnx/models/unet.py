@@ -1,4 +1,4 @@
-"""U-Net: a class for every pixel."""
+"""U-Net, which predicts a class for every pixel."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def unet(
     width: int = 16,
     depth: int = 3,
 ) -> Layer:
-    """U-Net, for segmentation. (n, 3, h, w) -> (n, 2, h, w), a score of each class for each pixel
+    """U-Net, for segmentation. (n, 3, h, w) -> (n, 2, h, w): logits for each pixel
 
     width       channels at the full size; each level below has twice as many
-    depth       how often the image is halved
-    image_size  height and width, or one number for both: multiples of 2^depth. The model takes
+    depth       how many times the image is halved
+    image_size  height and width, or one number for both: multiples of 2^depth. The model accepts
                 other multiples too
 
     A level is two 3x3 convolutions, each with batch norm and ReLU. Down: max-pool 2 between the
-    levels. Up: a 2x2 transposed convolution of stride 2, which halves the channels; its result is
-    joined to that of the level of the same size on the way down, and two convolutions follow. Last
-    a 1x1 convolution to the classes. 482,754 parameters; of the paper's width=64, depth=4
-    31,037,698. Convolutions start as He's N(0, 2 / fan_in).
+    levels. Up: a 2x2 transposed convolution of stride 2, which halves the channels; its output is
+    concatenated with that of the level of the same size on the way down, and two convolutions
+    follow. Last a 1x1 convolution to the classes. 482,754 parameters; 31,037,698 with the paper's
+    width=64, depth=4. Convolutions are initialised by He's N(0, 2 / fan_in).
 
-    The 3x3 convolutions are padded, so that the output has the size of the input, and have batch
-    norm: the paper's have neither.
+    Unlike the paper's, the 3x3 convolutions are padded, so that the output has the size of the
+    input, and have batch norm.
 
-    `CrossEntropyLoss` takes its scores with masks (n, h, w) of class numbers, and `predict_labels`
-    gives such masks.
+    `CrossEntropyLoss` accepts the outputs with masks (n, h, w) of class numbers, and
+    `predict_labels` returns such masks.
 
-    ValueError for an image_size that is no multiple, and a width or depth below 1.
+    ValueError for an image_size that is not a multiple, and for a width or depth below 1.
 
     O. Ronneberger, P. Fischer, T. Brox, "U-Net: Convolutional Networks for Biomedical Image
     Segmentation", MICCAI 2015; S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015.
@@ -54,7 +54,7 @@ def unet(
     if any(side < 1 or side % 2**depth for side in size):
         raise ValueError(
             f"{op}: image_size is {size[0]}x{size[1]}, but multiples of 2^depth = {2**depth} are "
-            "expected: the image is halved so often, and doubled again"
+            "expected: the image is halved {depth} times, and doubled again"
         )
     names: dict[str, Layer] = {}
 

@@ -17,11 +17,10 @@ def vgg(num_classes: int = 10, in_channels: int = 3, image_size: Size = 32) -> S
 
     Five stages of 64, 128, 256, 256 and 512 channels: a 3x3 convolution, batch norm, ReLU, max-pool
     2, which rounds an odd size up. Then one Linear layer: 512 * ceil(h / 32) * ceil(w / 32) numbers
-    -> classes. 2,147,402 parameters; initialised as the layers are.
+    -> classes. 2,147,402 parameters; initialised by the layers' defaults.
 
     K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-    ICLR 2015. The dense layers of the paper are left out and batch norm put in, as is usual on
-    CIFAR.
+    ICLR 2015. Without the dense layers of the paper and with batch norm, as is usual on CIFAR.
 
     Example: ``model = cnnx.models.vgg()``
     """

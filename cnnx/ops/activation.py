@@ -1,4 +1,4 @@
-"""Activations, each with its backward; and which of them other ops may end in: `ENDINGS`."""
+"""Activations, each with its backward; and those that other ops can fuse: `ENDINGS`."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = [
     "tanh",
     "tanh_backward",
 ]
-# The ops that conv2d, linear and batch_norm take as their `activation`, by name.
+# The ops that conv2d, linear and batch_norm accept as `activation`, by name.
 ENDINGS = ("relu", "relu6", "hardsigmoid", "hardswish")
 
 
 def ending(op: str, value: Any) -> str | None:
-    """The value of an argument `activation`: one of `ENDINGS`, or None. ValueError for others."""
+    """Check an argument `activation`: one of `ENDINGS`, or None. ValueError for others."""
     return value if value is None else checks.choice(op, "activation", value, ENDINGS)
 
 
 def relu(x: Any) -> np.ndarray:
-    """Rectified linear unit: y = max(x, 0), element by element. NaN stays NaN.
+    """Rectified linear unit: y = max(x, 0), elementwise. NaN stays NaN.
 
     >>> ops.relu(np.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
@@ -60,7 +60,7 @@ def relu_backward(dy: Any, y: Any) -> np.ndarray:
 
 
 def relu6(x: Any) -> np.ndarray:
-    """Rectified linear unit with a ceiling: y = min(max(x, 0), 6). NaN stays NaN.
+    """Rectified linear unit with an upper bound: y = min(max(x, 0), 6). NaN stays NaN.
 
     >>> ops.relu6(np.array([-1.0, 2.0, 7.0])).tolist()
     [0.0, 2.0, 6.0]
@@ -80,7 +80,7 @@ def relu6_backward(dy: Any, y: Any) -> np.ndarray:
 
 
 def hardsigmoid(x: Any) -> np.ndarray:
-    """Sigmoid of three straight pieces: y = min(max(x + 3, 0), 6) / 6. NaN stays NaN.
+    """Piecewise linear sigmoid: y = min(max(x + 3, 0), 6) / 6. NaN stays NaN.
 
     >>> ops.hardsigmoid(np.array([-4.0, 0.0, 4.0])).tolist()
     [0.0, 0.5, 1.0]
@@ -103,7 +103,7 @@ def hardsigmoid_backward(dy: Any, y: Any) -> np.ndarray:
 def hardswish(x: Any) -> np.ndarray:
     """y = x * hardsigmoid(x): 0 where x <= -3, x where x >= 3, else x * (x + 3) / 6.
 
-    NaN stays NaN. Infinities are no exception: -inf gives 0, inf itself.
+    NaN stays NaN; -inf gives 0, and inf gives inf.
 
     >>> ops.hardswish(np.array([-4.0, 1.5, 4.0])).tolist()
     [0.0, 1.125, 4.0]
@@ -114,8 +114,8 @@ def hardswish(x: Any) -> np.ndarray:
 
 
 def hardswish_backward(dy: Any, x: Any) -> np.ndarray:
-    """Gradient of `hardswish` from its input x, as y does not tell it: hardswish falls to -3/8 at
-    x = -3/2, and rises again. dx = 0 where x <= -3, dy where x >= 3, else dy * (2 * x + 3) / 6.
+    """Gradient of `hardswish` from its input x: dx = 0 where x <= -3, dy where x >= 3, else
+    dy * (2 * x + 3) / 6. y does not determine it, as hardswish has a minimum of -3/8 at x = -3/2.
 
     >>> ops.hardswish_backward(np.array([2.0, 2.0, 2.0]), np.array([-4.0, 0.0, 4.0])).tolist()
     [0.0, 1.0, 2.0]
@@ -168,7 +168,7 @@ def sigmoid_backward(dy: Any, y: Any) -> np.ndarray:
 
 
 def tanh(x: Any) -> np.ndarray:
-    """Hyperbolic tangent, element by element.
+    """Hyperbolic tangent, elementwise.
 
     >>> ops.tanh(np.array([0.0])).tolist()
     [0.0]
@@ -188,8 +188,8 @@ def tanh_backward(dy: Any, y: Any) -> np.ndarray:
 def softmax(x: Any, axis: int = 1) -> np.ndarray:
     """Probabilities along one axis: y[k] = exp(x[k]) / sum over j of exp(x[j]), without overflow.
 
-    x (any shape), axis counted from the front or, negative, from the back  ->  y as x; an axis of
-    length 0 gives an empty y
+    x (any shape), axis, negative ones counted from the end  ->  y as x; an axis of size 0 gives an
+    empty y
 
     >>> ops.softmax(np.array([[0.0, 0.0]])).tolist()
     [[0.5, 0.5]]

@@ -1,4 +1,4 @@
-"""The sum of two arrays: where a shortcut meets the body that it goes around."""
+"""The sum of two arrays, as in residual connections."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..config import backend
 
 
 def add(x: Any, y: Any) -> np.ndarray:
-    """Sum of two arrays of one shape: z = x + y, element by element. Nothing is broadcast.
+    """Elementwise sum of two arrays of the same shape: z = x + y, without broadcasting.
 
     x, y (any shape, the same)  ->  z as x
 
-    There is no backward: the gradient of z is that of x and of y. ValueError for two shapes.
+    There is no backward: the gradient of z is that of x and of y. ValueError for different shapes.
 
     >>> ops.add(np.array([1.0, 2.0]), np.array([10.0, 20.0])).tolist()
     [11.0, 22.0]

@@ -1,4 +1,4 @@
-"""Arrays joined along an axis, and taken apart again: the end of branches, and its backward."""
+"""Concatenation along an axis, and its backward: `concat`, `split`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..config import backend
 
 
 def concat(arrays: Any, axis: Any = 1) -> np.ndarray:
-    """Join arrays along an axis, in their order.
+    """Concatenate arrays along an axis.
 
     y[..., o_k + j, ...] = arrays[k][..., j, ...],  o_k = the sum of the sizes of those before
 
     arrays   a list or tuple of at least one, with the same sizes along all other axes
-    axis     along which they are joined; 1, the channels, by default; -1 is the last one
+    axis     the axis to join along; 1, the channels, by default; -1 is the last one
 
-    returns  y. Its gradient goes back by `split`. ValueError, with all shapes, where they differ.
+    returns  y. Its backward is `split`. ValueError, with all shapes, for sizes that do not match.
 
     >>> ops.concat([np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0], [6.0]])]).tolist()
     [[1.0, 2.0, 5.0], [3.0, 4.0, 6.0]]
@@ -40,8 +40,8 @@ def concat(arrays: Any, axis: Any = 1) -> np.ndarray:
     if any(x.ndim != joined[0].ndim for x in joined) or any(o != others[0] for o in others):
         shapes = ", ".join(str(x.shape) for x in joined)
         raise ValueError(
-            f"{op}: the arrays have shapes {shapes}: all but axis {axis} must be the same to be "
-            "joined"
+            f"{op}: the arrays have shapes {shapes}: expected equal sizes along all axes but axis "
+            f"{axis}"
         )
     total = sum(x.shape[axis] for x in joined)
     shape = (*joined[0].shape[:axis], total, *joined[0].shape[axis + 1 :])
@@ -50,15 +50,15 @@ def concat(arrays: Any, axis: Any = 1) -> np.ndarray:
 
 
 def split(x: Any, sizes: Any, axis: Any = 1) -> tuple[np.ndarray, ...]:
-    """Take an array apart along an axis: what `concat` joined, and its backward.
+    """Split an array along an axis: the inverse of `concat`, and its backward.
 
     ys[k][..., j, ...] = x[..., o_k + j, ...],  o_k = sizes[0] + ... + sizes[k - 1]
 
     x        at least one axis
-    sizes    a list or tuple of at least one size, as long together as x is along the axis
+    sizes    a list or tuple of at least one size; their sum is the size of x along the axis
     axis     1, the channels, by default; -1 is the last one
 
-    returns  a tuple with an array for each size, none of which shares memory with x
+    returns  a tuple with an array for each size; none shares memory with x
 
     >>> [y.tolist() for y in ops.split(np.array([[1.0, 2.0, 3.0]]), [2, 1])]
     [[[1.0, 2.0]], [[3.0]]]
@@ -71,7 +71,7 @@ def split(x: Any, sizes: Any, axis: Any = 1) -> tuple[np.ndarray, ...]:
     lengths = [checks.integer(op, "sizes", size, least=0) for size in sizes]
     if not lengths or sum(lengths) != x.shape[axis]:
         raise ValueError(
-            f"{op}: sizes={lengths} are {sum(lengths)} together, but x with shape {x.shape} has "
+            f"{op}: sizes={lengths} have the sum {sum(lengths)}, but x with shape {x.shape} has "
             f"{x.shape[axis]} along axis {axis}"
         )
     return backend().split(x, lengths, axis)

@@ -15,7 +15,7 @@ Sides = tuple[int, int, int, int]
 def zero_pad2d(x: Any, padding: Any) -> np.ndarray:
     """Pad images with zeros; negative padding crops them.
 
-    y[n, c, i, j] = x[n, c, i - top, j - left], 0 outside of x
+    y[n, c, i, j] = x[n, c, i - top, j - left], 0 outside x
 
     x        (n, c, h, w)
     padding  a number for all sides, or (left, right, top, bottom), in PyTorch's order
@@ -24,7 +24,7 @@ def zero_pad2d(x: Any, padding: Any) -> np.ndarray:
              the image has.
 
     There is no separate backward: the gradient of x is zero_pad2d(dy, -padding), which crops what
-    was padded, and gives what was cropped a gradient of 0.
+    was padded, and gives cropped pixels a gradient of 0.
 
     >>> ops.zero_pad2d(np.array([[[[1.0, 2.0]]]]), (1, 0, 0, 1))[0, 0].tolist()
     [[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]]
@@ -46,7 +46,7 @@ def zero_pad2d(x: Any, padding: Any) -> np.ndarray:
 
 
 def sides(op: str, padding: Any) -> Sides:
-    """(left, right, top, bottom) of a number for all of them, or of these four."""
+    """(left, right, top, bottom) from one number for all sides, or four."""
     least = -(2**63) + 1
     if not checks.is_sequence(padding):
         return (checks.integer(op, "padding", padding, least),) * 4

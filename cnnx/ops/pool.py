@@ -22,12 +22,12 @@ def max_pool2d(
     kernel_size, stride, padding    an integer or (rows, columns); stride defaults to kernel_size;
                  padding is at most half of the kernel, and is never the maximum; a kernel larger
                  than the image has at most 256 rows and columns
-    ceil_mode    whether a last, incomplete window at the bottom and the right counts too, as the
-                 only one of a kernel larger than the image does
+    ceil_mode    include a last, incomplete window at the bottom and the right; so a kernel larger
+                 than the image has one window
 
     returns  y (n, c, oh, ow), oh = (h + 2*padding - kh) // sh + 1 (rounded up with ceil_mode), and
              argmax, as y: u*kw + v of the first maximum, uint8 or, if kh*kw > 256, int32.
-    NaN wins over every number, as in PyTorch.
+    NaN is larger than every number, as in PyTorch.
 
     >>> y, argmax = ops.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
     >>> y[0, 0].tolist(), argmax[0, 0].tolist()
@@ -58,9 +58,9 @@ def max_pool2d_backward(
     dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
     ties     "first" maximum of a window, as in PyTorch; or "all" pixels of x that equal it, each of
              which receives the whole gradient. NaN equals nothing: a window whose maximum is NaN
-             gives its gradient to the first NaN alone, with "all" too.
-    x        (n, c, h, w), what `max_pool2d` was given: needed by ties="all", as argmax tells one
-             maximum of a window, and given for nothing else
+             gives its gradient only to the first NaN, with "all" too.
+    x        (n, c, h, w), the input of `max_pool2d`: required for ties="all", as argmax holds one
+             maximum per window, and not accepted otherwise
     returns  dx (n, c, h, w)
 
     >>> y, argmax = ops.max_pool2d(np.arange(4.0).reshape(1, 1, 2, 2), 2)
@@ -75,11 +75,10 @@ def max_pool2d_backward(
     op = "max_pool2d_backward"
     if (checks.choice(op, "ties", ties, ("first", "all")) == "all") != (x is not None):
         raise ValueError(
-            f'{op}: ties="all" needs x, the input of max_pool2d, as argmax tells one maximum of a '
-            "window: give x=x"
+            f'{op}: ties="all" needs x, the input of max_pool2d, as argmax holds one maximum per '
+            "window: pass x=x"
             if x is None
-            else f'{op}: x is given, but ties="first" reads argmax alone: leave x out, or give '
-            'ties="all"'
+            else f'{op}: x is given, but ties="first" reads only argmax: omit x, or pass ties="all"'
         )
     checked = _max_backward_arguments(
         "max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
@@ -94,7 +93,7 @@ def max_pool2d_backward(
 def relu_max_pool2d(
     x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`max_pool2d` of max(x, 0), in one pass, with all that its backward needs in one code.
+    """`max_pool2d` of max(x, 0), in one pass; argmax is all that its backward needs.
 
     y[n, c, i, j] = max(0, max over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding])
 
@@ -122,7 +121,7 @@ def relu_max_pool2d_backward(
     padding: Any = 0,
     ceil_mode: bool = False,
 ) -> np.ndarray:
-    """Gradient of `relu_max_pool2d`: to the pixel that was a window's maximum, if it was above 0.
+    """Gradient of `relu_max_pool2d`: goes to each window's maximum, if that was above 0.
 
     dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j]
                                                         where u*kw + v = argmax[n, c, i, j]
@@ -151,7 +150,7 @@ def _max_backward_arguments(
     padding: Any,
     ceil_mode: bool,
 ) -> tuple[Any, ...]:
-    """The backend's arguments of the backward of either maximum, checked."""
+    """The checked arguments of the backend's backward, for both max-poolings."""
     op = f"{forward}_backward"
     dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
@@ -164,7 +163,7 @@ def _max_backward_arguments(
     return dy, argmax, x_shape, kernel, stride, padding
 
 
-_ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # of up to 256 codes, and of more
+_ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # for up to 256 codes, and for more
 
 
 def _argmax(forward: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
@@ -200,9 +199,9 @@ def avg_pool2d(
 
     y[n, c, i, j] = 1/m * sum over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding]
 
-    m is the number of the window's cells on the image, and on the padding too with
-    count_include_pad. The part of a last window that ceil_mode lets reach beyond the padding never
-    counts. Other arguments as in `max_pool2d`.
+    m is the number of the window's cells in the image, and with count_include_pad also those in the
+    padding. Cells beyond the padding, which a last window may have with ceil_mode, never count.
+    Other arguments as in `max_pool2d`.
 
     returns  y (n, c, oh, ow)
 
@@ -227,7 +226,7 @@ def avg_pool2d_backward(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> np.ndarray:
-    """Gradient of `avg_pool2d`: each window's gradient is shared equally among its m cells.
+    """Gradient of `avg_pool2d`: each window's gradient is divided equally among its m cells.
 
     dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j] / m
 
@@ -250,13 +249,13 @@ def avg_pool2d_backward(
 
 
 def _counted(op: str, padding: windows.Padding, count_include_pad: Any) -> windows.Padding:
-    """The padding whose cells a mean counts."""
+    """The padding whose cells the mean counts."""
     counts = checks.flag(op, "count_include_pad", count_include_pad)
     return padding if counts else ((0, 0), (0, 0))
 
 
 def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
-    """kernel, stride, padding as given and as ceil_mode grows it, and the shape of y."""
+    """kernel, stride, padding as given and as extended by ceil_mode, and the shape of y."""
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)
     stride = kernel if stride is None else checks.pair(op, "stride", stride)
@@ -267,17 +266,17 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
     ceil_mode = checks.flag(op, "ceil_mode", ceil_mode)
     grown = windows.ceil_padding((h, w), kernel, stride, given) if ceil_mode else given
     size = windows.output_size(op, (h, w), kernel, stride, grown)
-    # Every window meets the image: only the stride of a single one can be anything.
+    # Every window overlaps the image: only the stride of a single window can be arbitrary.
     stride, _, _ = windows.compact(op, (h, w), kernel, size, stride, grown)
     return kernel, stride, given, grown, (n, c, *size)
 
 
-_LARGE_KERNEL = 256  # rows or columns: no image need be so large
+_LARGE_KERNEL = 256  # rows or columns, allowed for any image
 _LARGEST_CODE = 2**31 - 1  # of argmax
 
 
 def _not_far_larger(op: str, kernel: checks.Pair, size: checks.Pair) -> None:
-    """Cells of a window that are padding cost time too, and argmax has a number for each."""
+    """Cells in the padding cost time too, and argmax numbers all cells."""
     if (
         kernel[0] > max(size[0], _LARGE_KERNEL)
         or kernel[1] > max(size[1], _LARGE_KERNEL)
@@ -329,13 +328,13 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
     """Mean over oh x ow windows that cover the image.
 
-    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh), s alike
+    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh), likewise s
 
     x            (n, c, h, w)
     output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
 
-    returns  y (n, c, oh, ow). Where h is a multiple of oh, windows lie side by side; else they
-             overlap by a pixel.
+    returns  y (n, c, oh, ow). If h is a multiple of oh, windows do not overlap; otherwise they
+             overlap by at most a pixel.
 
     >>> ops.adaptive_avg_pool2d(np.array([[[[1.0, 2.0, 6.0]]]]), (1, 2)).tolist()
     [[[[1.5, 4.0]]]]
@@ -353,7 +352,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
 
 
 def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
-    """Gradient of `adaptive_avg_pool2d`: each window's is shared equally among its m cells.
+    """Gradient of `adaptive_avg_pool2d`: each window's is divided equally among its m cells.
 
     dx[n, c, r, s] += dy[n, c, i, j] / m, for every cell (r, s) of the window
 
@@ -374,8 +373,8 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
 
 
 def adaptive_size(op: str, output_size: Any) -> tuple[int | None, int | None]:
-    """(rows, columns) of a number, a pair, or None; None: those of the image."""
-    if type(output_size) is int:  # nearly always: small images are pooled in microseconds
+    """(rows, columns) from a number, a pair, or None; None: the size of the image."""
+    if type(output_size) is int:  # the usual case: pooling small images takes microseconds
         return (checks.integer(op, "output_size", output_size, 1),) * 2
     sizes = output_size if checks.is_sequence(output_size) else (output_size, output_size)
     if len(sizes) not in (1, 2):

@@ -21,27 +21,27 @@ def interpolate(
 ) -> np.ndarray:
     """Resize images by nearest-neighbour or bilinear interpolation.
 
-    nearest     y[n, c, i, j] = x[n, c, p, q], p = min(floor(i * step), h - 1), q alike
+    nearest     y[n, c, i, j] = x[n, c, p, q], p = min(floor(i * step), h - 1), likewise q
     bilinear    y[n, c, i, j] = (1-a)(1-b) x[n, c, p, q]   + (1-a)b x[n, c, p, q+1]
                                  + a (1-b) x[n, c, p+1, q] +    a b x[n, c, p+1, q+1]
-                p = floor(u), a = u - p, u = max(0, (i + 1/2) * step - 1/2); b and q alike; rows
-                and columns beyond the last are replaced by the last
+                p = floor(u), a = u - p, u = max(0, (i + 1/2) * step - 1/2); likewise b and q;
+                rows and columns beyond the last are replaced by the last
 
     x             (n, c, h, w)
     size          of y: a number, or a pair (height, width)
-    scale_factor  a number or a pair in place of size: oh = floor(h * scale_factor)
+    scale_factor  a number or a pair instead of size: oh = floor(h * scale_factor)
     mode          "nearest" or "bilinear"
     align_corners    for bilinear only. False, the default: the corners of the images coincide,
                   step = h / oh, or 1 / scale_factor if that is given. True: the centres of their
                   corner pixels coincide, u = i * step, step = (h - 1) / (oh - 1)
 
-    returns  y (n, c, oh, ow). ValueError unless exactly one of size and scale_factor is given, or
+    returns  y (n, c, oh, ow). ValueError unless exactly one of size and scale_factor is given, and
              for a y without pixels.
 
-    As `torch.nn.functional.interpolate`. Its nearest mode computes i * step in float32, and where
-    oh is h or 2*h takes p = i or i // 2 whatever the factor is; so does this function. PyTorch
-    itself has two exceptions: float64 (a few pixels at unusual sizes), and oh + ow > 128 with a
-    factor that is not exactly 1 or 2 and yet makes oh = h or 2*h.
+    As `torch.nn.functional.interpolate`. Its nearest mode computes i * step in float32, and if oh
+    is h or 2*h it takes p = i or i // 2 for any factor; so does this function. PyTorch itself makes
+    two exceptions: float64 (a few pixels at unusual sizes), and oh + ow > 128 with a factor that is
+    not exactly 1 or 2 but gives oh = h or 2*h.
 
     >>> ops.interpolate(np.array([[[[1.0, 2.0]]]]), scale_factor=2)[0, 0].tolist()
     [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
@@ -63,10 +63,10 @@ def interpolate_backward(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> np.ndarray:
-    """Gradient of `interpolate`: each pixel's goes to the pixels it was computed from, weighted.
+    """Gradient of `interpolate`: each pixel's is added, weighted, to those it was computed from.
 
     nearest     dx[n, c, p, q] += dy[n, c, i, j]
-    bilinear    dx[n, c, p, q] += (1-a)(1-b) dy[n, c, i, j], and the three others alike
+    bilinear    dx[n, c, p, q] += (1-a)(1-b) dy[n, c, i, j], likewise the three others
 
     dy (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `interpolate`
     returns  dx (n, c, h, w)
@@ -89,14 +89,14 @@ def interpolate_backward(
 def resizing(
     op: str, size: Any, scale_factor: Any, mode: Any, align_corners: Any
 ) -> tuple[checks.Pair | None, tuple[float, float] | None]:
-    """size and scale_factor as pairs, of which one is None; the other arguments are fine."""
+    """size and scale_factor as pairs or None, after all arguments were checked."""
     checks.choice(op, "mode", mode, MODES)
     if align_corners is not None:
         checks.flag(op, "align_corners", align_corners)
         if mode == "nearest":
             raise ValueError(
-                f'{op}: align_corners={align_corners}, which mode="nearest" does not have: leave '
-                'it out, or give mode="bilinear"'
+                f'{op}: align_corners={align_corners}, which mode="nearest" does not have: omit '
+                'it, or pass mode="bilinear"'
             )
     if (size is None) == (scale_factor is None):
         raise ValueError(
@@ -122,12 +122,12 @@ def _resized(
     to, factors = resizing(op, size, scale_factor, mode, align_corners)
     h, w = shape[2:]
     if h * w == 0:
-        raise ValueError(f"{op}: {name} is {shape}: an image without pixels has none to read")
+        raise ValueError(f"{op}: {name} is {shape}: an image without pixels cannot be resized")
     if factors is not None:
         to = int(h * factors[0]), int(w * factors[1])
         if 0 in to:
             raise ValueError(
-                f"{op}: scale_factor={scale_factor} makes {to[0]}x{to[1]} pixels of {h}x{w}: at "
+                f"{op}: scale_factor={scale_factor} resizes {h}x{w} to {to[0]}x{to[1]} pixels: at "
                 "least one row and one column are expected"
             )
     assert to is not None

@@ -1,9 +1,9 @@
 """A diagram of a model: its layers from top to bottom, and how they are connected."""
 
 # Design:
-# The rows are the nodes of the model in the order in which they run. What a row makes for the next
-# one is an arrow between the two; what it makes for a row further down is a line in a lane to the
-# right of the boxes (lanes.py), where there is no text. All readers of one value share its line.
+# The rows are the nodes of the model in execution order. An edge to the next row is an arrow; an
+# edge to a row further down is a line in a lane to the right of the boxes (lanes.py), where there
+# is no text. All readers of a value share its line.
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _LONGEST_NAME = 32
 
 
 class _Row(NamedTuple):
-    """A box, with the numbers of the values that it reads and makes: a layer, or an end of the
+    """A box, with the numbers of its input and output values: a layer, or an input or output of the
     model, with neither name nor parameters.
 
-    after  the shapes of what it makes, to write below the box
+    after  the output shapes, to write below the box
     """
 
     name: str
@@ -76,19 +76,19 @@ def plot_model(
 ) -> Any:
     """The layers of a model from top to bottom: settings, parameters, and the output shape of each.
 
-    input_shape  of one sample, without the batch axis; a tuple of shapes for several inputs. A
-                 `Graph` knows the shapes of its inputs, and needs none
-    expand       False: nested Sequentials are opened, other blocks (a Residual, a Concat of
-                 branches, a Graph inside the model) are one box each. True: these are opened too,
-                 and their shortcuts and branches drawn
+    input_shape  of one sample, without the batch axis; a tuple of shapes for several inputs. Not
+                 needed for a `Graph`, which knows the shapes of its inputs
+    expand       False: nested Sequentials are expanded, other blocks (a Residual, a Concat of
+                 branches, a Graph inside the model) are one box each. True: these are expanded too,
+                 with their shortcuts and branches
 
-    Layers stand in the order in which they run. An arrow leads to the next layer if it reads what
-    this one makes. What is read further down (a skip connection, a branch that is joined later)
-    leaves the box at its right end; its line leads to every layer that reads it. Several inputs and
-    outputs have boxes of their own. The model itself is always opened, a user-defined layer never.
+    Layers are drawn in execution order. An arrow leads to the next layer if that reads the output.
+    A value that is read further down (a skip connection, a branch that is joined later) leaves the
+    box on the right; its line leads to every layer that reads it. Several inputs and outputs have
+    separate boxes. The model itself is always expanded, a user-defined layer never.
 
-    Returns the matplotlib Figure; ValueError for a shape that the model does not accept, and for
-    other than one shape for each input
+    Returns the matplotlib Figure; ValueError for a shape that the model does not accept, and unless
+    there is one shape for each input
 
     >>> figure = cnnx.viz.plot_model(cnnx.models.lenet5(), (1, 28, 28), path="lenet5.png")
     >>> figure = cnnx.viz.plot_model(cnnx.models.resnet20(), (3, 32, 32), expand=True)
@@ -118,7 +118,7 @@ def plot_model(
 
 
 def _input_shapes(op: str, model: Layer, given: Any) -> tuple[Shape, ...]:
-    """The shape of a sample of each input."""
+    """The sample shape of each input."""
     if given is None and isinstance(model, Graph):
         return model.input_shapes
     several = isinstance(given, (tuple, list)) and any(isinstance(s, (tuple, list)) for s in given)
@@ -129,13 +129,13 @@ def _input_shapes(op: str, model: Layer, given: Any) -> tuple[Shape, ...]:
         )
     except TypeError as error:
         raise ValueError(
-            f"{op}: input_shape is {given!r}, expected its sizes: (3, 32, 32) for images, or a "
+            f"{op}: input_shape is {given!r}, expected a shape: (3, 32, 32) for images, or a "
             "tuple of such shapes for several inputs"
         ) from error
 
 
 def _wiring(op: str, model: Layer, inputs: int, expand: bool) -> Wiring:
-    """The nodes to draw, of a model for which so many shapes are given."""
+    """The nodes to draw; `inputs` is the number of shapes given for the model."""
     if not isinstance(model, Container) or not model.opens():
         read = tuple(range(inputs))
         made = tuple(range(inputs, inputs + count_outputs(model)))
@@ -146,7 +146,7 @@ def _wiring(op: str, model: Layer, inputs: int, expand: bool) -> Wiring:
     if inputs != wiring.inputs:
         raise ValueError(
             f"{op}: input_shape holds {inputs}, but the model has {wiring.inputs} inputs: expected "
-            "a shape for each, as ((3, 32, 32), (10,)) for two"
+            "a shape for each, such as ((3, 32, 32), (10,)) for two"
         )
     return wiring
 
@@ -158,9 +158,9 @@ def _is_chain(layer: Container) -> bool:
 def _rows(wiring: Wiring, shapes: tuple[Shape, ...]) -> Iterator[_Row]:
     """The boxes from top to bottom.
 
-    A single input that the first layer alone reads has none, nor has a single output. Any other
-    input stands above the first layer that reads it, an output below the layer that makes it, or
-    at the end if a layer reads it too.
+    A single input that only the first layer reads has no box, nor has a single output. Any other
+    input is above the first layer that reads it, an output below its layer, or at the end if
+    another layer reads it too.
     """
     read = {value for node in wiring.nodes for value in node.inputs}
     ends = dict(enumerate(wiring.outputs)) if len(wiring.outputs) > 1 else {}
@@ -179,7 +179,7 @@ def _rows(wiring: Wiring, shapes: tuple[Shape, ...]) -> Iterator[_Row]:
 
 
 def _layer_row(node: Node, given: tuple[Any, ...], seen: set[int]) -> _Row:
-    """`seen` holds the parameters that the rows above have counted."""
+    """`seen` holds the parameters counted in earlier rows."""
     name, layer = node.name, node.layer
     kind = type(layer).__name__
     made = layer.output_shape(*given)
@@ -198,13 +198,13 @@ def _layer_row(node: Node, given: tuple[Any, ...], seen: set[int]) -> _Row:
 
 
 class _Layout:
-    """Where everything stands: x from the left, y from the top.
+    """The coordinates: x from the left, y from the top.
 
-    tops, heights          of the boxes; behind the last top comes the end of the picture
-    gaps                   below the boxes: a wider one where no arrow leads to the next box
-    kind, settings, right  x of the texts in a box, and of its right end
+    tops, heights          of the boxes; the last of tops is the end of the figure
+    gaps                   below the boxes: wider if no arrow leads to the next box
+    kind, settings, right  x of the texts in a box, and of its right edge
     arrows                 the rows with an arrow to the next row
-    edges, lanes, colours  the lines beside the boxes, and the lane and colour of each
+    edges, lanes, colours  the lines to the right of the boxes, their lanes and colours
     """
 
     def __init__(self, rows: list[_Row]) -> None:
@@ -215,7 +215,7 @@ class _Layout:
         self.lanes = lanes(self.edges)
         self.colours = self._colours()
         self._ports = [self._ports_of(row) for row in range(len(rows))]
-        # A box is higher than usual from four lines on.
+        # A box with four lines or more is higher than usual.
         self.heights = [max(0.48, 0.12 * (len(ports) + 1)) for ports in self._ports]
         self.gaps = [0.52 if row in self.arrows else 0.72 for row in range(len(rows) - 1)] + [0.52]
         self.tops = np.cumsum([0.01, *np.add(self.heights, self.gaps)]).tolist()
@@ -229,7 +229,7 @@ class _Layout:
         return self.right + 0.5 + 0.36 * lane
 
     def port_y(self, row: int, edge: int) -> float:
-        """Where a line ends or begins at a box."""
+        """The y of the start or end of a line at a box."""
         ports = self._ports[row]
         return self.tops[row] + self.heights[row] * (ports.index(edge) + 1) / (len(ports) + 1)
 
@@ -241,8 +241,8 @@ class _Layout:
         return ends + begins[::-1]
 
     def _colours(self) -> list[str]:
-        """For each line the colour that was used longest ago, other than that of the line before it
-        in its lane; neighbouring lanes have none in common.
+        """For each line the least recently used colour that differs from that of the previous line
+        in its lane; adjacent lanes have no colour in common.
         """
         found: list[str] = []
         used = dict.fromkeys(figures.CLASSES, -1)
@@ -257,7 +257,7 @@ class _Layout:
 
 
 def _draw_row(axes: Any, layout: _Layout, number: int) -> None:
-    """A box, what is written in it and below it, and the arrow to the next one."""
+    """A box, the text in it and below it, and the arrow to the next one."""
     from matplotlib.patches import FancyBboxPatch
 
     row, top = layout.rows[number], layout.tops[number]
@@ -290,13 +290,13 @@ def _draw_row(axes: Any, layout: _Layout, number: int) -> None:
 
 
 def _draw_edge(axes: Any, layout: _Layout, number: int) -> None:
-    """The line of a value from its box to those that read it."""
+    """The line of a value from its box to its readers."""
     source, targets = layout.edges[number]
     right, lane = layout.right, layout.lane_x(layout.lanes[number])
     colour = layout.colours[number]
     start = layout.port_y(source, number)
     ends = [layout.port_y(row, number) for row in targets]
-    # First all of it in white, and wider: so the lines that it crosses are seen to pass below.
+    # First wider, in the background colour, so that lines it crosses appear to pass below it.
     for wide, ink in ((4, axes.get_facecolor()), (1.4, colour)):
         for end in ends:
             axes.plot(
@@ -319,7 +319,7 @@ def _draw_arrow(
 
 
 def _settings(layer: Layer) -> str:
-    """Settings that are not defaults and not visible from the shapes: ``kernel 5, padding 2``."""
+    """Settings that are neither defaults nor visible from the shapes: ``kernel 5, padding 2``."""
     said = []
     for name, argument in inspect.signature(type(layer)).parameters.items():
         value = getattr(layer, name, None)

@@ -1,4 +1,4 @@
-"""What a segmentation says of every pixel: images, the right masks, and those predicted."""
+"""Segmentation results: images with their true and predicted masks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .images import Path
 __all__ = ["plot_masks"]
 
 MOST_CLASSES = 1 << 16
-IN_LEGEND = 12  # names, a few rows of them; beyond these a list is no help
-_PALE = "#eceef1"  # of the background
+IN_LEGEND = 12  # classes: with more there is no legend
+_PALE = "#eceef1"  # the background
 
 
 def plot_masks(
@@ -33,17 +33,17 @@ def plot_masks(
     path: Path = None,
     ax: Any = None,
 ) -> Any:
-    """Three rows: images, the right class of every pixel, and the one predicted.
+    """Three rows: images, the true class of every pixel, and the predicted class.
 
     images      Dataset (its masks and class names are used), or array (n, h, w), (n, 1, h, w) or
                 (n, 3, h, w) of any range
-    masks       (n, h, w) or (n, 1, h, w) class numbers; None: no row of them
-    predicted   likewise, or scores (n, classes, h, w), of which the largest counts; None: no row.
-                Above each is its mean IoU, where the right one is known: `cnnx.metrics.mean_iou`
-    classes     names of the classes    background  the class that is drawn pale; None: none is
-    count       how many are shown, from the first
+    masks       (n, h, w) or (n, 1, h, w) class numbers; None: no such row
+    predicted   likewise, or scores (n, classes, h, w), whose largest is the class; None: no such
+                row. The title of each is its mean IoU if masks are given: `cnnx.metrics.mean_iou`
+    classes     names of the classes    background  the class drawn in a pale colour, or None
+    count       how many images are shown, from the first
 
-    returns  the matplotlib Figure; ValueError for shapes that are no images or no masks of them,
+    returns  the matplotlib Figure; ValueError for arrays that are not images or matching masks,
     and for 0 images
 
     >>> shapes = cnnx.data.make_shapes(6, seed=0)
@@ -86,7 +86,7 @@ def plot_masks(
 def _labels(
     op: str, name: str, given: Any, shape: tuple[int, ...], scores: bool = False
 ) -> np.ndarray | None:
-    """Class numbers (n, h, w); None where there are none."""
+    """Class numbers (n, h, w), or None."""
     if given is None:
         return None
     labels = array(op, name, given)
@@ -110,7 +110,7 @@ def _labels(
 
 
 def _colour(label: int, background: int | None) -> str:
-    """The background is pale; the others have their hues in turn."""
+    """The background is pale; the other classes have the usual colours in turn."""
     if background is None:
         return colour_of(label)
     return _PALE if label == background else colour_of(label - (label > background))
@@ -126,7 +126,7 @@ def _colours(labels: np.ndarray, background: int | None) -> np.ndarray:
 
 
 def _legend(figure: Any, labels: np.ndarray, names: Names, background: int | None) -> None:
-    """Colours and names of the classes that are drawn, below the panels."""
+    """A legend of the classes that are drawn, below the panels."""
     from matplotlib.patches import Patch
 
     handles = [

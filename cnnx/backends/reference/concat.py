@@ -1,4 +1,4 @@
-"""Arrays joined along an axis, and taken apart again: the end of branches, and its backward."""
+"""Concatenation along an axis, and its backward."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def concat(arrays, axis):
-    """y = the arrays one after the other along the axis.
+    """y = the arrays, concatenated along the axis.
 
     y[..., o_k + j, ...] = arrays[k][..., j, ...],  o_k = the sum of the sizes of those before
 
-    arrays of equal sizes along all other axes  ->  y, along the axis as long as all of them.
+    arrays with equal sizes along all other axes  ->  y; its size along the axis is their sum.
     Backward is `split`.
 
     Source: Huang, Liu, van der Maaten, Weinberger, Densely Connected Convolutional Networks (2017).
@@ -21,7 +21,7 @@ def concat(arrays, axis):
 def split(x, sizes, axis):
     """ys[k][..., j, ...] = x[..., o_k + j, ...],  o_k = sizes[0] + ... + sizes[k - 1]
 
-    x, as long along the axis as the sizes together  ->  ys, an array for each size.
+    x, whose size along the axis is the sum of the sizes  ->  ys, an array for each size.
     Backward is `concat`.
     """
     parts = np.split(x, np.cumsum(sizes)[:-1], axis)

@@ -10,7 +10,7 @@ from .windows import crop, pad
 def zero_pad2d(x, padding):
     """Pad images with zeros; negative padding crops them.
 
-    y[n, c, i, j] = x[n, c, i - top, j - left], 0 outside of x
+    y[n, c, i, j] = x[n, c, i - top, j - left], 0 outside x
 
     The adjoint, and so the backward, is the same with -padding: it crops what was padded.
 

@@ -1,6 +1,6 @@
-"""Resizing images: where each pixel of the result lies in the image, and its value there.
+"""Resizing images: the position of each output pixel in the input, and the value there.
 
-Images are (n, c, h, w). steps are how many pixels of x there are for one of y, (rows, columns).
+Images are (n, c, h, w). steps is the number of pixels of x for one of y, (rows, columns).
 
 Source: Gonzalez, Woods, Digital Image Processing (2018), section 2.4.
 """
@@ -39,10 +39,10 @@ def interpolate(x, size, steps, mode, align_corners):
 
 
 def interpolate_backward(dy, x_shape, steps, mode, align_corners):
-    """Give each pixel's gradient to the pixels it was computed from, with the same weights.
+    """Add each pixel's gradient to the pixels it was computed from, with the same weights.
 
     nearest     dx[n, c, p[i], q[j]] += dy[n, c, i, j]
-    bilinear    dx[n, c, p[i], q[j]] += (1 - a[i]) * (1 - b[j]) * dy[n, c, i, j], and three more
+    bilinear    dx[n, c, p[i], q[j]] += (1 - a[i]) * (1 - b[j]) * dy[n, c, i, j], and so on
     """
     dx = np.zeros(x_shape, dy.dtype)
     if not dx.size:
@@ -67,9 +67,9 @@ def pixels_at(rows, columns) -> Any:
 
 
 def nearest_pixels(n, count, step):
-    """Of n pixels, the one that each of `count` is copied from, rounded as in PyTorch.
+    """The one of n pixels that each of `count` is copied from, rounded as in PyTorch.
 
-    p[i] = min(floor(i * step), n - 1), in float32; i where count is n, i // 2 where it is 2*n
+    p[i] = min(floor(i * step), n - 1), in float32; i if count is n, i // 2 if it is 2*n
     """
     i = np.arange(count)
     if count == n:
@@ -80,7 +80,7 @@ def nearest_pixels(n, count, step):
 
 
 def linear_pixels(n, count, step, align_corners, dtype):
-    """Of n pixels, the two that each of `count` lies between, and the weight of the second.
+    """The two of n pixels around each of `count`, and the weight of the second.
 
     u[i] = i * step with align_corners, else max(0, (i + 1/2) * step - 1/2)
     p[i] = floor(u[i]), p'[i] = p[i] + 1, both at most n - 1; weight[i] = min(u[i] - p[i], 1)
