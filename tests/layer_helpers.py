@@ -46,7 +46,7 @@ class Plain(Layer):
 
 
 class Product(Layer):
-    """A user's layer of two inputs."""
+    """A user-defined layer of two inputs."""
 
     def forward(self, a, b):
         self._save(a, b)

@@ -1,5 +1,5 @@
-"""Activations that other ops may end in: there they have the bits of an op of their own, in every
-kernel set; what they make of special numbers; and PyTorch's results."""
+"""Activations fused into other ops: bit-identical to separate ops in every kernel set; their values
+for special numbers; and PyTorch's results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def backend(request):
         yield request.param
 
 
-def test_all_who_list_the_endings_list_the_same():
+def test_all_lists_of_endings_agree():
     names = list(oracle.ENDINGS)
     assert list(ops.activation.ENDINGS) == list(reference.activation.ENDINGS) == names
     assert sorted(LAYERS) == sorted(names)
@@ -50,7 +50,7 @@ def _first(result):
     return result[0] if isinstance(result, tuple) else result
 
 
-def _assert_ends_as_two_ops(case, activation, dtype):
+def _assert_equals_two_ops(case, activation, dtype):
     op = getattr(ops, case.op)
     before = _first(op(**case.arguments(dtype)))
     add = np.random.default_rng(5).standard_normal(before.shape).astype(dtype)
@@ -65,19 +65,19 @@ def _assert_ends_as_two_ops(case, activation, dtype):
 @by_dtype
 @by_activation
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_an_op_with_an_ending_has_the_bits_of_two_ops(case, activation, dtype, isa):
+def test_a_fused_activation_is_bit_identical_to_two_ops(case, activation, dtype, isa):
     with cnnx.use_backend("compiled"):
-        _assert_ends_as_two_ops(case, activation, dtype)
+        _assert_equals_two_ops(case, activation, dtype)
 
 
 @by_activation
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_so_it_has_in_the_reference(case, activation):
+def test_a_fused_reference_activation_is_bit_identical_to_two_ops(case, activation):
     with cnnx.use_backend("reference"):
-        _assert_ends_as_two_ops(case, activation, np.float32)
+        _assert_equals_two_ops(case, activation, np.float32)
 
 
-def _assert_goes_back_as_two_ops(case, activation, dtype):
+def _assert_backward_equals_two_ops(case, activation, dtype):
     a = case.arguments(dtype)
     for name in ("activation", "bias"):
         a.pop(name, None)
@@ -99,16 +99,16 @@ def _assert_goes_back_as_two_ops(case, activation, dtype):
 @by_dtype
 @by_activation
 @pytest.mark.parametrize("case", NORMS, ids=str)
-def test_a_norm_goes_back_through_an_ending_with_the_bits_of_two_ops(case, activation, dtype, isa):
+def test_the_backward_of_a_fused_norm_is_bit_identical_to_two_ops(case, activation, dtype, isa):
     with cnnx.use_backend("compiled"):
-        _assert_goes_back_as_two_ops(case, activation, dtype)
+        _assert_backward_equals_two_ops(case, activation, dtype)
 
 
 @by_activation
 @pytest.mark.parametrize("case", NORMS, ids=str)
-def test_so_it_does_in_the_reference(case, activation):
+def test_the_reference_backward_of_a_fused_norm_is_bit_identical_to_two_ops(case, activation):
     with cnnx.use_backend("reference"):
-        _assert_goes_back_as_two_ops(case, activation, np.float64)
+        _assert_backward_equals_two_ops(case, activation, np.float64)
 
 
 # activation: y of -inf, -1e30, 1e30 and inf; dx of 1 there
@@ -122,8 +122,8 @@ FAR = {
 
 @by_dtype
 @by_activation
-def test_infinity_and_large_numbers_have_their_limits_and_nan_stays(activation, dtype, backend):
-    """In rows of many lengths: the ends of a row have code of their own."""
+def test_infinity_and_large_numbers_give_the_limits_and_nan_stays(activation, dtype, backend):
+    """In rows of many lengths: the end of a row has separate code."""
     function = getattr(ops, activation)
     gradient = getattr(ops, f"{activation}_backward")
     for repeats in (1, 4, 9):
@@ -138,7 +138,7 @@ def test_infinity_and_large_numbers_have_their_limits_and_nan_stays(activation, 
 
 
 @by_activation
-def test_nan_reaches_the_end_of_a_convolution_and_a_norm(activation, backend):
+def test_nan_propagates_through_a_fused_convolution_and_norm(activation, backend):
     x = np.random.default_rng(0).standard_normal((2, 3, 5, 5)).astype(np.float32)
     x[1, 2, 3, 4] = np.nan
     y = ops.conv2d(x, np.ones((4, 3, 1, 1), np.float32), activation=activation)
@@ -150,9 +150,9 @@ def test_nan_reaches_the_end_of_a_convolution_and_a_norm(activation, backend):
 
 @by_dtype
 @by_activation
-def test_results_are_those_of_pytorch(activation, dtype, backend):
-    """Gradients to the precision of float32: in float64 too, PyTorch's hardsigmoid goes back by 1/6
-    rounded to a float32."""
+def test_results_match_pytorch(activation, dtype, backend):
+    """Gradients to the precision of float32: in float64 too, the slope of PyTorch's
+    hardsigmoid is 1/6 rounded to float32."""
     torch = pytest.importorskip("torch")
     layer = LAYERS[activation]()
     twin = getattr(torch.nn, type(layer).__name__)()

@@ -33,14 +33,14 @@ from cnnx import (
 
 
 def diamond():
-    """Two branches from one convolution, which meet twice."""
+    """Two branches from one convolution, which are joined twice."""
     x = Input((2, 5, 4))
     h = Conv2D(2, 3, 3, padding=1)(x)
     left, right = Tanh()(Conv2D(3, 3, 1)(h)), BatchNorm2D(3)(h)
     return Graph(x, Flatten()(ReLU()(left + right) + h))
 
 
-def one_layer_at_three_places():
+def one_layer_called_three_times():
     x, shared = Input((3,)), Linear(3, 3)
     h = shared(x)
     return Graph(x, shared(Tanh()(h) + shared(h)))
@@ -59,7 +59,7 @@ def branches_and_a_gate():
     return Graph(x, Flatten()(Concat()(dense * gate, dense)))
 
 
-def a_users_layer_of_two_inputs():
+def a_user_defined_layer_of_two_inputs():
     x = Input((4,))
     return Graph(x, Linear(4, 2)(Product()(Linear(4, 4)(x), Tanh()(x))))
 
@@ -68,19 +68,19 @@ def a_users_layer_of_two_inputs():
     ("make", "shape"),
     [
         (diamond, (3, 2, 5, 4)),
-        (one_layer_at_three_places, (4, 3)),
+        (one_layer_called_three_times, (4, 3)),
         (a_graph_in_a_sequential_in_a_graph, (3, 2, 5, 4)),
-        (a_users_layer_of_two_inputs, (5, 4)),
+        (a_user_defined_layer_of_two_inputs, (5, 4)),
         (branches_and_a_gate, (2, 2, 5, 4)),
     ],
 )
 @pytest.mark.parametrize("backend", cnnx.available_backends())
-def test_gradients_are_slopes(make, shape, backend):
+def test_gradients_match_finite_differences(make, shape, backend):
     with cnnx.use_backend(backend):
         check_gradients(make().astype("f8"), images(*shape), 1e-5)
 
 
-def test_the_numbers_of_a_small_graph_worked_out_by_hand():
+def test_a_small_graph_matches_values_computed_by_hand():
     x = Input((2,))
     double, triple = Scale(2.0), Scale(3.0)
     h = double(x)
@@ -105,13 +105,13 @@ def test_several_inputs_and_outputs():
     np.testing.assert_allclose(dxa, dy @ first.weight.data)
     np.testing.assert_allclose(dxb, dy @ second.weight.data)
     model(xa, xb)
-    only = model.backward((None, dy))  # a head that the loss does not look at
+    only = model.backward((None, dy))  # a head that the loss does not depend on
     np.testing.assert_array_equal(only[0], dxa)
     model(xa, xb)
     assert model.backward((None, dy), need_dx=False) is None
 
 
-def test_predict_joins_each_output_and_others_want_a_single_one():
+def test_predict_joins_each_output_and_fit_and_evaluate_need_a_single_one():
     x = Input((3,))
     model = Graph(x, (Scale(2.0)(x), Linear(3, 2)(x)))
     data = images(5, 3, dtype="f4")
@@ -129,7 +129,7 @@ def test_predict_joins_each_output_and_others_want_a_single_one():
             call()
 
 
-def test_an_input_that_no_gradient_reaches_has_none():
+def test_the_gradient_of_an_input_that_no_gradient_reaches_is_none():
     a, b = Input((3,)), Input((3,))
     model = Graph((a, b), (Tanh()(a), Tanh()(b)))
     y, _ = model(images(2, 3), images(2, 3))
@@ -137,7 +137,7 @@ def test_an_input_that_no_gradient_reaches_has_none():
     assert dxa.shape == (2, 3) and dxb is None
 
 
-def test_a_graph_of_two_outputs_stands_in_others():
+def test_a_graph_of_two_outputs_may_be_part_of_others():
     x = Input((3,))
     pair = Graph(x, (Scale(2.0)(x), Scale(3.0)(x)))
     chain = Sequential(pair, Product(), Tanh())
@@ -149,7 +149,7 @@ def test_a_graph_of_two_outputs_stands_in_others():
     np.testing.assert_allclose(Graph(s, first + second)(x_), 5 * x_)
 
 
-def test_containers_are_written_with_symbols_too():
+def test_containers_may_be_called_on_symbols():
     x = Input((3, 4, 4))
     body = Sequential(Conv2D(3, 3, 3, padding=1), BatchNorm2D(3))
     model = Graph(x, ReLU()(Residual(body)(x)))
@@ -160,7 +160,7 @@ def test_containers_are_written_with_symbols_too():
     assert set(model.state_dict()) == {f"0.{key}" for key in Residual(body).state_dict()}
 
 
-def test_branches_are_given_one_input():
+def test_branches_of_a_concat_share_one_input():
     layer = Concat(Scale(2.0), Identity(), Scale(3.0), axis=-1)
     assert layer([[1.0, 5.0]]).tolist() == [[2, 10, 1, 5, 3, 15]]
     assert layer.backward([[1.0, 1, 1, 1, 1, 1]]).tolist() == [[6, 6]]
@@ -172,7 +172,7 @@ def test_branches_are_given_one_input():
     assert alone([[1.0]]).tolist() == [[2.0]]
 
 
-def test_a_value_on_the_way_can_be_an_input_or_an_output():
+def test_an_intermediate_symbol_can_be_an_input_or_an_output():
     x = Input((3,))
     h = Linear(3, 4)(x)
     y = Tanh()(h)
@@ -181,13 +181,13 @@ def test_a_value_on_the_way_can_be_an_input_or_an_output():
     np.testing.assert_array_equal(whole(data), head(features(data)))
 
 
-def test_calls_that_no_output_needs_are_left_out():
+def test_calls_that_no_output_depends_on_are_left_out():
     x = Input((3,))
     Linear(3, 100)(x)
     assert list(Graph(x, Tanh()(x)).state_dict()) == []
 
 
-@pytest.mark.parametrize("make", [diamond, one_layer_at_three_places, branches_and_a_gate])
+@pytest.mark.parametrize("make", [diamond, one_layer_called_three_times, branches_and_a_gate])
 def test_copies_pickles_and_files_are_the_same_network(make, tmp_path):
     model = make()
     shape = model.input_shapes[0]
@@ -232,7 +232,7 @@ def test_attributes_of_a_subclass_name_its_layers(tmp_path):
     assert twin(x).shape == (2, 6) and twin["head"] is twin.head
 
 
-def test_layers_are_given_names_and_the_others_keep_their_numbers(tmp_path):
+def test_named_layers_do_not_change_the_numbers_of_the_others(tmp_path):
     x = Input((3, 5, 5))
     stem, head = Conv2D(3, 2, 3, padding=1), Linear(50, 4)
     model = Graph(x, head(Flatten()(ReLU()(stem(x)))), {"head": head, "stem": stem})
@@ -248,7 +248,7 @@ def test_layers_are_given_names_and_the_others_keep_their_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "1", "a.b", 3, "forward"])
-def test_what_is_no_name_of_a_layer_is_refused(name):
+def test_invalid_names_are_errors(name):
     x, layer = Input(3), ReLU()
     with pytest.raises(ValueError, match=f"Graph: {name!r} is not a name"):
         Graph(x, layer(x), {name: layer})
@@ -258,7 +258,7 @@ def test_what_is_no_name_of_a_layer_is_refused(name):
         Graph(x, layer(x), {"a": layer, "b": layer})
 
 
-def test_another_layer_in_the_place_of_one():
+def test_a_layer_can_be_replaced():
     model = diamond()
     x = images(2, 2, 5, 4, dtype="f4")
     model(x)
@@ -290,7 +290,7 @@ def test_fit_predict_and_no_grad():
     assert cnnx.predict(model, data).shape == (200, 2)
 
 
-def test_a_summary_says_what_is_read_and_what_runs_as_one():
+def test_a_summary_shows_inputs_and_fused_steps():
     summary = diamond().summary((2, 5, 4), fused=True)
     assert [row.reads for row in summary.rows] == [
         *(("input",), ("0",), ("1",), ("0",), ("2", "3"), ("4",), ("5", "0"), ("6",))
@@ -327,7 +327,7 @@ def test_a_frozen_branch_is_skipped():
 
 
 def test_gradients_of_many_readers_add_up_in_one_order_fused_or_not():
-    """Three summands: their order shows in the bits."""
+    """Three summands: the result depends on their order."""
     x = Input((4, 6, 6))
     h = Conv2D(4, 4, 1)(x)
     first = Conv2D(4, 4, 3, padding=1)(h)
@@ -339,7 +339,7 @@ def test_gradients_of_many_readers_add_up_in_one_order_fused_or_not():
     fused = model.backward(dy)
     for layer in model.modules():
         if isinstance(layer, Add):
-            layer.forward = type(layer).forward.__get__(layer)  # patched: runs by itself
+            layer.forward = type(layer).forward.__get__(layer)  # patched: not fused
     assert not any("Add +" in line for line in model.explain().splitlines())
     model(data)
     np.testing.assert_array_equal(model.backward(dy), fused)

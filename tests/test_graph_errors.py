@@ -28,13 +28,13 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_errors_in_words(name):
+def test_invalid_graphs_and_calls_are_errors(name):
     call, error, words = ERRORS[name]
     with pytest.raises(error, match=words):
         call(Input((3,)))
 
 
-def test_gradients_that_do_not_fit_the_outputs_and_inputs():
+def test_a_wrong_number_of_gradients_is_an_error():
     class Wrong(Product):
         def backward(self, dy):
             return dy
@@ -62,7 +62,7 @@ def test_gradients_that_do_not_fit_the_outputs_and_inputs():
         ("input_shapes", None),
     ],
 )
-def test_a_file_with_a_wiring_that_is_none_is_refused(key, value):
+def test_invalid_wiring_in_a_file_is_an_error(key, value):
     x = Input((3,))
     config = Graph(x, Tanh()(x)).config() | {key: value}
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):

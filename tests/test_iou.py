@@ -1,4 +1,4 @@
-"""Intersection over union: by hand, by sets, beside scikit-learn, and in fit and evaluate."""
+"""Intersection over union: by hand, by sets, against scikit-learn, and in fit and evaluate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnnx.metrics import iou, mean_iou
 
 RNG = np.random.default_rng(0)
 
-# Two images of 2x3 pixels and three classes, worked out below.
+# Two images of 2x3 pixels and three classes; the IoU is computed below.
 PREDICTED = np.array([[[0, 0, 1], [0, 1, 1]], [[2, 2, 2], [0, 0, 2]]])
 RIGHT = np.array([[[0, 1, 1], [0, 0, 1]], [[2, 2, 1], [0, 0, 2]]])
 # class: both / either   0: 4 / 6   1: 2 / 5   2: 3 / 4
@@ -29,12 +29,12 @@ def scores_of(labels, classes=3):
 
 
 @pytest.mark.parametrize("make", [np.asarray, scores_of])
-def test_the_values_are_those_worked_out_by_hand(make):
+def test_values_match_those_computed_by_hand(make):
     assert iou(make(PREDICTED), RIGHT) == pytest.approx(BY_HAND, rel=1e-14)
     assert mean_iou(make(PREDICTED), RIGHT) == pytest.approx(109 / 180, rel=1e-14)
 
 
-def test_the_target_comes_in_every_form():
+def test_targets_are_accepted_in_every_form():
     one_hot = np.moveaxis(np.eye(3)[RIGHT], -1, 1)
     for target in (RIGHT, RIGHT[:, None], RIGHT.astype(np.uint8), RIGHT.astype("f4"), one_hot):
         assert iou(scores_of(PREDICTED), target) == pytest.approx(BY_HAND, rel=1e-14)
@@ -46,13 +46,13 @@ def test_a_class_in_neither_is_nan_and_left_out_of_the_mean():
     assert each.dtype == np.float64 and each[:2].tolist() == [0.5, 0.5] and np.isnan(each[2:]).all()
     assert mean_iou([0, 1, 1], [0, 0, 1], classes=4) == 0.5
     assert iou(scores_of(np.array([[3]]), 5), [[3]])[3] == 1
-    # In one of the two is not in neither: predicted and never right, or never predicted.
+    # A class in only one of the two counts: predicted but never true, or never predicted.
     assert iou([2, 1], [1, 1], classes=4)[[1, 2]].tolist() == [0.5, 0]
     assert mean_iou([2, 1], [1, 1]) == 0.25
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_the_jaccard_score_of_scikit_learn(seed):
+def test_iou_matches_the_jaccard_score_of_scikit_learn(seed):
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(seed)
     predicted, right = rng.integers(0, 5, (2, 3, 7, 6)), rng.integers(0, 5, (2, 3, 7, 6))
@@ -62,7 +62,7 @@ def test_it_is_the_jaccard_score_of_scikit_learn(seed):
     assert mean_iou(predicted, right) == pytest.approx(expected.mean(), rel=1e-14)
 
 
-def test_it_is_intersection_over_union_of_sets():
+def test_iou_matches_a_computation_with_sets():
     predicted, right = RNG.integers(0, 4, (2, 6, 5, 5))
     for label, value in enumerate(iou(predicted, right)):
         p = set(np.flatnonzero(predicted == label))
@@ -70,7 +70,7 @@ def test_it_is_intersection_over_union_of_sets():
         assert value == len(p & t) / len(p | t)
 
 
-def test_one_score_a_pixel_is_a_yes_or_no():
+def test_one_score_per_pixel_is_a_binary_prediction():
     logits = np.array([[[[2.0, -1.0], [0.5, -3.0]]]])
     right = np.array([[[1, 1], [0, 0]]])
     assert iou(logits, right).tolist() == [1 / 3, 1 / 3]
@@ -81,9 +81,9 @@ def test_one_score_a_pixel_is_a_yes_or_no():
     assert caught[0].filename == __file__
 
 
-def test_a_prediction_that_is_nan_is_of_no_class():
+def test_a_nan_prediction_belongs_to_no_class():
     scores = scores_of(PREDICTED)
-    scores[0, 2, 0, 0] = math.nan  # a pixel of class 0, found before
+    scores[0, 2, 0, 0] = math.nan  # a pixel of class 0, predicted correctly before
     for function in (iou, mean_iou):
         with pytest.warns(RuntimeWarning, match=f"{function.__name__}: 1 of 12.* NaN") as caught:
             found = function(scores, RIGHT)
@@ -107,7 +107,7 @@ def test_a_prediction_that_is_nan_is_of_no_class():
         ([0, 2**40], [0, 1], None, r"1099511627777 classes, expected at most .*np\.unique"),
     ],
 )
-def test_mistakes_are_named(function, pred, target, classes, words):
+def test_invalid_arguments_are_errors(function, pred, target, classes, words):
     with pytest.raises(ValueError, match=f"^{function.__name__}: .*{words}"):
         function(pred, target, classes)
 
@@ -116,7 +116,7 @@ def test_mistakes_are_named(function, pred, target, classes, words):
 
 
 def by_brightness():
-    """A model that knows, and images whose masks say, which of two halves of the greys it is."""
+    """A model that separates dark and bright pixels, and images with these masks."""
     model = Sequential(Conv2D(1, 2, 1)).astype("f8")
     model[0].weight.data[:] = [[[[-1.0]]], [[[1.0]]]]
     model[0].bias.data[:] = [0.5, -0.5]
@@ -124,7 +124,7 @@ def by_brightness():
     return model, x, (x[:, 0] > 0.7).astype(np.int64)
 
 
-def test_evaluate_measures_all_samples_as_one_whatever_the_batches():
+def test_evaluate_computes_iou_over_all_samples_for_any_batch_size():
     model, x, y = by_brightness()
     expected = mean_iou((x[:, 0] > 0.5).astype(int), y)
     assert 0 < expected < 1
@@ -136,10 +136,10 @@ def test_evaluate_measures_all_samples_as_one_whatever_the_batches():
         for size in (1, 4, 256):
             scores = cnnx.evaluate(model, (x, y), batch_size=size, metrics=metrics)
             assert scores[name] == expected
-    assert list(cnnx.evaluate(model, (x, y))) == ["loss", "accuracy"]  # not unasked
+    assert list(cnnx.evaluate(model, (x, y))) == ["loss", "accuracy"]  # only on request
 
 
-def test_fit_shows_the_mean_over_batches_and_for_validation_that_of_all():
+def test_fit_reports_the_mean_over_batches_and_for_validation_that_over_all_samples():
     model, x, y = by_brightness()
     said = (x[:, 0] > 0.5).astype(int)
     history = cnnx.fit(
@@ -186,7 +186,7 @@ def test_masks_of_pixels_are_targets_of_fit_and_evaluate():
         cnnx.fit(model, (x, y + 1), verbose=False)
 
 
-def test_a_logit_a_pixel_has_its_threshold_from_the_loss():
+def test_the_threshold_for_one_logit_per_pixel_follows_from_the_loss():
     model = Sequential(Conv2D(1, 1, 1)).astype("f8")
     model[0].weight.data[:], model[0].bias.data[:] = 1.0, -0.5
     x = RNG.random((4, 1, 5, 5))

@@ -54,7 +54,7 @@ def test_backward_without_a_forward_is_a_clear_error(name):
         layer.backward(np.ones((1, 1)))
 
 
-def test_no_grad_keeps_nothing():
+def test_no_grad_saves_nothing():
     model = Sequential(Linear(2, 2), ReLU(), Scale())
     x = images(3, 2)
     with no_grad():
@@ -99,13 +99,13 @@ def test_a_second_forward_replaces_what_the_first_saved():
     "shared",
     [Linear(3, 3), Scale(0.5), Tanh(), Sequential(Linear(3, 3)), Sequential(Tanh(), Scale(2.0))],
 )
-def test_a_layer_used_in_three_places_caches_each_call_and_accumulates_gradients(shared):
+def test_a_layer_called_three_times_saves_each_call_and_accumulates_gradients(shared):
     shared = shared.copy().astype(np.float64)
     model = Sequential(shared, Tanh(), shared, Sequential(Sigmoid(), shared))
     check_gradients(model, images(4, 3))
 
 
-def test_shared_weights_have_the_gradient_of_torch():
+def test_gradients_of_shared_weights_match_torch():
     torch = pytest.importorskip("torch")
     ours, theirs = Linear(3, 3).astype("f8"), torch.nn.Linear(3, 3).double()
     ours.load_state_dict(theirs.state_dict())
@@ -118,7 +118,7 @@ def test_shared_weights_have_the_gradient_of_torch():
     np.testing.assert_allclose(ours.weight.grad, theirs.weight.grad.numpy(), rtol=1e-10)
 
 
-def test_a_users_layer_that_stores_on_self_may_be_used_in_one_place():
+def test_a_user_defined_layer_that_stores_on_self_may_be_called_once():
     x = images(4, 3)
     model = Sequential(Plain(3), Tanh(), Plain(3))
     model.backward(np.ones_like(model(x)))
@@ -127,11 +127,11 @@ def test_a_users_layer_that_stores_on_self_may_be_used_in_one_place():
     apart = Sequential(plain, Tanh(), Sequential(Sigmoid(), plain))
     with pytest.raises(RuntimeError, match=r"^Plain: forward stores self\.x.*several places"):
         apart(x)
-    with no_grad():  # without backward, any number of places is allowed
+    with no_grad():  # without backward, any number of calls is allowed
         assert apart(x).shape == (4, 3)
 
 
-def test_arrays_of_a_users_layer_are_buffers():
+def test_arrays_of_a_user_defined_layer_are_buffers():
     class Counting(Layer):
         buffer_names = ("calls",)
 
@@ -151,7 +151,7 @@ def test_arrays_of_a_users_layer_are_buffers():
     assert layer.calls == 2
 
 
-def test_a_users_layer_may_contain_layers_and_be_used_twice():
+def test_a_user_defined_layer_may_contain_layers_and_be_called_twice():
     class Block(Layer):
         def __init__(self):
             self.body = Sequential(Linear(3, 3), Tanh())
@@ -205,14 +205,14 @@ def test_the_first_layer_does_not_compute_dx_unless_requested():
     assert layer.backward(np.ones((1, 1, 2, 2)), need_dx=False) is None
 
 
-def test_a_users_layer_need_not_know_need_dx():
+def test_a_user_defined_backward_need_not_accept_need_dx():
     layer = Scale()
     layer(images(2, 2))
     assert call_backward(layer, np.ones((2, 2)), need_dx=False) is None
     assert layer.weight.grad is not None
 
 
-def test_a_layer_that_returns_nothing_is_named():
+def test_a_layer_that_returns_none_is_an_error_that_names_it():
     class Silent(Layer):
         def forward(self, x):
             return x
@@ -264,7 +264,7 @@ def test_dropout_masks_differ_by_call_and_layer_and_follow_the_seed():
     assert np.array_equal(model[0].backward(x), first)  # the mask of forward, recomputed
 
 
-def test_a_dropout_used_in_two_places_has_two_masks_and_both_backwards():
+def test_a_dropout_called_twice_has_two_masks_and_both_backwards():
     dropout = Dropout(0.5)
     model = Sequential(dropout, dropout)
     x = np.ones((50, 40))
@@ -360,6 +360,6 @@ def test_slices_and_appending_share_the_layers():
         (lambda: Activation(np.sum, np.cos)(np.ones(3)), ValueError, "f returned shape"),
     ],
 )
-def test_mistakes_are_named(make, error, message):
+def test_invalid_arguments_are_errors(make, error, message):
     with pytest.raises(error, match=message):
         make()

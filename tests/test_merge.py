@@ -1,4 +1,4 @@
-"""Layers of several inputs: values by hand, gradients, dtypes, errors in words."""
+"""Layers of several inputs: values computed by hand, gradients, dtypes, errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_add_sums_its_inputs_from_left_to_right():
     assert Add().forward(xs[1], xs[2], xs[0]).tolist() == [[2.0**24 + 2, 3.0]]
 
 
-def test_add_gives_its_gradient_to_every_input_without_a_copy():
+def test_add_returns_the_same_gradient_for_every_input_without_a_copy():
     layer, dy = Add(), images(2, 3)
     layer.forward(images(2, 3), images(2, 3, seed=1), images(2, 3, seed=2))
     gradients = layer.backward(dy)
@@ -57,7 +57,7 @@ def test_the_result_and_the_gradients_have_the_dtype_of_the_first_input(name):
             assert [g.dtype for g in layer.backward(dy)] == [expected, expected]
 
 
-def test_multiply_weighs_channels_by_a_gate():
+def test_multiply_scales_channels_by_a_gate():
     layer = Multiply()
     x, gate = np.arange(8.0).reshape(1, 2, 2, 2), np.array([10.0, 0.5]).reshape(1, 2, 1, 1)
     y = layer.forward(x, gate)
@@ -67,7 +67,7 @@ def test_multiply_weighs_channels_by_a_gate():
     assert dgate.ravel().tolist() == [0 + 1 + 2 + 3, 4 + 5 + 6 + 7]
 
 
-def test_concat_joins_its_inputs_in_their_order_and_gives_each_its_part():
+def test_concat_joins_its_inputs_in_order_and_splits_the_gradient():
     layer = Concat()
     a, b, c = np.array([[1.0], [2]]), np.array([[3.0, 4], [5, 6]]), np.array([[7.0], [8]])
     y = layer.forward(a, b, c)
@@ -96,7 +96,7 @@ TORCH = {
 
 
 @pytest.mark.parametrize("name", TORCH)
-def test_forward_and_gradients_are_those_of_torch(name):
+def test_forward_and_gradients_match_torch(name):
     torch = pytest.importorskip("torch")
     layer, twin, shapes = TORCH[name]
     xs = [images(*shape, seed=seed) for seed, shape in enumerate(shapes)]
@@ -109,14 +109,14 @@ def test_forward_and_gradients_are_those_of_torch(name):
         np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-13, atol=1e-15)
 
 
-def test_add_and_concat_keep_no_array():
+def test_add_and_concat_save_no_array():
     x = images(2, 3)
     for layer in (Add(), Concat()):
         layer.forward(x, x)
         assert not any(isinstance(value, np.ndarray) for value in layer._saved())
 
 
-def test_an_input_that_multiply_needs_and_that_was_written_over_is_found():
+def test_overwriting_an_input_that_multiply_needs_is_detected():
     layer, x, gate = Multiply(), images(2, 3, 4, 4), images(2, 3, 1, 1)
     for written in (x, gate):
         y = layer.forward(x, gate)
@@ -125,7 +125,7 @@ def test_an_input_that_multiply_needs_and_that_was_written_over_is_found():
             layer.backward(y)
 
 
-def test_gates_of_squeeze_and_excitation_have_the_gradients_that_differences_have():
+def test_gradients_of_a_squeeze_and_excitation_block_match_finite_differences():
     x = cnnx.Input((4, 5, 6))
     h = Conv2D(4, 4, 3, padding=1)(x)
     gate = Sequential(
@@ -136,7 +136,7 @@ def test_gates_of_squeeze_and_excitation_have_the_gradients_that_differences_hav
     check_gradients(model, images(3, 4, 5, 6))
 
 
-def test_a_dense_block_has_the_gradients_that_differences_have():
+def test_gradients_of_a_dense_block_match_finite_differences():
     x = cnnx.Input((3, 5, 6))
     features = [x]
     for count in (3, 5, 7):
@@ -148,7 +148,7 @@ def test_a_dense_block_has_the_gradients_that_differences_have():
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_nothing_is_kept_inside_no_grad(name):
+def test_nothing_is_saved_inside_no_grad(name):
     layer = LAYERS[name].copy()
     with no_grad():
         layer.forward(images(2, 3), images(2, 3))
@@ -167,7 +167,7 @@ def test_nothing_is_kept_inside_no_grad(name):
         ((np.ones(2), np.ma.masked_array([1.0, 2.0])), TypeError, "{}: x is a masked array"),
     ],
 )
-def test_mistakes_that_all_can_meet_are_named(name, xs, error, message):
+def test_invalid_inputs_of_any_of_the_layers_are_errors(name, xs, error, message):
     with pytest.raises(error, match=message.format(name.split()[0])):
         LAYERS[name].forward(*xs)
 
@@ -192,26 +192,26 @@ def test_mistakes_that_all_can_meet_are_named(name, xs, error, message):
         (Concat(axis=-4), [(2, 3), (2, 3)], "concat: axis=-4, but .* 2 dimensions"),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(layer, shapes, message):
+def test_incompatible_shapes_are_errors_that_name_them(layer, shapes, message):
     with pytest.raises(ValueError, match=message):
         layer.forward(*map(np.ones, shapes))
 
 
-def test_an_axis_that_is_none_is_named_at_once():
+def test_an_invalid_axis_is_an_error_in_the_constructor():
     for axis in (0.5, "1", None):
         with pytest.raises(TypeError, match="Concat: axis"):
             Concat(axis=axis)
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_an_empty_batch_goes_forth_and_back(name):
+def test_an_empty_batch_runs_forward_and_backward(name):
     layer, x = LAYERS[name], np.zeros((0, 4, 8, 8), np.float32)
     y = layer.forward(x, x)
     assert len(y) == 0 and y.ndim == 4
     assert [dx.shape for dx in layer.backward(y)] == [x.shape, x.shape]
 
 
-def test_empty_batches_give_a_gate_that_is_shared_a_gradient_of_zero():
+def test_an_empty_batch_gives_a_broadcast_gate_a_gradient_of_zero():
     layer = Multiply()
     y = layer.forward(np.zeros((0, 4, 8, 8)), np.ones((1, 4, 1, 1)))
     dx, dgate = layer.backward(y)
@@ -220,7 +220,7 @@ def test_empty_batches_give_a_gate_that_is_shared_a_gradient_of_zero():
 
 
 @pytest.mark.parametrize("layer", [Add(), Multiply(), Concat(axis=-2)], ids=repr)
-def test_a_layer_is_what_its_config_says_and_goes_through_copy_and_file(layer, tmp_path):
+def test_config_copy_and_file_reproduce_the_layer(layer, tmp_path):
     layer.save(tmp_path / "layer.npz")
     for other in (layer.copy(), cnnx.load(tmp_path / "layer.npz")):
         assert type(other) is type(layer)

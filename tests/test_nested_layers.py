@@ -1,4 +1,4 @@
-"""Layers and parameters in lists, tuples and dicts, at any depth, are found as others are."""
+"""Layers and parameters in lists, tuples and dicts, at any depth, are found like attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cnnx.layers import (
 
 
 class Nested(Layer):
-    """Ordinary attributes beside layers in a list of lists, a tuple, and a dict of a dict."""
+    """Layers in a list of lists, a tuple and a dict of a dict, and ordinary attributes."""
 
     def __init__(self, width=4):
         self.width = width
@@ -57,7 +57,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_all_have_names_parameters_modes_and_dtypes():
+def test_nested_layers_have_names_parameters_modes_and_dtypes():
     model = Nested()
     assert [name for name, _ in model.named_parameters()] == NAMES
     assert list(model.state_dict()) == NAMES
@@ -74,7 +74,7 @@ def test_all_have_names_parameters_modes_and_dtypes():
         assert f"({name}): " in repr(model)
 
 
-def test_all_of_them_learn():
+def test_all_nested_parameters_are_trained():
     cnnx.manual_seed(0)
     model = Nested()
     before = model.state_dict()
@@ -85,14 +85,14 @@ def test_all_of_them_learn():
         assert not np.array_equal(array, before[name]), name
 
 
-def test_gradients_are_right_where_such_a_layer_stands_at_two_places():
+def test_gradients_of_a_nested_layer_used_twice_are_correct():
     cnnx.manual_seed(0)
     layer = Nested().astype("f8")
     model = Sequential(layer, Linear(3, 2).astype("f8"), Tanh(), layer)
     check_gradients(model, images(5, 2), tolerance=1e-5)
 
 
-def test_states_and_files_hold_all_of_them(tmp_path):
+def test_state_dicts_and_files_contain_all_nested_layers(tmp_path):
     model, other = Nested(), Nested()
     assert other.load_state_dict(model.state_dict()) == ([], [])
     x = images(3, 2, dtype=np.float32)
@@ -110,7 +110,7 @@ class Heads(Layer):
         return self.heads["a"](x)
 
 
-def test_a_dict_of_layers_may_be_a_constructors_argument(tmp_path):
+def test_a_dict_of_layers_may_be_a_constructor_argument(tmp_path):
     shared = Linear(2, 3)
     model = Heads({"a": shared, "more": [{"b": shared, 3: None}]})
     model.save(tmp_path / "model.npz")
@@ -126,7 +126,7 @@ class Tied(Layer):
         self.layer = Linear(2, 1, bias=False)
 
 
-def test_a_parameter_that_was_shared_afterwards_is_shared_in_the_loaded_model(tmp_path):
+def test_a_parameter_tied_after_construction_is_tied_in_the_loaded_model(tmp_path):
     model = Tied()
     model.weights["a"][1][0] = model.weights["a"][0]
     model.layer.weight = Parameter(np.ones((1, 2)))
@@ -136,7 +136,7 @@ def test_a_parameter_that_was_shared_afterwards_is_shared_in_the_loaded_model(tm
     assert set(vars(twin)) == {"weights", "layer", "training"} and len(twin.parameters()) == 2
 
 
-def test_buffers_and_users_layers_inside_are_found():
+def test_nested_buffers_and_user_defined_layers_are_found():
     class Model(Layer):
         def __init__(self):
             self.parts = {"norm": [BatchNorm1D(2)], "scale": [Scale()]}
@@ -146,7 +146,7 @@ def test_buffers_and_users_layers_inside_are_found():
     assert keys[-1] == "parts.scale.0.weight"
 
 
-def test_a_subclass_of_sequential_may_hold_layers_beside_its_own():
+def test_a_subclass_of_sequential_may_have_layers_in_other_attributes():
     class Model(Sequential):
         def __init__(self):
             super().__init__(Linear(2, 2), ReLU())
@@ -158,10 +158,10 @@ def test_a_subclass_of_sequential_may_hold_layers_beside_its_own():
     ]  # fmt: skip
     assert len(model.parameters()) == 4
     assert not model.eval().extra["gate"].training
-    assert model.summary((2,)).rows[-1].name == "1"  # forward runs the layers in order alone
+    assert model.summary((2,)).rows[-1].name == "1"  # forward does not run the others
 
 
-def test_two_arrays_of_one_name_are_an_error_and_not_one_of_them():
+def test_two_arrays_with_the_same_name_are_an_error():
     class Model(Layer):
         def __init__(self, heads):
             self.heads = heads
@@ -172,13 +172,13 @@ def test_two_arrays_of_one_name_are_an_error_and_not_one_of_them():
             Model(heads).state_dict()
 
 
-def test_what_holds_itself_does_not_hang():
+def test_self_references_do_not_hang():
     model = Nested()
     model.blocks.append(model.blocks)
     model.heads["again"] = [model.heads]
     assert list(model.state_dict()) == NAMES
     child = model.blocks[0][0]
-    child.parent = model  # a layer that knows what it stands in
+    child.parent = model  # a reference to the layer that contains it
     model.alias = [{"of": model}]
     assert list(model.state_dict()) == NAMES
     assert len(list(model.modules())) == 8
@@ -190,7 +190,7 @@ def test_what_holds_itself_does_not_hang():
     assert model.first.weight.grad is not None
 
 
-def test_long_lists_of_other_things_are_passed_over_quickly():
+def test_long_lists_of_other_objects_are_skipped_quickly():
     class Model(Layer):
         def __init__(self):
             self.table = [float(i) for i in range(100_000)]

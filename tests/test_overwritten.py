@@ -43,7 +43,7 @@ MODIFIED = r"\.backward: .*modified in place since forward"
 
 
 class Square(Layer):
-    """A user-defined layer that caches its input with `_save`."""
+    """A user-defined layer that saves its input with `_save`."""
 
     def forward(self, x):
         self._save(x)

@@ -1,4 +1,4 @@
-"""Upsample, ZeroPad2D and AdaptiveAvgPool2D: by hand, and pixel by pixel against PyTorch."""
+"""Upsample, ZeroPad2D and AdaptiveAvgPool2D: values by hand, and all pixels against PyTorch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _resizings():
             yield h, w, {"scale_factor": (factor, 2.03)}
 
 
-def test_nearest_reads_the_very_pixels_that_torch_reads(torch):
+def test_nearest_reads_the_same_pixels_as_torch(torch):
     """Forward and backward, with sizes and factors whose products are rounded in float32."""
     for h, w, options in _resizings():
         x = np.arange(h * w, dtype=np.float32).reshape(1, 1, h, w)
@@ -57,12 +57,12 @@ def test_nearest_reads_the_very_pixels_that_torch_reads(torch):
 
 
 def _counted(x, y):
-    """How often each pixel of x occurs in y; x holds its own indices."""
+    """How often each pixel of x occurs in y; x holds the indices of its pixels."""
     return np.bincount(y.astype(int).ravel(), minlength=x.size).reshape(x.shape)
 
 
 @pytest.mark.parametrize("align_corners", [None, False, True])
-def test_bilinear_is_torchs(torch, align_corners):
+def test_bilinear_matches_torch(torch, align_corners):
     rng = np.random.default_rng(1)
     for h, w, options in list(_resizings())[::5]:
         options = {**options, "mode": "bilinear", "align_corners": align_corners}
@@ -78,7 +78,7 @@ def test_bilinear_is_torchs(torch, align_corners):
         np.testing.assert_allclose(dx, leaf.grad.numpy(), rtol=1e-9, atol=1e-12)
 
 
-def test_adaptive_pooling_is_torchs_at_all_sizes(torch):
+def test_adaptive_pooling_matches_torch_at_all_sizes(torch):
     rng = np.random.default_rng(2)
     for h in (1, 2, 7, 10, 24):
         for rows in range(1, 14):
@@ -95,7 +95,7 @@ def test_adaptive_pooling_is_torchs_at_all_sizes(torch):
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
-def test_nan_and_infinity_go_where_torch_lets_them_go(torch, mode):
+def test_nan_and_infinity_propagate_as_in_torch(torch, mode):
     x = images(1, 1, 9, 8, dtype=np.float32)
     x[0, 0, 3, 2], x[0, 0, 0, 7], x[0, 0, 8, 5] = np.nan, np.inf, -np.inf
     for factor in (2, 0.5, 1.7, 3):
@@ -106,7 +106,7 @@ def test_nan_and_infinity_go_where_torch_lets_them_go(torch, mode):
             np.testing.assert_array_equal(find(y), find(expected.numpy()), str(factor))
 
 
-def test_worked_out_by_hand():
+def test_values_computed_by_hand():
     x = np.array([[[[1.0, 3.0], [5.0, 7.0]]]])
     larger = Upsample(scale_factor=2)
     assert larger(x)[0, 0].tolist() == [[1, 1, 3, 3]] * 2 + [[5, 5, 7, 7]] * 2
@@ -142,7 +142,7 @@ def test_pooling_to_one_pixel_is_the_global_mean():
     ],
     ids=repr,
 )
-def test_gradients_are_slopes_and_a_graph_knows_the_shape(layer):
+def test_gradients_match_finite_differences_and_symbols_have_the_shape(layer):
     x = images(2, 3, 5, 6)
     check_gradients(layer.copy(), x)
     assert layer.output_shape(x.shape[1:]) == layer(x).shape[1:]
@@ -169,7 +169,7 @@ def test_invalid_arguments_of_a_layer_are_errors(make, kind, words):
         make()
 
 
-def test_what_was_given_is_kept_and_described():
+def test_arguments_are_stored_as_given_and_shown_in_the_repr():
     assert repr(Upsample(scale_factor=2)) == "Upsample(scale_factor=2.0, mode='nearest')"
     assert Upsample([3, 4]).size == (3, 4) and Upsample(scale_factor=[1, 2]).scale_factor == (1, 2)
     assert ZeroPad2D(2).padding == 2 and ZeroPad2D([1, 2, 3, 4]).padding == (1, 2, 3, 4)

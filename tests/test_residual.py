@@ -1,4 +1,4 @@
-"""`Residual`: two paths from one x, their sum, and their gradients."""
+"""`Residual`: the sum of body and shortcut, its gradients, errors and fused steps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def block(shortcut=True):
     return Residual(body, around) if shortcut else Residual(Conv2D(4, 4, 3, padding=1))
 
 
-def test_the_sum_and_its_gradient_worked_out_by_hand():
+def test_sum_and_gradient_match_values_computed_by_hand():
     layer = Residual(Scale(3.0), Scale(5.0))
     assert layer(np.array([1.0, 2.0])).tolist() == [8.0, 16.0]
     assert layer.backward(np.array([1.0, 10.0])).tolist() == [8.0, 80.0]
@@ -39,13 +39,13 @@ def test_the_sum_and_its_gradient_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("shortcut", [True, False])
-def test_gradients_are_slopes(shortcut):
+def test_gradients_match_finite_differences(shortcut):
     check_gradients(block(shortcut).astype("f8"), images(3, 4, 5, 4), 1e-5)
 
 
 @pytest.mark.parametrize("shortcut", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_residual_is_its_torch_twin(shortcut, training):
+def test_a_residual_matches_torch(shortcut, training):
     torch = pytest.importorskip("torch")
     nn = torch.nn
 
@@ -80,13 +80,13 @@ def test_a_residual_is_its_torch_twin(shortcut, training):
         np.testing.assert_allclose(array, theirs.state_dict()[name].numpy(), rtol=1e-10)
 
 
-def test_a_layer_on_both_paths_and_a_block_at_two_places_add_up_their_gradients():
+def test_gradients_of_shared_layers_and_blocks_add_up():
     shared = Linear(3, 3)
     inner = Residual(Sequential(shared, ReLU()), shared)
     check_gradients(Sequential(inner, Linear(3, 3), inner).astype("f8"), images(4, 3), 1e-5)
 
 
-def test_without_dx_the_weights_gradients_are_the_same():
+def test_weight_gradients_do_not_depend_on_need_dx():
     model = block().astype("f8")
     x, dy = images(2, 4, 6, 6), images(2, 6, 3, 3, seed=1)
     model(x)
@@ -99,7 +99,7 @@ def test_without_dx_the_weights_gradients_are_the_same():
         assert np.array_equal(parameter.grad, gradient)
 
 
-def test_without_dx_a_path_that_learns_nothing_is_not_gone():
+def test_without_dx_backward_skips_a_path_without_trainable_parameters():
     model = Residual(Linear(2, 2), Linear(2, 2))
     model.shortcut.freeze()
     model(images(3, 2))
@@ -108,7 +108,7 @@ def test_without_dx_a_path_that_learns_nothing_is_not_gone():
     assert model.body.weight.grad is not None
 
 
-def test_paths_that_end_in_different_shapes_are_an_error_with_both():
+def test_different_output_shapes_of_the_paths_are_an_error_with_both():
     x = images(2, 4, 6, 6)
     with pytest.raises(ValueError, match=r"\(2, 6, 6, 6\).*\(2, 4, 6, 6\)"):
         Residual(Conv2D(4, 6, 3, padding=1))(x)
@@ -119,7 +119,7 @@ def test_paths_that_end_in_different_shapes_are_an_error_with_both():
 
 
 @pytest.mark.parametrize("paths", [(None,), (Linear,), (Linear(1, 1), np.abs)])
-def test_a_path_that_is_no_layer_is_a_type_error(paths):
+def test_a_path_that_is_not_a_layer_is_a_type_error(paths):
     with pytest.raises(TypeError, match=r"Residual: (body|shortcut) is .*expected a layer"):
         Residual(*paths)
 
@@ -152,7 +152,7 @@ def test_modes_saving_and_text(tmp_path):
         fresh.backward(x)
 
 
-def test_a_summary_goes_into_both_paths():
+def test_a_summary_lists_the_layers_of_both_paths():
     summary = Sequential(block(), ReLU()).summary((4, 8, 8))
     body, around = [f"0.body.{i}" for i in range(4)], ["0.shortcut.0", "0.shortcut.1"]
     assert [row.name for row in summary.rows] == [*around, *body, "0.add", "1"]
@@ -180,8 +180,8 @@ def _steps_of(model, x, dy):
 @pytest.mark.parametrize("backend", cnnx.available_backends())
 @pytest.mark.parametrize("shortcut", [None, Conv2D(3, 3, 1)], ids=["itself", "convolution"])
 @pytest.mark.parametrize("end", [Conv2D(3, 3, 3, padding=1), BatchNorm2D(3)], ids=["conv", "norm"])
-@pytest.mark.parametrize("last", [ReLU(), ReLU6(), Identity()], ids=["relu", "relu6", "nothing"])
-def test_the_end_of_a_body_adds_with_the_bits_of_add(backend, shortcut, end, last):
+@pytest.mark.parametrize("last", [ReLU(), ReLU6(), Identity()], ids=["relu", "relu6", "identity"])
+def test_a_fused_sum_is_bit_identical_to_add(backend, shortcut, end, last):
     x, dy = images(4, 3, 5, 7, dtype=np.float32), images(4, 3, 5, 7, dtype=np.float32)[::-1].copy()
     body = Sequential(Conv2D(3, 3, 3, padding=1), end)
     kept_apart = Sequential(*body, Identity())
@@ -199,7 +199,7 @@ class Loud(Conv2D):
         return 2 * super().forward(x)
 
 
-def test_a_body_with_a_forward_of_its_own_is_left_alone():
+def test_a_body_that_overrides_forward_is_not_fused():
     patched = Conv2D(3, 3, 1)
     patched.forward = lambda x: 0 * x
     x = images(2, 3, 4, 4, dtype=np.float32)

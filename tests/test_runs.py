@@ -79,7 +79,7 @@ def test_four_threads_predict_with_one_model_in_train_mode():
 
 
 class Keeping(Layer):
-    """A user-defined layer that caches with `_save`, and reads its mode."""
+    """A user-defined layer that saves values with `_save`, and reads its mode."""
 
     def forward(self, x):
         factor = np.float32(3 if self.training else 2)
@@ -92,7 +92,7 @@ class Keeping(Layer):
 
 
 class Body(Layer):
-    """A user-defined layer that calls layers inside."""
+    """A user-defined layer that calls sub-layers."""
 
     def __init__(self):
         self.body = Sequential(Linear(16, 16), BatchNorm1D(16), Dropout(0.3))
@@ -162,11 +162,11 @@ def test_inside_no_grad_forward_does_not_modify_any_layer():
         model(x)
     for layer, was in zip(model.modules(), before, strict=True):
         assert vars(layer).keys() == was.keys()
-        # Except the plan of a run without caching, which is made at the first one.
+        # Except the plan for runs that save nothing, which is made in the first one.
         assert all(vars(layer)[name] is was[name] for name in was.keys() - {"_plan"})
 
 
-def test_a_forward_in_no_grad_keeps_the_previous_one_for_backward():
+def test_a_forward_in_no_grad_preserves_the_saved_values_of_the_previous_one():
     """As in PyTorch, where the graph of the first forward still exists."""
     model, x = Sequential(Linear(2, 2), Keeping()), images(3, 2, dtype=np.float32)
     model(x)
@@ -284,8 +284,8 @@ def test_callbacks_of_fit_see_the_modes_that_the_user_set():
 
 
 def _writers():
-    """(file, function) of every place in cnnx that assigns an attribute `training`, or calls a
-    method that does."""
+    """(file, function) of all code in cnnx that assigns an attribute `training`, or calls a method
+    that does."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -309,11 +309,11 @@ def test_only_train_and_eval_write_a_mode():
     assert set(_writers()) == {
         ("layers/base.py", "train"),
         ("layers/base.py", "eval"),
-        ("layers/base.py", "__init_subclass__"),  # what a class says for its layers
-        ("layers/files.py", "_build"),  # the modes of the file, on the model just made
+        ("layers/base.py", "__init_subclass__"),  # the default of a class
+        ("layers/files.py", "_build"),  # the modes of the file, for the new model
         ("viz/attention.py", "_to_the_score"),  # a copy
         ("bench/twins.py", "module"),  # PyTorch's network
-        ("bench/workloads.py", "_predict"),  # a model just made
+        ("bench/workloads.py", "_predict"),  # a new model
         ("compat/network/containers.py", "__init__"),  # that dialect's own train() and eval()
         ("compat/network/containers.py", "_set_training"),
         ("compat/network/base.py", "set_training"),

@@ -1,4 +1,4 @@
-"""Images of shapes and their masks: what is drawn, by areas and by hand; seeds; mistakes."""
+"""Images of shapes and their masks: areas, pixels checked by hand, seeds, errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {"circle": 1, "rectangle": 2, "triangle": 3}
 
 
 def drawn(kind, size, radius, x=0.5, y=0.5, angle=0.0, ratio=1.0):
-    """The mask of a single shape, of size and place given as shares of the image."""
+    """The mask of a single shape, with size and position as fractions of the image."""
     place = np.array([[[x, y, radius, angle, ratio]]], np.float32)
     kinds, one = np.array([[KINDS[kind]]]), np.array([1])
     drawing = shapes._Drawing(np.zeros((1, 3)), one, kinds, np.ones((1, 1, 3)), place)
@@ -40,7 +40,7 @@ def test_images_and_masks_have_their_shapes_types_and_range(size):
     assert set(np.unique(data.y)) == {0, 1, 2, 3}
 
 
-def test_the_seed_decides_and_blocks_do_not(monkeypatch):
+def test_results_depend_on_the_seed_but_not_on_blocks(monkeypatch):
     data = make_shapes(9, 32, seed=3)
     again, other = make_shapes(9, 32, seed=3), make_shapes(9, 32, seed=4)
     assert (again.x == data.x).all() and (again.y == data.y).all()
@@ -63,7 +63,7 @@ def test_the_seed_decides_and_blocks_do_not(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("angle", [0, 0.4, 2.5])
-def test_areas_are_those_of_geometry_at_every_angle(kind, ratio, area, angle):
+def test_areas_match_geometry_at_every_angle(kind, ratio, area, angle):
     mask = drawn(kind, 400, 0.3, angle=angle, ratio=ratio)
     assert np.count_nonzero(mask) / 400**2 == pytest.approx(area * 0.3**2, rel=0.01)
     assert set(np.unique(mask)) == {0, KINDS[kind]}
@@ -79,26 +79,26 @@ def test_shapes_by_hand_pixel_by_pixel():
     expected[:] = 0
     expected[1:3, 4:8] = 2
     assert np.array_equal(flat, expected)
-    # Of radius 2 pixels around the middle of 8: pixels whose middles are 1/2 or 3/2 away.
+    # Radius 2 pixels around the centre of 8: pixels whose centres are 1/2 or 3/2 away.
     plus = ["........", "........", "...##...", "..####..", "..####..", "...##...", "........"]
     circle = np.array([[c == "#" for c in row] for row in [*plus, "........"]])
     assert np.array_equal(drawn("circle", 8, 0.25) == 1, circle)
     triangle = drawn("triangle", 100, 0.4)
     rows = np.flatnonzero(triangle.any(axis=1))
     widths = (triangle > 0).sum(axis=1)[rows]
-    # From -r/2 to r, the corner below: it is narrower than a pixel in its last one and a half.
+    # From -r/2 to r, with the corner below, which is narrower than a pixel in the last 1.5 rows.
     assert rows[0] == 30 and rows[-1] == 88
     assert (np.diff(widths) <= 0).all() and abs(widths[0] - 40 * math.sqrt(3)) <= 2
 
 
-def test_a_turned_shape_is_the_shape_turned():
+def test_rotating_a_shape_by_a_right_angle_rotates_its_mask():
     upright = drawn("triangle", 100, 0.4)
     assert np.array_equal(drawn("triangle", 100, 0.4, angle=math.pi), upright[::-1])
     quarter = drawn("rectangle", 100, 0.4, angle=math.pi / 2, ratio=0.6)
     assert np.array_equal(quarter, drawn("rectangle", 100, 0.4, ratio=0.6).T)
 
 
-def test_without_noise_an_image_has_the_colours_of_ground_and_shapes_and_masks_say_which():
+def test_without_noise_the_colours_follow_from_the_masks():
     data = make_shapes(50, 32, shapes=1, noise=0, seed=1)
     for image, mask in zip(data.x, data.y, strict=True):
         inside = image[:, mask > 0].T
@@ -107,7 +107,7 @@ def test_without_noise_an_image_has_the_colours_of_ground_and_shapes_and_masks_s
         assert len(np.unique(mask)) == 2
         assert (np.abs(inside[0] - ground[0]) >= 0.25 - 1e-6).all()
     colours = data.x[:, :, 0, 0]
-    assert colours.std(axis=0).min() > 0.2  # all kinds of grounds
+    assert colours.std(axis=0).min() > 0.2  # backgrounds vary
 
 
 def test_later_shapes_cover_earlier_ones():
@@ -122,16 +122,16 @@ def test_later_shapes_cover_earlier_ones():
     assert x[0, :, 16, 16].tolist() == [0, 1, 0] and x[0, :, 16, 8].tolist() == [1, 0, 0]
 
 
-def test_noise_is_what_was_asked_for_and_the_masks_stay():
+def test_noise_has_the_given_deviation_and_does_not_change_masks():
     plain = make_shapes(40, 32, noise=0, seed=2)
     noisy = make_shapes(40, 32, noise=0.05, seed=2)
     assert (plain.y == noisy.y).all()
-    middle = (plain.x > 0.3) & (plain.x < 0.7)  # far from where the sum is cut
+    middle = (plain.x > 0.3) & (plain.x < 0.7)  # far from where the sum is clipped
     difference = (noisy.x - plain.x)[middle]
     assert abs(difference.std() - 0.05) < 0.002 and abs(difference.mean()) < 0.002
 
 
-def test_the_number_of_shapes_is_one_up_to_what_was_asked_for():
+def test_an_image_has_from_one_to_the_given_number_of_shapes():
     data = make_shapes(100, 32, shapes=3, noise=0, seed=0)
     colours = [len(np.unique(image.reshape(3, -1), axis=1).T) for image in data.x]
     assert min(colours) == 2 and max(colours) == 4
@@ -153,6 +153,6 @@ def test_the_number_of_shapes_is_one_up_to_what_was_asked_for():
         (lambda: make_shapes(10**6, 16, 10**9), ValueError, "draw fewer shapes"),
     ],
 )
-def test_mistakes_are_named(call, error, words):
+def test_invalid_arguments_are_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()

@@ -1,4 +1,4 @@
-"""The picture of masks: which pixels have which colour, what is written, and what is refused."""
+"""`plot_masks`: colours of the pixels, text, legend and errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_three_rows_are_images_true_and_predicted_masks(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_dataset_brings_its_masks_and_names_and_rows_may_be_missing():
+def test_a_dataset_provides_masks_and_names_and_rows_are_optional():
     data = Dataset(IMAGES, RIGHT, NAMES)
     figure = viz.plot_masks(data, count=2)
     assert len(figure.axes) == 4 and legend_of(figure)[0] == list(NAMES)
@@ -61,7 +61,7 @@ def test_a_dataset_brings_its_masks_and_names_and_rows_may_be_missing():
     assert len(viz.plot_masks(IMAGES).axes) == 3 and not viz.plot_masks(IMAGES).legends
 
 
-def test_predictions_may_be_scores_and_masks_have_an_axis_more():
+def test_predictions_may_be_scores_and_masks_may_have_a_channel_axis():
     scores = RNG.normal(size=(3, 3, 4, 5))
     figure = viz.plot_masks(IMAGES, RIGHT[:, None], scores)
     for i in range(3):
@@ -79,13 +79,13 @@ def test_predictions_may_be_scores_and_masks_have_an_axis_more():
         (None, figures.CLASSES[:3]),
     ],
 )
-def test_the_background_is_pale_and_the_others_have_their_hues_in_turn(background, expected):
+def test_the_background_is_pale_and_the_other_classes_have_colours_in_turn(background, expected):
     figure = viz.plot_masks(IMAGES, RIGHT, background=background)
     colours = np.array([to_rgb(colour) for colour in expected])
     assert np.array_equal(shown(figure.axes[3]), colours[RIGHT[0]])
 
 
-def test_the_legend_names_what_is_drawn_and_many_classes_have_none():
+def test_the_legend_lists_the_classes_drawn_and_is_omitted_for_many():
     labels = np.zeros((1, 4, 5), int)
     labels[0, 0] = [7, 3, 7, 3, 3]
     assert legend_of(viz.plot_masks(IMAGES[:1], labels, classes=NAMES))[0] == ["ground", "3", "7"]
@@ -111,12 +111,12 @@ def test_the_legend_names_what_is_drawn_and_many_classes_have_none():
         (lambda: viz.plot_masks(IMAGES, ax=Figure().subplots(1, 2)), "2 Axes, expected 3"),
     ],
 )
-def test_what_can_not_be_drawn_is_refused_in_words(draw, words):
+def test_invalid_arguments_are_errors(draw, words):
     with pytest.raises(ValueError, match=f"^plot_masks: .*{words}"):
         draw()
 
 
-def test_masks_that_are_no_numbers_are_a_type_error():
+def test_masks_that_are_not_numbers_are_a_type_error():
     for given, words in (
         (["a.png"], "dtype <U5"),
         ("a.png", "masks is a path"),
