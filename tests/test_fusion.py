@@ -1,4 +1,4 @@
-"""Layers that run as one step: the same bits as one by one, and nobody can tell from outside."""
+"""Fused steps: bit-identical to single layers, and not observable from outside."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def _conv_norm(inputs, outputs):
     return [Conv2D(inputs, outputs, 3, padding=1, bias=False), BatchNorm2D(outputs)]
 
 
-# name: (layers, how many steps they make, shape of x)
+# name: (layers, number of steps, shape of x)
 MODELS = {
     "conv-relu": ([Conv2D(3, 4, 3), ReLU()], 1, (2, 3, 6, 7)),
     "conv-relu6": ([Conv2D(3, 4, 3, stride=2, padding=1), ReLU6()], 1, (2, 3, 6, 7)),
     "depthwise-relu6": ([Conv2D(4, 4, 3, groups=4, bias=False), ReLU6()], 1, (2, 4, 6, 7)),
     "linear-relu": ([Linear(7, 5), ReLU(), Linear(5, 3), ReLU6()], 2, (4, 7)),
-    "nothing": ([Tanh(), ReLU(), Conv2D(3, 3, 1), Tanh()], 4, (2, 3, 4, 4)),
+    "unfused": ([Tanh(), ReLU(), Conv2D(3, 3, 1), Tanh()], 4, (2, 3, 4, 4)),
     "shared": ([SHARED, TWICE, SHARED, TWICE, SHARED], 3, (2, 3, 5, 5)),
     "nested": ([Sequential(Conv2D(3, 4, 3)), ReLU(), Sequential(ReLU())], 2, (2, 3, 6, 6)),
     "users": ([Conv2D(3, 3, 3), Scale(2.0), ReLU()], 3, (2, 3, 6, 6)),
@@ -116,7 +116,7 @@ def _whole(model, x):
 
 
 def _one_by_one(model, x):
-    """Every layer in a container of its own, where it has no neighbours."""
+    """Every layer in a separate container, where it is not fused."""
     places = [Sequential(layer) for layer in model]
     for place in places:
         x = place(x)
@@ -129,7 +129,7 @@ def _one_by_one(model, x):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=lambda d: d.__name__)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", MODELS)
-def test_steps_give_the_bits_of_their_layers(name, training, dtype):
+def test_steps_are_bit_identical_to_single_layers(name, training, dtype):
     layers, steps, shape = MODELS[name]
     model = Sequential(*layers).copy().astype(dtype)
     assert len(model.explain().splitlines()) == steps
@@ -146,7 +146,7 @@ def _conv_relu():
     return Sequential(Conv2D(2, 3, 3), ReLU()), images(2, 2, 5, 5, dtype=np.float32)
 
 
-def test_layers_hold_nothing_and_say_so_in_words():
+def test_backward_of_a_layer_inside_a_model_is_an_error():
     model, x = _conv_relu()
     y = model(x)
     assert all(layer._kept is None for layer in model)
@@ -155,7 +155,7 @@ def test_layers_hold_nothing_and_say_so_in_words():
             layer.backward(y)
 
 
-def test_no_grad_keeps_nothing():
+def test_no_grad_saves_nothing():
     model, x = _conv_relu()
     with cnnx.no_grad():
         y = model(x)
@@ -187,7 +187,7 @@ def test_the_plan_follows_the_layers():
     assert model(x).shape == (2, 3, 5, 5)
 
 
-def test_a_subclass_runs_as_itself():
+def test_a_subclass_is_not_fused():
     class Shifted(ReLU):
         def forward(self, x):
             return super().forward(x) + 1
@@ -198,7 +198,7 @@ def test_a_subclass_runs_as_itself():
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_a_forward_of_one_layers_own_is_called(index):
+def test_a_patched_forward_is_called(index):
     model, x = _conv_relu()
     model(x)
     seen = []
@@ -208,7 +208,7 @@ def test_a_forward_of_one_layers_own_is_called(index):
     assert len(seen) == 1
 
 
-def test_copies_and_pickles_plan_for_themselves():
+def test_copies_and_pickles_have_their_own_plan():
     model, x = _conv_relu()
     y = model(x)
     for twin in (model.copy(), pickle.loads(pickle.dumps(model))):
@@ -218,7 +218,7 @@ def test_copies_and_pickles_plan_for_themselves():
     np.testing.assert_array_equal(model(x), y)
 
 
-def test_backward_stops_at_the_first_step_that_learns():
+def test_backward_stops_at_the_first_trainable_step():
     model = Sequential(Linear(3, 3), ReLU(), Linear(3, 3), ReLU()).astype("f8")
     model[0].freeze()
     y = model(images(4, 3))
@@ -226,8 +226,8 @@ def test_backward_stops_at_the_first_step_that_learns():
     assert model[0].weight.grad is None and model[2].weight.grad is not None
 
 
-def test_what_a_step_kept_is_freed_when_backward_is_past_it():
-    """Seen from a layer in front: by then the arrays of those behind it are gone."""
+def test_saved_values_are_freed_during_backward():
+    """When backward reaches an earlier layer, the arrays of later ones are freed."""
     freed = []
 
     class Watch(Scale):
@@ -244,8 +244,8 @@ def test_what_a_step_kept_is_freed_when_backward_is_past_it():
     assert freed == [[True] * len(watched)]
 
 
-def test_the_gradient_that_came_in_is_freed_when_the_activation_has_gone_back():
-    """At the end of a residual block memory is at its peak: nothing waits there for nobody."""
+def test_the_incoming_gradient_is_freed_after_the_backward_of_the_activation():
+    """Memory use peaks at the end of a residual block, so unused arrays must be freed there."""
     freed = []
 
     class Watch(Scale):
@@ -268,7 +268,7 @@ def test_the_gradient_that_came_in_is_freed_when_the_activation_has_gone_back():
     assert freed == [[True]] and dx.max() == 2 * (3 + 1)
 
 
-def test_inference_keeps_no_result_of_a_step():
+def test_inference_frees_the_output_of_each_step():
     seen, freed = [], []
 
     class Watch(Layer):

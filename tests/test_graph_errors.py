@@ -69,11 +69,11 @@ def test_invalid_wiring_in_a_file_is_an_error(key, value):
         Graph.from_config(config)
 
 
-def test_a_patched_graph_of_two_outputs_stands_alone():
+def test_a_patched_graph_of_two_outputs_inside_a_model_is_an_error():
     x = Input((3,))
     pair = Graph(x, (Tanh()(x), Linear(3, 3)(x)))
     model = Sequential(pair, Add())
     assert model(images(2, 3)).shape == (2, 3)
     pair.forward = pair.forward
-    with pytest.raises(ValueError, match="0: this Graph of 2 outputs has a forward or backward"):
+    with pytest.raises(ValueError, match="0: this Graph of 2 outputs overrides forward"):
         model(images(2, 3))

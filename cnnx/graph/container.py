@@ -1,12 +1,12 @@
-"""`Container`: a layer that stands for nodes, and how containers in containers are opened."""
+"""`Container`: a layer that consists of nodes; and the flattening of nested containers."""
 
 # Design:
-# A container says which nodes it stands for (`wiring`), and has no forward loop of its own. The
-# outermost one that is called opens all those inside into one flat list of nodes, so a pattern of
-# rewrite.py may cross their borders. The plan made of it is kept for as long as the containers hold
-# the layers that they held: that is compared at each call, by identity, which takes some
-# microseconds; weights, strides and modes are read when a layer runs. There are two plans, since
-# some nodes can only run as one where nothing is kept for backward.
+# A container defines its nodes (`wiring`), and has no forward loop. The outermost container that is
+# called flattens all nested ones into one list of nodes, so a pattern of rewrite.py may match
+# across their borders. The plan for these nodes is cached as long as the containers hold the same
+# layers: each call compares them by identity, which takes some microseconds; weights, strides and
+# modes are read when a layer runs. There are two plans, since some chains can only be fused if
+# nothing is saved for backward.
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from cnnx.layers.run import grad_enabled
 
 __all__ = ["Container", "count_outputs", "flatten"]
 
-_MOST_NODES = 1_000_000  # containers in containers may double at each level
+_MOST_NODES = 1_000_000  # nested containers may double them at each level
 Opened = list[tuple["Container", list[Any]]]
 Opens = Callable[["Container"], bool]
 
 
 class Container(Layer):
-    """Base of the layers that are made of layers: they say how these are wired, and run by that."""
+    """Base of the layers that consist of layers: they define the wiring of these, and run it."""
 
     _plan: tuple[_Made | None, _Made | None] = (None, None)
 
     def wiring(self) -> Wiring:
-        """The nodes that the container stands for; those of containers inside are not opened."""
+        """The nodes of the container; nested containers are not opened."""
         raise NotImplementedError
 
     def parts(self) -> list[Any]:
-        """What the wiring is made from: while these are the same objects, it holds."""
+        """The objects that determine the wiring: it is valid while these are the same."""
         raise NotImplementedError
 
     def opens(self) -> bool:
-        """Whether it runs by its nodes: not if it has a forward or backward of its own."""
+        """Whether its nodes are run: not if forward or backward is overridden or patched."""
         cls = type(self)
         inherited = cls.forward is Container.forward and cls.backward is Container.backward
         return inherited and not is_patched(self)
@@ -60,11 +60,10 @@ class Container(Layer):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
-        """dx, or None with need_dx=False: then it ends where nothing before learns.
+        """dx, or None with need_dx=False: nodes without anything trainable up to them are skipped.
 
-        dy  a tuple, one for each output, where there are several: None for one that the loss does
-            not depend on. dx is a tuple where there are several inputs: None for one that no
-            gradient reached
+        dy  with several outputs a tuple, with None for an output that the loss does not depend on.
+            With several inputs dx is a tuple, with None for an input that no gradient reached
         """
         plan, trace = self._saved()
         count = len(plan.outputs)
@@ -73,15 +72,15 @@ class Container(Layer):
             raise TypeError(
                 f"{type(self).__name__}.backward: expected a tuple of {count} gradients"
             )
-        self._keep(None)  # backward goes once: what a node kept is freed when it is done
+        self._keep(None)  # one backward: what a node saved is freed after its backward
         dxs = run.backward(plan, trace, dys, need_dx)
         if not need_dx:
             return None
         return dxs[0] if len(dxs) == 1 else dxs
 
     def explain(self, training: bool = True) -> str:
-        """Which layers run as one step, in a line for each step: of a forward that backward is to
-        follow, or with training=False of one in `no_grad`.
+        """The layers of each step, one line per step, of a forward for training, or with
+        training=False of one in `no_grad`.
 
         Example: ``print(cnnx.models.lenet5().explain())``
         """
@@ -91,7 +90,7 @@ class Container(Layer):
         )
 
     def step_numbers(self) -> list[int]:
-        """For each node of the opened container the step of `explain` in which it runs."""
+        """For each node of the flattened container the number of its step in `explain`."""
         steps = enumerate(self._planned(keeping=True).steps)
         numbers = {node.output: number for number, step in steps for node in step.nodes()}
         return [numbers[output] for output in sorted(numbers)]
@@ -101,18 +100,18 @@ class Container(Layer):
             yield node.name, node.layer, shapes
 
     def _planned(self, keeping: bool) -> Plan:
-        """The plan by which forward runs: made anew when there are other layers."""
+        """The plan for forward, cached until the layers change."""
         made = self._plan[keeping]
         if made is None or not made.holds():
             made = _Made(self, keeping)
-            # Read and written whole: threads that come here together each have a plan that holds.
+            # One assignment, so that concurrent threads read valid plans.
             plans = (self._plan[0], made) if keeping else (made, self._plan[1])
             vars(self)["_plan"] = plans
         return made.plan
 
 
 class _Made:
-    """A plan, and what it was made from."""
+    """A plan, and what it depends on."""
 
     def __init__(self, container: Container, keeping: bool) -> None:
         wiring, self.opened = flatten(container)
@@ -121,7 +120,7 @@ class _Made:
         self.patched = [(vars(layer), is_patched(layer)) for layer in layers]
 
     def holds(self) -> bool:
-        """Whether all layers are where they were, and run by the forward and backward they had."""
+        """Whether the layers, and their forward and backward, are still the same."""
         for container, parts in self.opened:
             if container.parts() != parts:
                 return False
@@ -132,15 +131,15 @@ class _Made:
 
 
 def count_outputs(layer: Layer) -> int:
-    """How many values a layer makes: one, but for a Graph of several outputs."""
+    """The number of outputs of a layer: one, except for a Graph of several."""
     return len(layer.wiring().outputs) if isinstance(layer, Container) else 1
 
 
 def flatten(container: Container, opens: Opens | None = None) -> tuple[Wiring, Opened]:
-    """All nodes at any depth, with their paths as names ("0.body.1"); and the containers that were
-    opened, with their parts.
+    """All nodes at any depth, with their paths as names ("0.body.1"); and the opened containers,
+    with their parts.
 
-    opens  says whether a container inside is opened; None: all are that run by their nodes
+    opens  decides whether a nested container is opened; None: `Container.opens`
     """
     nodes: list[Node] = []
     opened: Opened = []
@@ -162,17 +161,17 @@ def _open(
     opened: Opened,
     opens: Opens,
 ) -> tuple[tuple[int, ...], int]:
-    """Append the nodes of a container whose inputs are the values `given`; numbers from `free` on
-    are unused. Returns the numbers of its outputs, and the next unused one.
+    """Append the nodes of a container with the values `given` as inputs; numbers from `free` on are
+    unused. Returns the numbers of its outputs, and the next unused one.
     """
     wiring = container.wiring()
     if len(given) != wiring.inputs:
         name = f"{path[:-1]}: " if path else ""
         raise ValueError(
-            f"{name}a {type(container).__name__} of {wiring.inputs} inputs is given {len(given)}"
+            f"{name}a {type(container).__name__} of {wiring.inputs} inputs got {len(given)}"
         )
     opened.append((container, container.parts()))
-    values = list(given)  # by the container's own numbers
+    values = list(given)  # by the numbers of the container's wiring
     for name, layer, inputs, _ in wiring.nodes:
         reads = tuple([values[i] for i in inputs])
         if isinstance(layer, Container) and opens(layer):

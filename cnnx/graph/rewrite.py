@@ -1,14 +1,14 @@
-"""From nodes to steps: the table of patterns, chains of nodes that run as one step."""
+"""The table of patterns: chains of nodes that run as one fused step; and the plan."""
 
 # Design:
-# A pattern is a chain of layer types, and the class of fused.py that runs it. It fits where each
-# node reads what the one before it makes and nobody else reads that. Types are exact: a user's
-# subclass, or a layer with a forward or backward of its own, runs by itself. The plan follows from
-# the layers alone; weights, strides and modes are read at each call. Results are those of the
-# nodes one by one, to the bit.
-# Patterns are looked for from the last node on, and the first of the table that fits is taken: a
-# ReLU goes to the pooling behind it, where it costs nothing and its result is not kept, rather than
-# to the layer before it.
+# A pattern is a chain of layer types, and the class of fused.py that runs it. It matches if each
+# node reads the output of the previous one and that has no other reader. Types must match exactly:
+# subclasses and layers with a patched forward or backward are not fused. The plan depends only on
+# the layers; weights, strides and modes are read at each call. Results are bit-identical to those
+# of the single nodes.
+# Matching starts at the last node and takes the first matching pattern of the table: a ReLU is
+# fused with the pooling after it, where it costs nothing and its output is not stored, rather than
+# with the layer before it.
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Types = tuple[type[Layer], ...]
 
 
 class Pattern(NamedTuple):
-    """For each node of a chain the types that it may have, and the step that runs the chain.
+    """The possible layer types of each node of a chain, and the step that runs it.
 
-    training  whether it holds where backward is to follow, or in `no_grad` alone
+    training  False: only in `no_grad`
     """
 
     chain: tuple[Types, ...]
@@ -44,13 +44,13 @@ class Pattern(NamedTuple):
 
 
 _KNOWN = [cls for cls in BUILTIN.values() if issubclass(cls, Elementwise) and cls.op is not None]
-ANY: Types = tuple(_KNOWN)  # the activations that an op takes as its `activation`
+ANY: Types = tuple(_KNOWN)  # the activations that ops accept as `activation`
 BY_OUTPUT: Types = tuple([cls for cls in _KNOWN if cls.saves == "output"])
 NORM: Types = (BatchNorm1D, BatchNorm2D)
 
 PATTERNS = (
     Pattern(((ReLU,), (MaxPool2D,)), ReLUMaxPool),
-    Pattern((NORM, ANY), NormActivation),  # backward computes the activation's input again
+    Pattern((NORM, ANY), NormActivation),  # backward recomputes the activation's input
     Pattern(((Conv2D, Linear), BY_OUTPUT), Epilogue),
     Pattern(((Conv2D, *NORM), (Add,), BY_OUTPUT), Epilogue),
     Pattern(((Conv2D, *NORM), (Add,)), Epilogue),
@@ -60,7 +60,7 @@ PATTERNS = (
 
 
 def rewrite(wiring: Wiring, keeping: bool) -> Plan:
-    """The plan by which nodes run; `keeping`: backward is to follow."""
+    """The plan for the nodes; `keeping`: values are saved for backward."""
     nodes = _single(wiring)
     readers = Counter([i for step in nodes for i in step.inputs] + list(wiring.outputs))
     makers = {step.output: step for step in nodes}
@@ -84,15 +84,15 @@ def rewrite(wiring: Wiring, keeping: bool) -> Plan:
 
 
 def _single(wiring: Wiring) -> list[LayerStep]:
-    """A step for each node by itself."""
+    """The step of each single node."""
     parts = [list(node.layer.modules()) for node in wiring.nodes]
     places = Counter([id(part) for held in parts for part in held])
     steps: list[LayerStep] = []
     for number, (node, held) in enumerate(zip(wiring.nodes, parts, strict=True)):
         if len(node.outputs) > 1:
             raise ValueError(
-                f"{node.name}: this {type(node.layer).__name__} of {len(node.outputs)} outputs has "
-                "a forward or backward of its own, which inside a model only a layer of one may"
+                f"{node.name}: this {type(node.layer).__name__} of {len(node.outputs)} outputs "
+                "overrides forward or backward: inside a model that needs a layer of one output"
             )
         if is_builtin(node.layer) and len(held) == 1:
             steps.append(LayerStep(number, node))
@@ -109,8 +109,8 @@ def _match(
     readers: Counter[int],
     taken: set[int],
 ) -> list[LayerStep] | None:
-    """The chain that ends in `last`, or None. A sum is of two values, either of which may be the
-    chain's; the first is tried first.
+    """The chain that ends in `last`, or None. A sum has two inputs, either of which may belong to
+    the chain; the first is tried first.
     """
     if type(last.layer) not in chain[-1] or is_patched(last.layer) or last.output in taken:
         return None
@@ -127,7 +127,7 @@ def _match(
 
 
 def _note_last_readers(steps: list[Step], outputs: tuple[int, ...]) -> None:
-    """Which values are dropped after each step, and which steps make a result of the run."""
+    """Set which values each step frees, and whether its output is an output of the run."""
     seen = set(outputs)
     for step in reversed(steps):
         step.inner = step.output not in outputs

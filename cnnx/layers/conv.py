@@ -67,7 +67,7 @@ class Conv2D(_Conv):
 
     y[n, o, i, j] = bias[o] + sum over (c, u, v) of
                     weight[o, c, u, v] * x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw]
-    oh = floor((h + 2*ph - dh*(kh - 1) - 1) / sh) + 1, likewise ow.
+    oh = floor((h + 2*ph - dh*(kh - 1) - 1) / sh) + 1; ow likewise.
 
     in_channels, out_channels  c and oc, both multiples of groups
     kernel_size, stride, dilation  a number, or a pair (height, width)
@@ -121,7 +121,7 @@ class ConvTranspose2D(_Conv):
     """Transposed 2-D convolution with learned filters, plus a bias. (n, c, h, w) -> (n, oc, oh, ow)
 
     y[n, o, i*sh + u*dh - ph, j*sw + v*dw - pw] += sum over c of weight[c, o, u, v] * x[n, c, i, j]
-    oh = (h - 1)*sh - 2*ph + dh*(kh - 1) + output_padding + 1, likewise ow.
+    oh = (h - 1)*sh - 2*ph + dh*(kh - 1) + output_padding + 1; ow likewise.
 
     The adjoint of `Conv2D`. It enlarges images by the stride: kernel 4, stride 2 and padding 1
     double their size.

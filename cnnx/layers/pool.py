@@ -17,7 +17,7 @@ Pair = int | tuple[int, int]
 class MaxPool2D(Layer):
     """Maximum over sliding windows. (n, c, h, w) -> (n, c, oh, ow)
 
-    oh = floor((h + 2*padding - kernel_size) / stride) + 1, likewise ow.
+    oh = floor((h + 2*padding - kernel_size) / stride) + 1; ow likewise.
 
     kernel_size  a number, or a pair (height, width)
     stride       the same; None: kernel_size

@@ -328,7 +328,7 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
     """Mean over oh x ow windows that cover the image.
 
-    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh), likewise s
+    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh); s likewise
 
     x            (n, c, h, w)
     output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x

@@ -21,10 +21,10 @@ def interpolate(
 ) -> np.ndarray:
     """Resize images by nearest-neighbour or bilinear interpolation.
 
-    nearest     y[n, c, i, j] = x[n, c, p, q], p = min(floor(i * step), h - 1), likewise q
+    nearest     y[n, c, i, j] = x[n, c, p, q], p = min(floor(i * step), h - 1); q likewise
     bilinear    y[n, c, i, j] = (1-a)(1-b) x[n, c, p, q]   + (1-a)b x[n, c, p, q+1]
                                  + a (1-b) x[n, c, p+1, q] +    a b x[n, c, p+1, q+1]
-                p = floor(u), a = u - p, u = max(0, (i + 1/2) * step - 1/2); likewise b and q;
+                p = floor(u), a = u - p, u = max(0, (i + 1/2) * step - 1/2); b and q likewise;
                 rows and columns beyond the last are replaced by the last
 
     x             (n, c, h, w)
@@ -66,7 +66,7 @@ def interpolate_backward(
     """Gradient of `interpolate`: each pixel's is added, weighted, to those it was computed from.
 
     nearest     dx[n, c, p, q] += dy[n, c, i, j]
-    bilinear    dx[n, c, p, q] += (1-a)(1-b) dy[n, c, i, j], likewise the three others
+    bilinear    dx[n, c, p, q] += (1-a)(1-b) dy[n, c, i, j], and three more
 
     dy (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `interpolate`
     returns  dx (n, c, h, w)
