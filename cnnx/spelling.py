@@ -3,8 +3,8 @@
 # Design:
 # `from cnnx import Conv2d` looks up an attribute of the module and, if that raises AttributeError,
 # raises an ImportError of its own, which drops our message. For such a statement, we therefore
-# raise ImportError directly. It is recognised by the bytecode instruction at which the caller's
-# frame stands; `hasattr`, and `getattr` with a default, still get the AttributeError that they
+# raise ImportError directly. It is recognised by the bytecode instruction that the caller's
+# frame executes; `hasattr`, and `getattr` with a default, still get the AttributeError that they
 # expect.
 
 from __future__ import annotations

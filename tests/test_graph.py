@@ -321,7 +321,7 @@ def test_a_frozen_branch_is_skipped():
     frozen = Linear(3, 3).freeze()
     model = Graph(x, Linear(3, 2)(frozen(x) + Linear(3, 3)(x)))
     y = model(images(2, 3, dtype="f4"))
-    frozen.backward = lambda dy: pytest.fail("nobody needs it")
+    frozen.backward = lambda dy: pytest.fail("its gradient is not needed")
     model.backward(y, need_dx=False)
     assert model["1"].weight.grad is not None
 

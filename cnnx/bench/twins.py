@@ -191,7 +191,7 @@ def _adaptive_avg_pool2d(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 
 def _adaptive_avg_pool2d_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
-    if tuple(a["dy"].shape[2:]) == (1, 1):  # autograd goes back through a mean
+    if tuple(a["dy"].shape[2:]) == (1, 1):  # in PyTorch the backward of a mean
         return _global_avg_pool2d_backward(torch, a)
     x = torch.zeros(a["x_shape"], dtype=a["dy"].dtype)
     backward = torch.ops.aten._adaptive_avg_pool2d_backward
@@ -442,7 +442,7 @@ def _call(path: str, *keys: str, more: tuple[Any, ...] = ()) -> Make:
 
 
 def _hardsigmoid_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
-    """PyTorch's goes back from x: one that gives this y."""
+    """PyTorch's backward takes x: here one that gives this y."""
     function, dy, x = torch.ops.aten.hardsigmoid_backward, a["dy"], 6 * a["y"] - 3
     return lambda: function(dy, x)
 

@@ -13,7 +13,7 @@ __all__ = ["Intermixed", "add_command", "add_images", "add_machine", "integer", 
 class Intermixed(argparse.ArgumentParser):
     """Parser of a command: options may appear between files, ``predict run --top 3 a.png``.
 
-    argparse by itself assigns nothing to a possibly empty list of files if an option comes first.
+    argparse alone assigns nothing to a possibly empty list of files if an option comes first.
     """
 
     _within = False

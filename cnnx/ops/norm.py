@@ -87,8 +87,8 @@ def batch_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `batch_norm` with respect to x, weight and bias.
 
-    If the forward had an activation, dy first goes back through it; its input is recomputed from x
-    and bias, so neither that nor y need be stored. The gradient of `add` equals that of the sum,
+    If the forward had an activation, its backward comes first; its input is recomputed from x and
+    bias, so neither that nor y need be stored. The gradient of `add` equals that of the sum,
     which cannot be recomputed from x: with both, compute the activation's gradient first
     (`relu_backward`).
 

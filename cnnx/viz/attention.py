@@ -174,8 +174,8 @@ def _to_the_score(op: str, layers: look.Chain, place: look.Place | None = None) 
 
 
 def _last_activation(layer: Layer) -> tuple[str, ...] | None:
-    """The path from the model's last layer to the Softmax or Sigmoid that makes the output: () if
-    it is that itself, else in a Graph; None if there is none.
+    """The path from the model's last layer to the Softmax or Sigmoid that computes the output: ()
+    for the last layer itself; None if there is none.
     """
     if isinstance(layer, (Softmax, Sigmoid)):
         return ()
@@ -183,7 +183,7 @@ def _last_activation(layer: Layer) -> tuple[str, ...] | None:
         wiring = layer.wiring()
         names = [node.name for node in wiring.nodes]
         for node in wiring.nodes:
-            # One that stands at other places too, as in a gate, can not be taken out.
+            # A layer that is called elsewhere too, as in a gate, cannot be removed.
             if node.outputs == wiring.outputs and names.count(node.name) == 1:
                 path = _last_activation(node.layer)
                 return None if path is None else (node.name, *path)

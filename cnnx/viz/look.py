@@ -4,8 +4,8 @@
 # Plots run the model's own layers, never a second implementation of them. A chain is the sequence
 # of a model's layers, with nested Sequentials expanded; a Sequential of a part of the chain is
 # again a model with the same layers. A block (a Residual, a Graph, a Concat of branches) is one
-# layer of the chain; the layers inside it are named as in `state_dict`. Layers inside a layer with
-# a forward of its own cannot be addressed.
+# layer of the chain; the layers inside it are named as in `state_dict`. Layers inside a layer that
+# overrides forward cannot be addressed.
 
 from __future__ import annotations
 

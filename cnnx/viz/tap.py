@@ -15,10 +15,10 @@ __all__ = ["Tap", "replaced", "tapped"]
 
 
 class Tap(Layer):
-    """y = x; keeps the x of its first forward, and the gradient passed back to that."""
+    """y = x; records the x of its first forward, and the gradient of that x."""
 
     def __init__(self) -> None:
-        # Not attributes: these no layer may store that stands at several places (graph/steps.py).
+        # In a dict, as a layer called several times may not assign attributes (graph/steps.py).
         self.values: dict[str, Any] = {}
 
     @property
@@ -34,12 +34,12 @@ class Tap(Layer):
         return x
 
     def backward(self, dy: Any) -> Any:
-        self.values["gradient"] = dy  # the first place is the last to go back
+        self.values["gradient"] = dy  # the first call is the last to run backward
         return dy
 
 
 class _Tapped(Container):
-    """A layer of so many inputs, followed by a tap."""
+    """A layer with the given number of inputs, followed by a tap."""
 
     def __init__(self, layer: Layer, inputs: int, tap: Tap) -> None:
         self.layer, self.inputs, self.tap = layer, inputs, tap

@@ -62,7 +62,7 @@ def _affine(x, weight, bias, mean, inv_std):
 def batch_norm_backward(dy, x, weight, mean, inv_std, training, bias, activation):
     """Gradients of `batch_norm`, if `add` was None.
 
-    First dy goes back through the activation, whose input is recomputed from x. Then, with
+    First dy passes through the backward of the activation, whose input is recomputed from x. With
     xhat = (x - mean) * inv_std, and sums over all n and l of a channel:
 
     dbias   = sum of dy
