@@ -67,14 +67,14 @@ class ReLUMaxPool(_Joint):
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         pool = self.layers[1]
         x = pool._float(x)
-        y, argmax = ops.relu_max_pool2d(x, *pool.geometry())
+        y, argmax = ops.relu_max_pool2d(x, *pool._geometry())
         return y, (argmax, x.shape, x.dtype)
 
     def gradient(self, dy: Any, *values: Any) -> Any:
         argmax, x_shape, dtype = values
         pool = self.layers[1]
         dy = pool._float(dy, dtype)
-        return ops.relu_max_pool2d_backward(dy, argmax, x_shape, *pool.geometry())
+        return ops.relu_max_pool2d_backward(dy, argmax, x_shape, *pool._geometry())
 
 
 class NormActivation(_Joint):
@@ -82,11 +82,11 @@ class NormActivation(_Joint):
 
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         norm, activation = self.layers
-        return norm.compute(x, activation=activation.op)
+        return norm._compute(x, activation=activation.op)
 
     def gradient(self, dy: Any, *values: Any) -> Any:
         norm, activation = self.layers
-        return norm.gradient(dy, *values, activation=activation.op)
+        return norm._gradient(dy, *values, activation=activation.op)
 
 
 class Epilogue(Fused):
@@ -101,10 +101,15 @@ class Epilogue(Fused):
         self.arguments = {"activation": self.layers[-1].op} if ends else {}
 
     def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
-        computed = self._compute(xs)
-        if computed is None:
+        layer, arguments, y = self.layers[0], self.arguments, None
+        try:
+            if self.adds:
+                arguments = arguments | {"add": layer._float(xs[1])}
+            y, values = layer._compute(xs[0], **arguments)
+        except (TypeError, ValueError):  # before any work
+            pass
+        if y is None:  # what is added has another dtype, or a shape about which the nodes complain
             return self._one_by_one(trace, xs, inner)
-        y, values = computed
         if trace is None:
             return y
         first, last = self.chain[0], self.chain[-1]
@@ -115,19 +120,6 @@ class Epilogue(Fused):
         if self.arguments:
             trace[last.number] = last, (y,) if self.inner else keep((y,))
         return y
-
-    def _compute(self, xs: Sequence[Any]) -> Any:
-        """The output, and what the layer saves; None if the nodes must run one by one: the value
-        to add has another dtype, or a wrong shape, for which they raise the error.
-        """
-        layer = self.layers[0]
-        arguments = self.arguments
-        try:
-            if self.adds:
-                arguments = arguments | {"add": layer._float(xs[1])}
-            return layer.compute(xs[0], **arguments)
-        except (TypeError, ValueError):  # before any work
-            return None
 
     def _one_by_one(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         values = dict(zip(self.inputs, xs, strict=True))

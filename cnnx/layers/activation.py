@@ -26,31 +26,26 @@ __all__ = [
 class Elementwise(Layer):
     """Base of the elementwise activations: y = f(x), for x of any shape.
 
-    function  f, an op: y = function(x)
-    gradient  its backward, an op: dx = gradient(dy, saved)
-    saves     what `gradient` takes: "output", y; or "input", x, if y does not determine the slope
+    saves     what backward takes: "output", y; or "input", x, if y does not determine the slope
     op        the name of f as the `activation` argument of `ops.conv2d`, `ops.linear` and
               `ops.batch_norm`; None if they do not accept it
     """
 
-    function: ClassVar[Callable[..., np.ndarray]]
-    gradient: ClassVar[Callable[..., np.ndarray]]
+    _function: ClassVar[Callable[..., np.ndarray]]  # the op: y = f(x)
+    _gradient: ClassVar[Callable[..., np.ndarray]]  # its backward: dx, from dy and what is saved
     saves: ClassVar[Literal["input", "output"]] = "output"
     op: ClassVar[str | None] = None
+    _settings: Any = ()  # the arguments of both ops besides the arrays
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y = self.function(x, *self._settings())
+        y = self._function(x, *self._settings)
         self._save(x if self.saves == "input" else y)
         return y
 
     def backward(self, dy: Any) -> Any:
         (saved,) = self._saved()
-        return self.gradient(self._float(dy, saved.dtype), saved, *self._settings())
-
-    def _settings(self) -> tuple[Any, ...]:
-        """The arguments of both ops besides the arrays."""
-        return ()
+        return self._gradient(self._float(dy, saved.dtype), saved, *self._settings)
 
 
 class PermitsInplace(Elementwise):
@@ -76,8 +71,8 @@ class ReLU(PermitsInplace):
     Example: ``ReLU()(np.array([-1.0, 2.0]))`` is ``[0., 2.]``.
     """
 
-    function = staticmethod(ops.relu)
-    gradient = staticmethod(ops.relu_backward)
+    _function = staticmethod(ops.relu)
+    _gradient = staticmethod(ops.relu_backward)
     op = "relu"
 
 
@@ -92,8 +87,8 @@ class ReLU6(PermitsInplace):
     Example: ``ReLU6()(np.array([-1.0, 2.0, 7.0]))`` is ``[0., 2., 6.]``.
     """
 
-    function = staticmethod(ops.relu6)
-    gradient = staticmethod(ops.relu6_backward)
+    _function = staticmethod(ops.relu6)
+    _gradient = staticmethod(ops.relu6_backward)
     op = "relu6"
 
 
@@ -108,8 +103,8 @@ class Hardsigmoid(PermitsInplace):
     Example: ``Hardsigmoid()(np.array([-4.0, 0.0, 4.0]))`` is ``[0., 0.5, 1.]``.
     """
 
-    function = staticmethod(ops.hardsigmoid)
-    gradient = staticmethod(ops.hardsigmoid_backward)
+    _function = staticmethod(ops.hardsigmoid)
+    _gradient = staticmethod(ops.hardsigmoid_backward)
     op = "hardsigmoid"
 
 
@@ -126,8 +121,8 @@ class Hardswish(PermitsInplace):
     Example: ``Hardswish()(np.array([-4.0, 1.5, 4.0]))`` is ``[0., 1.125, 4.]``.
     """
 
-    function = staticmethod(ops.hardswish)
-    gradient = staticmethod(ops.hardswish_backward)
+    _function = staticmethod(ops.hardswish)
+    _gradient = staticmethod(ops.hardswish_backward)
     saves = "input"
     op = "hardswish"
 
@@ -144,14 +139,15 @@ class LeakyReLU(PermitsInplace):
     Example: ``LeakyReLU(0.1)(np.array([-1.0, 2.0]))`` is ``[-0.1, 2.]``.
     """
 
-    function = staticmethod(ops.leaky_relu)
-    gradient = staticmethod(ops.leaky_relu_backward)
+    _function = staticmethod(ops.leaky_relu)
+    _gradient = staticmethod(ops.leaky_relu_backward)
     saves = "input"
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__(inplace)
         self.negative_slope = checks.real("LeakyReLU", "negative_slope", negative_slope)
 
+    @property
     def _settings(self) -> tuple[Any, ...]:
         return (self.negative_slope,)
 
@@ -170,8 +166,8 @@ class Sigmoid(Elementwise):
     Example: ``Sigmoid()(np.array([0.0]))`` is ``[0.5]``.
     """
 
-    function = staticmethod(ops.sigmoid)
-    gradient = staticmethod(ops.sigmoid_backward)
+    _function = staticmethod(ops.sigmoid)
+    _gradient = staticmethod(ops.sigmoid_backward)
 
 
 @builtin
@@ -181,8 +177,8 @@ class Tanh(Elementwise):
     Example: ``Tanh()(np.array([0.0]))`` is ``[0.]``.
     """
 
-    function = staticmethod(ops.tanh)
-    gradient = staticmethod(ops.tanh_backward)
+    _function = staticmethod(ops.tanh)
+    _gradient = staticmethod(ops.tanh_backward)
 
 
 @builtin

@@ -91,8 +91,8 @@ class Conv2D(_Conv):
     """
 
     shown: ClassVar[dict[str, Any]] = {"padding": 0, "dilation": (1, 1), "groups": 1}
-    function = staticmethod(ops.conv2d)
-    gradient = staticmethod(ops.conv2d_backward)
+    _function = staticmethod(ops.conv2d)
+    _gradient = staticmethod(ops.conv2d_backward)
 
     def __init__(
         self,
@@ -108,7 +108,8 @@ class Conv2D(_Conv):
         self._set_up(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
         self._weights(self.out_channels, self.in_channels, bias)
 
-    def settings(self) -> tuple[Any, ...]:
+    @property
+    def _settings(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.dilation, self.groups
 
     def macs(self, *input_shapes: Any) -> int:
@@ -154,8 +155,8 @@ class ConvTranspose2D(_Conv):
         "groups": 1,
         "dilation": (1, 1),
     }
-    function = staticmethod(ops.conv_transpose2d)
-    gradient = staticmethod(ops.conv_transpose2d_backward)
+    _function = staticmethod(ops.conv_transpose2d)
+    _gradient = staticmethod(ops.conv_transpose2d_backward)
 
     def __init__(
         self,
@@ -173,7 +174,8 @@ class ConvTranspose2D(_Conv):
         self.output_padding = checks.pair("ConvTranspose2D", "output_padding", output_padding, 0)
         self._weights(self.in_channels, self.out_channels, bias)
 
-    def settings(self) -> tuple[Any, ...]:
+    @property
+    def _settings(self) -> tuple[Any, ...]:
         return self.stride, self.padding, self.output_padding, self.groups, self.dilation
 
     def macs(self, *input_shapes: Any) -> int:

@@ -13,38 +13,32 @@ __all__ = ["Linear", "Weighted"]
 
 
 class Weighted(Layer):
-    """Base of the layers y = function(x, weight, bias, *settings) with trainable weight and bias.
-
-    function, gradient  the op, and its backward
-    """
+    """Base of the layers y = op(x, weight, bias, *settings) with trainable weight and bias."""
 
     parameter_names: ClassVar[tuple[str, ...]] = ("weight", "bias")
-    function: ClassVar[Any]
-    gradient: ClassVar[Any]
+    _function: ClassVar[Any]  # the op
+    _gradient: ClassVar[Any]  # its backward
+    _settings: Any = ()  # the arguments of both after the arrays
 
     def forward(self, x: Any) -> Any:
-        y, values = self.compute(x)
+        y, values = self._compute(x)
         self._save(*values)
         return y
 
     def backward(self, dy: Any, need_dx: bool = True) -> Any:
         (x,) = self._saved()
         dy, weight = self._float(dy, x.dtype), self.weight.data
-        dx, dweight, dbias = self.gradient(dy, x, weight, *self.settings(), need_dx=need_dx)
+        dx, dweight, dbias = self._gradient(dy, x, weight, *self._settings, need_dx=need_dx)
         self.weight.accumulate(dweight)
         if self.bias is not None:
             self.bias.accumulate(dbias)
         return dx
 
-    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+    def _compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
         """y, and the values to save. epilogue: further arguments of the op (graph/fused.py)."""
         x = self._float(x, self.weight.dtype)
         bias = None if self.bias is None else self.bias.data
-        return self.function(x, self.weight.data, bias, *self.settings(), **epilogue), (x,)
-
-    def settings(self) -> tuple[Any, ...]:
-        """The arguments of the ops after the arrays."""
-        return ()
+        return self._function(x, self.weight.data, bias, *self._settings, **epilogue), (x,)
 
     def config(self) -> dict[str, Any]:
         config = super().config()
@@ -79,8 +73,8 @@ class Linear(Weighted):
         layer(np.zeros((32, 784), np.float32)).shape           # (32, 10)
     """
 
-    function = staticmethod(ops.linear)
-    gradient = staticmethod(ops.linear_backward)
+    _function = staticmethod(ops.linear)
+    _gradient = staticmethod(ops.linear_backward)
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = checks.integer("Linear", "in_features", in_features, least=1)

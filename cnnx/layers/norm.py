@@ -48,14 +48,14 @@ class _BatchNorm(Layer):
         self.num_batches_tracked = np.zeros((), np.int64) if track_running_stats else None
 
     def forward(self, x: Any) -> Any:
-        y, values = self.compute(x)
+        y, values = self._compute(x)
         self._save(*values)
         return y
 
     def backward(self, dy: Any) -> Any:
-        return self.gradient(dy, *self._saved())
+        return self._gradient(dy, *self._saved())
 
-    def compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
+    def _compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
         """y, and the values to save. epilogue: further arguments of the op (graph/fused.py)."""
         x = self._float(x, self._dtype())
         self._check_shape(x.shape)
@@ -78,7 +78,7 @@ class _BatchNorm(Layer):
             self.num_batches_tracked += 1
         return y, (x, mean, inv_std, batch_statistics)
 
-    def gradient(
+    def _gradient(
         self,
         dy: Any,
         x: Any,
@@ -87,7 +87,7 @@ class _BatchNorm(Layer):
         batch_statistics: bool,
         activation: str | None = None,
     ) -> Any:
-        """dx, from the values that `compute` returned, and with the same activation."""
+        """dx, from the values that `_compute` returned, and with the same activation."""
         dx, dweight, dbias = ops.batch_norm_backward(
             self._float(dy, x.dtype),
             x,

@@ -44,15 +44,15 @@ class MaxPool2D(Layer):
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y, argmax = ops.max_pool2d(x, *self.geometry())
+        y, argmax = ops.max_pool2d(x, *self._geometry())
         self._save(argmax, x.shape, x.dtype)
         return y
 
     def backward(self, dy: Any) -> Any:
         argmax, x_shape, dtype = self._saved()
-        return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, *self.geometry())
+        return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, *self._geometry())
 
-    def geometry(self) -> tuple[Any, ...]:
+    def _geometry(self) -> tuple[Any, ...]:
         """The arguments of the ops besides the arrays."""
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
