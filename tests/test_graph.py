@@ -343,3 +343,20 @@ def test_gradients_of_many_readers_add_up_in_one_order_fused_or_not():
     assert not any("Add +" in line for line in model.explain().splitlines())
     model(data)
     np.testing.assert_array_equal(model.backward(dy), fused)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["apart", "sum"])
+def test_a_shared_batch_norm_updates_its_statistics_in_the_order_of_the_calls(fused):
+    """A fused step runs later than its first node: not past another node of the same layer."""
+    x, norm = Input((3, 4, 4)), BatchNorm2D(3)
+    first, second = Tanh()(x), Sigmoid()(x)
+    a, b = norm(first), norm(second)
+    model = Graph(x, a + b) if fused else Graph(x, Concat()(a + first, b))
+    data = images(2, 3, 4, 4, dtype="f4")
+    model(data)
+    assert ("BatchNorm2D + " in model.explain()) == fused
+    expected = BatchNorm2D(3)
+    expected(Tanh()(data))
+    expected(Sigmoid()(data))
+    np.testing.assert_array_equal(norm.running_mean, expected.running_mean)
+    np.testing.assert_array_equal(norm.running_var, expected.running_var)

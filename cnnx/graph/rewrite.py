@@ -9,6 +9,8 @@
 # Matching starts at the last node and takes the first matching pattern of the table: a ReLU is
 # fused with the pooling after it, where it costs nothing and its output is not stored, rather than
 # with the layer before it.
+# A fused step runs in the position of its last node. If a node in between has one of its layers, it
+# is not fused: batch norm would update its running statistics in another order.
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def rewrite(wiring: Wiring, keeping: bool) -> Plan:
         for pattern in PATTERNS:
             if pattern.training or not keeping:
                 found = _match(last, pattern.chain, makers, readers, taken)
-                if found:
+                if found and not _passes_itself(found, nodes):
                     chain, step = found, pattern.step(found)
                     break
         taken.update([each.output for each in chain])
@@ -110,7 +112,7 @@ def _match(
     taken: set[int],
 ) -> list[LayerStep] | None:
     """The chain that ends in `last`, or None. A sum has two inputs, either of which may belong to
-    the chain; the first is tried first.
+    the chain; the later one is tried first.
     """
     if type(last.layer) not in chain[-1] or is_patched(last.layer) or last.output in taken:
         return None
@@ -118,12 +120,19 @@ def _match(
         return [last]
     if len(last.inputs) > 2:
         return None
-    for value in last.inputs:
+    for value in sorted(last.inputs, reverse=True):
         if readers[value] == 1 and value in makers:
             before = _match(makers[value], chain[:-1], makers, readers, taken)
             if before:
                 return [*before, last]
     return None
+
+
+def _passes_itself(chain: list[LayerStep], nodes: list[LayerStep]) -> bool:
+    """Whether a node between the first and the last of a chain has one of their layers."""
+    between = [step for step in nodes[chain[0].number : chain[-1].number] if step not in chain]
+    used = {id(part) for step in between for part in step.layer.modules()}
+    return any(id(step.layer) in used for step in chain)
 
 
 def _note_last_readers(steps: list[Step], outputs: tuple[int, ...]) -> None:
