@@ -63,8 +63,8 @@ WISHES = [
     "-fno-tree-loop-distribute-patterns",
     "-Wno-psabi",
 ]
-# A kernel called with a pointer of the wrong type must not compile.
-TYPE_CHECKS = ["-Werror=incompatible-pointer-types"]
+# A kernel called with an argument of the wrong type must not compile.
+TYPE_CHECKS = ["-Werror=incompatible-pointer-types", "-Werror=int-conversion"]
 # Python's own flags enable debug symbols, which would be four fifths of the wheel; functions keep
 # their names without them, for perf and backtraces.
 LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"] if DEBUG else ["-O3", "-g0"]

@@ -41,17 +41,23 @@ typedef struct {
     ptrdiff_t count, rows, kw, stride, left, w;
 } cnnx_window_row;
 
+/* The kernels for one type, and the sizes that their callers must know: mr x nr elements of a register tile, `lanes`
+   elements of a vector. */
+#define KERNEL(result, name, parameters) result (*name) parameters;
 #define REAL float
-#define CNNX_KERNEL_TABLE cnnx_kernels_f32
+typedef struct {
+    ptrdiff_t mr, nr, lanes;
 #include "kernel_table.inc.h"
+} cnnx_kernels_f32;
 #undef REAL
-#undef CNNX_KERNEL_TABLE
 
+#define KERNEL(result, name, parameters) result (*name) parameters;
 #define REAL double
-#define CNNX_KERNEL_TABLE cnnx_kernels_f64
+typedef struct {
+    ptrdiff_t mr, nr, lanes;
 #include "kernel_table.inc.h"
+} cnnx_kernels_f64;
 #undef REAL
-#undef CNNX_KERNEL_TABLE
 
 typedef struct {
     const char *name;

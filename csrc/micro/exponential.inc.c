@@ -166,7 +166,7 @@ static void NAME(turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
                 const ptrdiff_t at = (j + l < n ? j + l : n - 1) * k + first;
                 square[l] = NAME(load_some)(x + at, n * k - at, 0);
             }
-            NAME(transpose)(square);
+            NAME(transpose_square)(square);
             for (ptrdiff_t i = 0; i < VL && first + i < k; i++)
                 NAME(store)(y + (first + i) * CNNX_ACROSS + j, square[i]);
         }
@@ -179,7 +179,7 @@ static void NAME(turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
             VEC square[VL];
             for (ptrdiff_t i = 0; i < VL; i++)
                 square[i] = NAME(load)(x + (first + i < k ? first + i : k - 1) * CNNX_ACROSS + j);
-            NAME(transpose)(square);
+            NAME(transpose_square)(square);
             for (ptrdiff_t l = 0; l < VL && j + l < n; l++) {
                 const ptrdiff_t at = (j + l) * k + first;
                 NAME(store_some)(y + at, square[l], n * k - at);

@@ -28,7 +28,7 @@ static inline void NAME(transpose_squares)(const int side, VEC *square) {
     STEP(1, 1 < BLOCK, LOWER_PAIR, UPPER_PAIR)
 }
 
-static inline void NAME(transpose)(VEC *square) { NAME(transpose_squares)(VL, square); }
+static inline void NAME(transpose_square)(VEC *square) { NAME(transpose_squares)(VL, square); }
 
 /* Where a run has ended, the gap. Returns where the next pixel goes. */
 static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {
@@ -55,7 +55,7 @@ static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff
             if (ahead != 0) __builtin_prefetch(plane[l] + first + ahead);
             square[l] = NAME(load)(plane[l] + first);
         }
-        NAME(transpose)(square);
+        NAME(transpose_square)(square);
         if (first == p && col + VL <= run) {
             for (int i = 0; i < VL; i++) NAME(store)(lanes + i * VL, square[i]);
             col += VL;
@@ -76,7 +76,7 @@ static void NAME(from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, R
         const ptrdiff_t first = p + VL <= n ? p : n - VL;
         VEC square[VL];
         for (int i = 0; i < VL; i++) square[i] = NAME(load)(lanes + (first + i) * VL);
-        NAME(transpose)(square);
+        NAME(transpose_square)(square);
         for (int l = 0; l < VL; l++)
             if (l < planes) NAME(store)(y + l * step + first, square[l]);
     }

@@ -1,7 +1,7 @@
 /* Panels for the register tile: from a matrix, or straight from the windows of an image (implicit GEMM). */
 
 /* By squares, of which the last of a row or column ends where it does, and gives some of the one before again. */
-static void NAME(transpose_matrix)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, REAL *y,
+static void NAME(transpose)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, REAL *y,
                                    ptrdiff_t y_row) {
     if (rows < VL || cols < VL) {
         for (ptrdiff_t i = 0; i < rows; i++)
@@ -14,7 +14,7 @@ static void NAME(transpose_matrix)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x
             const ptrdiff_t first = p + VL <= cols ? p : cols - VL;
             VEC square[VL];
             for (int l = 0; l < VL; l++) square[l] = NAME(load)(x + (i + l) * x_row + first);
-            NAME(transpose)(square);
+            NAME(transpose_square)(square);
             for (int l = 0; l < VL; l++) NAME(store)(y + (first + l) * y_row + i, square[l]);
         }
     }
@@ -29,7 +29,7 @@ static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row
     else if (row_stride == 1)
         for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * col_stride, rows * sizeof(REAL));
     else if (col_stride == 1)
-        NAME(transpose_matrix)(rows, k, a, row_stride, panel, width);
+        NAME(transpose)(rows, k, a, row_stride, panel, width);
     else
         for (ptrdiff_t i = 0; i < rows; i++)
             for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * row_stride + p * col_stride];

@@ -30,7 +30,7 @@ static void NAME(row_sums)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t
         totals total = {0};
         for (ptrdiff_t l = 0; l < VL; l++)
             square[l] = NAME(row_lanes)(n, x + (row + l) * step, (rows - 1 - row - l) * step >= VL);
-        NAME(transpose)(square);
+        NAME(transpose_square)(square);
         for (int l = 0; l < VL; l++) total += __builtin_convertvector(square[l], totals);
         for (int l = 0; l < VL; l++) sums[row + l] += total[l];
     }
