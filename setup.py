@@ -1,5 +1,8 @@
 """Builds the extension from Cython's C and the kernel sets (one per ISA), with compiler detection.
 
+All modules of csrc become one shared library, cnnx/backends/compiled/_core (csrc/_core.pyx says
+why).
+
 Environment variables
     CNNX_PURE=1      no extension: pure Python, the reference backend
     CNNX_DEBUG=1     bounds checks in Cython, assertions and debug symbols in C, and memory for
@@ -71,6 +74,8 @@ LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"] if DEBUG else ["-O3", "-g0"]
 SETS = ["-DCNNX_ALL_SETS"] if ALL_SETS else []
 
 MARK = Path("cnnx", "backends", "PURE")
+PACKAGE = "cnnx.backends.compiled"
+CSRC = Path("csrc")
 
 NO_COMPILER = """
 cnnx needs a C compiler, gcc or clang, and none works here ({reason}).
@@ -166,34 +171,47 @@ class Object:
 
 class BuildExtension(build_ext):
     def finalize_options(self):
-        from Cython.Build import cythonize
-
         if self.distribution.ext_modules:
-            folder = Path("build", "cython", KIND)
-            # Cython copies headers there, not always again when a checkout changed them.
-            for copied in folder.glob("csrc/*.h"):
-                source = Path("csrc", copied.name)
-                if not source.exists() or copied.read_bytes() != source.read_bytes():
-                    copied.unlink()
-            checks = {
-                "boundscheck": DEBUG,
-                "wraparound": False,
-                "cdivision": True,
-                "initializedcheck": DEBUG,
-            }
-            self.distribution.ext_modules = cythonize(
-                self.distribution.ext_modules,
-                include_path=["csrc"],
-                build_dir=str(folder),
-                compiler_directives={
-                    "language_level": 3,
-                    "embedsignature": False,
-                    "binding": True,
-                    **checks,
-                },
-            )
+            [extension] = self.distribution.ext_modules
+            extension.sources = [*self.cythonized(), *extension.sources]
         super().finalize_options()
         self.build_temp = str(Path(self.build_temp, KIND))
+
+    def cythonized(self):
+        """The C sources that Cython makes of csrc's modules."""
+        from Cython.Build import cythonize
+
+        folder = Path("build", "cython", KIND)
+        # Cython copies headers there, not always again when a checkout changed them.
+        for copied in folder.glob("csrc/**/*.h"):
+            source = CSRC / copied.relative_to(folder / "csrc")
+            if not source.exists() or copied.read_bytes() != source.read_bytes():
+                copied.unlink()
+        # Cython finds what a module exports, its .pxd, by the name of its package.
+        names = Path("build", "names")
+        package = names.joinpath(*PACKAGE.split("."))
+        package.parent.mkdir(parents=True, exist_ok=True)
+        if not package.exists():
+            package.symlink_to(CSRC.resolve(), target_is_directory=True)
+        checks = {
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": DEBUG,
+        }
+        modules = cythonize(
+            [Extension(name, [source]) for name, source in modules_of_csrc().items()],
+            include_path=["csrc", str(names)],
+            build_dir=str(folder),
+            nthreads=0,
+            compiler_directives={
+                "language_level": 3,
+                "embedsignature": False,
+                "binding": True,
+                **checks,
+            },
+        )
+        return [module.sources[0] for module in modules]
 
     def build_extensions(self):
         if sys.platform == "win32":
@@ -221,7 +239,7 @@ class BuildExtension(build_ext):
         )
 
     def objects(self, sources, openmp):
-        """The objects of the extension. The Cython source is first, because it takes longest."""
+        """The objects of the extension. Those that take longest are first."""
         import numpy
 
         common = [STANDARD, *known(self.compiler, WISHES), *LEVEL]
@@ -236,9 +254,10 @@ class BuildExtension(build_ext):
             "extra_postargs": flags,
         }
         of_sets = {stub(isa): {"extra_postargs": [*common, *more]} for isa, more in kernel_sets()}
+        largest_first = sorted(sources, key=lambda source: -Path(source).stat().st_size)
         return [
             Object(self.compiler, source, self.build_temp, **of_sets.get(source, options))
-            for source in sources
+            for source in [*of_sets, *(s for s in largest_first if s not in of_sets)]
         ]
 
     def find_openmp(self):
@@ -263,6 +282,14 @@ class BuildPython(build_py):
             folder.joinpath(MARK).write_text("Built with CNNX_PURE=1: no extension is missing.\n")
 
 
+def modules_of_csrc():
+    """The Cython modules: names and sources."""
+    return {
+        ".".join([PACKAGE, *source.relative_to(CSRC).with_suffix("").parts]): str(source)
+        for source in sorted(CSRC.glob("**/*.pyx"))
+    }
+
+
 def kernel_sets():
     if ALL_SETS:
         return {isa: [] for sets in ISA_FLAGS.values() for isa in sets}.items()
@@ -280,8 +307,8 @@ else:
     setup(
         ext_modules=[
             Extension(
-                "cnnx.backends.compiled._core",
-                ["csrc/_core.pyx", "csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())],
+                f"{PACKAGE}._core",
+                ["csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())],
             )
         ],
         cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},

@@ -1,57 +1,69 @@
-# The extension `cnnx.backends.compiled._core`: all of csrc/*.pyx as one module.
-#
+"""What was built, and which kernel set is in use.
+
 # Design:
-# One module, because the kernel sets and the memory pool must exist once; included files, because one idea belongs in
-# one file. An op here is a `def` with the reference's signature: it takes its output from the pool and hands typed
-# memoryviews (# IN, # OUT) to a function whose name begins with an underscore, which is compiled for float and double
-# (`real`) and runs the loop over tasks. Ops whose work is often less than such a call (2 us), those element by element
-# or row by row, hand over addresses and sizes instead. Inner functions are `cdef ... noexcept nogil`. Arguments were
-# checked by the gate; arrays are C-contiguous. Every loop over tasks, on one thread or many, runs in a parallel region
-# that counts denormal numbers as zero (denormals.h). A function that takes the address of an element is not called for
-# empty arrays.
+# csrc is many Cython modules in one shared library, `_core`: so kernel sets and the memory pool exist once, a module
+# calls another directly, and an edit compiles one file. Each .pyx file is the module cnnx.backends.compiled.<name>
+# (compiled/__init__.py loads them); what it offers to others is in its .pxd, and it imports only modules further down:
+#     conv/...  linear  pool  norm  activation  loss  optim ...     the ops, with the reference's names and signatures
+#     gemm  epilogue  sums                                          what ops share
+#     jobs                                                          ops prepared once
+#     parallel  memory                                              threads, arrays
+#     kernels (C)                                                   one tile or one row, once per ISA
+# Arrays were checked by the gate: they are C-contiguous and of one dtype, float or double. Functions take addresses,
+# and are compiled for both types (`real`). A function that reads an element is not called for empty arrays.
+"""
 
-cimport cython
-from cython.parallel cimport parallel, prange
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+import os
 
-from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, kernels_for, real
-from kernels cimport cnnx_lane_windows, cnnx_window_row
-from kernels cimport NO_ACTIVATION, Ending, cnnx_ending_name
 from kernels cimport cnnx_active, cnnx_select, cnnx_usable
+from openmp cimport CNNX_OPENMP
 
-include "build.pyx"
-include "threads.pyx"
-include "memory.pyx"
-include "sums.pyx"
-include "epilogue.pyx"
-include "gemm.pyx"
-include "convolve.pyx"
-include "filter_lanes.pyx"
-include "dweight.pyx"
-include "pointwise.pyx"
-include "winograd.pyx"
-include "winograd_dweight.pyx"
-include "lanes.pyx"
-include "depthwise.pyx"
-include "columns.pyx"
-include "linear.pyx"
-include "conv_by_columns.pyx"
-include "conv_dx_strided.pyx"
-include "conv.pyx"
-include "conv_transpose.pyx"
-include "pool.pyx"
-include "pool_pairs.pyx"
-include "pool_ties.pyx"
-include "pool_adaptive.pyx"
-include "norm.pyx"
-include "norm_columns.pyx"
-include "activation.pyx"
-include "add.pyx"
-include "multiply.pyx"
-include "concat.pyx"
-include "pad.pyx"
-include "resample.pyx"
-include "dropout.pyx"
-include "loss.pyx"
-include "optim.pyx"
+cdef extern from *:
+    """
+    #ifndef CNNX_FLAGS
+    #define CNNX_FLAGS "unknown"
+    #endif
+    """
+    const char *CNNX_FLAGS
+    const char *__VERSION__
+
+
+def usable_isas():
+    """Names of the kernel sets that this CPU can run, the best first."""
+    cdef size_t i = 0
+    names = []
+    while cnnx_usable(i) != NULL:
+        names.append(cnnx_usable(i).decode())
+        i += 1
+    return tuple(names)
+
+
+def isa():
+    """Name of the kernel set in use."""
+    return cnnx_active.name.decode()
+
+
+def set_isa(str name):
+    """Use another kernel set. Not while another thread computes."""
+    if cnnx_select(name.encode()) != 0:
+        raise ValueError(f"kernel set {name!r} cannot be used: this CPU and this build have {', '.join(usable_isas())}")
+
+
+def build_config():
+    """Kernel set, OpenMP and compiler, for show_config."""
+    return {
+        "kernel set (ISA)": isa(),
+        "usable kernel sets": ", ".join(usable_isas()),
+        "OpenMP": f"yes ({CNNX_OPENMP})" if CNNX_OPENMP else "no: built without it, all loops are serial",
+        "compiler": __VERSION__.decode(),
+        "compiler flags": CNNX_FLAGS.decode(),
+    }
+
+
+if os.environ.get("CNNX_ISA"):
+    try:
+        set_isa(os.environ["CNNX_ISA"])
+    except ValueError as error:
+        raise ValueError(f"environment variable CNNX_ISA={os.environ['CNNX_ISA']}: {error}") from None
+else:
+    cnnx_select(NULL)

@@ -1,8 +1,12 @@
-# The end of a convolution or a matrix product: y = activation(y + add), while that part of y is in the cache.
-#
+"""The epilogue of a convolution or a matrix product: y = activation(y + add), while that part of y is in the cache.
+
 # Design:
 # Whoever owns a part of y (a band of rows of a convolution, a task of the GEMM) calls `finish_rows` on it once, after
 # its last sum. The order, sum with the bias, then `add`, then the activation, is that of separate ops: the same bits.
+"""
+
+from arrays cimport data_of, is_single, size_of
+from kernels cimport NO_ACTIVATION, Ending, cnnx_ending_name, kernels_for, real
 
 cdef dict ENDINGS = {None: NO_ACTIVATION}      # name of an op: its Ending
 while cnnx_ending_name(len(ENDINGS)) != NULL:
@@ -16,7 +20,7 @@ cdef Ending ending(activation) except *:
 
 cdef void finish_rows(
     Py_ssize_t rows,
-    Py_ssize_t row_step,        # elements from one row of y, or add, to the next
+    Py_ssize_t row_stride,      # elements, of y and add
     Py_ssize_t n,               # elements of a row
     const real *add,            # IN   as y, or NULL
     Ending activation,
@@ -27,16 +31,15 @@ cdef void finish_rows(
         return
     for i in range(rows):
         if add != NULL:
-            kernels_for(y).add(n, add + i * row_step, y + i * row_step)
+            kernels_for(y).add(n, add + i * row_stride, y + i * row_stride)
         if activation != NO_ACTIVATION:
-            kernels_for(y).activate(activation, n, y + i * row_step, y + i * row_step)
+            kernels_for(y).activate(activation, n, y + i * row_stride, y + i * row_stride)
 
 
-def _finish(
-    real[::1] y,                    # INOUT
-    const real[::1] add,            # IN   as y, or None
-    activation,
-):
-    """All of y, where there were no sums to make. (y is first: by it the function for its type is chosen.)"""
-    if y.shape[0]:
-        finish_rows(1, 0, y.shape[0], &add[0] if add is not None else NULL, ending(activation), &y[0])
+cdef int finish_array(y, add, activation) except -1:
+    """All of y, where there were no sums to compute; add is an array like y, or None."""
+    if is_single(y):
+        finish_rows(1, 0, size_of(y), <const float *>data_of(add), ending(activation), <float *>data_of(y))
+    else:
+        finish_rows(1, 0, size_of(y), <const double *>data_of(add), ending(activation), <double *>data_of(y))
+    return 0

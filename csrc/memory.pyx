@@ -81,8 +81,6 @@ cdef size_t class_bytes(int index) noexcept:
 @cython.final
 cdef class Block:
     """An aligned piece of memory; it goes back to the pool when the object dies."""
-    cdef void *data
-    cdef int index
 
     def __dealloc__(self):
         if self.data != NULL:
@@ -105,7 +103,7 @@ cdef Block take(size_t size):
             empty_cache()
             block.data = cnnx_aligned_alloc(class_bytes(index))
         if block.data == NULL:
-            raise MemoryError(f"cnnx: {size:,} bytes are not to be had ({bytes_in_use:,} are in use)")
+            raise MemoryError(f"cnnx: cannot allocate {size:,} bytes ({bytes_in_use:,} are in use)")
     block.index = index
     forbid(block.data, class_bytes(index))
     allow(block.data, size)
@@ -151,14 +149,15 @@ cdef size_t bytes_of(shape, size_t itemsize) except? 0:
     return size
 
 
-cdef object new_array(tuple shape, cnp.dtype dtype):
+cdef object new_array(tuple shape, dtype):
     """An array with undefined content, its memory from the pool."""
+    cdef cnp.dtype of = dtype
     cdef cnp.npy_intp sizes[cnp.NPY_MAXDIMS]
     cdef int ndim = len(shape), d
-    cdef Block block = take(bytes_of(shape, dtype.itemsize))
+    cdef Block block = take(bytes_of(shape, of.itemsize))
     for d in range(ndim):
         sizes[d] = shape[d]
-    array = cnp.PyArray_SimpleNewFromData(ndim, sizes, dtype.type_num, block.data)
+    array = cnp.PyArray_SimpleNewFromData(ndim, sizes, of.type_num, block.data)
     cnp.set_array_base(array, block)
     return array
 
@@ -177,20 +176,6 @@ cdef object empty_like(x):
     )
     cnp.set_array_base(array, block)
     return array
-
-
-cdef inline void *data_of(x) noexcept:
-    """Where the first element lies; NULL for None."""
-    return cnp.PyArray_DATA(<cnp.ndarray>x) if x is not None else NULL
-
-
-cdef inline bint is_single(x) noexcept:
-    """Whether the elements are floats, not doubles."""
-    return cnp.PyArray_TYPE(<cnp.ndarray>x) == cnp.NPY_FLOAT32
-
-
-cdef inline Py_ssize_t size_of(x) noexcept:
-    return cnp.PyArray_SIZE(<cnp.ndarray>x)
 
 
 cdef object zeros(tuple shape, like):

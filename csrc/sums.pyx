@@ -1,7 +1,10 @@
-# Sums of long rows: pieces in vector lanes of their own type, the pieces in double.
+"""Sums of long rows: pieces in vector lanes of their own type, the pieces in double."""
 
-cdef enum:
-    PIECE = 4096            # elements: short enough that float lanes stay exact to a few bits
+from libc.string cimport memset
+
+from arrays cimport data_of, is_single, shape_of
+from kernels cimport kernels_for, real
+from .parallel cimport EVENLY, Task, ceil_div, run_tasks
 
 
 cdef double row_sum(Py_ssize_t n, const real *x) noexcept nogil:
@@ -32,24 +35,29 @@ cdef void row_sums(Py_ssize_t rows, Py_ssize_t n, const real *x, double *sums) n
         kernels_for(x).row_sums(rows, min(<Py_ssize_t>PIECE, n - i), x + i, n, sums)
 
 
-def _channel_sums(
-    const real[:, :, ::1] x,        # IN   (n, c, l)
-    real[::1] sums,                 # OUT  (c,)
-):
-    """Sum of every channel over all samples and positions."""
-    cdef Py_ssize_t c
-    cdef int threads = threads_for(0.1 * x.shape[0] * x.shape[1] * x.shape[2])
-    with nogil, parallel(num_threads=threads):
-        flush_denormals()
-        for c in prange(x.shape[1], schedule="static"):
-            sums[c] = <real>channel_sum(x.shape[0], x.shape[1], x.shape[2], &x[0, c, 0])
-        restore_denormals()
+cdef struct Channels:           # of x (n, channels, length), to be summed
+    Py_ssize_t n, channels, length
+    const void *x
+    void *sums                  # (channels,)
 
 
-cdef double channel_sum(Py_ssize_t n, Py_ssize_t c, Py_ssize_t length, const real *x) noexcept nogil:
-    """Sum of one channel; x is its first element."""
+cdef int channel_sums(x, sums) except -1:
+    """sums (c,) = the sum of every channel of x (n, c, ...), over all samples and positions."""
+    cdef Channels job
+    job.n, job.channels = shape_of(x)[0], shape_of(x)[1]
+    job.length = x[0, 0].size if x.size else 0
+    job.x, job.sums = data_of(x), data_of(sums)
+    return run_tasks(
+        <Task>channel_task[float] if is_single(x) else <Task>channel_task[double], &job, job.channels, EVENLY,
+        0.1 * job.n * job.channels * job.length,
+    )
+
+
+cdef void channel_task(const Channels *job, Py_ssize_t channel, real *scratch) noexcept nogil:
+    cdef const real *x = <const real *>job.x + channel * job.length
+    cdef real *sums = <real *>job.sums
     cdef double total = 0
     cdef Py_ssize_t i
-    for i in range(n):
-        total += row_sum(length, x + i * c * length)
-    return total
+    for i in range(job.n):
+        total += row_sum(job.length, x + i * job.channels * job.length)
+    sums[channel] = <real>total

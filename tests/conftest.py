@@ -59,10 +59,10 @@ def all_threads():
     """Every loop of the compiled backend gets all requested threads, however short it is. The
     fixture is a function that returns how many ran in the smallest and in the largest region since
     its last call."""
-    before = compiled._core._set_worth_a_thread(0)
-    compiled._core._teams()
-    yield compiled._core._teams
-    compiled._core._set_worth_a_thread(before)
+    before = compiled.parallel._set_worth_a_thread(0)
+    compiled.parallel._teams()
+    yield compiled.parallel._teams
+    compiled.parallel._set_worth_a_thread(before)
 
 
 @pytest.fixture

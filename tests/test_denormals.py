@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx.backends.compiled import _core
+from cnnx.backends.compiled import parallel
 from cnnx.bench import OPS, compare
 
 LOOPS = sorted((Path(__file__).parents[1] / "csrc").glob("*.pyx"))
@@ -61,7 +61,7 @@ def test_an_op_restores_the_floating_point_mode_of_all_threads(case, all_threads
         cnnx.set_num_threads(threads)
         getattr(cnnx.ops, case.op)(**case.arguments(np.float32))
         assert _halves_denormals()
-        assert _core.flushing_threads(threads) == 0
+        assert parallel.flushing_threads(threads) == 0
 
 
 def _faint(*shape):

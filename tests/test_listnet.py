@@ -209,7 +209,7 @@ def test_weights_of_a_large_layer_are_up_to_date_whenever_they_are_read():
 @pytest.mark.skipif("compiled" not in cnnx.available_backends(), reason="NumPy's threads")
 def test_samples_one_at_a_time_stay_on_one_thread():
     """Also when pending updates are applied: several threads would wait for a busy process."""
-    teams = cnnx.backends.load("compiled")._core._teams
+    teams = cnnx.backends.load("compiled").parallel._teams
     network = [
         listnet.Convolutional((1, 28, 28), 3, 5),
         listnet.Sigmoid(),

@@ -88,7 +88,7 @@ def test_a_debug_build_hands_out_memory_full_of_nan():
     """In such a build, every test detects elements that no kernel wrote, including scratch."""
     flags = cnnx.config_dict()["compiler flags"].split()
     for n in (1, 7, 1000, 7):
-        block = compiled._core.uninitialised(n)
+        block = compiled.memory.uninitialised(n)
         assert np.isnan(block).all() or "-DCNNX_DEBUG" not in flags
         block[...] = 1
 

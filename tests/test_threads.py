@@ -172,7 +172,7 @@ def test_the_reference_gives_the_same_bits_again(op):
 def test_a_short_loop_stays_on_one_thread():
     """Otherwise every small op would wait for threads to wake up."""
     if "compiled" in BACKENDS:
-        teams = cnnx.backends.load("compiled")._core._teams
+        teams = cnnx.backends.load("compiled").parallel._teams
         cnnx.set_num_threads(3)
         teams()
         cnnx.ops.relu(np.ones(100, np.float32))
@@ -185,7 +185,7 @@ def test_a_short_loop_stays_on_one_thread():
 @pytest.mark.parametrize("batch, most", [(1, 1), (32, 3)])
 def test_a_training_step_of_one_image_stays_on_one_thread(batch, most):
     """Several threads would wait for a busy process at every loop, and save little."""
-    teams = cnnx.backends.load("compiled")._core._teams
+    teams = cnnx.backends.load("compiled").parallel._teams
     cnnx.set_num_threads(3)
     model, loss = cnnx.models.lenet5(), cnnx.CrossEntropyLoss()
     optimizer = cnnx.Adam(model.parameters())

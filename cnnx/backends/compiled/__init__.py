@@ -1,35 +1,69 @@
-"""The compiled backend: the ops of `_core`, the extension built from csrc/, under the names of the
-reference backend."""
+"""The compiled backend: the ops of the extension built from csrc/, under the names of the reference
+backend.
+
+`jobs` has prepared ops: csrc/jobs.pyx explains them, and `jobs.prepare_linear`, ... make them.
+"""
+
+# Design:
+# All modules of csrc are in one shared library, `_core`. Python finds a module in a library by its
+# name, if told where to look: so the others are loaded from there here, those that are imported by
+# others first.
+
+import sys
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
 
 # Not `from . import _core`: only this form raises ModuleNotFoundError if the extension is missing.
 import cnnx.backends.compiled._core as _core
 
 from .. import reference as _reference
-from ._core import (
-    build_config,
-    empty_cache,
-    get_num_threads,
-    isa,
-    memory_stats,
-    reset_peak_memory_stats,
-    set_isa,
-    set_num_threads,
-    usable_isas,
-)
 
-_missing = [name for name in _reference.__all__ if not hasattr(_core, name)]
+MODULES = ("memory", "parallel", "jobs", "sums", "epilogue", "rest_conv", "rest_pool", "rest_norm", "rest_other")
+
+
+def _load(name: str) -> ModuleType:
+    """A module of the library."""
+    full, path = f"{__name__}.{name}", _core.__file__
+    spec = spec_from_file_location(full, path, loader=ExtensionFileLoader(full, path))
+    assert spec is not None and spec.loader is not None
+    try:
+        module = module_from_spec(spec)
+    except ImportError:  # the library itself has been loaded: the module is not in it
+        raise ImportError(f"{path} is older than these sources: it lacks {name}") from None
+    sys.modules[full] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_loaded = [_load(name) for name in MODULES]
+memory, parallel, jobs = _loaded[:3]
+_names = {name: found for module in _loaded for name, found in vars(module).items()}
+_missing = [name for name in _reference.__all__ if name not in _names]
 if _missing:
     raise ImportError(f"{_core.__file__} is older than these sources: it lacks {_missing[0]}")
 
-globals().update({name: getattr(_core, name) for name in _reference.__all__})
+globals().update({name: _names[name] for name in _reference.__all__})
+# An op may have the name of its module; the functions that prepare its jobs are all in `jobs`.
+vars(jobs).update({name: f for name, f in _names.items() if name.startswith("prepare_")})
+
+build_config, isa, set_isa = _core.build_config, _core.isa, _core.set_isa
+usable_isas = _core.usable_isas
+empty_cache, memory_stats = memory.empty_cache, memory.memory_stats
+reset_peak_memory_stats = memory.reset_peak_memory_stats
+get_num_threads, set_num_threads = parallel.get_num_threads, parallel.set_num_threads
 
 __all__ = [
     *_reference.__all__,
+    "MODULES",
     "build_config",
     "empty_cache",
     "get_num_threads",
     "isa",
+    "jobs",
+    "memory",
     "memory_stats",
+    "parallel",
     "reset_peak_memory_stats",
     "set_isa",
     "set_num_threads",

@@ -16,5 +16,5 @@ def conv_transpose2d_backward(dy, x, weight, stride, padding, dilation, groups, 
     dweight, _ = weight_gradient(x, dy, weight.shape, stride, top_left, dilation, groups)
     dbias = zeros((dy.shape[1],), dy)
     if dy.size:
-        _channel_sums(dy.reshape(dy.shape[0], dy.shape[1], -1), dbias)
+        channel_sums(dy, dbias)
     return dx, dweight, dbias

@@ -24,7 +24,6 @@ cdef enum:
     STRIP = 16              # rows of B
     LINE_GAP = 16           # elements between copied lines of A: then they fall into different sets
 
-cdef double GEMM_NANOSECONDS = 1.0 / 30    # a multiplication and an addition, on one thread
 
 
 cdef struct Steps:          # elements of a matrix from one row, or column, to the next

@@ -17,8 +17,6 @@ cdef enum:
     ELEMENTS_PER_TASK = 1 << 14     # 64 kB of floats: enough to be worth a call, few enough to share out
     SHORT_VECTOR = 32               # the longest that is turned; longer ones fill the lanes well enough
 
-cdef double MEMORY_NANOSECONDS = 0.3        # an element read and written
-cdef double EXPONENTIAL_NANOSECONDS = 1.0
 
 
 def relu(x):

@@ -16,7 +16,7 @@ def linear(x, weight, bias, activation):
         _linear(x, weight, bias, activation, y)
     else:
         y[...] = 0 if bias is None else bias
-        _finish(y.reshape(-1), None, activation)
+        finish_array(y, None, activation)
     return y
 
 

@@ -1,6 +1,9 @@
-# How many threads a loop gets.
-#
+"""Parallel loops: how many threads a loop gets, and the one place where they start and end.
+
 # Design:
+# A loop is a function that runs one of its tasks (`Task`), and a struct that all tasks read. Each thread has scratch
+# memory of its own, which the caller provides or `run_tasks` takes from the pool, and counts denormal numbers as zero
+# (denormals.h) while it runs tasks.
 # Results never depend on the number: every output element has one owner, and every sum an order that follows from the
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
 # the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is
@@ -11,22 +14,29 @@
 # one busy process, those of one image were seven times as fast (3 ms, not 21), of 8 and 32 one and a half times.
 # libgomp hangs in a forked child whose parent had a team of threads running: such a child runs on one thread. It ends
 # the process when a thread cannot be started: so that is tried before (team.h), and one thread has to do if it fails.
+"""
 
 import os
 import warnings
 
+import numpy as np
+
+from cython.parallel cimport parallel, prange
+
+from .memory cimport Block, take
 from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_num_threads, omp_get_thread_limit, omp_get_thread_num
 from openmp cimport meet, omp_set_num_threads
 
 cdef extern from "denormals.h" nogil:
     void cnnx_flush_denormals() noexcept
-    void restore_denormals "cnnx_restore_denormals"() noexcept
+    void cnnx_restore_denormals() noexcept
 
 cdef extern from "team.h":
     bint can_have_team "cnnx_can_have_team"(int threads) noexcept
 
 cdef enum:
     ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
+    CACHE_LINE = 64
 
 cdef double worth_a_thread = 50_000       # nanoseconds: below, a second thread does not pay twice over
 
@@ -37,19 +47,17 @@ cdef bint single_threaded_child = False
 cdef bint child_was_warned = False
 
 
-cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """How many tasks of size b there are in a; a >= 0, b > 0."""
-    return (a + b - 1) // b
-
-
-cdef inline int neighbours(Py_ssize_t tasks) noexcept nogil:
-    """Tasks that a thread takes together. Where the results of two meet, they share cache lines."""
-    return <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
-
-
 cdef inline int openmp_threads() noexcept nogil:
     """As many as OpenMP gives at this moment."""
     return min(omp_get_max_threads(), omp_get_thread_limit())
+
+
+cdef void restore_denormals() noexcept nogil:
+    cnnx_restore_denormals()
+
+
+cdef int neighbours(Py_ssize_t tasks) noexcept nogil:
+    return <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
 
 
 cdef int threads_for(double nanoseconds) except -1:
@@ -81,7 +89,7 @@ cdef int threads_for(double nanoseconds) except -1:
     return n
 
 
-cdef inline void flush_denormals() noexcept nogil:
+cdef void flush_denormals() noexcept nogil:
     """What every thread does first in a parallel region; the first of a team notes its size too. Where tests want all
     loops on several threads, they begin together: or the first would have done all before others wake up."""
     global smallest_team, largest_team
@@ -93,6 +101,57 @@ cdef inline void flush_denormals() noexcept nogil:
         largest_team = max(largest_team, team)
     if worth_a_thread == 0:
         meet()
+
+
+cdef int run_tasks(
+    Task task, const void *job, Py_ssize_t tasks, Schedule schedule, double nanoseconds, size_t scratch=0
+) except -1:
+    """All tasks of a loop that takes about so long on one thread; each thread gets `scratch` bytes."""
+    cdef Team team
+    cdef Block block = team_for(&team, nanoseconds, scratch)
+    with nogil:
+        run_team(&team, task, job, tasks, schedule)
+    return 0
+
+
+cdef Block team_for(Team *team, double nanoseconds, size_t scratch):
+    """A team for work that takes about so long on one thread. Its scratch memory lives as long as the result."""
+    cdef Block block = None
+    team.threads, team.scratch, team.memory = threads_for(nanoseconds), aligned(scratch), NULL
+    if scratch:
+        block = take(team.threads * team.scratch)
+        team.memory = <char *>block.data
+    return block
+
+
+cdef inline size_t aligned(size_t size) noexcept nogil:
+    """In whole cache lines, so that no two threads write to one."""
+    return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+
+
+cdef void run_team(
+    const Team *team, Task task, const void *job, Py_ssize_t tasks, Schedule schedule
+) noexcept nogil:
+    """All tasks of a loop, on the threads of a team."""
+    cdef Py_ssize_t i
+    cdef int chunk = 1
+    if schedule == FEW_AT_A_TIME:
+        chunk = <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
+    if team.threads == 1:
+        flush_denormals()
+        for i in range(tasks):
+            task(job, i, team.memory)
+        restore_denormals()
+        return
+    with parallel(num_threads=team.threads):
+        flush_denormals()
+        if schedule == EVENLY:
+            for i in prange(tasks, schedule="static"):
+                task(job, i, team.memory + omp_get_thread_num() * team.scratch)
+        else:
+            for i in prange(tasks, schedule="dynamic", chunksize=chunk):
+                task(job, i, team.memory + omp_get_thread_num() * team.scratch)
+        restore_denormals()
 
 
 def _set_worth_a_thread(double nanoseconds):

@@ -26,7 +26,7 @@ def conv2d_by_columns(x, weight, bias, stride, padding, dilation, activation, ad
     rows = linear(cols, weight.reshape(weight.shape[0], -1), bias, None)
     n, filters = y.shape[:2]
     y.reshape(n, filters, -1)[...] = rows.reshape(n, y.shape[2] * y.shape[3], filters).transpose(0, 2, 1)
-    _finish(y.reshape(-1), None if add is None else add.reshape(-1), activation)
+    finish_array(y, add, activation)
 
 
 def conv2d_dx_by_columns(dy, weight, bias, stride, padding, dilation, dx):

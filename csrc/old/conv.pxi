@@ -16,7 +16,7 @@ def correlate(x, weight, bias, y_shape, stride, padding, dilation, groups, activ
     algorithm = choose(Convolution.of("forward", x.shape, weight.shape, y_shape, stride, dilation, x.dtype))
     if not x.size or not y.size:
         y[...] = 0 if bias is None else bias[:, None, None]
-        _finish(y.reshape(-1), None if add is None else add.reshape(-1), activation)
+        finish_array(y, add, activation)
     elif is_winograd(algorithm):
         _winograd(x, weight, bias, padding, False, algorithm == "winograd_by_filters", activation, add, y)
     elif algorithm == "depthwise":

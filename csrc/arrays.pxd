@@ -1,0 +1,32 @@
+"""What an op asks of a NumPy array: its address, its sizes and its type."""
+
+cdef extern from "numpy/ndarraytypes.h" nogil:
+    ctypedef struct PyArrayObject
+    enum: NPY_FLOAT32 "NPY_FLOAT"
+    void *PyArray_DATA(PyArrayObject *)
+    int PyArray_NDIM(PyArrayObject *)
+    Py_ssize_t *PyArray_DIMS(PyArrayObject *)
+    int PyArray_TYPE(PyArrayObject *)
+
+
+cdef inline void *data_of(x) noexcept:
+    """Address of the first element; NULL for None."""
+    return PyArray_DATA(<PyArrayObject *>x) if x is not None else NULL
+
+
+cdef inline bint is_single(x) noexcept:
+    """Whether the elements are floats, not doubles."""
+    return PyArray_TYPE(<PyArrayObject *>x) == NPY_FLOAT32
+
+
+cdef inline const Py_ssize_t *shape_of(x) noexcept:
+    return PyArray_DIMS(<PyArrayObject *>x)
+
+
+cdef inline Py_ssize_t size_of(x) noexcept:
+    """Number of elements."""
+    cdef Py_ssize_t n = 1
+    cdef int d
+    for d in range(PyArray_NDIM(<PyArrayObject *>x)):
+        n *= PyArray_DIMS(<PyArrayObject *>x)[d]
+    return n
