@@ -192,7 +192,7 @@ class BuildExtension(build_ext):
         package = names.joinpath(*PACKAGE.split("."))
         package.parent.mkdir(parents=True, exist_ok=True)
         if not package.exists():
-            package.symlink_to(CSRC.resolve(), target_is_directory=True)
+            package.symlink_to(os.path.relpath(CSRC, package.parent), target_is_directory=True)
         checks = {
             "boundscheck": DEBUG,
             "wraparound": False,
