@@ -1,6 +1,7 @@
-/* The micro-kernels: KERNEL(result, name, (parameters)), each under its contract. REAL is float or double. Included where
-   something is made of each: the members of a table (kernels.h), the prototypes and the table of a kernel set
-   (micro/kernels_of_real.inc.c).
+/* The micro-kernels: KERNEL(result, name, (parameters)), each under its contract. REAL is float or double.
+
+   Included wherever something is made of each: the members of a table (kernels.h), the prototypes and the table of a
+   kernel set (micro/kernels_of_real.inc.c).
 
    n counts elements and may be 0 unless noted. A kernel reads and writes nothing outside the arrays it names; an array
    needs no alignment unless noted, and the result does not depend on it. Where the output may be one of the inputs, it
