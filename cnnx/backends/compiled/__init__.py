@@ -19,7 +19,20 @@ import cnnx.backends.compiled._core as _core
 
 from .. import reference as _reference
 
-MODULES = ("memory", "parallel", "jobs", "sums", "epilogue", "conv.geometry", "rest_conv", "rest_pool", "rest_norm", "rest_other")
+MODULES = (
+    "memory",
+    "parallel",
+    "jobs",
+    "sums",
+    "epilogue",
+    "rest_conv",
+    "rest_pool",
+    "rest_norm",
+    "rest_other",
+    "gemm",
+    "linear",
+    "conv.geometry",
+)
 
 
 def _load(name: str) -> ModuleType:
