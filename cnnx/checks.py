@@ -8,24 +8,48 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 Pair = tuple[int, int]
 
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOATS = _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
 _LARGEST_INTEGER = 2**63 - 1  # the limit of the kernels' indices
 _LARGEST_REAL = float(np.finfo(np.float32).max)
-_LARGEST_ARRAY = 2**47  # bytes: the address space of a process
+_LARGEST_ARRAY = 2**44  # elements: the address space of a process, in float64
+
+
+def arrays(op: str, optional: tuple[str, ...] = (), /, **given: Any) -> Iterable[Any]:
+    """The arrays of one call, by name: each as `array` returns it, all of one dtype.
+
+    optional  names of those that may be None
+    """
+    dtype = None
+    for name, x in given.items():
+        if x is None and name in optional:
+            continue
+        if type(x) is not np.ndarray or not x.flags.carray:
+            break
+        if x.dtype is not dtype:
+            if dtype is not None or x.dtype not in _FLOATS:
+                break
+            dtype = x.dtype
+    else:
+        return given.values()  # the usual case: the checks of an op must cost less than a small op
+    for name, x in given.items():
+        if x is not None or name not in optional:
+            given[name] = array(op, name, x)
+    same_dtype(op, **given)
+    return given.values()
 
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
     if plain(value) and (ndim is None or value.ndim == ndim):
-        return value  # the usual case: the checks of an op must cost less than a small op
+        return value  # the usual case
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:
@@ -35,14 +59,20 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
             f"{op}: {name} has dtype {x.dtype}, but cnnx computes in float32 or float64: "
             f"use {name}.astype(np.float32)"
         )
-    if ndim is not None and x.ndim != ndim:
-        raise ValueError(
-            f"{op}: {name} has shape {x.shape}, but {ndim} dimensions are expected"
-            f"{missing_axes(name, x.shape, ndim)}"
-        )
+    if ndim is not None:
+        dimensions(op, name, x.shape, ndim)
     if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
         x = np.require(x, x.dtype.newbyteorder("="), ["C", "ALIGNED"])
     return x
+
+
+def dimensions(op: str, name: str, shape: tuple[int, ...], ndim: int) -> None:
+    """An array must have this number of dimensions."""
+    if len(shape) != ndim:
+        raise ValueError(
+            f"{op}: {name} has shape {shape}, but {ndim} dimensions are expected"
+            f"{missing_axes(name, shape, ndim)}"
+        )
 
 
 def missing_axes(name: str, shape: tuple[int, ...], ndim: int = 4) -> str:
@@ -75,6 +105,8 @@ def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
 
 def from_anything(op: str, name: str, value: Any) -> np.ndarray:
     """A user's value as an array: not None, and not masked (NumPy would drop the mask)."""
+    if type(value) is np.ndarray:
+        return value
     given(op, name, value)
     unmasked(op, name, value)
     try:
@@ -115,12 +147,12 @@ def same_dtype(op: str, **arrays: np.ndarray | None) -> None:
 
 
 def same_shape(
-    op: str, name: str, x: np.ndarray, expected: tuple[int, ...], why: str, *about: Any
+    op: str, name: str, shape: tuple[int, ...], expected: tuple[int, ...], why: str, *about: Any
 ) -> None:
-    """x must have the expected shape; `why`, formatted with `about`, states its origin."""
-    if x.shape != expected:
+    """A shape must be the expected one; `why`, formatted with `about`, states its origin."""
+    if shape != expected:
         why = why.format(*about) if about else why
-        raise ValueError(f"{op}: {name} has shape {x.shape}, but {expected} is expected ({why})")
+        raise ValueError(f"{op}: {name} has shape {shape}, but {expected} is expected ({why})")
 
 
 def sample_shape(op: str, name: str, value: Any) -> tuple[int, ...]:
@@ -142,7 +174,7 @@ def vector(op: str, name: str, value: Any, length: int, why: str, *about: Any) -
     if value is None:
         return None
     x = array(op, name, value)
-    same_shape(op, name, x, (length,), why, *about)
+    same_shape(op, name, x.shape, (length,), why, *about)
     return x
 
 
@@ -241,9 +273,9 @@ def is_sequence(value: Any) -> bool:
     return isinstance(value, (tuple, Sequence)) and not isinstance(value, (str, bytes, bytearray))
 
 
-def array_size(op: str, shape: tuple[int, ...], itemsize: int, name: str = "the result") -> None:
+def array_size(op: str, shape: tuple[int, ...], name: str = "the result") -> None:
     """A new array must be addressable; an empty one must be so along its other axes."""
-    if math.prod([n or 1 for n in shape]) * itemsize > _LARGEST_ARRAY:
+    if math.prod([n or 1 for n in shape]) > _LARGEST_ARRAY:
         raise ValueError(
             f"{op}: {name} would have shape {shape}, which is more than any memory holds"
         )
@@ -290,7 +322,7 @@ def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
     numbers = target
     if not plain(target, _INT64):
         numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
-    if numbers.size and numbers.view(np.uint64).max() >= classes:  # -1 is huge as unsigned
+    if numbers.size and largest(numbers.view(np.uint64)) >= classes:  # -1 is huge as unsigned
         where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
         position = where[0] if len(where) == 1 else where
         raise ValueError(
@@ -298,3 +330,8 @@ def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
             f"labels from 0 to {classes - 1} are expected"
         )
     return numbers
+
+
+def largest(x: np.ndarray) -> Any:
+    """The largest element: x.max(), whose call takes longer than that of the ufunc itself."""
+    return np.maximum.reduce(x, axis=None)

@@ -47,7 +47,7 @@ class Weighted(Layer):
     def _draw(self, shape: tuple[int, ...], outputs: int, fan_in: int, bias: bool) -> None:
         """Weight and bias from U(-b, b) with b = 1/sqrt(fan_in), as in PyTorch."""
         name = type(self).__name__
-        checks.array_size(name, shape, 8, "weight")  # drawn in float64
+        checks.array_size(name, shape, "weight")  # drawn in float64
         bound = 1.0 / math.sqrt(fan_in)
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
         self.bias = None

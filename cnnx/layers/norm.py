@@ -34,7 +34,7 @@ class _BatchNorm(Layer):
     ) -> None:
         name = type(self).__name__
         self.num_features = c = checks.integer(name, "num_features", num_features, least=1)
-        checks.array_size(name, (c,), 4, "weight")
+        checks.array_size(name, (c,), "weight")
         self.eps = checks.real(name, "eps", eps, 0.0)
         self.momentum = (
             momentum if momentum is None else checks.real(name, "momentum", momentum, 0.0, 1.0)

@@ -241,7 +241,7 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
 def _two(op: str, dy: Any, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
     """dy and what forward saved: same shape, same dtype."""
     dy, saved = checks.array(op, "dy", dy), checks.array(op, name, value)
-    checks.same_shape(op, "dy", dy, saved.shape, "the shape of {}", name)
+    checks.same_shape(op, "dy", dy.shape, saved.shape, "the shape of {}", name)
     checks.same_dtype(op, dy=dy, **{name: saved})
     return dy, saved
 

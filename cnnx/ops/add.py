@@ -23,6 +23,6 @@ def add(x: Any, y: Any) -> np.ndarray:
     Source: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition (2016).
     """
     x, y = checks.array("add", "x", x), checks.array("add", "y", y)
-    checks.same_shape("add", "y", y, x.shape, "the shape of x")
+    checks.same_shape("add", "y", y.shape, x.shape, "the shape of x")
     checks.same_dtype("add", x=x, y=y)
     return backend().add(x, y)

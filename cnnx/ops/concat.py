@@ -45,7 +45,7 @@ def concat(arrays: Any, axis: Any = 1) -> np.ndarray:
         )
     total = sum(x.shape[axis] for x in joined)
     shape = (*joined[0].shape[:axis], total, *joined[0].shape[axis + 1 :])
-    checks.array_size(op, shape, joined[0].itemsize)
+    checks.array_size(op, shape)
     return backend().concat(joined, axis)
 
 

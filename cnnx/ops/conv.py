@@ -10,6 +10,7 @@ import numpy as np
 from .. import checks, windows
 from ..config import backend
 from .activation import ending
+from .cached import cached_by_shape
 
 
 def conv2d(
@@ -50,17 +51,29 @@ def conv2d(
 
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), chapter 9.
     """
-    op = "conv2d"
-    x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
-    bias = checks.vector(
-        op, "bias", bias, weight.shape[0], "one value per filter of weight {}", weight.shape
+    x, weight, bias, add = checks.arrays(
+        "conv2d", ("bias", "add"), x=x, weight=weight, bias=bias, add=add
     )
+    of_bias, of_add = None if bias is None else bias.shape, None if add is None else add.shape
+    settings = _forward(
+        (x.shape, weight.shape, of_bias, of_add), stride, padding, dilation, groups, activation
+    )
+    return backend().conv2d(x, weight, bias, *settings, add)
+
+
+@cached_by_shape
+def _forward(shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, activation: Any):
+    """The backend's (stride, padding, dilation, groups, activation)."""
+    op = "conv2d"
+    x, weight, bias, add = shapes
+    geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
+    if bias is not None:
+        checks.same_shape(op, "bias", bias, weight[:1], "one value per filter of weight {}", weight)
     activation = ending(op, activation)
     if add is not None:
-        add = checks.array(op, "add", add, 4)
-        checks.same_shape(op, "add", add, out_shape, "the shape of the result")
-    checks.same_dtype(op, x=x, weight=weight, bias=bias, add=add)
-    return backend().conv2d(x, weight, bias, *geometry, activation, add)
+        checks.dimensions(op, "add", add, 4)
+        checks.same_shape(op, "add", add, y, "the shape of the result")
+    return *geometry, activation
 
 
 def conv2d_backward(
@@ -89,43 +102,50 @@ def conv2d_backward(
     >>> dx[0, 0].tolist()
     [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
     """
+    dy, x, weight = checks.arrays("conv2d_backward", dy=dy, x=x, weight=weight)
+    shapes = dy.shape, x.shape, weight.shape
+    settings = _backward(shapes, stride, padding, dilation, groups, need_dx)
+    return backend().conv2d_backward(dy, x, weight, *settings)
+
+
+@cached_by_shape
+def _backward(shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, need_dx: Any):
+    """The backend's (stride, padding, dilation, groups, need_dx)."""
     op = "conv2d_backward"
-    x, weight, geometry, out_shape = _check(op, x, weight, stride, padding, dilation, groups)
-    dy = checks.array(op, "dy", dy, 4)
-    why = "the result of conv2d for x {} and weight {}"
-    checks.same_shape(op, "dy", dy, out_shape, why, x.shape, weight.shape)
-    checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    need_dx = checks.flag(op, "need_dx", need_dx)
-    return backend().conv2d_backward(dy, x, weight, *geometry, need_dx)
+    dy, x, weight = shapes
+    geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
+    checks.dimensions(op, "dy", dy, 4)
+    checks.same_shape(op, "dy", dy, y, "the result of conv2d for x {} and weight {}", x, weight)
+    return *geometry, checks.flag(op, "need_dx", need_dx)
 
 
-def _check(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any):
-    """The arrays, the backend's (stride, padding, dilation, groups), and the shape of y."""
-    x = checks.array(op, "x", x, 4)
-    weight = checks.array(op, "weight", weight, 4)
+def _geometry(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any):
+    """The backend's (stride, padding, dilation, groups), and the shape of y, from those of x and
+    weight."""
+    checks.dimensions(op, "x", x, 4)
+    checks.dimensions(op, "weight", weight, 4)
     groups = checks.integer(op, "groups", groups, 1)
-    n, c, h, w = x.shape
-    oc, group_channels, kh, kw = weight.shape
-    if 0 in weight.shape:
-        raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
+    n, c, h, w = x
+    oc, group_channels, kh, kw = weight
+    if 0 in weight:
+        raise ValueError(f"{op}: weight has shape {weight}, but no size of it may be 0")
     if c != group_channels * groups:
         raise ValueError(
-            f"{op}: x has {c} channels, but weight {weight.shape} with groups={groups} "
+            f"{op}: x has {c} channels, but weight {weight} with groups={groups} "
             f"expects {group_channels * groups}"
-            f"{checks.channels_last('x', x.shape, group_channels * groups)}"
+            f"{checks.channels_last('x', x, group_channels * groups)}"
         )
     if oc % groups:
         raise ValueError(
-            f"{op}: weight {weight.shape} has {oc} filters, which groups={groups} does not divide"
+            f"{op}: weight {weight} has {oc} filters, which groups={groups} does not divide"
         )
     stride = checks.pair(op, "stride", stride)
     dilation = checks.pair(op, "dilation", dilation)
     padding = windows.padding2d(op, padding, (kh, kw), stride, dilation)
     size = windows.output_size(op, (h, w), (kh, kw), stride, padding, dilation)
-    out_shape = (n, oc, *size)
-    checks.array_size(op, out_shape, x.itemsize)
+    checks.array_size(op, (n, oc, *size))
     geometry = windows.compact(op, (h, w), (kh, kw), size, stride, padding, dilation)
-    return x, weight, (*geometry, groups), out_shape
+    return (*geometry, groups), (n, oc, *size)
 
 
 def conv_transpose2d(
@@ -166,16 +186,22 @@ def conv_transpose2d(
     Source: Zeiler, Krishnan, Taylor, Fergus, Deconvolutional Networks (2010); Dumoulin, Visin, A
     guide to convolution arithmetic for deep learning (2016).
     """
+    x, weight, bias = checks.arrays("conv_transpose2d", ("bias",), x=x, weight=weight, bias=bias)
+    shapes = x.shape, weight.shape, None if bias is None else bias.shape
+    settings = _transpose_forward(shapes, stride, padding, output_padding, dilation, groups)
+    return backend().conv_transpose2d(x, weight, bias, *settings)
+
+
+@cached_by_shape
+def _transpose_forward(shapes: Any, *settings: Any):
+    """The backend's (stride, padding, output_padding, dilation, groups)."""
     op = "conv_transpose2d"
-    x, weight, geometry, extra, out_shape = _check_transpose(
-        op, x, weight, stride, padding, output_padding, dilation, groups
-    )
-    bias = checks.vector(
-        op, "bias", bias, out_shape[1], f"one value per filter of weight {weight.shape}"
-    )
-    checks.same_dtype(op, x=x, weight=weight, bias=bias)
-    stride, padding, dilation, groups = geometry
-    return backend().conv_transpose2d(x, weight, bias, stride, padding, extra, dilation, groups)
+    x, weight, bias = shapes
+    (stride, padding, *rest), extra, y = _transpose_geometry(op, x, weight, *settings)
+    if bias is not None:
+        why = "one value per filter of weight {}"
+        checks.same_shape(op, "bias", bias, (y[1],), why, weight)
+    return stride, padding, extra, *rest
 
 
 def conv_transpose2d_backward(
@@ -205,24 +231,27 @@ def conv_transpose2d_backward(
     >>> dx[0, 0].tolist(), dweight[0, 0].tolist(), dbias.tolist()
     ([[4.0, 4.0], [4.0, 4.0]], [[4.0, 4.0], [4.0, 4.0]], [9.0])
     """
+    dy, x, weight = checks.arrays("conv_transpose2d_backward", dy=dy, x=x, weight=weight)
+    settings = _transpose_backward(
+        (dy.shape, x.shape, weight.shape),
+        *(need_dx, stride, padding, output_padding, dilation, groups),
+    )
+    return backend().conv_transpose2d_backward(dy, x, weight, *settings)
+
+
+@cached_by_shape
+def _transpose_backward(shapes: Any, need_dx: Any, *settings: Any):
+    """The backend's (stride, padding, dilation, groups, need_dx)."""
     op = "conv_transpose2d_backward"
-    x, weight, geometry, _, out_shape = _check_transpose(
-        op, x, weight, stride, padding, output_padding, dilation, groups
-    )
-    dy = checks.array(op, "dy", dy, 4)
-    checks.same_shape(
-        op,
-        "dy",
-        dy,
-        out_shape,
-        f"the result of conv_transpose2d for x {x.shape} and weight {weight.shape}",
-    )
-    checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    need_dx = checks.flag(op, "need_dx", need_dx)
-    return backend().conv_transpose2d_backward(dy, x, weight, *geometry, need_dx)
+    dy, x, weight = shapes
+    geometry, _, y = _transpose_geometry(op, x, weight, *settings)
+    checks.dimensions(op, "dy", dy, 4)
+    why = "the result of conv_transpose2d for x {} and weight {}"
+    checks.same_shape(op, "dy", dy, y, why, x, weight)
+    return *geometry, checks.flag(op, "need_dx", need_dx)
 
 
-def _check_transpose(
+def _transpose_geometry(
     op: str,
     x: Any,
     weight: Any,
@@ -232,19 +261,18 @@ def _check_transpose(
     dilation: Any,
     groups: Any,
 ):
-    """The arrays, the backend's (stride, padding, dilation, groups) and output_padding, and the
-    shape of y."""
-    x = checks.array(op, "x", x, 4)
-    weight = checks.array(op, "weight", weight, 4)
+    """The backend's (stride, padding, dilation, groups) and output_padding, and the shape of y."""
+    checks.dimensions(op, "x", x, 4)
+    checks.dimensions(op, "weight", weight, 4)
     groups = checks.integer(op, "groups", groups, 1)
-    n, c, h, w = x.shape
-    channels, group_filters, kh, kw = weight.shape
-    if 0 in weight.shape:
-        raise ValueError(f"{op}: weight has shape {weight.shape}, but no size of it may be 0")
+    n, c, h, w = x
+    channels, group_filters, kh, kw = weight
+    if 0 in weight:
+        raise ValueError(f"{op}: weight has shape {weight}, but no size of it may be 0")
     if c != channels:
         raise ValueError(
-            f"{op}: x has {c} channels, but weight {weight.shape} expects {channels}"
-            f"{checks.channels_last('x', x.shape, channels)}"
+            f"{op}: x has {c} channels, but weight {weight} expects {channels}"
+            f"{checks.channels_last('x', x, channels)}"
         )
     if c % groups:
         raise ValueError(f"{op}: x has {c} channels, which groups={groups} does not divide")
@@ -253,14 +281,14 @@ def _check_transpose(
     padding = windows.padding2d(op, padding, (kh, kw), stride, dilation)
     extra = checks.pair(op, "output_padding", output_padding, 0)
     size = windows.transposed_size(op, (h, w), (kh, kw), stride, padding, dilation, extra)
-    out_shape = (n, group_filters * groups, *size)
-    checks.array_size(op, out_shape, x.itemsize)
+    y = (n, group_filters * groups, *size)
+    checks.array_size(op, y)
     # The windows are on y, one for each pixel of x.
     stride, padding, dilation = windows.compact(
         op, size, (kh, kw), (h, w), stride, padding, dilation
     )
     extra = windows.beyond_reach(size, (kh, kw), (h, w), stride, padding, dilation)
-    return x, weight, (stride, padding, dilation, groups), extra, out_shape
+    return (stride, padding, dilation, groups), extra, y
 
 
 def im2col(
@@ -302,8 +330,8 @@ def col2im(
     cols = checks.array(op, "cols", cols, 2)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     geometry, cols_shape = _windows(op, x_shape, kernel_size, stride, padding, dilation)
-    checks.same_shape(op, "cols", cols, cols_shape, "the windows of x_shape {}", x_shape)
-    checks.array_size(op, x_shape, cols.itemsize)
+    checks.same_shape(op, "cols", cols.shape, cols_shape, "the windows of x_shape {}", x_shape)
+    checks.array_size(op, x_shape)
     return backend().col2im(cols, x_shape, *geometry)
 
 
@@ -316,6 +344,6 @@ def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: An
     padding = windows.padding2d(op, padding, kernel, stride, dilation)
     oh, ow = windows.output_size(op, (h, w), kernel, stride, padding, dilation)
     columns = c * kernel[0] * kernel[1]
-    checks.array_size(op, ((n or 1) * oh * ow, columns), 8)
+    checks.array_size(op, ((n or 1) * oh * ow, columns))
     geometry = windows.compact(op, (h, w), kernel, (oh, ow), stride, padding, dilation)
     return (kernel, *geometry), (n * oh * ow, columns)

@@ -10,6 +10,7 @@ import numpy as np
 from .. import checks
 from ..config import backend
 from .activation import ending
+from .cached import cached_by_shape
 
 
 def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> np.ndarray:
@@ -23,15 +24,23 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]
     """
+    x, weight, bias = checks.arrays("linear", ("bias",), x=x, weight=weight, bias=bias)
+    shapes = x.shape, weight.shape, None if bias is None else bias.shape
+    rows, y_shape, activation = _forward(shapes, activation)
+    if x.ndim == 2:
+        return backend().linear(x, weight, bias, activation)
+    return backend().linear(x.reshape(rows), weight, bias, activation).reshape(y_shape)
+
+
+@cached_by_shape
+def _forward(shapes: Any, activation: Any):
+    """The shapes of x as a matrix and of y, and the activation."""
     op = "linear"
-    x, weight = _check(op, x, weight)
-    bias = checks.vector(
-        op, "bias", bias, weight.shape[0], "one value per row of weight {}", weight.shape
-    )
-    checks.same_dtype(op, x=x, weight=weight, bias=bias)
-    activation = ending(op, activation)
-    y = backend().linear(_rows(x), weight, bias, activation)
-    return y.reshape(*x.shape[:-1], weight.shape[0])
+    x, weight, bias = shapes
+    rows, y = _matrix(op, x, weight)
+    if bias is not None:
+        checks.same_shape(op, "bias", bias, weight[:1], "one value per row of weight {}", weight)
+    return rows, y, ending(op, activation)
 
 
 def linear_backward(
@@ -51,34 +60,37 @@ def linear_backward(
     >>> dx.tolist(), dweight.tolist(), dbias.tolist()
     ([[3.0, 4.0]], [[1.0, 2.0]], [1.0])
     """
-    op = "linear_backward"
-    x, weight = _check(op, x, weight)
-    dy = checks.array(op, "dy", dy)
-    checks.same_shape(
-        op,
-        "dy",
-        dy,
-        (*x.shape[:-1], weight.shape[0]),
-        "the result of linear for x {}, weight {}",
-        x.shape,
-        weight.shape,
+    dy, x, weight = checks.arrays("linear_backward", dy=dy, x=x, weight=weight)
+    rows, dy_rows, need_dx = _backward((dy.shape, x.shape, weight.shape), need_dx)
+    if x.ndim == 2:
+        return backend().linear_backward(dy, x, weight, need_dx)
+    dx, dweight, dbias = backend().linear_backward(
+        dy.reshape(dy_rows), x.reshape(rows), weight, need_dx
     )
-    checks.same_dtype(op, dy=dy, x=x, weight=weight)
-    need_dx = checks.flag(op, "need_dx", need_dx)
-    dx, dweight, dbias = backend().linear_backward(_rows(dy), _rows(x), weight, need_dx)
     return (None if dx is None else dx.reshape(x.shape)), dweight, dbias
 
 
-def _check(op: str, x: Any, weight: Any) -> tuple[np.ndarray, np.ndarray]:
-    x = checks.array(op, "x", x)
-    weight = checks.array(op, "weight", weight, 2)
-    if x.ndim < 1 or x.shape[-1] != weight.shape[1]:
+@cached_by_shape
+def _backward(shapes: Any, need_dx: Any):
+    """The shapes of x and of dy as matrices, and need_dx."""
+    op = "linear_backward"
+    dy, x, weight = shapes
+    rows, y = _matrix(op, x, weight)
+    checks.same_shape(op, "dy", dy, y, "the result of linear for x {}, weight {}", x, weight)
+    return rows, (rows[0], weight[0]), checks.flag(op, "need_dx", need_dx)
+
+
+def _matrix(op: str, x: Any, weight: Any) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """The shape of x as a matrix, and that of y."""
+    checks.dimensions(op, "weight", weight, 2)
+    outputs, inputs = weight
+    if not x or x[-1] != inputs:
         raise ValueError(
-            f"{op}: x has shape {x.shape}, but weight {weight.shape} expects (..., "
-            f"{weight.shape[1]}): "
-            f"{weight.shape[1]} features{_advice(x.shape, weight.shape[1])}"
+            f"{op}: x has shape {x}, but weight {weight} expects (..., "
+            f"{inputs}): "
+            f"{inputs} features{_advice(x, inputs)}"
         )
-    return x, weight
+    return (math.prod(x[:-1]), inputs), (*x[:-1], outputs)
 
 
 def _advice(shape: tuple[int, ...], features: int) -> str:
@@ -88,7 +100,3 @@ def _advice(shape: tuple[int, ...], features: int) -> str:
     if math.prod(shape) == features:
         return ", and x holds a single sample: write x[None]"
     return ""
-
-
-def _rows(x: np.ndarray) -> np.ndarray:
-    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

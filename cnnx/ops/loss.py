@@ -166,7 +166,7 @@ def _check(
     op: str, name: str, pred: Any, target: Any, reduction: str
 ) -> tuple[np.ndarray, np.ndarray]:
     pred, target = checks.array(op, name, pred), checks.array(op, "target", target)
-    checks.same_shape(op, "target", target, pred.shape, "the shape of {}", name)
+    checks.same_shape(op, "target", target.shape, pred.shape, "the shape of {}", name)
     checks.same_dtype(op, **{name: pred, "target": target})
     checks.choice(op, "reduction", reduction, _REDUCTIONS)
     return pred, target

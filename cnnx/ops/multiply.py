@@ -44,7 +44,7 @@ def multiply_backward(dy: Any, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     op = "multiply_backward"
     x, y, shape = _checked(op, x, y)
     dy = checks.array(op, "dy", dy)
-    checks.same_shape(op, "dy", dy, shape, "the shape of x * y")
+    checks.same_shape(op, "dy", dy.shape, shape, "the shape of x * y")
     checks.same_dtype(op, dy=dy, x=x)
     return backend().multiply_backward(dy, x, y)
 
@@ -66,5 +66,5 @@ def _checked(op: str, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray, tuple[int
             f"{op}: x has shape {x.shape} and y has shape {y.shape}, but along each axis equal "
             "sizes are expected, or a size of 1"
         )
-    checks.array_size(op, shape, x.itemsize)
+    checks.array_size(op, shape)
     return x, y, shape

@@ -53,7 +53,7 @@ def batch_norm(
     bias = checks.vector(op, "bias", bias, c, *why)
     if add is not None:
         add = checks.array(op, "add", add)
-        checks.same_shape(op, "add", add, x.shape, "the shape of x")
+        checks.same_shape(op, "add", add.shape, x.shape, "the shape of x")
     training = checks.flag(op, "training", training)
     running_mean, running_var = _statistics(op, x, running_mean, running_var, training, why)
     checks.same_dtype(
@@ -109,7 +109,7 @@ def batch_norm_backward(
     op = "batch_norm_backward"
     x = _input(op, "x", x)
     dy = checks.array(op, "dy", dy)
-    checks.same_shape(op, "dy", dy, x.shape, "the shape of x")
+    checks.same_shape(op, "dy", dy.shape, x.shape, "the shape of x")
     c = x.shape[1]
     why = "one value per channel of x {}", x.shape
     weight = checks.vector(op, "weight", weight, c, *why)
@@ -118,8 +118,8 @@ def batch_norm_backward(
     training = checks.flag(op, "training", training)
     mean = checks.array(op, "mean", mean)
     inv_std = checks.array(op, "inv_std", inv_std)
-    checks.same_shape(op, "mean", mean, (c,), *why)
-    checks.same_shape(op, "inv_std", inv_std, (c,), *why)
+    checks.same_shape(op, "mean", mean.shape, (c,), *why)
+    checks.same_shape(op, "inv_std", inv_std.shape, (c,), *why)
     checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std, bias=bias)
     dx, dweight, dbias = backend().batch_norm_backward(
         _flat(dy), _flat(x), weight, mean, inv_std, training, bias, activation
@@ -163,7 +163,7 @@ def _running(op: str, name: str, value: Any, c: int, *why: Any) -> np.ndarray | 
     if value is None:
         return None
     x = checks.in_place(op, name, value)
-    checks.same_shape(op, name, x, (c,), *why)
+    checks.same_shape(op, name, x.shape, (c,), *why)
     return x
 
 

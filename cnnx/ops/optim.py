@@ -177,12 +177,12 @@ def _arrays(
         if grad is None or (checks.plain(grad, dtype) and grad.shape == param.shape):
             continue  # the usual case: a step of a small network takes 20 microseconds
         grads[i] = grad = checks.array(op, f"grads[{i}]", grad)
-        checks.same_shape(op, f"grads[{i}]", grad, param.shape, f"the shape of params[{i}]")
+        checks.same_shape(op, f"grads[{i}]", grad.shape, param.shape, f"the shape of params[{i}]")
         checks.same_dtype(op, **{"params[0]": first, f"grads[{i}]": grad})
     for name, value in state.items():
         if value is not None or name not in optional:
             flat = checks.in_place(op, name, value)
-            checks.same_shape(op, name, flat, (size,), "the size of all params together")
+            checks.same_shape(op, name, flat.shape, (size,), "the size of all params together")
             if params:
                 checks.same_dtype(op, **{"params[0]": first, name: flat})
     return params, grads

@@ -41,7 +41,7 @@ def zero_pad2d(x: Any, padding: Any) -> np.ndarray:
             f"{op}: padding={(left, right, top, bottom)} (left, right, top, bottom) crops more "
             f"than an image of {h}x{w} has"
         )
-    checks.array_size(op, (n, c, h + top + bottom, w + left + right), x.itemsize)
+    checks.array_size(op, (n, c, h + top + bottom, w + left + right))
     return backend().zero_pad2d(x, ((top, bottom), (left, right)))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks, windows
 from ..config import backend
+from .cached import cached_by_shape
 
 
 def max_pool2d(
@@ -35,7 +36,7 @@ def max_pool2d(
     """
     op = "max_pool2d"
     x = checks.array(op, "x", x, 4)
-    kernel, stride, _, padding, _ = _windows(op, x.shape, kernel_size, stride, padding, ceil_mode)
+    kernel, stride, _, padding, _ = _windows(x.shape, op, kernel_size, stride, padding, ceil_mode)
     return backend().max_pool2d(x, kernel, stride, padding)
 
 
@@ -80,13 +81,11 @@ def max_pool2d_backward(
             if x is None
             else f'{op}: x is given, but ties="first" reads only argmax: omit x, or pass ties="all"'
         )
-    checked = _max_backward_arguments(
-        "max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
-    )
+    checked = _max_arguments(op, dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
     if x is not None:
         x = checks.array(op, "x", x, 4)
         checks.same_dtype(op, dy=checked[0], x=x)
-        checks.same_shape(op, "x", x, checked[2], "x_shape")
+        checks.same_shape(op, "x", x.shape, checked[2], "x_shape")
     return backend().max_pool2d_backward(*checked, x)
 
 
@@ -108,7 +107,7 @@ def relu_max_pool2d(
     """
     op = "relu_max_pool2d"
     x = checks.array(op, "x", x, 4)
-    kernel, stride, _, padding, _ = _windows(op, x.shape, kernel_size, stride, padding, ceil_mode)
+    kernel, stride, _, padding, _ = _windows(x.shape, op, kernel_size, stride, padding, ceil_mode)
     return backend().relu_max_pool2d(x, kernel, stride, padding)
 
 
@@ -133,58 +132,60 @@ def relu_max_pool2d_backward(
     >>> ops.relu_max_pool2d_backward(np.ones_like(y), argmax, (1, 1, 1, 4), (1, 2)).tolist()
     [[[[0.0, 0.0, 0.0, 1.0]]]]
     """
-    return backend().relu_max_pool2d_backward(
-        *_max_backward_arguments(
-            "relu_max_pool2d", dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode
-        )
-    )
+    op = "relu_max_pool2d_backward"
+    checked = _max_arguments(op, dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+    return backend().relu_max_pool2d_backward(*checked)
 
 
-def _max_backward_arguments(
-    forward: str,
+def _max_arguments(
+    op: str,
     dy: Any,
     argmax: Any,
     x_shape: Any,
     kernel_size: Any,
     stride: Any,
     padding: Any,
-    ceil_mode: bool,
+    ceil_mode: Any,
 ) -> tuple[Any, ...]:
     """The checked arguments of the backend's backward, for both max-poolings."""
-    op = f"{forward}_backward"
     dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
-    kernel, stride, _, padding, y_shape = _windows(
-        op, x_shape, kernel_size, stride, padding, ceil_mode
+    argmax = checks.from_anything(op, "argmax", argmax)
+    kernel, stride, padding, forward, codes, dtype = _max_backward(
+        (dy.shape, argmax.shape, x_shape), op, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(op, "dy", dy, y_shape, f"the result of {forward} for x_shape {{}}", x_shape)
-    checks.array_size(op, x_shape, dy.itemsize)
-    argmax = _argmax(forward, argmax, y_shape, kernel)
+    if argmax.dtype is not dtype and argmax.dtype.newbyteorder("=") != dtype:
+        raise TypeError(
+            f"{op}: argmax has dtype {argmax.dtype}, "
+            f"but {forward} returns {dtype} for a kernel of {kernel[0]}x{kernel[1]}"
+        )
+    if argmax.size and (checks.largest(argmax) >= codes or (codes > 256 and argmax.min() < 0)):
+        raise ValueError(
+            f"{op}: argmax holds {argmax.max()}, but for a kernel of {kernel[0]}x{kernel[1]} "
+            f"{forward} returns numbers from 0 to {codes - 1}"
+        )
+    if not checks.plain(argmax, dtype):
+        argmax = np.require(argmax, dtype, ["C", "ALIGNED"])
     return dy, argmax, x_shape, kernel, stride, padding
 
 
 _ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # for up to 256 codes, and for more
 
 
-def _argmax(forward: str, argmax: Any, y_shape: tuple, kernel: checks.Pair) -> np.ndarray:
-    op = f"{forward}_backward"
-    argmax = checks.from_anything(op, "argmax", argmax)
+@cached_by_shape
+def _max_backward(
+    shapes: Any, op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any
+):
+    """The backend's kernel, stride and padding; the forward op; the number of codes that its argmax
+    may hold, and their dtype."""
+    dy, argmax, x = shapes
+    kernel, stride, _, padding, y = _windows(x, op, kernel_size, stride, padding, ceil_mode)
+    forward = op.removesuffix("_backward")
+    checks.same_shape(op, "dy", dy, y, "the result of {} for x_shape {}", forward, x)
+    checks.array_size(op, x)
+    checks.same_shape(op, "argmax", argmax, y, "the shape of dy")
     codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
-    expected = _ARGMAX[codes > 256]
-    if argmax.dtype is not expected and argmax.dtype.newbyteorder("=") != expected:
-        raise TypeError(
-            f"{op}: argmax has dtype {argmax.dtype}, "
-            f"but {forward} returns {expected} for a kernel of {kernel[0]}x{kernel[1]}"
-        )
-    checks.same_shape(op, "argmax", argmax, y_shape, "the shape of dy")
-    if argmax.size and (argmax.max() >= codes or (codes > 256 and argmax.min() < 0)):
-        raise ValueError(
-            f"{op}: argmax holds {argmax.max()}, but for a kernel of {kernel[0]}x{kernel[1]} "
-            f"{forward} returns numbers from 0 to {codes - 1}"
-        )
-    if checks.plain(argmax, expected):
-        return argmax
-    return np.require(argmax, expected, ["C", "ALIGNED"])
+    return kernel, stride, padding, forward, codes, _ARGMAX[codes > 256]
 
 
 def avg_pool2d(
@@ -211,7 +212,7 @@ def avg_pool2d(
     op = "avg_pool2d"
     x = checks.array(op, "x", x, 4)
     kernel, stride, given, padding, _ = _windows(
-        op, x.shape, kernel_size, stride, padding, ceil_mode
+        x.shape, op, kernel_size, stride, padding, ceil_mode
     )
     counted = _counted(op, given, count_include_pad)
     return backend().avg_pool2d(x, kernel, stride, padding, counted)
@@ -240,10 +241,11 @@ def avg_pool2d_backward(
     dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     kernel, stride, given, padding, y_shape = _windows(
-        op, x_shape, kernel_size, stride, padding, ceil_mode
+        x_shape, op, kernel_size, stride, padding, ceil_mode
     )
-    checks.same_shape(op, "dy", dy, y_shape, "the result of avg_pool2d for x_shape {}", x_shape)
-    checks.array_size(op, x_shape, dy.itemsize)
+    why = "the result of avg_pool2d for x_shape {}"
+    checks.same_shape(op, "dy", dy.shape, y_shape, why, x_shape)
+    checks.array_size(op, x_shape)
     counted = _counted(op, given, count_include_pad)
     return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
 
@@ -254,7 +256,8 @@ def _counted(op: str, padding: windows.Padding, count_include_pad: Any) -> windo
     return padding if counts else ((0, 0), (0, 0))
 
 
-def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool):
+@cached_by_shape
+def _windows(x_shape: tuple, op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any):
     """kernel, stride, padding as given and as extended by ceil_mode, and the shape of y."""
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)
@@ -319,9 +322,9 @@ def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     _not_empty_image(op, "x_shape", x_shape)
     checks.same_shape(
-        op, "dy", dy, (*x_shape[:2], 1, 1), "one value per channel of x_shape {}", x_shape
+        op, "dy", dy.shape, (*x_shape[:2], 1, 1), "one value per channel of x_shape {}", x_shape
     )
-    checks.array_size(op, x_shape, dy.itemsize)
+    checks.array_size(op, x_shape)
     return backend().global_avg_pool2d_backward(dy, x_shape)
 
 
@@ -347,7 +350,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
     _not_empty_image(op, "x", x.shape)
     n, c, h, w = x.shape
     size = h if rows is None else rows, w if columns is None else columns
-    checks.array_size(op, (n, c, *size), x.itemsize)
+    checks.array_size(op, (n, c, *size))
     return backend().adaptive_avg_pool2d(x, size)
 
 
@@ -367,8 +370,9 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
     _not_empty_image(op, "x_shape", x_shape)
     _not_empty_image(op, "dy", dy.shape)
     expected = (*x_shape[:2], *dy.shape[2:])
-    checks.same_shape(op, "dy", dy, expected, "the images and channels of x_shape {}", x_shape)
-    checks.array_size(op, x_shape, dy.itemsize)
+    why = "the images and channels of x_shape {}"
+    checks.same_shape(op, "dy", dy.shape, expected, why, x_shape)
+    checks.array_size(op, x_shape)
     return backend().adaptive_avg_pool2d_backward(dy, x_shape)
 
 

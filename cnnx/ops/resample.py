@@ -51,7 +51,7 @@ def interpolate(
     op = "interpolate"
     x = checks.array(op, "x", x, 4)
     to, steps, align = _resized(op, "x", x.shape, size, scale_factor, mode, align_corners)
-    checks.array_size(op, (*x.shape[:2], *to), x.itemsize)
+    checks.array_size(op, (*x.shape[:2], *to))
     return backend().interpolate(x, to, steps, mode, align)
 
 
@@ -80,9 +80,9 @@ def interpolate_backward(
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     to, steps, align = _resized(op, "x_shape", x_shape, size, scale_factor, mode, align_corners)
     checks.same_shape(
-        op, "dy", dy, (*x_shape[:2], *to), "the result of interpolate for x_shape {}", x_shape
+        op, "dy", dy.shape, (*x_shape[:2], *to), "the result of interpolate for x_shape {}", x_shape
     )
-    checks.array_size(op, x_shape, dy.itemsize)
+    checks.array_size(op, x_shape)
     return backend().interpolate_backward(dy, x_shape, steps, mode, align)
 
 
