@@ -103,6 +103,14 @@ def plain(value: Any, dtype: np.dtype[Any] | None = None) -> bool:
     return given is dtype if dtype is not None else given is _FLOAT32 or given is _FLOAT64
 
 
+def all_plain(arrays: Iterable[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether `plain` is true for each array."""
+    for x in arrays:
+        if type(x) is not np.ndarray or x.dtype is not dtype or not x.flags.carray:
+            return False
+    return True
+
+
 def from_anything(op: str, name: str, value: Any) -> np.ndarray:
     """A user's value as an array: not None, and not masked (NumPy would drop the mask)."""
     if type(value) is np.ndarray:
@@ -223,6 +231,9 @@ def real(
     below: float = math.inf,
 ) -> float:
     """A finite number within bounds: least <= value <= most, value < below; fits in float32."""
+    usual = type(value) is float and least <= value <= most and value < below
+    if usual and abs(value) <= _LARGEST_REAL:
+        return value
     try:
         if type(value) is not float and (isinstance(value, (str, bytes)) or np.ndim(value)):
             raise TypeError

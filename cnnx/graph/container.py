@@ -47,8 +47,9 @@ class Container(Layer):
         return inherited and not is_patched(self)
 
     def forward(self, *xs: Any) -> Any:
-        self._forget()
         keeping = grad_enabled()
+        if keeping:
+            self._keep(None)  # free what the last forward saved before this one allocates its own
         plan = self._planned(keeping)
         if len(xs) != plan.inputs:
             raise TypeError(

@@ -44,7 +44,7 @@ def forward(plan: Plan, xs: tuple[Any, ...], keeping: bool) -> tuple[tuple[Any, 
     given = dict(enumerate(xs)) if keeping else {}  # the caller's array that a value is part of
     known = given.keys()
     for step in plan.steps:
-        apart = known.isdisjoint(step.inputs)
+        apart = not given or known.isdisjoint(step.inputs)
         y = values[step.output] = step.run(trace, step.read(values), apart and step.inner)
         if not apart:
             for i in step.inputs:
@@ -93,10 +93,10 @@ def _needed(plan: Plan, need_dx: bool) -> list[bool]:
 
 def _add(gradients: dict[int, Any], values: tuple[int, ...], dxs: Any) -> None:
     """Add the gradient of each value to those from its other readers."""
-    for i, value in enumerate(values):
-        dx = dxs[i]
-        if value in gradients and dx is not None:
+    for value, dx in zip(values, dxs):
+        if dx is None:
+            continue
+        if value in gradients:
             total = as_float("backward", gradients[value])
             dx = ops.add(total, as_float("backward", dx, total.dtype))
-        if dx is not None:
-            gradients[value] = dx
+        gradients[value] = dx

@@ -71,11 +71,11 @@ class LayerStep(Step):
                 y = layer.forward(*xs)
         else:
             y = layer.forward(*xs)
-        trace[self.number] = self, vars(layer).pop("_kept", None)
+        trace[self.number] = self, layer.__dict__.pop("_kept", None)
         return y
 
     def backward(self, kept: Any, dy: Any, need_dx: bool) -> tuple[Any, ...]:
-        attributes = vars(self.layer)
+        attributes = self.layer.__dict__
         attributes["_kept"] = kept
         try:
             dx = call_backward(self.layer, dy, need_dx)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from cnnx.layers.assignment import check_assignment
-from cnnx.layers.dtype import as_float
+from cnnx.layers.dtype import FLOATS, as_float
 from cnnx.layers.inside import held
 from cnnx.layers.kept import Watched, keep
 from cnnx.layers.parameter import Parameter
@@ -109,7 +109,8 @@ class Layer:
         if "x" in named:  # the first input, by any name in forward
             xs = named.pop("x"), *xs
         for x in xs:
-            if hasattr(type(x), "__cnnx_call__"):  # a Symbol handles the call (graph/symbol.py)
+            # A Symbol handles the call (graph/symbol.py). hasattr takes a microsecond.
+            if type(x) is not np.ndarray and hasattr(type(x), "__cnnx_call__"):
                 return x.__cnnx_call__(self, xs, **named)
         return self.forward(*xs, **named)
 
@@ -118,14 +119,9 @@ class Layer:
         if grad_enabled():
             self._keep(keep(values))
 
-    def _forget(self) -> None:
-        """Free what the last forward saved before this one allocates its own."""
-        if grad_enabled():
-            self._keep(None)
-
     def _keep(self, kept: tuple[Any, ...] | None) -> None:
         # Bypasses __setattr__, whose checks are for users: this runs for every layer of every step.
-        vars(self)["_kept"] = kept
+        self.__dict__["_kept"] = kept
 
     def _saved(self) -> tuple[Any, ...]:
         """What forward saved. RuntimeError if there was no forward, or if one of these arrays was
@@ -143,6 +139,8 @@ class Layer:
 
     def _float(self, x: Any, dtype: Any = None) -> np.ndarray:
         """x as an array that ops accept, cast to `dtype` if given (see `as_float`)."""
+        if type(x) is np.ndarray and (x.dtype is dtype or (dtype is None and x.dtype in FLOATS)):
+            return x  # the usual case
         return as_float(type(self).__name__, x, dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:

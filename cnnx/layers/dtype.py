@@ -8,9 +8,9 @@ import numpy as np
 
 from cnnx import checks
 
-__all__ = ["as_float"]
+__all__ = ["FLOATS", "as_float"]
 
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOATS = _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarray:
@@ -21,7 +21,7 @@ def as_float(owner: str, x: Any, dtype: np.dtype[Any] | None = None) -> np.ndarr
     text are a TypeError that names the `owner`; so are masked arrays, whose mask would be lost.
     """
     if checks.plain(x, dtype):
-        return x  # the usual case
+        return x
     checks.unmasked(owner, "x", x)
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":

@@ -36,9 +36,9 @@ class Weighted(Layer):
 
     def _compute(self, x: Any, **epilogue: Any) -> tuple[Any, tuple[Any, ...]]:
         """y, and the values to save. epilogue: further arguments of the op (graph/fused.py)."""
-        x = self._float(x, self.weight.dtype)
-        bias = None if self.bias is None else self.bias.data
-        return self._function(x, self.weight.data, bias, *self._settings, **epilogue), (x,)
+        weight, bias = self.weight.data, None if self.bias is None else self.bias.data
+        x = self._float(x, weight.dtype)
+        return self._function(x, weight, bias, *self._settings, **epilogue), (x,)
 
     def config(self) -> dict[str, Any]:
         config = super().config()

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks
+from cnnx.layers.dtype import FLOATS
 
 __all__ = ["Parameter"]
-
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Parameter:
@@ -95,10 +94,12 @@ class Parameter:
         """Add a gradient, as backward does: after `zero_grad` it is stored without a copy."""
         if not self.requires_grad:
             return
-        if self._grad is None:
-            self.grad = grad
-        else:
+        if self._grad is not None:
             self._grad += grad
+        elif checks.plain(grad, self._data.dtype) and grad.shape == self._data.shape:
+            self._grad = grad  # the usual case
+        else:
+            self.grad = grad
 
     def zero_grad(self) -> None:
         """Set the gradient to None."""
@@ -122,8 +123,8 @@ def _as_parameter_array(name: str, value: Any, default: np.dtype[Any]) -> np.nda
         raise TypeError(
             f"Parameter {name!r}: data has dtype {array.dtype}, expected float32 or float64"
         )
-    if array.dtype not in _FLOATS:  # another byte order or type
+    if array.dtype not in FLOATS:  # another byte order or type
         native = array.dtype.newbyteorder("=")
-        array = array.astype(native if native in _FLOATS else default)
+        array = array.astype(native if native in FLOATS else default)
     # An optimiser writes into this array, so it must be contiguous and writeable.
     return np.require(array, None, ["C", "A", "W"])

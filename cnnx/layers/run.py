@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar, Token
 from typing import Any
 
 __all__ = ["Mode", "grad_enabled", "no_grad", "run_mode"]
@@ -42,8 +42,7 @@ class Mode:
         vars(layer)["training"] = mode
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class no_grad(ContextDecorator):
     """Inside ``with no_grad():`` (or a function decorated ``@no_grad()``) forward saves nothing.
 
     Inference then needs a fraction of the memory, and does not modify the layers: what an earlier
@@ -52,11 +51,17 @@ def no_grad() -> Iterator[None]:
 
     Example: ``with cnnx.no_grad(): scores = model(x)``
     """
-    token = _enabled.set(False)
-    try:
-        yield
-    finally:
-        _enabled.reset(token)
+
+    _token: Token[bool]
+
+    def __enter__(self) -> None:
+        self._token = _enabled.set(False)
+
+    def __exit__(self, *error: object) -> None:
+        _enabled.reset(self._token)
+
+    def _recreate_cm(self) -> no_grad:
+        return no_grad()  # for each call of a decorated function, which may call itself
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Optimizer:
     def __init__(self, params: Params, settings: dict[str, Any]) -> None:
         self.param_groups: list[dict[str, Any]] = []
         self._states: list[tuple[Group, FlatState]] = []  # with the group that it belongs to
-        self._layout: list[tuple[int, Parameter, Any]] = []
+        self._layout: list[tuple[list[Parameter], list[Any]]] = []
         self._defaults = settings
         if isinstance(params, Parameter):
             raise TypeError(f"{self._name}: params is one Parameter, expected a list of them")
@@ -116,10 +116,11 @@ class Optimizer:
         """Update in place the params that have a gradient, and their state; step counts from 1."""
         raise NotImplementedError(f"{self._name} has no _update")
 
-    def _present_layout(self) -> list[tuple[int, Parameter, Any]]:
-        """Everything that the layout of the flat arrays depends on."""
-        groups = enumerate(self.param_groups)
-        return [(index, p, p.dtype) for index, group in groups for p in group["params"]]
+    def _present_layout(self) -> list[tuple[list[Parameter], list[Any]]]:
+        """Everything that the layout of the flat arrays depends on: the parameters of each group,
+        and their dtypes."""
+        groups = [group["params"] for group in self.param_groups]
+        return [([*params], [p.dtype for p in params]) for params in groups]
 
     def _arrange(self, known: Mapping[int, Mapping[str, Any]]) -> None:
         """Create the flat arrays, with the known state of each parameter, by its id."""
