@@ -12,7 +12,6 @@ from typing import Any
 
 from . import data, init, io, models, ops
 from ._version import __version__
-from .backends.choose import use_algorithm
 from .config import (
     available_backends,
     config_dict,
@@ -24,6 +23,7 @@ from .config import (
     set_backend,
     set_num_threads,
     show_config,
+    use_algorithm,
     use_backend,
 )
 from .graph import Graph, Input

@@ -1,9 +1,9 @@
-"""Configuration: the backend, the number of threads, and `show_config()`.
+"""Configuration: the backend, the algorithms, the number of threads, and `show_config()`.
 
 # Design:
 # The backend of a `with use_backend(...)` block is stored in a ContextVar, so two threads can use
-# different backends. The process default is a module variable. Ops call `backend()` on every call;
-# its result is never stored.
+# different backends, and so is the choice of `use_algorithm`. The process default is a module
+# variable. Ops call `backend()` on every call; its result is never stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from . import backends
 from ._version import __version__
+from .backends.choose import ALGORITHMS, wanted_algorithm
 
 _in_context: ContextVar[ModuleType | None] = ContextVar("cnnx_backend", default=None)
 
@@ -64,6 +65,44 @@ def use_backend(name: str) -> Iterator[None]:
 def available_backends() -> tuple[str, ...]:
     """Names of the backends that this installation can use, fastest first."""
     return backends.available()
+
+
+class use_algorithm:
+    """Select how the compiled backend computes convolutions, in this thread or asynchronous task.
+
+    "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
+                that is Winograd's, with rounding errors a few times those of direct summation; a
+                NaN or infinity in x then spreads to the 4x4 pixels of its tiles, and a value some
+                hundred times larger than the others reduces their precision (docs/winograd.md,
+                "Outliers")
+    "direct"    never Winograd's: sums of products, with no error but their own rounding
+    "winograd"  Winograd's wherever it is applicable: 3x3, stride 1, in float64 too
+
+    Takes effect immediately; used as a context manager, until the end of the block. The reference
+    backend is always direct. ValueError for another name.
+
+    A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+
+    >>> with cnnx.use_algorithm("direct"):
+    ...     y = cnnx.ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)))
+    """
+
+    _before: Token[str] | None
+
+    def __init__(self, name: str) -> None:
+        if name not in ALGORITHMS:
+            raise ValueError(
+                f"use_algorithm: {name!r} is unknown: expected one of {', '.join(ALGORITHMS)}"
+            )
+        self._before = wanted_algorithm.set(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            wanted_algorithm.reset(self._before)
+            self._before = None
 
 
 def set_num_threads(n: int) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import cnnx
+from cnnx import backends
 from cnnx.backends import choose
 
 DATA, WEIGHT = ("forward", "backward_data"), ("backward_weight",)
@@ -26,9 +28,15 @@ def winograd(way: str) -> Iterator[None]:
 
     before = choose.RULES
     choose.RULES = (*(rule(*item) for item in WAYS[way].items()), *before)
-    choose._choose.cache_clear()
+    _forget_choices()
     try:
         yield
     finally:
         choose.RULES = before
-        choose._choose.cache_clear()
+        _forget_choices()
+
+
+def _forget_choices() -> None:
+    choose._choose.cache_clear()
+    if "compiled" in cnnx.available_backends():
+        backends.load("compiled").jobs.clear()

@@ -12,18 +12,19 @@ choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1),
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["ALGORITHMS", "RULES", "Convolution", "Rule", "choose", "use_algorithm"]
+__all__ = ["ALGORITHMS", "RULES", "Convolution", "Rule", "choose", "wanted_algorithm"]
 
 ALGORITHMS = ("auto", "direct", "winograd")
 DIRECTIONS = ("forward", "backward_data", "backward_weight")
 
-_wanted: ContextVar[str] = ContextVar("cnnx_algorithm", default="auto")
+# Set by `cnnx.use_algorithm` (config.py).
+wanted_algorithm: ContextVar[str] = ContextVar("cnnx_algorithm", default="auto")
 
 
 class Convolution(NamedTuple):
@@ -172,7 +173,7 @@ def choose(convolution: Convolution) -> str:
     >>> choose(conv)
     'direct'
     """
-    return _choose(convolution, _wanted.get())
+    return _choose(convolution, wanted_algorithm.get())
 
 
 @lru_cache(maxsize=1024)
@@ -183,41 +184,3 @@ def _choose(convolution: Convolution, wanted: str) -> str:
     if wanted == "direct":
         found = [algorithm for algorithm in found if not is_winograd(algorithm)]
     return found[0]
-
-
-class use_algorithm:
-    """Select how the compiled backend computes convolutions, in this thread or asynchronous task.
-
-    "auto"      the fastest algorithm for each shape (the default): for float32 and many channels
-                that is Winograd's, with rounding errors a few times those of direct summation; a
-                NaN or infinity in x then spreads to the 4x4 pixels of its tiles, and a value some
-                hundred times larger than the others reduces their precision (docs/winograd.md,
-                "Outliers")
-    "direct"    never Winograd's: sums of products, with no error but their own rounding
-    "winograd"  Winograd's wherever it is applicable: 3x3, stride 1, in float64 too
-
-    Takes effect immediately; used as a context manager, until the end of the block. The reference
-    backend is always direct. ValueError for another name.
-
-    A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
-
-    >>> with cnnx.use_algorithm("direct"):
-    ...     y = cnnx.ops.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 3, 3)))
-    """
-
-    _before: Token[str] | None
-
-    def __init__(self, name: str) -> None:
-        if name not in ALGORITHMS:
-            raise ValueError(
-                f"use_algorithm: {name!r} is unknown: expected one of {', '.join(ALGORITHMS)}"
-            )
-        self._before = _wanted.set(name)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is not None:
-            _wanted.reset(self._before)
-            self._before = None

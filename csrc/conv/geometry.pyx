@@ -2,7 +2,7 @@
 
 # Design:
 # One struct serves all directions and algorithms, in the terms of the layer: tap (u, v) of window (i, j) is pixel
-# (i*sh + u*dh - top, j*sw + v*dw - left) of x, and zero outside of x. Along a row, with left = 2, sw = 3, dw = 2, kw = 3:
+# (i*sh + u*dh - top, j*sw + v*dw - left) of x, and zero outside of x. Along a row, with left 2, sw 3, dw 2 and kw 3:
 #
 #     column of x    -2  -1 | 0   1   2   3   4   5   6 ...
 #     window 0        u       u       u

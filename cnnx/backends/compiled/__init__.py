@@ -32,6 +32,9 @@ MODULES = (
     "gemm",
     "linear",
     "conv.geometry",
+    "conv.staging",
+    "conv.direct",
+    "conv.dispatch",
 )
 
 

@@ -1,0 +1,201 @@
+"""Convolution, its transpose and their gradients: from arrays to the job that computes them.
+
+# Design:
+# choose.py names the algorithm for a geometry, and TABLE has the function that prepares its job, for each direction.
+# Jobs are cached under the shapes and settings, so a call with known ones finds its job by one look-up.
+# A transposed convolution is made of the same three directions, with x and y exchanged: its y is what convolution calls
+# dx, its x is what that calls dy.
+#
+#                          y                 dx                dweight
+#     conv2d               FORWARD           BACKWARD_DATA     BACKWARD_WEIGHT
+#     conv_transpose2d     BACKWARD_DATA     FORWARD           BACKWARD_WEIGHT
+"""
+
+import numpy as np
+
+from cnnx.backends.choose import DIRECTIONS, choose, wanted_algorithm
+from cnnx.backends.choose import Convolution as Choice
+from .. import rest_conv
+
+from cpython.contextvars cimport get_value
+
+from arrays cimport data_of, is_single, shape_of, size_of
+from kernels cimport Ending
+from ..epilogue cimport ending, finish_array
+from ..jobs cimport MOST_ARRAYS, Job, find, keep
+from ..memory cimport Block, empty, empty_like, new_array, zeros
+from ..sums cimport channel_sums
+from .direct cimport prepare_direct, prepare_filter_lanes, prepare_implicit_gemm
+from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
+from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geometry, Prepare
+
+
+cdef struct Row:
+    const char *algorithm
+    Direction direction
+    Prepare prepare
+
+cdef Row[3] TABLE = [
+    Row(b"direct", FORWARD, prepare_direct),
+    Row(b"implicit_gemm", FORWARD, prepare_implicit_gemm),
+    Row(b"filter_lanes", FORWARD, prepare_filter_lanes),
+]
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups, activation, add):
+    cdef Py_ssize_t top = padding[0][0], bottom = padding[0][1], left = padding[1][0], right = padding[1][1]
+    cdef Py_ssize_t sh = stride[0], sw = stride[1], dh = dilation[0], dw = dilation[1]
+    cdef const Py_ssize_t *size = shape_of(x)
+    cdef const Py_ssize_t *kernel = shape_of(weight)
+    cdef Py_ssize_t oh = (size[2] + top + bottom - dh * (kernel[2] - 1) - 1) // sh + 1
+    cdef Py_ssize_t ow = (size[3] + left + right - dw * (kernel[3] - 1) - 1) // sw + 1
+    return forward(
+        x, weight, bias, add, (size[0], kernel[0], oh, ow), (stride, (top, left), dilation), activation
+    )
+
+
+def conv2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
+    windows = (stride, (padding[0][0], padding[1][0]), dilation)
+    # The weights' gradient first: its sums are the most scratch there is, and gone when dx is made.
+    dweight, dbias = backward_weight(dy, x, weight.shape, windows)
+    dx = backward_data(dy, weight, None, x.shape, windows) if need_dx else None
+    return dx, dweight, dbias
+
+
+def conv_transpose2d(x, weight, bias, stride, padding, output_padding, dilation, groups):
+    (top, bottom), (left, right) = padding
+    oh = (x.shape[2] - 1) * stride[0] + dilation[0] * (weight.shape[2] - 1) + 1 + output_padding[0] - top - bottom
+    ow = (x.shape[3] - 1) * stride[1] + dilation[1] * (weight.shape[3] - 1) + 1 + output_padding[1] - left - right
+    y_shape = (x.shape[0], weight.shape[1] * groups, oh, ow)
+    return backward_data(x, weight, bias, y_shape, (stride, (top, left), dilation))
+
+
+def conv_transpose2d_backward(dy, x, weight, stride, padding, dilation, groups, need_dx):
+    windows = (stride, (padding[0][0], padding[1][0]), dilation)
+    dx = forward(dy, weight, None, None, x.shape, windows, None) if need_dx else None
+    dweight, _ = backward_weight(x, dy, weight.shape, windows)
+    dbias = zeros((dy.shape[1],), dy)
+    if size_of(dy):
+        channel_sums(dy, dbias)
+    return dx, dweight, dbias
+
+
+# windows, in what follows: the layer's (stride, (top, left), dilation).
+
+cdef object forward(x, weight, bias, add, tuple y_shape, tuple windows, activation):
+    cdef void *arrays[MOST_ARRAYS]
+    y = new_array(y_shape, x.dtype)
+    if not size_of(x) or not size_of(y):
+        y[...] = 0 if bias is None else bias[:, None, None]
+        finish_array(y, add, activation)
+        return y
+    cdef Job job = job_for(FORWARD, x.shape, weight.shape, y_shape, windows, activation, is_single(x))
+    if job is None:
+        stride, padding, dilation = windows
+        return rest_conv.correlate(
+            x, weight, bias, y_shape, stride, padding, dilation, x.shape[1] // weight.shape[1], activation, add
+        )
+    arrays[ARG_X], arrays[ARG_BIAS] = data_of(x), data_of(bias)
+    arrays[ARG_ADD], arrays[ARG_Y] = data_of(add), data_of(y)
+    multiply(job, weight, arrays)
+    return y
+
+
+cdef object backward_data(dy, weight, bias, tuple x_shape, tuple windows):
+    cdef void *arrays[MOST_ARRAYS]
+    dx = new_array(x_shape, dy.dtype)
+    if not size_of(dy) or not size_of(dx):
+        dx[...] = 0 if bias is None else bias[:, None, None]
+        return dx
+    cdef Job job = job_for(BACKWARD_DATA, x_shape, weight.shape, dy.shape, windows, None, is_single(dy))
+    if job is None:
+        stride, padding, dilation = windows
+        return rest_conv.data_gradient(
+            dy, weight, bias, x_shape, stride, padding, dilation, x_shape[1] // weight.shape[1]
+        )
+    arrays[ARG_DY], arrays[ARG_BIAS], arrays[ARG_DX] = data_of(dy), data_of(bias), data_of(dx)
+    multiply(job, weight, arrays)
+    return dx
+
+
+cdef int multiply(Job job, weight, void **arrays) except -1:
+    """Compute with weights that are packed for this call."""
+    cdef Block packed = None
+    arrays[ARG_WEIGHT] = data_of(weight)
+    if job.packed:
+        packed = job.packed_weight(arrays[ARG_WEIGHT])
+        arrays[ARG_WEIGHT] = packed.data
+    return job.start(arrays)
+
+
+cdef tuple backward_weight(dy, x, tuple weight_shape, tuple windows):
+    cdef void *arrays[MOST_ARRAYS]
+    dweight, dbias = new_array(weight_shape, x.dtype), new_array(weight_shape[:1], x.dtype)
+    if not size_of(dy) or not size_of(x):
+        dweight[...] = 0
+        dbias[...] = dy.sum(axis=(0, 2, 3))
+        return dweight, dbias
+    cdef Job job = job_for(BACKWARD_WEIGHT, x.shape, weight_shape, dy.shape, windows, None, is_single(x))
+    if job is None:
+        stride, padding, dilation = windows
+        return rest_conv.weight_gradient(
+            dy, x, weight_shape, stride, padding, dilation, x.shape[1] // weight_shape[1]
+        )
+    arrays[ARG_DY], arrays[ARG_WINDOWS], arrays[ARG_DWEIGHT], arrays[ARG_DBIAS] = (
+        data_of(dy), data_of(x), data_of(dweight), data_of(dbias)
+    )
+    job.start(arrays)
+    return dweight, dbias
+
+
+cdef Job job_for(
+    Direction direction, tuple x_shape, tuple weight_shape, tuple y_shape, tuple windows, activation, bint single
+):
+    """The job for the layer's shapes: cached, or prepared."""
+    cdef object wanted = get_value(wanted_algorithm)
+    cdef tuple key = (direction, x_shape, weight_shape, y_shape, windows, activation, single, wanted)
+    cdef Job job = find(key)
+    if job is None:
+        job = prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single)
+        if job is not None:
+            keep(key, job)
+    return job
+
+
+cdef Job prepare(
+    Direction direction, tuple x_shape, tuple weight_shape, tuple y_shape, tuple windows, activation, bint single
+):
+    """By the algorithm that choose.py names."""
+    cdef Geometry geometry
+    cdef Row row
+    stride, padding, dilation = windows
+    dtype = np.float32 if single else np.float64
+    algorithm = choose(
+        Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype)
+    ).encode()
+    geometry.n, geometry.groups = x_shape[0], x_shape[1] // weight_shape[1]
+    geometry.channels, geometry.filters = weight_shape[1], weight_shape[0] // geometry.groups
+    geometry.h, geometry.w, geometry.oh, geometry.ow = x_shape[2], x_shape[3], y_shape[2], y_shape[3]
+    geometry.kh, geometry.kw = weight_shape[2], weight_shape[3]
+    (geometry.sh, geometry.sw), (geometry.top, geometry.left), (geometry.dh, geometry.dw) = windows
+    for row in TABLE:
+        if row.algorithm == <bytes>algorithm and row.direction == direction:
+            return row.prepare(&geometry, single, ending(activation))
+    return None
+
+
+def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None):
+    """A job for one direction of a convolution, or of a transposed one, whose y is x here.
+
+    direction   "forward": x, weight, bias, add -> y; "backward_data": dy, weight, bias -> dx;
+                "backward_weight": dy, x -> dweight, dbias
+    shapes      (n, channels, h, w), (filters, channels // groups, kh, kw), (n, filters, oh, ow); no size is 0
+    stride, dilation, padding   (rows, columns); padding is that at the top and on the left
+    activation  of "forward" only: the name of an op, or None
+    """
+    # Nine parameters: the geometry, once, as the layer has it.
+    cdef bint single = np.dtype(dtype) == np.float32
+    return prepare(
+        <Direction><int>DIRECTIONS.index(direction), x_shape, weight_shape, y_shape, (stride, padding, dilation),
+        activation, single,
+    )
