@@ -15,41 +15,30 @@ import numpy as np
 
 Pair = tuple[int, int]
 
-_FLOATS = _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOATS = _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
 _LARGEST_INTEGER = 2**63 - 1  # the limit of the kernels' indices
 _LARGEST_REAL = float(np.finfo(np.float32).max)
 _LARGEST_ARRAY = 2**44  # elements: the address space of a process, in float64
 
 
-def arrays(op: str, optional: tuple[str, ...] = (), /, **given: Any) -> Iterable[Any]:
+def arrays(op: str, optional: tuple[str, ...], given: dict[str, Any]) -> list[Any]:
     """The arrays of one call, by name: each as `array` returns it, all of one dtype.
 
     optional  names of those that may be None
     """
-    dtype = None
-    for name, x in given.items():
-        if x is None and name in optional:
-            continue
-        if type(x) is not np.ndarray or not x.flags.carray:
-            break
-        if x.dtype is not dtype:
-            if dtype is not None or x.dtype not in _FLOATS:
-                break
-            dtype = x.dtype
-    else:
-        return given.values()  # the usual case: the checks of an op must cost less than a small op
-    for name, x in given.items():
-        if x is not None or name not in optional:
-            given[name] = array(op, name, x)
-    same_dtype(op, **given)
-    return given.values()
+    found = {
+        name: None if x is None and name in optional else array(op, name, x)
+        for name, x in given.items()
+    }
+    same_dtype(op, **found)
+    return list(found.values())
 
 
 def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray:
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
     if plain(value) and (ndim is None or value.ndim == ndim):
-        return value  # the usual case
+        return value  # the usual case: the checks of an op must cost less than a small op
     if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
         x = value
     else:

@@ -58,6 +58,7 @@ PATTERNS = (
     Pattern(((Conv2D, *NORM), (Add,)), Epilogue),
     Pattern(((Conv2D, Linear), ANY), Epilogue, training=False),
     Pattern(((Conv2D, *NORM), (Add,), ANY), Epilogue, training=False),
+    Pattern(((Conv2D, Linear, *NORM),), Epilogue),  # alone: saves the values without the layer
 )
 
 

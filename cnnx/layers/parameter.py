@@ -11,6 +11,8 @@ from cnnx.layers.dtype import FLOATS
 
 __all__ = ["Parameter"]
 
+_store = object.__setattr__
+
 
 class Parameter:
     """An array that an optimiser updates, and its gradient.
@@ -29,7 +31,9 @@ class Parameter:
         weight.data = np.ones((3, 4))          # float64 from here on
     """
 
-    __slots__ = ("_data", "_grad", "name", "requires_grad")
+    __slots__ = ("data", "grad", "name", "requires_grad")
+    data: Any  # an array; Any, as everything that can be converted may be assigned
+    grad: Any
 
     def __init__(self, data: Any, name: str = "", requires_grad: bool = True) -> None:
         if not isinstance(name, str):
@@ -38,76 +42,63 @@ class Parameter:
                 if isinstance(name, bool)
                 else f"Parameter: name is {name!r}, expected a word"
             )
-        self._data = _as_parameter_array(name, data, np.dtype(np.float32))
-        self._grad: np.ndarray | None = None
+        _store(self, "data", _as_parameter_array(name, data, np.dtype(np.float32)))
+        _store(self, "grad", None)
         self.name = name
         self.requires_grad = requires_grad
 
-    @property
-    def data(self) -> np.ndarray:
-        """The values. Assigning checks the shape and makes the array contiguous."""
-        return self._data
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        # Reading is more frequent, several times for each op, and needs no call.
+        if attribute == "data":
+            value = self._fitting("data", _as_parameter_array(self.name, value, self.dtype))
+            if self.grad is not None:
+                _store(self, "grad", self.grad.astype(value.dtype, copy=False))
+        elif attribute == "grad" and value is not None:
+            array = _as_parameter_array(f"{self.name}.grad", value, self.dtype)
+            value = self._fitting("grad", array).astype(self.dtype, copy=False)
+        _store(self, attribute, value)
 
-    @data.setter
-    def data(self, value: Any) -> None:
-        array = _as_parameter_array(self.name, value, self._data.dtype)
-        if array.shape != self._data.shape:
+    def _fitting(self, what: str, array: np.ndarray) -> np.ndarray:
+        if array.shape != self.shape:
             raise ValueError(
-                f"Parameter {self.name!r}: data has shape {array.shape}, expected {self.shape}"
+                f"Parameter {self.name!r}: {what} has shape {array.shape}, expected {self.shape}"
             )
-        self._data = array
-        if self._grad is not None:
-            self._grad = self._grad.astype(array.dtype, copy=False)
-
-    @property
-    def grad(self) -> np.ndarray | None:
-        """The gradient so far, or None. Assigning checks the shape and casts to data's dtype."""
-        return self._grad
-
-    @grad.setter
-    def grad(self, value: Any) -> None:
-        if value is not None:
-            value = _as_parameter_array(f"{self.name}.grad", value, self._data.dtype)
-            if value.shape != self._data.shape:
-                raise ValueError(
-                    f"Parameter {self.name!r}: grad has shape {value.shape}, expected {self.shape}"
-                )
-            value = value.astype(self._data.dtype, copy=False)
-        self._grad = value
+        return array
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of data."""
-        return self._data.shape
+        return self.data.shape
 
     @property
     def size(self) -> int:
         """The number of elements of data."""
-        return self._data.size
+        return self.data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return self._data.dtype
+        return self.data.dtype
 
     def accumulate(self, grad: np.ndarray) -> None:
         """Add a gradient, as backward does: after `zero_grad` it is stored without a copy."""
         if not self.requires_grad:
             return
-        if self._grad is not None:
-            self._grad += grad
-        elif checks.plain(grad, self._data.dtype) and grad.shape == self._data.shape:
-            self._grad = grad  # the usual case
+        if self.grad is not None:
+            total = self.grad
+            total += grad
+        elif checks.plain(grad, self.data.dtype) and grad.shape == self.data.shape:
+            _store(self, "grad", grad)  # the usual case
         else:
             self.grad = grad
 
     def zero_grad(self) -> None:
         """Set the gradient to None."""
-        self._grad = None
+        _store(self, "grad", None)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickles and copies have no gradient: it belongs to a training step, not to the model.
-        return Parameter, (self._data, self.name, self.requires_grad)
+        return Parameter, (self.data, self.name, self.requires_grad)
 
     def __repr__(self) -> str:
         frozen = "" if self.requires_grad else ", requires_grad=False"

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+from .gate import gate
 
 __all__ = [
     "hardsigmoid",
@@ -240,10 +241,18 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
 
 def _two(op: str, dy: Any, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
     """dy and what forward saved: same shape, same dtype."""
-    dy, saved = checks.array(op, "dy", dy), checks.array(op, name, value)
-    checks.same_shape(op, "dy", dy.shape, saved.shape, "the shape of {}", name)
-    checks.same_dtype(op, dy=dy, **{name: saved})
+    (dy, saved), _ = (_by_output if name == "y" else _by_input)(op, (dy, value))
     return dy, saved
+
+
+@gate("dy", "y")
+def _by_output(op: str, shapes: Any) -> None:
+    checks.same_shape(op, "dy", *shapes, "the shape of y")
+
+
+@gate("dy", "x")
+def _by_input(op: str, shapes: Any) -> None:
+    checks.same_shape(op, "dy", *shapes, "the shape of x")
 
 
 def _around(op: str, axis: Any, name: str, x: np.ndarray) -> np.ndarray:

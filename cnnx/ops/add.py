@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+from .gate import gate
 
 
 def add(x: Any, y: Any) -> np.ndarray:
@@ -22,7 +23,11 @@ def add(x: Any, y: Any) -> np.ndarray:
 
     Source: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition (2016).
     """
-    x, y = checks.array("add", "x", x), checks.array("add", "y", y)
-    checks.same_shape("add", "y", y.shape, x.shape, "the shape of x")
-    checks.same_dtype("add", x=x, y=y)
+    (x, y), _ = _same_shapes("add", (x, y))
     return backend().add(x, y)
+
+
+@gate("x", "y")
+def _same_shapes(op: str, shapes: Any) -> None:
+    x, y = shapes
+    checks.same_shape(op, "y", y, x, "the shape of x")

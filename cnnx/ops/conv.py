@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks, windows
 from ..config import backend
 from .activation import ending
-from .cached import cached_by_shape
+from .gate import gate
 
 
 def conv2d(
@@ -51,20 +51,17 @@ def conv2d(
 
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), chapter 9.
     """
-    x, weight, bias, add = checks.arrays(
-        "conv2d", ("bias", "add"), x=x, weight=weight, bias=bias, add=add
-    )
-    of_bias, of_add = None if bias is None else bias.shape, None if add is None else add.shape
-    settings = _forward(
-        (x.shape, weight.shape, of_bias, of_add), stride, padding, dilation, groups, activation
+    (x, weight, bias, add), settings = _forward(
+        "conv2d", (x, weight, bias, add), stride, padding, dilation, groups, activation
     )
     return backend().conv2d(x, weight, bias, *settings, add)
 
 
-@cached_by_shape
-def _forward(shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, activation: Any):
+@gate("x", "weight", "bias", "add", optional=("bias", "add"))
+def _forward(
+    op: str, shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, activation: Any
+):
     """The backend's (stride, padding, dilation, groups, activation)."""
-    op = "conv2d"
     x, weight, bias, add = shapes
     geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
     if bias is not None:
@@ -102,16 +99,17 @@ def conv2d_backward(
     >>> dx[0, 0].tolist()
     [[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]
     """
-    dy, x, weight = checks.arrays("conv2d_backward", dy=dy, x=x, weight=weight)
-    shapes = dy.shape, x.shape, weight.shape
-    settings = _backward(shapes, stride, padding, dilation, groups, need_dx)
+    (dy, x, weight), settings = _backward(
+        "conv2d_backward", (dy, x, weight), stride, padding, dilation, groups, need_dx
+    )
     return backend().conv2d_backward(dy, x, weight, *settings)
 
 
-@cached_by_shape
-def _backward(shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, need_dx: Any):
+@gate("dy", "x", "weight")
+def _backward(
+    op: str, shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, need_dx: Any
+):
     """The backend's (stride, padding, dilation, groups, need_dx)."""
-    op = "conv2d_backward"
     dy, x, weight = shapes
     geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
     checks.dimensions(op, "dy", dy, 4)
@@ -186,16 +184,16 @@ def conv_transpose2d(
     Source: Zeiler, Krishnan, Taylor, Fergus, Deconvolutional Networks (2010); Dumoulin, Visin, A
     guide to convolution arithmetic for deep learning (2016).
     """
-    x, weight, bias = checks.arrays("conv_transpose2d", ("bias",), x=x, weight=weight, bias=bias)
-    shapes = x.shape, weight.shape, None if bias is None else bias.shape
-    settings = _transpose_forward(shapes, stride, padding, output_padding, dilation, groups)
+    (x, weight, bias), settings = _transpose_forward(
+        *("conv_transpose2d", (x, weight, bias)),
+        *(stride, padding, output_padding, dilation, groups),
+    )
     return backend().conv_transpose2d(x, weight, bias, *settings)
 
 
-@cached_by_shape
-def _transpose_forward(shapes: Any, *settings: Any):
+@gate("x", "weight", "bias", optional=("bias",))
+def _transpose_forward(op: str, shapes: Any, *settings: Any):
     """The backend's (stride, padding, output_padding, dilation, groups)."""
-    op = "conv_transpose2d"
     x, weight, bias = shapes
     (stride, padding, *rest), extra, y = _transpose_geometry(op, x, weight, *settings)
     if bias is not None:
@@ -231,20 +229,19 @@ def conv_transpose2d_backward(
     >>> dx[0, 0].tolist(), dweight[0, 0].tolist(), dbias.tolist()
     ([[4.0, 4.0], [4.0, 4.0]], [[4.0, 4.0], [4.0, 4.0]], [9.0])
     """
-    dy, x, weight = checks.arrays("conv_transpose2d_backward", dy=dy, x=x, weight=weight)
-    settings = _transpose_backward(
-        (dy.shape, x.shape, weight.shape),
-        *(need_dx, stride, padding, output_padding, dilation, groups),
+    (dy, x, weight), settings = _transpose_backward(
+        *("conv_transpose2d_backward", (dy, x, weight)),
+        *(stride, padding, output_padding, dilation, groups, need_dx),
     )
     return backend().conv_transpose2d_backward(dy, x, weight, *settings)
 
 
-@cached_by_shape
-def _transpose_backward(shapes: Any, need_dx: Any, *settings: Any):
+@gate("dy", "x", "weight")
+def _transpose_backward(op: str, shapes: Any, *settings: Any):
     """The backend's (stride, padding, dilation, groups, need_dx)."""
-    op = "conv_transpose2d_backward"
     dy, x, weight = shapes
-    geometry, _, y = _transpose_geometry(op, x, weight, *settings)
+    *windowed, need_dx = settings
+    geometry, _, y = _transpose_geometry(op, x, weight, *windowed)
     checks.dimensions(op, "dy", dy, 4)
     why = "the result of conv_transpose2d for x {} and weight {}"
     checks.same_shape(op, "dy", dy, y, why, x, weight)

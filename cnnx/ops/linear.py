@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..config import backend
 from .activation import ending
-from .cached import cached_by_shape
+from .gate import gate
 
 
 def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> np.ndarray:
@@ -24,18 +24,16 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
     >>> ops.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]), np.array([5.0])).tolist()
     [[16.0]]
     """
-    x, weight, bias = checks.arrays("linear", ("bias",), x=x, weight=weight, bias=bias)
-    shapes = x.shape, weight.shape, None if bias is None else bias.shape
-    rows, y_shape, activation = _forward(shapes, activation)
+    (x, weight, bias), checked = _forward("linear", (x, weight, bias), activation)
+    rows, y_shape, activation = checked
     if x.ndim == 2:
         return backend().linear(x, weight, bias, activation)
     return backend().linear(x.reshape(rows), weight, bias, activation).reshape(y_shape)
 
 
-@cached_by_shape
-def _forward(shapes: Any, activation: Any):
+@gate("x", "weight", "bias", optional=("bias",))
+def _forward(op: str, shapes: Any, activation: Any):
     """The shapes of x as a matrix and of y, and the activation."""
-    op = "linear"
     x, weight, bias = shapes
     rows, y = _matrix(op, x, weight)
     if bias is not None:
@@ -60,8 +58,8 @@ def linear_backward(
     >>> dx.tolist(), dweight.tolist(), dbias.tolist()
     ([[3.0, 4.0]], [[1.0, 2.0]], [1.0])
     """
-    dy, x, weight = checks.arrays("linear_backward", dy=dy, x=x, weight=weight)
-    rows, dy_rows, need_dx = _backward((dy.shape, x.shape, weight.shape), need_dx)
+    (dy, x, weight), checked = _backward("linear_backward", (dy, x, weight), need_dx)
+    rows, dy_rows, need_dx = checked
     if x.ndim == 2:
         return backend().linear_backward(dy, x, weight, need_dx)
     dx, dweight, dbias = backend().linear_backward(
@@ -70,10 +68,9 @@ def linear_backward(
     return (None if dx is None else dx.reshape(x.shape)), dweight, dbias
 
 
-@cached_by_shape
-def _backward(shapes: Any, need_dx: Any):
+@gate("dy", "x", "weight")
+def _backward(op: str, shapes: Any, need_dx: Any):
     """The shapes of x and of dy as matrices, and need_dx."""
-    op = "linear_backward"
     dy, x, weight = shapes
     rows, y = _matrix(op, x, weight)
     checks.same_shape(op, "dy", dy, y, "the result of linear for x {}, weight {}", x, weight)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import checks
 from ..config import backend
+from .gate import gate
 
 _REDUCTIONS = ("mean", "sum")
 
@@ -46,20 +47,8 @@ def cross_entropy(
     Rethinking the Inception Architecture (2016).
     """
     op = "cross_entropy"
-    logits = checks.array(op, "logits", logits)
-    if logits.ndim < 2 or logits.shape[1] == 0:
-        raise ValueError(
-            f"{op}: logits has shape {logits.shape}, "
-            "but (n, classes) or (n, classes, ...) is expected"
-        )
-    classes = logits.shape[1]
+    (logits, weight), smoothing = _cross_entropy(op, (logits, weight), label_smoothing, reduction)
     target = _class_target(op, target, logits)
-    weight = checks.vector(
-        op, "weight", weight, classes, "one value per class of logits {}", logits.shape
-    )
-    checks.same_dtype(op, logits=logits, weight=weight)
-    smoothing = checks.real(op, "label_smoothing", label_smoothing, 0.0, 1.0)
-    checks.choice(op, "reduction", reduction, _REDUCTIONS)
     if logits.size == 0:
         return _of_nothing(reduction), np.empty_like(logits)
     by_weight = weight is not None and reduction == "mean" and target.ndim < logits.ndim
@@ -74,8 +63,23 @@ def cross_entropy(
         smoothing,
         reduction,
     )
-    positions = rows.reshape(logits.shape[0], *logits.shape[2:], classes)
+    positions = rows.reshape(logits.shape[0], *logits.shape[2:], logits.shape[1])
     return loss, np.ascontiguousarray(np.moveaxis(positions, -1, 1))
+
+
+@gate("logits", "weight", optional=("weight",))
+def _cross_entropy(op: str, shapes: Any, label_smoothing: Any, reduction: Any) -> float:
+    """label_smoothing."""
+    logits, weight = shapes
+    if len(logits) < 2 or logits[1] == 0:
+        raise ValueError(
+            f"{op}: logits has shape {logits}, but (n, classes) or (n, classes, ...) is expected"
+        )
+    if weight is not None:
+        why = "one value per class of logits {}"
+        checks.same_shape(op, "weight", weight, logits[1:2], why, logits)
+    checks.choice(op, "reduction", reduction, _REDUCTIONS)
+    return checks.real(op, "label_smoothing", label_smoothing, 0.0, 1.0)
 
 
 def _class_target(op: str, target: Any, logits: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import checks, windows
 from ..config import backend
-from .cached import cached_by_shape
+from .gate import gate
 
 
 def max_pool2d(
@@ -35,8 +35,8 @@ def max_pool2d(
     ([[5.0, 7.0], [13.0, 15.0]], [[3, 3], [3, 3]])
     """
     op = "max_pool2d"
-    x = checks.array(op, "x", x, 4)
-    kernel, stride, _, padding, _ = _windows(x.shape, op, kernel_size, stride, padding, ceil_mode)
+    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
+    kernel, stride, _, padding = windowed
     return backend().max_pool2d(x, kernel, stride, padding)
 
 
@@ -106,8 +106,8 @@ def relu_max_pool2d(
     ([[0.0, 4.0]], [[2, 1]])
     """
     op = "relu_max_pool2d"
-    x = checks.array(op, "x", x, 4)
-    kernel, stride, _, padding, _ = _windows(x.shape, op, kernel_size, stride, padding, ceil_mode)
+    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
+    kernel, stride, _, padding = windowed
     return backend().relu_max_pool2d(x, kernel, stride, padding)
 
 
@@ -137,23 +137,15 @@ def relu_max_pool2d_backward(
     return backend().relu_max_pool2d_backward(*checked)
 
 
-def _max_arguments(
-    op: str,
-    dy: Any,
-    argmax: Any,
-    x_shape: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: Any,
-) -> tuple[Any, ...]:
+def _max_arguments(op: str, dy: Any, argmax: Any, x_shape: Any, *settings: Any) -> tuple[Any, ...]:
     """The checked arguments of the backend's backward, for both max-poolings."""
-    dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     argmax = checks.from_anything(op, "argmax", argmax)
-    kernel, stride, padding, forward, codes, dtype = _max_backward(
-        (dy.shape, argmax.shape, x_shape), op, kernel_size, stride, padding, ceil_mode
-    )
+    (dy,), windowed = _backward(op, (dy,), *settings, shapes=(argmax.shape, x_shape))
+    kernel, stride, _, padding = windowed
+    forward = op.removesuffix("_backward")
+    codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
+    dtype = _ARGMAX[codes > 256]
     if argmax.dtype is not dtype and argmax.dtype.newbyteorder("=") != dtype:
         raise TypeError(
             f"{op}: argmax has dtype {argmax.dtype}, "
@@ -170,22 +162,6 @@ def _max_arguments(
 
 
 _ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # for up to 256 codes, and for more
-
-
-@cached_by_shape
-def _max_backward(
-    shapes: Any, op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any
-):
-    """The backend's kernel, stride and padding; the forward op; the number of codes that its argmax
-    may hold, and their dtype."""
-    dy, argmax, x = shapes
-    kernel, stride, _, padding, y = _windows(x, op, kernel_size, stride, padding, ceil_mode)
-    forward = op.removesuffix("_backward")
-    checks.same_shape(op, "dy", dy, y, "the result of {} for x_shape {}", forward, x)
-    checks.array_size(op, x)
-    checks.same_shape(op, "argmax", argmax, y, "the shape of dy")
-    codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
-    return kernel, stride, padding, forward, codes, _ARGMAX[codes > 256]
 
 
 def avg_pool2d(
@@ -210,10 +186,8 @@ def avg_pool2d(
     [[2.5, 4.5], [10.5, 12.5]]
     """
     op = "avg_pool2d"
-    x = checks.array(op, "x", x, 4)
-    kernel, stride, given, padding, _ = _windows(
-        x.shape, op, kernel_size, stride, padding, ceil_mode
-    )
+    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
+    kernel, stride, given, padding = windowed
     counted = _counted(op, given, count_include_pad)
     return backend().avg_pool2d(x, kernel, stride, padding, counted)
 
@@ -238,14 +212,10 @@ def avg_pool2d_backward(
     [[0.25, 0.25], [0.25, 0.25]]
     """
     op = "avg_pool2d_backward"
-    dy = checks.array(op, "dy", dy, 4)
     x_shape = checks.shape4d(op, "x_shape", x_shape)
-    kernel, stride, given, padding, y_shape = _windows(
-        x_shape, op, kernel_size, stride, padding, ceil_mode
-    )
-    why = "the result of avg_pool2d for x_shape {}"
-    checks.same_shape(op, "dy", dy.shape, y_shape, why, x_shape)
-    checks.array_size(op, x_shape)
+    settings = kernel_size, stride, padding, ceil_mode
+    (dy,), windowed = _backward(op, (dy,), *settings, shapes=(x_shape,))
+    kernel, stride, given, padding = windowed
     counted = _counted(op, given, count_include_pad)
     return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
 
@@ -256,8 +226,30 @@ def _counted(op: str, padding: windows.Padding, count_include_pad: Any) -> windo
     return padding if counts else ((0, 0), (0, 0))
 
 
-@cached_by_shape
-def _windows(x_shape: tuple, op: str, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any):
+@gate("x")
+def _forward(op: str, shapes: Any, *settings: Any):
+    """kernel, stride, padding as given and as extended by ceil_mode."""
+    (x,) = shapes
+    checks.dimensions(op, "x", x, 4)
+    *windowed, _ = _windows(op, x, *settings)
+    return windowed
+
+
+@gate("dy")
+def _backward(op: str, shapes: Any, *settings: Any):
+    """The same, for the shapes of dy, argmax (of max-pooling only) and x."""
+    dy, *argmax, x = shapes
+    checks.dimensions(op, "dy", dy, 4)
+    *windowed, y = _windows(op, x, *settings)
+    forward = op.removesuffix("_backward")
+    checks.same_shape(op, "dy", dy, y, "the result of {} for x_shape {}", forward, x)
+    checks.array_size(op, x)
+    for shape in argmax:
+        checks.same_shape(op, "argmax", shape, y, "the shape of dy")
+    return windowed
+
+
+def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any):
     """kernel, stride, padding as given and as extended by ceil_mode, and the shape of y."""
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)

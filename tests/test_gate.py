@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnnx import ops
-from cnnx.ops.cached import _MOST, cached_by_shape
+from cnnx.ops.gate import _MOST, gate
 
 X, WEIGHT = np.ones((1, 2, 6, 6)), np.ones((3, 2, 3, 3))
 Y = ops.conv2d(X, WEIGHT)
@@ -94,29 +94,43 @@ def test_every_array_counts():
 def test_a_check_runs_once_for_a_shape_and_the_same_settings():
     calls = []
 
-    @cached_by_shape
-    def check(shapes, *settings):
-        calls.append((shapes, *settings))
+    @gate("x")
+    def counted(op, shapes, *settings):
+        calls.append((op, shapes, *settings))
         return len(calls)
 
+    def run(setting, size=3, op="op", shapes=()):
+        (x,), number = counted(op, (np.ones(size),), setting, shapes=shapes)
+        assert x.shape == (size,)
+        return number
+
     pair = (1, 1)
-    assert [check((2, 3), pair), check((2, 3), pair), check((2, 4), pair)] == [1, 1, 2]
+    assert [run(pair), run(pair), run(pair, 4), run(pair)] == [1, 1, 2, 1]
+    assert [run(pair, op="other"), run(pair, shapes=((5,),)), run(pair)] == [3, 4, 1]
+    assert calls[3] == ("op", ((3,), (5,)), pair)
     listed = [1]
-    assert [check((2, 3), listed), check((2, 3), listed)] == [3, 4]
-    assert [check((2, 3), (1, listed)), check((2, 3), (1, listed))] == [5, 6]
+    assert [run(listed), run(listed), run((1, listed)), run((1, listed))] == [5, 6, 7, 8]
+
+
+def test_arrays_of_any_form_are_converted_at_every_call():
+    read_only = np.ones((1, 2, 6, 6))
+    read_only.flags.writeable = False
+    for x in (X, X.tolist(), np.asfortranarray(X), X.astype(">f8"), read_only) * 2:
+        assert np.array_equal(ops.conv2d(x, WEIGHT), Y)
 
 
 def test_the_number_of_entries_is_bounded():
     calls = []
 
-    @cached_by_shape
-    def check(shapes):
+    @gate("x")
+    def counted(op, shapes):
         calls.append(shapes)
 
+    x = np.empty((_MOST + 1, 1))
     for _ in range(2):
         for n in range(_MOST):
-            check((n,))
+            counted("op", (x[:n],))
     assert len(calls) == _MOST
-    check((_MOST,))
-    check((0,))
+    counted("op", (x,))
+    counted("op", (x[:0],))
     assert len(calls) == _MOST + 2
