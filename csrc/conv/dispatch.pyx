@@ -28,6 +28,10 @@ from ..sums cimport channel_sums
 from .direct cimport prepare_direct, prepare_filter_lanes, prepare_implicit_gemm
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
 from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geometry, Prepare
+from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
+from .pointwise cimport prepare_pointwise, prepare_pointwise_dweight, prepare_pointwise_dx
+from .winograd cimport prepare_winograd, prepare_winograd_by_filters, prepare_winograd_dx, prepare_winograd_dx_by_filters
+from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
 
 
 cdef struct Row:
@@ -35,7 +39,19 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[3] TABLE = [
+cdef Row[15] TABLE = [
+    Row(b"winograd", FORWARD, prepare_winograd),
+    Row(b"winograd", BACKWARD_DATA, prepare_winograd_dx),
+    Row(b"winograd", BACKWARD_WEIGHT, prepare_winograd_dweight),
+    Row(b"winograd_by_filters", FORWARD, prepare_winograd_by_filters),
+    Row(b"winograd_by_filters", BACKWARD_DATA, prepare_winograd_dx_by_filters),
+    Row(b"winograd_by_strips", BACKWARD_WEIGHT, prepare_winograd_dweight_by_strips),
+    Row(b"depthwise", FORWARD, prepare_grouped),
+    Row(b"depthwise", BACKWARD_DATA, prepare_grouped_dx),
+    Row(b"depthwise", BACKWARD_WEIGHT, prepare_grouped_dweight),
+    Row(b"pointwise", FORWARD, prepare_pointwise),
+    Row(b"pointwise", BACKWARD_DATA, prepare_pointwise_dx),
+    Row(b"pointwise", BACKWARD_WEIGHT, prepare_pointwise_dweight),
     Row(b"direct", FORWARD, prepare_direct),
     Row(b"implicit_gemm", FORWARD, prepare_implicit_gemm),
     Row(b"filter_lanes", FORWARD, prepare_filter_lanes),

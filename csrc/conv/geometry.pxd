@@ -1,6 +1,6 @@
 """The geometry of a convolution, and what the jobs of all algorithms have in common (geometry.pyx)."""
 
-from kernels cimport Ending, kernels_for
+from kernels cimport Ending, kernels_for, real
 from ..jobs cimport Job
 
 cdef enum Direction:
@@ -54,3 +54,29 @@ cdef inline Py_ssize_t nr_of(bint single) noexcept nogil:
 
 cdef inline size_t bytes_of(bint single, Py_ssize_t elements) noexcept nogil:
     return elements * (sizeof(float) if single else sizeof(double))
+
+
+cdef struct Lattice:    # along one axis: outputs a stride apart, and the inputs that their taps read
+    Py_ssize_t count                    # outputs
+    Py_ssize_t first, stride            # output k is pixel first + k*stride
+    Py_ssize_t source, source_stride    # its first tap reads pixel source + k*source_stride, maybe outside
+    Py_ssize_t taps, tap_stride         # tap t < taps the one t*tap_stride further on,
+    Py_ssize_t cell, cell_stride        # by the weight in place cell + t*cell_stride of the kernel
+
+
+cdef Lattice forward_lattice(
+    Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t padding, Py_ssize_t dilation
+) noexcept
+cdef Lattice backward_lattice(
+    Py_ssize_t first, Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t padding, Py_ssize_t dilation
+) noexcept
+
+
+cdef enum:              # backward-weight: groups of images, each with a sum of its own; these are added in order
+    MOST_IMAGE_GROUPS = 16
+    IMAGE_GROUPS_ELEMENTS = 1 << 20     # all groups' sums together: 4 MB of floats, within the second-level caches
+
+cdef Py_ssize_t image_groups(Py_ssize_t most, Py_ssize_t elements) noexcept
+cdef void add_bias_sums(
+    Py_ssize_t image_groups, Py_ssize_t filters, const double *bias_sums, real *dbias
+) noexcept nogil

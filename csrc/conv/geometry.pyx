@@ -16,8 +16,9 @@ import numpy as np
 
 from ..jobs import Array
 
-from kernels cimport Ending
+from kernels cimport Ending, real
 from ..jobs cimport Job
+from ..parallel cimport ceil_div
 
 
 cdef class Convolution(Job):
@@ -39,7 +40,7 @@ cdef class Convolution(Job):
         else:
             arrays = [("dy", y, "in"), ("x", x, "in"), ("dweight", weight, "out"), ("dbias", y[1:2], "out")]
         dtype = np.dtype(np.float32 if single else np.float64)
-        self.arrays = tuple([Array(name, shape, dtype, role) for name, shape, role in arrays])
+        self.arrays = tuple([Array(name, role, shape, dtype) for name, shape, role in arrays])
         return 0
 
 
@@ -50,3 +51,50 @@ cdef object tap_rows(const Geometry *geometry):
 
 cdef object tap_cols(const Geometry *geometry):
     return range(0, geometry.kw * geometry.dw, geometry.dw)
+
+
+cdef Lattice forward_lattice(
+    Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t padding, Py_ssize_t dilation
+) noexcept:
+    """All outputs of a convolution: they read all taps."""
+    return Lattice(size, 0, 1, -padding, stride, kernel, dilation, 0, 1)
+
+
+cdef Lattice backward_lattice(
+    Py_ssize_t first, Py_ssize_t size, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t padding, Py_ssize_t dilation
+) noexcept:
+    """The pixels first, first + stride, ... of dx, and what they read of dy, in dy's order; first < stride, size.
+
+    Pixel p of x is tap u of window (p + padding - u*dilation) / stride, where that is whole. Taps that have one are
+    equal distances apart.
+    """
+    cdef Lattice lattice = Lattice(ceil_div(size - first, stride), first, stride, 0, 1, 0, 1, 0, 1)
+    cdef Py_ssize_t u, at
+    for u in range(kernel - 1, -1, -1):
+        at = first + padding - u * dilation
+        if at % stride != 0:
+            continue
+        if lattice.taps == 0:
+            lattice.source, lattice.cell = at // stride, u
+        elif lattice.taps == 1:
+            lattice.tap_stride, lattice.cell_stride = at // stride - lattice.source, u - lattice.cell
+        lattice.taps += 1
+    return lattice
+
+
+cdef Py_ssize_t image_groups(Py_ssize_t most, Py_ssize_t elements) noexcept:
+    """How many groups, of sums of so many elements."""
+    return max(<Py_ssize_t>1, min(most, <Py_ssize_t>MOST_IMAGE_GROUPS, IMAGE_GROUPS_ELEMENTS // elements))
+
+
+cdef void add_bias_sums(
+    Py_ssize_t image_groups, Py_ssize_t filters, const double *bias_sums, real *dbias
+) noexcept nogil:
+    """dbias (filters,) = the sum of bias_sums (image_groups, filters) over groups."""
+    cdef Py_ssize_t f, g
+    cdef double total
+    for f in range(filters):
+        total = 0
+        for g in range(image_groups):
+            total += bias_sums[g * filters + f]
+        dbias[f] = <real>total

@@ -34,6 +34,11 @@ MODULES = (
     "conv.geometry",
     "conv.staging",
     "conv.direct",
+    "conv.pointwise",
+    "conv.winograd",
+    "conv.winograd_dweight",
+    "conv.lanes",
+    "conv.grouped",
     "conv.dispatch",
 )
 
