@@ -14,15 +14,17 @@
 # those of the thread's next are prefetched.
 """
 
+import numpy as np
+
 from libc.string cimport memset
 
+from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
 from kernels cimport CNNX_MAX_LANES, Ending, cnnx_lane_windows, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..epilogue cimport finish_rows
 from ..jobs cimport Job
-from ..memory cimport Block, take
 from ..parallel cimport ON_DEMAND, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
 from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Convolution, Direction, Geometry
@@ -50,9 +52,9 @@ cdef struct Call:               # of a job
 
 
 cdef class Grouped(Convolution):
-    """All directions have a plan, whose classes lie in a block of memory."""
+    """All directions have a plan."""
     cdef LanePlan plan
-    cdef Block classes
+    cdef object classes         # memory of the plan's
 
     cdef int set_up_plan(self, const Geometry *geometry, Direction direction, bint single, Ending activation) except -1:
         cdef Tile tile = tile_of(single)
@@ -60,8 +62,8 @@ cdef class Grouped(Convolution):
         cdef Py_ssize_t taps = 0, i
         cdef LanePlan *plan = &self.plan
         self.set_up(geometry, direction, "depthwise", single, activation)
-        self.classes = take(class_count(geometry, backward_data) * sizeof(LaneClass))
-        plan[0] = lane_plan(geometry, backward_data, tile.lanes, <LaneClass *>self.classes.data)
+        self.classes = np.empty(class_count(geometry, backward_data) * sizeof(LaneClass), np.uint8)
+        plan[0] = lane_plan(geometry, backward_data, tile.lanes, <LaneClass *>data_of(self.classes))
         for i in range(plan.classes):
             taps += taps_of(&plan.of_class[i])
         self.cost = plan.n * plan.blocks * plan.lanes * (
