@@ -3,6 +3,7 @@
 cdef extern from "numpy/ndarraytypes.h" nogil:
     ctypedef struct PyArrayObject
     enum: NPY_FLOAT32 "NPY_FLOAT"
+    enum: NPY_MAXDIMS
     void *PyArray_DATA(PyArrayObject *)
     int PyArray_NDIM(PyArrayObject *)
     Py_ssize_t *PyArray_DIMS(PyArrayObject *)
@@ -17,6 +18,15 @@ cdef inline void *data_of(x) noexcept:
 cdef inline bint is_single(x) noexcept:
     """Whether the elements are floats, not doubles."""
     return PyArray_TYPE(<PyArrayObject *>x) == NPY_FLOAT32
+
+
+cdef inline Py_ssize_t itemsize_of(x) noexcept:
+    """Bytes of an element."""
+    return sizeof(float) if is_single(x) else sizeof(double)
+
+
+cdef inline int ndim_of(x) noexcept:
+    return PyArray_NDIM(<PyArrayObject *>x)
 
 
 cdef inline const Py_ssize_t *shape_of(x) noexcept:

@@ -50,7 +50,33 @@ LINEAR = {
     ]
 }
 
-CASES = LINEAR
+# --- activations
+
+ACTIVATIONS = {
+    f"{op} {shape} {options or ''}": Case(
+        lambda dtype, op=op, shape=shape, options=options: jobs.prepare_activation(
+            op, shape, dtype, **options
+        ),
+        lambda *inputs, op=op, options=options: (getattr(compiled, op)(*inputs, **options),),
+        (shape,) * (2 if op.endswith("_backward") else 1),
+    )
+    for op, shape, options in [
+        ("relu", (3, 5), {}),
+        ("relu_backward", (40000,), {}),
+        ("hardswish", (40000,), {}),
+        ("leaky_relu", (3, 5), {"negative_slope": 0.3}),
+        ("leaky_relu_backward", (3, 5), {"negative_slope": 0.3}),
+        ("sigmoid", (3, 5), {}),
+        ("tanh_backward", (3, 5), {}),
+        ("softmax", (70, 10), {"axis": 1}),
+        ("softmax_backward", (70, 10), {"axis": 1}),
+        ("softmax_backward", (3, 100), {"axis": 1}),
+        ("log_softmax", (2, 5, 4, 20), {"axis": 1}),
+        ("log_softmax_backward", (2, 5, 4, 20), {"axis": 1}),
+    ]
+}
+
+CASES = LINEAR | ACTIVATIONS
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
