@@ -34,7 +34,6 @@ MODULES = (
     "pad",
     "resample",
     "rest_conv",
-    "rest_pool",
     "rest_norm",
     "gemm",
     "linear",
@@ -47,6 +46,13 @@ MODULES = (
     "conv.lanes",
     "conv.grouped",
     "conv.dispatch",
+    "pool.pooling",
+    "pool.windows",
+    "pool.pairs",
+    "pool.ties",
+    "pool.global_average",
+    "pool.adaptive",
+    "pool.pool2d",
 )
 
 
