@@ -1,4 +1,4 @@
-"""Prepared ops, driven by hand: prepare once, pack once, run often; the results are those of the op.
+"""Prepared ops, driven by hand: prepare once, pack once, run often; the bits are those of the op.
 
 A family adds its rows to CASES: how to prepare the job, the inputs in the order of `Job.arrays`
 (None for an optional one), and the op that gives the expected outputs.
@@ -6,6 +6,8 @@ A family adds its rows to CASES: how to prepare the job, the inputs in the order
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,16 +23,24 @@ from cnnx.backends.compiled import jobs
 
 
 class Case(NamedTuple):
-    """prepare(dtype) -> job; op(*inputs) -> its outputs; sizes: shapes of the inputs, None: absent."""
+    """prepare(dtype) -> job; op(*inputs) -> its outputs; shapes of the inputs (None: absent), or
+    functions that draw them."""
 
     prepare: Any
     op: Any
-    shapes: tuple[tuple[int, ...] | None, ...]
+    shapes: tuple[Any, ...]
 
 
 def draw(shapes, dtype, seed=0):
     rng = np.random.default_rng(seed)
-    return [None if s is None else rng.standard_normal(s).astype(dtype) for s in shapes]
+    return [
+        s(rng, dtype)
+        if callable(s)
+        else None
+        if s is None
+        else rng.standard_normal(s).astype(dtype)
+        for s in shapes
+    ]
 
 
 # --- linear
@@ -76,7 +86,132 @@ ACTIVATIONS = {
     ]
 }
 
-CASES = LINEAR | ACTIVATIONS
+
+# --- pooling
+
+
+def codes_below(cells, shape):
+    kind = np.uint8 if cells <= 256 else np.int32
+    return lambda rng, dtype: rng.integers(cells, size=shape).astype(kind)
+
+
+def max_pool_cases(x, y, windows, relu):
+    """Of the maximum over windows, of x and y of these shapes, with ReLU or without."""
+
+    def prepare(dtype, **how):
+        return jobs.prepare_max_pool2d(x, dtype, *windows, relu=relu, **how)
+
+    prefix = "relu_" if relu else ""
+    forward = getattr(compiled, f"{prefix}max_pool2d")
+    backward = getattr(compiled, f"{prefix}max_pool2d_backward")
+    codes = codes_below(math.prod(windows[0]) + relu, y)
+    cases = {
+        "": Case(prepare, lambda image: forward(image, *windows), (x,)),
+        "_backward": Case(
+            partial(prepare, backward=True),
+            lambda dy, argmax: (backward(dy, argmax, x, *windows),),
+            (y, codes),
+        ),
+    }
+    if not relu:
+        cases["_backward to ties"] = Case(
+            partial(prepare, backward=True, ties=True),
+            lambda dy, argmax, image: (backward(dy, argmax, x, *windows, image),),
+            (y, codes, x),
+        )
+    return {f"{prefix}max_pool2d{part} {x} by {windows[0]}": cases[part] for part in cases}
+
+
+def avg_pool_cases(x, y, windows):
+    counted = windows[2]
+
+    def prepare(dtype, backward):
+        return jobs.prepare_avg_pool2d(x, dtype, *windows, counted, backward)
+
+    return {
+        f"avg_pool2d {x} by {windows[0]}": Case(
+            partial(prepare, backward=False),
+            lambda image: (compiled.avg_pool2d(image, *windows, counted),),
+            (x,),
+        ),
+        f"avg_pool2d_backward {x} by {windows[0]}": Case(
+            partial(prepare, backward=True),
+            lambda dy: (compiled.avg_pool2d_backward(dy, x, *windows, counted),),
+            (y,),
+        ),
+    }
+
+
+def adaptive_cases(x, size):
+    def prepare(dtype, backward):
+        return jobs.prepare_adaptive_avg_pool2d(x, dtype, size, backward)
+
+    return {
+        f"adaptive_avg_pool2d to {size}": Case(
+            partial(prepare, backward=False),
+            lambda image: (compiled.adaptive_avg_pool2d(image, size),),
+            (x,),
+        ),
+        f"adaptive_avg_pool2d_backward from {size}": Case(
+            partial(prepare, backward=True),
+            lambda dy: (compiled.adaptive_avg_pool2d_backward(dy, x),),
+            ((*x[:2], *size),),
+        ),
+    }
+
+
+POOL = {}
+for x_shape, y_size, kernel, stride, rows, columns in [
+    ((1, 6, 28, 28), (14, 14), (2, 2), (2, 2), 0, 0),  # pairs, planes of an even height
+    ((2, 3, 17, 18), (8, 9), (2, 2), (2, 2), 0, 0),  # and of an odd one
+    ((3, 17, 9, 8), (5, 4), (3, 3), (2, 2), 1, 1),  # windows
+    ((1, 2, 20, 21), (5, 5), (16, 17), (1, 1), 0, 0),  # of more than 256 cells
+]:
+    y_shape, windows = (*x_shape[:2], *y_size), (kernel, stride, ((rows, rows), (columns, columns)))
+    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=False)
+    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=True)
+    POOL |= avg_pool_cases(x_shape, y_shape, windows)
+for size in [(1, 1), (4, 8), (3, 5)]:
+    POOL |= adaptive_cases((2, 5, 8, 16), size)
+
+
+# --- batch normalisation
+
+
+def positive(channels):
+    return lambda rng, dtype: rng.uniform(0.5, 2, channels).astype(dtype)
+
+
+def norm_cases(x, activation, training, all_arrays):
+    eps, c = 1e-5, x[1:2]
+    affine, add = ((c, c), x) if all_arrays else ((None, None), None)
+    running = (None, None) if training else (c, positive(c))
+    of = f"{x} {'training' if training else 'inference'}"
+    return {
+        f"batch_norm {of}": Case(
+            lambda dtype: jobs.prepare_batch_norm(x, dtype, training, eps, activation),
+            lambda x, weight, bias, add, mean, var, momentum: compiled.batch_norm(
+                x, weight, bias, mean, var, training, 0, eps, activation, add
+            ),
+            (x, *affine, add, *running, None),
+        ),
+        f"batch_norm_backward {of}": Case(
+            lambda dtype: jobs.prepare_batch_norm_backward(x, dtype, training, activation),
+            lambda dy, x, weight, bias, mean, inv_std: compiled.batch_norm_backward(
+                dy, x, weight, mean, inv_std, training, bias, activation
+            ),
+            (x, x, *affine, c, positive(c)),
+        ),
+    }
+
+
+NORM = {}
+for training in (True, False):
+    NORM |= norm_cases((4, 5, 200), None, training, all_arrays=False)  # planes
+    NORM |= norm_cases((4, 33, 9), "relu", training, all_arrays=True)  # columns
+    NORM |= norm_cases((16, 300, 1), "hardswish", training, all_arrays=True)
+
+CASES = LINEAR | ACTIVATIONS | POOL | NORM
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -85,7 +220,11 @@ def dtype(request):
 
 
 def outputs_of(job):
-    return [np.full(a.shape, np.nan, a.dtype) for a in job.arrays if a.role == "out"]
+    """Of bytes 0xFF: NaN, if they are floats."""
+    arrays = [np.empty(array.shape, array.dtype) for array in job.arrays if array.role == "out"]
+    for array in arrays:
+        array.view(np.uint8).fill(0xFF)
+    return arrays
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -154,3 +293,20 @@ def test_eager_ops_keep_one_job_for_each_geometry():
     compiled.linear(x, w, None, "relu")
     compiled.linear(x[:1].copy(), w, None, None)
     assert jobs.count() == 3
+
+
+def test_a_batch_norm_job_updates_the_running_statistics_as_the_op_does(dtype):
+    x_shape = 8, 3, 30
+    job = jobs.prepare_batch_norm(x_shape, dtype, True, 1e-5)
+    x, *running = draw([x_shape, (3,), (3,)], dtype)
+    kept = [statistic.copy() for statistic in running]
+    rate = np.array(0.3)
+    for momentum in (rate, None):
+        job.run(x, None, None, None, *kept, momentum, *outputs_of(job))
+        if momentum is not None:
+            compiled.batch_norm(x, None, None, *running, True, 0.3, 1e-5, None, None)
+        for one, other in zip(kept, running, strict=True):
+            assert one.tobytes() == other.tobytes()
+    kept[1].flags.writeable = False
+    with pytest.raises(ValueError, match="running_var is read-only"):
+        job.run(x, None, None, None, *kept, rate, *outputs_of(job))

@@ -34,7 +34,6 @@ MODULES = (
     "pad",
     "resample",
     "rest_conv",
-    "rest_norm",
     "gemm",
     "linear",
     "conv.geometry",
@@ -53,6 +52,8 @@ MODULES = (
     "pool.global_average",
     "pool.adaptive",
     "pool.pool2d",
+    "norm_tasks",
+    "norm",
 )
 
 
