@@ -118,17 +118,18 @@ class _Made:
         wiring, self.opened = flatten(container)
         self.plan = rewrite(wiring, keeping)
         layers = [part.layer for part in wiring.nodes] + [opened for opened, _ in self.opened]
-        self.patched = [(vars(layer), is_patched(layer)) for layer in layers]
+        self.patched = [layer for layer in layers if is_patched(layer)]
+        self.others = [vars(layer) for layer in layers if not is_patched(layer)]
 
     def holds(self) -> bool:
         """Whether the layers, and their forward and backward, are still the same."""
         for container, parts in self.opened:
             if container.parts() != parts:
                 return False
-        for attributes, patched in self.patched:
-            if ("forward" in attributes or "backward" in attributes) is not patched:
+        for attributes in self.others:  # as is_patched, without a call for each layer
+            if "forward" in attributes or "backward" in attributes:
                 return False
-        return True
+        return all(map(is_patched, self.patched))
 
 
 def count_outputs(layer: Layer) -> int:

@@ -120,7 +120,9 @@ class UserStep(LayerStep):
     def run(self, trace: list[Any] | None, xs: Sequence[Any], inner: bool) -> Any:
         before = [dict(vars(layer)) for layer in self.shared]
         with unwatched() if inner else nullcontext():
-            y = _checked(self.layer, "forward", self.layer.forward(*xs))
+            y = self.layer.forward(*xs)
+        if y is None:
+            raise _none_returned(self.layer, "forward")
         if trace is None:
             return y
         for layer, attributes in zip(self.shared, before, strict=True):
@@ -146,7 +148,10 @@ class UserStep(LayerStep):
 def call_backward(layer: Layer, dy: Any, need_dx: bool = True) -> Any:
     """`layer.backward(dy)`, with need_dx=False if dx is not needed and it has the argument."""
     if need_dx:
-        return _checked(layer, "backward", layer.backward(dy))
+        dx = layer.backward(dy)
+        if dx is None:
+            raise _none_returned(layer, "backward")
+        return dx
     options = {"need_dx": False} if _takes_need_dx(type(layer).backward) else {}
     layer.backward(dy, **options)
     return None
@@ -167,10 +172,8 @@ def _refuse_stored(layer: Layer, before: dict[str, Any]) -> None:
             )
 
 
-def _checked(layer: Layer, call: str, value: Any) -> Any:
-    if value is None:
-        raise TypeError(f"{type(layer).__name__}.{call} returned None, expected an array")
-    return value
+def _none_returned(layer: Layer, call: str) -> TypeError:
+    return TypeError(f"{type(layer).__name__}.{call} returned None, expected an array")
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from .. import checks
+from ..checks import FLOATS
 
 __all__ = ["gate"]
 
@@ -21,6 +22,7 @@ __all__ = ["gate"]
 # change, such as lists, are checked at every call, and so are those that raise an error.
 
 Result = TypeVar("Result")
+_ndarray = np.ndarray
 Gate = Callable[..., tuple[Sequence[Any], Result]]
 _IMMUTABLE = (int, float, str, bool, type(None))
 _MOST = 1024  # entries of a gate
@@ -48,10 +50,10 @@ def gate(*names: str, optional: tuple[str, ...] = ()) -> Callable[[Callable[...,
                 if x is None:
                     key.append(None)
                     continue
-                if type(x) is not np.ndarray or not x.flags.carray:
+                if type(x) is not _ndarray or not x.flags.carray:
                     break
                 if x.dtype is not dtype:
-                    if dtype is not None or x.dtype not in checks.FLOATS:
+                    if dtype is not None or x.dtype not in FLOATS:
                         break
                     dtype = x.dtype
                 key.append(x.shape)

@@ -120,7 +120,7 @@ class Optimizer:
         """Everything that the layout of the flat arrays depends on: the parameters of each group,
         and their dtypes."""
         groups = [group["params"] for group in self.param_groups]
-        return [([*params], [p.dtype for p in params]) for params in groups]
+        return [([*params], [p.data.dtype for p in params]) for params in groups]
 
     def _arrange(self, known: Mapping[int, Mapping[str, Any]]) -> None:
         """Create the flat arrays, with the known state of each parameter, by its id."""
