@@ -15,7 +15,6 @@ import numpy as np
 
 from cnnx.backends.choose import DIRECTIONS, choose, wanted_algorithm
 from cnnx.backends.choose import Convolution as Choice
-from .. import rest_conv
 
 from cpython.contextvars cimport get_value
 
@@ -23,12 +22,15 @@ from arrays cimport data_of, is_single, shape_of, size_of
 from kernels cimport Ending
 from ..epilogue cimport ending, finish_array
 from ..jobs cimport MOST_ARRAYS, Job, find, keep
-from ..memory cimport Block, empty, empty_like, new_array, zeros
+from ..memory cimport Block, new_array, zeros
 from ..sums cimport channel_sums
 from .direct cimport prepare_direct, prepare_filter_lanes, prepare_implicit_gemm
+from .direct_dweight cimport prepare_direct_dweight
+from .direct_dx cimport prepare_direct_dx, prepare_implicit_gemm_dx
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
 from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geometry, Prepare
 from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
+from .im2col cimport prepare_columns, prepare_columns_dweight, prepare_columns_dx
 from .pointwise cimport prepare_pointwise, prepare_pointwise_dweight, prepare_pointwise_dx
 from .winograd cimport prepare_winograd, prepare_winograd_by_filters, prepare_winograd_dx, prepare_winograd_dx_by_filters
 from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
@@ -39,7 +41,10 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[15] TABLE = [
+cdef Row[21] TABLE = [
+    Row(b"columns", FORWARD, prepare_columns),
+    Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
+    Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
     Row(b"winograd", FORWARD, prepare_winograd),
     Row(b"winograd", BACKWARD_DATA, prepare_winograd_dx),
     Row(b"winograd", BACKWARD_WEIGHT, prepare_winograd_dweight),
@@ -52,9 +57,12 @@ cdef Row[15] TABLE = [
     Row(b"pointwise", FORWARD, prepare_pointwise),
     Row(b"pointwise", BACKWARD_DATA, prepare_pointwise_dx),
     Row(b"pointwise", BACKWARD_WEIGHT, prepare_pointwise_dweight),
-    Row(b"direct", FORWARD, prepare_direct),
-    Row(b"implicit_gemm", FORWARD, prepare_implicit_gemm),
     Row(b"filter_lanes", FORWARD, prepare_filter_lanes),
+    Row(b"implicit_gemm", FORWARD, prepare_implicit_gemm),
+    Row(b"implicit_gemm", BACKWARD_DATA, prepare_implicit_gemm_dx),
+    Row(b"direct", FORWARD, prepare_direct),
+    Row(b"direct", BACKWARD_DATA, prepare_direct_dx),
+    Row(b"direct", BACKWARD_WEIGHT, prepare_direct_dweight),
 ]
 
 
@@ -106,11 +114,6 @@ cdef object forward(x, weight, bias, add, tuple y_shape, tuple windows, activati
         finish_array(y, add, activation)
         return y
     cdef Job job = job_for(FORWARD, x.shape, weight.shape, y_shape, windows, activation, is_single(x))
-    if job is None:
-        stride, padding, dilation = windows
-        return rest_conv.correlate(
-            x, weight, bias, y_shape, stride, padding, dilation, x.shape[1] // weight.shape[1], activation, add
-        )
     arrays[ARG_X], arrays[ARG_BIAS] = data_of(x), data_of(bias)
     arrays[ARG_ADD], arrays[ARG_Y] = data_of(add), data_of(y)
     multiply(job, weight, arrays)
@@ -124,11 +127,6 @@ cdef object backward_data(dy, weight, bias, tuple x_shape, tuple windows):
         dx[...] = 0 if bias is None else bias[:, None, None]
         return dx
     cdef Job job = job_for(BACKWARD_DATA, x_shape, weight.shape, dy.shape, windows, None, is_single(dy))
-    if job is None:
-        stride, padding, dilation = windows
-        return rest_conv.data_gradient(
-            dy, weight, bias, x_shape, stride, padding, dilation, x_shape[1] // weight.shape[1]
-        )
     arrays[ARG_DY], arrays[ARG_BIAS], arrays[ARG_DX] = data_of(dy), data_of(bias), data_of(dx)
     multiply(job, weight, arrays)
     return dx
@@ -152,11 +150,6 @@ cdef tuple backward_weight(dy, x, tuple weight_shape, tuple windows):
         dbias[...] = dy.sum(axis=(0, 2, 3))
         return dweight, dbias
     cdef Job job = job_for(BACKWARD_WEIGHT, x.shape, weight_shape, dy.shape, windows, None, is_single(x))
-    if job is None:
-        stride, padding, dilation = windows
-        return rest_conv.weight_gradient(
-            dy, x, weight_shape, stride, padding, dilation, x.shape[1] // weight_shape[1]
-        )
     arrays[ARG_DY], arrays[ARG_WINDOWS], arrays[ARG_DWEIGHT], arrays[ARG_DBIAS] = (
         data_of(dy), data_of(x), data_of(dweight), data_of(dbias)
     )
@@ -172,9 +165,7 @@ cdef Job job_for(
     cdef tuple key = (direction, x_shape, weight_shape, y_shape, windows, activation, single, wanted)
     cdef Job job = find(key)
     if job is None:
-        job = prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single)
-        if job is not None:
-            keep(key, job)
+        job = keep(key, prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single))
     return job
 
 
@@ -197,7 +188,7 @@ cdef Job prepare(
     for row in TABLE:
         if row.algorithm == <bytes>algorithm and row.direction == direction:
             return row.prepare(&geometry, single, ending(activation))
-    return None
+    raise KeyError((algorithm, direction))      # choose.py has a rule for which there is no row
 
 
 def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None):
