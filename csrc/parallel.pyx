@@ -6,8 +6,9 @@
 # (denormals.h) while it runs tasks.
 # Results never depend on the number: every output element has one owner, and every sum an order that follows from the
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
-# the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), and what the work is
-# worth. Loops over large tasks are scheduled dynamically: a core that is disturbed then takes fewer of them.
+# the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), what the work is worth,
+# and what a busy machine can give (busy.pyx). Loops over large tasks are scheduled dynamically: a core that is
+# disturbed then takes fewer of them.
 # A second thread has to pay twice over. To meet costs some microseconds, so that a loop of 20 us gains a little; but
 # where another process is busy, one of the team may wait for its turn, for milliseconds, at any loop. With loops of 20
 # to 50 us on one thread, training steps of LeNet-5 (1, 8, 32 images) were up to 7 % slower on a quiet machine; beside
@@ -22,7 +23,9 @@ import warnings
 import numpy as np
 
 from cython.parallel cimport parallel, prange
+from libc.stdint cimport int64_t
 
+from .busy cimport Region, clock, fewer_threads, finish, share, start
 from .memory cimport Block, take
 from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_num_threads, omp_get_thread_limit, omp_get_thread_num
 from openmp cimport meet, omp_set_num_threads
@@ -33,6 +36,22 @@ cdef extern from "denormals.h" nogil:
 
 cdef extern from "team.h":
     bint can_have_team "cnnx_can_have_team"(int threads) noexcept
+
+cdef extern from *:
+    """
+    static Py_ssize_t cnnx_fetch_add(Py_ssize_t *next, Py_ssize_t n) {
+        return __atomic_fetch_add(next, n, __ATOMIC_RELAXED);
+    }
+    """
+    Py_ssize_t fetch_add "cnnx_fetch_add"(Py_ssize_t *next, Py_ssize_t n) noexcept nogil
+
+cdef struct Loop:
+    const Team *team
+    Task task
+    const void *job
+    Py_ssize_t tasks, chunk
+    Py_ssize_t next         # the first task that no thread has taken
+    Region *region
 
 cdef enum:
     ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
@@ -76,6 +95,10 @@ cdef int threads_for(double nanoseconds) except -1:
                 stacklevel=3,
             )
         return 1
+    if worth_a_thread > 0:
+        n = fewer_threads(n)
+        if n == 1:
+            return 1
     if not can_have_team(n):
         thread_limit = 1
         warnings.warn(
@@ -133,25 +156,58 @@ cdef void run_team(
     const Team *team, Task task, const void *job, Py_ssize_t tasks, Schedule schedule
 ) noexcept nogil:
     """All tasks of a loop, on the threads of a team."""
+    cdef Loop loop
+    cdef Region region
     cdef Py_ssize_t i
-    cdef int chunk = 1
-    if schedule == FEW_AT_A_TIME:
-        chunk = <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
     if team.threads == 1:
         flush_denormals()
         for i in range(tasks):
             task(job, i, team.memory)
         restore_denormals()
         return
-    with parallel(num_threads=team.threads):
-        flush_denormals()
-        if schedule == EVENLY:
-            for i in prange(tasks, schedule="static"):
-                task(job, i, team.memory + omp_get_thread_num() * team.scratch)
-        else:
-            for i in prange(tasks, schedule="dynamic", chunksize=chunk):
-                task(job, i, team.memory + omp_get_thread_num() * team.scratch)
-        restore_denormals()
+    loop.team, loop.task, loop.job, loop.tasks, loop.next, loop.region = team, task, job, tasks, 0, &region
+    loop.chunk = neighbours(tasks) if schedule == FEW_AT_A_TIME else 1
+    start(&region, team.threads)
+    if schedule == EVENLY:
+        with parallel(num_threads=team.threads):
+            run_share(&loop)
+    else:
+        with parallel(num_threads=team.threads):
+            run_on_demand(&loop)
+    if worth_a_thread > 0:
+        finish(&region, tasks)
+
+
+cdef void run_share(Loop *loop) noexcept nogil:
+    """The tasks of one thread, if all get the same number."""
+    cdef int thread = omp_get_thread_num(), threads = omp_get_num_threads()
+    cdef Py_ssize_t first = loop.tasks * thread // threads, end = loop.tasks * (thread + 1) // threads, i
+    cdef char *scratch = loop.team.memory + thread * loop.team.scratch
+    cdef int64_t began = clock()
+    flush_denormals()
+    for i in range(first, end):
+        loop.task(loop.job, i, scratch)
+    restore_denormals()
+    share(loop.region, thread == 0, began, end - first)
+
+
+cdef void run_on_demand(Loop *loop) noexcept nogil:
+    """The tasks of one thread, if each takes the next ones that are left."""
+    cdef int thread = omp_get_thread_num()
+    cdef Py_ssize_t first, end, i, done = 0
+    cdef char *scratch = loop.team.memory + thread * loop.team.scratch
+    cdef int64_t began = clock()
+    flush_denormals()
+    while True:
+        first = fetch_add(&loop.next, loop.chunk)
+        if first >= loop.tasks:
+            break
+        end = min(first + loop.chunk, loop.tasks)
+        for i in range(first, end):
+            loop.task(loop.job, i, scratch)
+        done += end - first
+    restore_denormals()
+    share(loop.region, thread == 0, began, done)
 
 
 def _set_worth_a_thread(double nanoseconds):

@@ -21,6 +21,7 @@ from .. import reference as _reference
 
 MODULES = (
     "memory",
+    "busy",
     "parallel",
     "jobs",
     "sums",
@@ -74,7 +75,7 @@ def _load(name: str) -> ModuleType:
 
 
 _loaded = [_load(name) for name in MODULES]
-memory, parallel, jobs = _loaded[:3]
+memory, busy, parallel, jobs = _loaded[:4]
 _names = {name: found for module in _loaded for name, found in vars(module).items()}
 _missing = [name for name in _reference.__all__ if name not in _names]
 if _missing:
@@ -93,6 +94,7 @@ get_num_threads, set_num_threads = parallel.get_num_threads, parallel.set_num_th
 __all__ = [
     *_reference.__all__,
     "MODULES",
+    "busy",
     "build_config",
     "empty_cache",
     "get_num_threads",
