@@ -23,7 +23,7 @@ WORKLOAD = OPS["relu"][0].reduced()
 def cores(monkeypatch):
     """Two cores with a fake clock: wall seconds, CPU seconds of all processes, and of this one."""
     state = {"wall": 0.0, "all": 5.0, "own": 1.0}
-    monkeypatch.setattr(busy, "_cores", lambda: 2)
+    monkeypatch.setattr(busy, "usable_cores", lambda: 2)
     monkeypatch.setattr(busy, "_seconds_of_all", lambda: state["all"])
     monkeypatch.setattr(busy, "_seconds_of_this_process", lambda: state["own"])
     monkeypatch.setattr(busy, "_wall", lambda: state["wall"])
@@ -60,7 +60,7 @@ def test_other_processes_count_if_our_threads_lack_cores(threads, seconds, reaso
 
 
 def test_threads_that_slow_each_other_down_are_a_reason(cores, monkeypatch):
-    monkeypatch.setattr(busy, "slowdown", lambda threads: 1.2)
+    monkeypatch.setattr(busy, "slowdown", lambda threads: 0.8)
     assert watched(2, cores, wall=1, all=1, own=1) == ""
     monkeypatch.setattr(busy, "slowdown", lambda threads: 37.4)
     reason = "2 threads took 37 times as long as 1"
@@ -168,7 +168,7 @@ def test_a_machine_with_all_cores_in_use_is_detected_as_busy():
     if busy._seconds_of_all() is None:
         pytest.skip("the system does not tell")
     spin = [sys.executable, "-c", "while True: pass"]
-    processes = [subprocess.Popen(spin) for _ in range(busy._cores())]
+    processes = [subprocess.Popen(spin) for _ in range(busy.usable_cores())]
     try:
         (row,) = run("ops", filter="log_softmax_backward", quick=True, threads=2, seconds=0.5)
     finally:

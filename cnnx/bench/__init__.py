@@ -19,6 +19,7 @@ from .scaling import run_threads
 from .table import Row, format_table, measure, run, write_json
 from .task import Task, Workload
 from .timing import Spread, Timing, compare
+from .under_load import run_busy
 from .workloads import LAYERS, MODELS, OPS
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "format_table",
     "measure",
     "run",
+    "run_busy",
     "run_memory",
     "run_threads",
     "write_json",

@@ -7,8 +7,7 @@
 # slowed by a factor of two. In such a run a softmax was 37 times slower than NumPy, with narrow
 # quartiles. The times alone do not show this, so two indicators are used. The kernel reports how
 # much of our cores all processes used, and how much we used. And a gauge detects what the kernel
-# does not report (neighbours of a virtual machine, a container quota): threads that slow each other
-# down.
+# does not report (neighbours of a virtual machine, a container quota): threads that do not help.
 
 from __future__ import annotations
 
@@ -21,11 +20,13 @@ from cnnx import config
 
 from .threads import slowdown
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "usable_cores"]
 
 LEAST_SECONDS = 0.1  # the kernel counts in hundredths
 SPARE = 0.15  # of a core: used by an idle system and its daemons
-WORSE = 1.25  # ratio of the time on several threads to that on one; noise is below
+# Ratio of the time on several threads to that on one. Where threads have to wait, cnnx soon uses
+# fewer (csrc/busy.pyx), so that the ratio is about 1; if each has a core, it is far below.
+WORSE = 0.95
 
 
 class Watch:
@@ -68,7 +69,7 @@ class Watch:
         """What other processes used, if too little was left for our threads."""
         start, all_before, own_before = self._before
         seconds, all_after = _wall() - start, _seconds_of_all()
-        cores = _cores()
+        cores = usable_cores()
         if self._threads > cores:
             return f"{self._threads} threads on {cores} core{'s' if cores > 1 else ''}"
         if all_before is None or all_after is None or seconds < LEAST_SECONDS:
@@ -86,7 +87,8 @@ def _usable() -> set[int] | None:
     return None if affinity is None else affinity(0)
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may run on."""
     usable = _usable()
     return len(usable) if usable else os.cpu_count() or 1
 

@@ -19,7 +19,7 @@ from .task import Workload
 from .threads import with_threads
 from .timing import compare
 
-__all__ = ["run_threads"]
+__all__ = ["run_threads", "threads_to_measure"]
 
 
 def run_threads(
@@ -44,7 +44,7 @@ def run_threads(
     chosen = [w for w in select("models", filter, quick) if w.op == "train"]
     if not chosen:
         raise ValueError(f"bench: no training step has {filter!r} in its name")
-    many = _many(threads)
+    many = threads_to_measure(threads)
     rows = []
     with config.use_backend("compiled"):
         for workload in chosen:
@@ -53,7 +53,7 @@ def run_threads(
     return rows
 
 
-def _many(threads: int | None) -> int:
+def threads_to_measure(threads: int | None) -> int:
     """The number of threads to measure. ValueError if that many are not available."""
     if "compiled" not in config.available_backends():
         raise ValueError(

@@ -17,7 +17,8 @@ _EXAMPLE = """\
   cnnx bench ops --filter conv2d --peers torch
   cnnx bench models --peers torch --json models.json
   cnnx bench memory --peers torch
-  cnnx bench threads --quick"""
+  cnnx bench threads --quick
+  cnnx bench busy --filter "lenet5 batch 64" --seconds 10"""
 
 
 def add(commands: Any) -> None:
@@ -27,11 +28,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("ops", "models", "all", "memory", "threads"),
+        choices=("ops", "models", "all", "memory", "threads", "busy"),
         default="all",
         help="ops: single ops; models: training steps, inference and the convolutions in them; all:"
         " both; memory: peak memory of training steps; threads: training steps on one thread and on"
-        " several (default: all)",
+        " several; busy: the same beside processes that keep the cores busy (default: all)",
     )
     parser.add_argument(
         "--peers",
@@ -85,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError("bench: threads compares cnnx with itself: leave --peers out")
         if args.what == "threads":
             rows = bench.run_threads(**asked, report=report)
+        elif args.what == "busy":
+            rows = bench.run_busy(args.peers, **asked, report=report)
         else:
             rows = bench.run(args.what, peers=args.peers, **asked, report=report)
     finally:
