@@ -3,9 +3,15 @@
 #include "kernels.h"
 #include <string.h>
 
-#define ANY_CPU 1
+/* SET(name, whether this CPU can run it) for each set of a machine type but baseline, the best first. */
+#define X86_64_SETS                                                                                                    \
+    SET(avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma"))                                    \
+    SET(avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#define AARCH64_SETS SET(neon, 1)
 
-extern const cnnx_kernel_set cnnx_baseline, cnnx_avx2, cnnx_avx512, cnnx_neon;
+#define SET(name, runs) , cnnx_##name
+extern const cnnx_kernel_set cnnx_baseline X86_64_SETS AARCH64_SETS;
+#undef SET
 
 const cnnx_kernel_set *cnnx_active = &cnnx_baseline;
 
@@ -16,19 +22,19 @@ static const cnnx_kernel_set *usable(size_t i) {
         int runs;
     } best_first[] = {
 #if defined(CNNX_ALL_SETS) /* for the tests: all in the instructions of baseline, the only one that is itself */
-        {&cnnx_baseline, ANY_CPU},
-        {&cnnx_avx2, ANY_CPU},
-        {&cnnx_avx512, ANY_CPU},
-        {&cnnx_neon, ANY_CPU},
+#define SET(name, runs) {&cnnx_##name, 1},
+        {&cnnx_baseline, 1},
+        X86_64_SETS AARCH64_SETS
 #else
+#define SET(name, runs) {&cnnx_##name, runs},
 #if defined(__x86_64__)
-        {&cnnx_avx512, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("fma")},
-        {&cnnx_avx2, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+        X86_64_SETS
 #elif defined(__aarch64__)
-        {&cnnx_neon, ANY_CPU},
+        AARCH64_SETS
 #endif
-        {&cnnx_baseline, ANY_CPU},
+        {&cnnx_baseline, 1},
 #endif
+#undef SET
     };
     for (size_t s = 0; s < sizeof best_first / sizeof *best_first; s++)
         if (best_first[s].runs && i-- == 0) return best_first[s].set;

@@ -42,7 +42,7 @@ FILES = {
     "csrc/micro/kernel.inc.c": '#include "one.inc.c"\nint NAME(void) { return ONE; }\n',
     "csrc/micro/one.inc.c": "#define ONE 1\n",
 }
-SETS = {"baseline", "avx2", "avx512", "neon"}
+SETS = {path.stem for path in SETUP.parent.glob("csrc/isa/*.c")}
 
 
 class Tree:
