@@ -166,15 +166,6 @@ def sample_shape(op: str, name: str, value: Any) -> tuple[int, ...]:
     return sizes
 
 
-def vector(op: str, name: str, value: Any, length: int, why: str, *about: Any) -> np.ndarray | None:
-    """One value per channel, or None."""
-    if value is None:
-        return None
-    x = array(op, name, value)
-    same_shape(op, name, x.shape, (length,), why, *about)
-    return x
-
-
 def in_place(op: str, name: str, value: Any) -> np.ndarray:
     """An array that the op changes in place: it cannot be copied, so it must be usable directly."""
     if plain(value):

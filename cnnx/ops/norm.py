@@ -10,6 +10,7 @@ import numpy as np
 from .. import checks
 from ..config import backend
 from .activation import ending
+from .gate import gate
 
 
 def batch_norm(
@@ -46,33 +47,49 @@ def batch_norm(
     Source: Ioffe, Szegedy, Batch Normalization (2015).
     """
     op = "batch_norm"
-    x = _input(op, "x", x)
-    c = x.shape[1]
-    why = "one value per channel of x {}", x.shape
-    weight = checks.vector(op, "weight", weight, c, *why)
-    bias = checks.vector(op, "bias", bias, c, *why)
-    if add is not None:
-        add = checks.array(op, "add", add)
-        checks.same_shape(op, "add", add.shape, x.shape, "the shape of x")
-    training = checks.flag(op, "training", training)
-    running_mean, running_var = _statistics(op, x, running_mean, running_var, training, why)
-    checks.same_dtype(
-        op,
-        x=x,
-        weight=weight,
-        bias=bias,
-        running_mean=running_mean,
-        running_var=running_var,
-        add=add,
+    changed = ("running_mean", running_mean), ("running_var", running_var)
+    (x, weight, bias, running_mean, running_var, add), checked = _forward(
+        op, (x, weight, bias, running_mean, running_var, add), training, activation
     )
-    activation = ending(op, activation)
+    flat, training, activation = checked
+    if training:
+        for name, value in changed:
+            if value is not None:
+                checks.in_place(op, name, value)
     momentum = checks.real(op, "momentum", momentum, 0.0, 1.0)
     eps = checks.real(op, "eps", eps, 0.0)
+    add = None if add is None else add.reshape(flat)
     statistics = running_mean, running_var, training, momentum, eps
     y, mean, inv_std = backend().batch_norm(
-        _flat(x), weight, bias, *statistics, activation, None if add is None else _flat(add)
+        x.reshape(flat), weight, bias, *statistics, activation, add
     )
     return y.reshape(x.shape), mean, inv_std
+
+
+@gate(
+    *("x", "weight", "bias", "running_mean", "running_var", "add"),
+    optional=("weight", "bias", "running_mean", "running_var", "add"),
+)
+def _forward(op: str, shapes: Any, training: Any, activation: Any):
+    """The shape (n, c, positions) of x, training and activation."""
+    x, weight, bias, mean, var, add = shapes
+    flat = _flat(op, x)
+    _per_channel(op, x, weight=weight, bias=bias)
+    if add is not None:
+        checks.same_shape(op, "add", add, x, "the shape of x")
+    training = checks.flag(op, "training", training)
+    if not training and (mean is None or var is None):
+        raise ValueError(
+            f"{op}: training=False normalises by running_mean and running_var: give both"
+        )
+    _per_channel(op, x, running_mean=mean, running_var=var)
+    if training and 0 != math.prod(x) == x[1]:
+        raise ValueError(
+            f"{op}: x has shape {x}, "
+            "but in training more than one value per channel is needed: drop_last=True in fit and "
+            "cnnx.data.batches leaves out a last batch of one sample"
+        )
+    return flat, training, ending(op, activation)
 
 
 def batch_norm_backward(
@@ -107,66 +124,36 @@ def batch_norm_backward(
     ([[0.0], [0.0]], [0.0], [2.0])
     """
     op = "batch_norm_backward"
-    x = _input(op, "x", x)
-    dy = checks.array(op, "dy", dy)
-    checks.same_shape(op, "dy", dy.shape, x.shape, "the shape of x")
-    c = x.shape[1]
-    why = "one value per channel of x {}", x.shape
-    weight = checks.vector(op, "weight", weight, c, *why)
-    bias = checks.vector(op, "bias", bias, c, *why)
-    activation = ending(op, activation)
-    training = checks.flag(op, "training", training)
-    mean = checks.array(op, "mean", mean)
-    inv_std = checks.array(op, "inv_std", inv_std)
-    checks.same_shape(op, "mean", mean.shape, (c,), *why)
-    checks.same_shape(op, "inv_std", inv_std.shape, (c,), *why)
-    checks.same_dtype(op, dy=dy, x=x, weight=weight, mean=mean, inv_std=inv_std, bias=bias)
+    (dy, x, weight, mean, inv_std, bias), checked = _backward(
+        op, (dy, x, weight, mean, inv_std, bias), training, activation
+    )
+    flat, training, activation = checked
     dx, dweight, dbias = backend().batch_norm_backward(
-        _flat(dy), _flat(x), weight, mean, inv_std, training, bias, activation
+        dy.reshape(flat), x.reshape(flat), weight, mean, inv_std, training, bias, activation
     )
     return dx.reshape(x.shape), dweight, dbias
 
 
-def _input(op: str, name: str, value: Any) -> np.ndarray:
-    x = checks.array(op, name, value)
-    if x.ndim not in (2, 3, 4):
+@gate("dy", "x", "weight", "mean", "inv_std", "bias", optional=("weight", "bias"))
+def _backward(op: str, shapes: Any, training: Any, activation: Any):
+    """The shape (n, c, positions) of x, training and activation."""
+    dy, x, weight, mean, inv_std, bias = shapes
+    flat = _flat(op, x)
+    checks.same_shape(op, "dy", dy, x, "the shape of x")
+    _per_channel(op, x, weight=weight, bias=bias, mean=mean, inv_std=inv_std)
+    return flat, checks.flag(op, "training", training), ending(op, activation)
+
+
+def _flat(op: str, x: tuple[int, ...]) -> tuple[int, int, int]:
+    """x as (n, c, positions)."""
+    if len(x) not in (2, 3, 4):
         raise ValueError(
-            f"{op}: {name} has shape {x.shape}, but (n, c), (n, c, l) or (n, c, h, w) is expected"
+            f"{op}: x has shape {x}, but (n, c), (n, c, l) or (n, c, h, w) is expected"
         )
-    return x
+    return x[0], x[1], math.prod(x[2:])
 
 
-def _statistics(
-    op: str, x: np.ndarray, mean: Any, var: Any, training: bool, why: tuple[Any, ...]
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """The running statistics: to be updated in training, to be read otherwise."""
-    c = x.shape[1]
-    if not training:
-        if mean is None or var is None:
-            raise ValueError(
-                f"{op}: training=False normalises by running_mean and running_var: give both"
-            )
-        mean = checks.vector(op, "running_mean", mean, c, *why)
-        return mean, checks.vector(op, "running_var", var, c, *why)
-    mean = _running(op, "running_mean", mean, c, *why)
-    var = _running(op, "running_var", var, c, *why)
-    if x.size and x.size == c:
-        raise ValueError(
-            f"{op}: x has shape {x.shape}, "
-            "but in training more than one value per channel is needed: drop_last=True in fit and "
-            "cnnx.data.batches leaves out a last batch of one sample"
-        )
-    return mean, var
-
-
-def _running(op: str, name: str, value: Any, c: int, *why: Any) -> np.ndarray | None:
-    if value is None:
-        return None
-    x = checks.in_place(op, name, value)
-    checks.same_shape(op, name, x.shape, (c,), *why)
-    return x
-
-
-def _flat(x: np.ndarray) -> np.ndarray:
-    n, c, *positions = x.shape
-    return x.reshape(n, c, math.prod(positions))
+def _per_channel(op: str, x: tuple[int, ...], **shapes: tuple[int, ...] | None) -> None:
+    for name, shape in shapes.items():
+        if shape is not None:
+            checks.same_shape(op, name, shape, x[1:2], "one value per channel of x {}", x)
