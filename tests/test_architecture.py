@@ -231,6 +231,29 @@ def test_pyx_files_import_only_the_choice_of_algorithms_from_cnnx():
         assert not found, f"{path.name}: {found}"
 
 
+def test_modules_of_csrc_import_only_those_that_are_loaded_before_them():
+    """MODULES is the order of loading, and so of layers: imports in csrc point upwards in it."""
+    tree = ast.parse((PACKAGE / "backends/compiled/__init__.py").read_text(encoding="utf-8"))
+    [modules] = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
+    ]
+    names = {
+        path: ".".join(path.relative_to(ROOT / "csrc").with_suffix("").parts)
+        for path in _csrc(".pyx", ".pxd")
+    }
+    if names:
+        compiled = {name for path, name in names.items() if path.suffix == ".pyx"}
+        assert compiled == {*modules, "_core"}
+    for path, name in names.items():
+        for dots, imported in re.findall(
+            r"^from (\.+)(\S+) c?import ", path.read_text(), re.MULTILINE
+        ):
+            target = ".".join([*name.split(".")[: -len(dots)], imported])
+            assert target in modules[: modules.index(name)], f"{path.name} imports {target}"
+
+
 HAND_WRITTEN = [
     *SOURCES,
     *_csrc(".pyx", ".pxd", ".c", ".h"),

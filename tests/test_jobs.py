@@ -18,7 +18,7 @@ import cnnx
 if "compiled" not in cnnx.available_backends():
     pytest.skip("needs the compiled backend", allow_module_level=True)
 
-from cnnx.backends import compiled
+from cnnx.backends import choose, compiled
 from cnnx.backends.compiled import jobs
 
 
@@ -211,7 +211,85 @@ for training in (True, False):
     NORM |= norm_cases((4, 33, 9), "relu", training, all_arrays=True)  # columns
     NORM |= norm_cases((16, 300, 1), "hardswish", training, all_arrays=True)
 
-CASES = LINEAR | ACTIVATIONS | POOL | NORM
+# --- convolution
+
+# Algorithm (of float32), direction, x, weight, y; stride, padding and dilation if not 1, 1 and 1.
+CONVOLUTIONS = [
+    ("direct", "forward", (2, 3, 9, 20), (5, 3, 3, 3), (2, 5, 9, 20)),
+    ("direct", "backward_data", (2, 3, 9, 20), (5, 3, 3, 3), (2, 5, 9, 20)),
+    ("direct", "backward_data", (1, 5, 17, 33), (7, 5, 3, 3), (1, 7, 9, 17), 2),
+    ("direct", "backward_weight", (5, 3, 9, 20), (20, 3, 3, 3), (5, 20, 5, 10), 2),
+    ("filter_lanes", "forward", (2, 3, 9, 9), (16, 3, 3, 3), (2, 16, 5, 5), 2),
+    ("implicit_gemm", "forward", (2, 3, 9, 9), (20, 3, 3, 3), (2, 20, 9, 9), 1, 2, 2),
+    ("implicit_gemm", "backward_data", (2, 20, 9, 9), (4, 20, 3, 3), (2, 4, 9, 9)),
+    ("implicit_gemm", "backward_data", (2, 20, 9, 9), (4, 20, 3, 3), (2, 4, 5, 5), 2),
+    ("columns", "forward", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("columns", "backward_data", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("columns", "backward_weight", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("pointwise", "forward", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 9, 9), 1, 0),
+    ("pointwise", "backward_data", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 5, 5), 2, 0),
+    ("pointwise", "backward_weight", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 9, 9), 1, 0),
+    ("depthwise", "forward", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 9, 9)),
+    ("depthwise", "backward_data", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 5, 5), 2),
+    ("depthwise", "backward_weight", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 9, 9)),
+    ("winograd", "forward", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),
+    ("winograd", "backward_data", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),
+    ("winograd", "backward_weight", (2, 32, 9, 9), (32, 32, 3, 3), (2, 32, 9, 9)),
+    ("winograd_by_filters", "forward", (1, 128, 9, 9), (128, 128, 3, 3), (1, 128, 9, 9)),
+    ("winograd_by_filters", "backward_data", (1, 128, 9, 9), (128, 128, 3, 3), (1, 128, 9, 9)),
+    ("winograd_by_strips", "backward_weight", (2, 16, 9, 9), (16, 16, 3, 3), (2, 16, 9, 9)),
+]
+
+
+def convolution(direction, x, weight, y, stride=1, padding=1, dilation=1):
+    """A case. A transposed convolution gives dx with a bias."""
+    groups, stride, dilation = x[1] // weight[1], (stride, stride), (dilation, dilation)
+    sides = ((padding, padding), (padding, padding))
+    settings, zeros = (stride, sides, dilation, groups), np.zeros(weight)
+    op, shapes = {
+        "forward": (
+            lambda x, w, b, add: (compiled.conv2d(x, w, b, *settings, "relu", add),),
+            (x, weight, y[1:2], y),
+        ),
+        "backward_data": (
+            lambda dy, w, b: (
+                compiled.conv_transpose2d(dy, w, b, stride, sides, (0, 0), dilation, groups),
+            ),
+            (y, weight, x[1:2]),
+        ),
+        "backward_weight": (
+            lambda dy, x: compiled.conv2d_backward(
+                dy, x, zeros.astype(x.dtype), *settings, need_dx=False
+            )[1:],
+            (y, x),
+        ),
+    }[direction]
+    activation = "relu" if direction == "forward" else None
+    return Case(
+        lambda dtype: jobs.prepare_convolution(
+            direction, x, weight, y, stride, (padding, padding), dilation, dtype, activation
+        ),
+        op,
+        shapes,
+    )
+
+
+CONVOLUTION = {
+    " ".join(map(str, (algorithm, *geometry))): convolution(*geometry)
+    for algorithm, *geometry in CONVOLUTIONS
+}
+
+
+@pytest.mark.parametrize("key", CONVOLUTION)
+def test_the_job_of_a_convolution_has_the_algorithm_of_its_case(key):
+    assert CONVOLUTION[key].prepare(np.float32).name == key.partition(" ")[0]
+
+
+def test_every_algorithm_has_a_convolution_here():
+    assert {row[0] for row in CONVOLUTIONS} == {rule.algorithm for rule in choose.RULES}
+
+
+CASES = LINEAR | ACTIVATIONS | POOL | NORM | CONVOLUTION
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
