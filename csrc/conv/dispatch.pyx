@@ -32,7 +32,8 @@ from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geome
 from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
 from .im2col cimport prepare_columns, prepare_columns_dweight, prepare_columns_dx
 from .pointwise cimport prepare_pointwise, prepare_pointwise_dweight, prepare_pointwise_dx
-from .winograd cimport prepare_winograd, prepare_winograd_by_filters, prepare_winograd_dx, prepare_winograd_dx_by_filters
+from .winograd cimport prepare_winograd, prepare_winograd_dx
+from .winograd cimport prepare_winograd_by_filters, prepare_winograd_dx_by_filters
 from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
 
 

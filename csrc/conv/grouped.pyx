@@ -87,6 +87,7 @@ cdef class GroupedWindows(Grouped):
             pack_lanes(&self.plan, &self.geometry, self.backward_data, <const double *>weight, <double *>packed)
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
         cdef const LanePlan *plan = &self.plan
         cdef Call call
         call.plan, call.activation = plan, self.activation
@@ -95,10 +96,8 @@ cdef class GroupedWindows(Grouped):
             call.add, call.y = NULL, arrays[ARG_DX]
         else:
             call.add, call.y = arrays[ARG_ADD], arrays[ARG_Y]
-        run_team(
-            team, <Task>band_task[float] if self.single else <Task>band_task[double], &call,
-            ceil_div(plan.n, plan.images) * plan.blocks * plan.bands, ON_DEMAND,
-        )
+        task = <Task>band_task[float] if self.single else <Task>band_task[double]
+        run_team(team, task, &call, ceil_div(plan.n, plan.images) * plan.blocks * plan.bands, ON_DEMAND)
 
 
 cdef class GroupedDweight(Grouped):
@@ -106,14 +105,13 @@ cdef class GroupedDweight(Grouped):
     cdef Py_ssize_t parts, sums_size
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
         cdef Call call
         call.plan, call.x, call.dy, call.sums = &self.plan, arrays[ARG_WINDOWS], arrays[ARG_DY], shared
         call.parts, call.sums_size = self.parts, self.sums_size
         memset(shared, 0, self.shared)
-        run_team(
-            team, <Task>part_task[float] if self.single else <Task>part_task[double], &call,
-            self.plan.blocks * self.parts, ON_DEMAND,
-        )
+        task = <Task>part_task[float] if self.single else <Task>part_task[double]
+        run_team(team, task, &call, self.plan.blocks * self.parts, ON_DEMAND)
         if self.single:
             add_parts(&call, <float *>shared, <float *>arrays[ARG_DWEIGHT], <float *>arrays[ARG_DBIAS])
         else:

@@ -64,6 +64,7 @@ cdef class Pointwise(Convolution):
     cdef Plan plan
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
         cdef Plan plan = self.plan
         plan.x, plan.weight, plan.bias = arrays[ARG_X], arrays[ARG_WEIGHT], arrays[ARG_BIAS]
         if plan.transposed:
@@ -71,15 +72,11 @@ cdef class Pointwise(Convolution):
         else:
             plan.add, plan.y = arrays[ARG_ADD], arrays[ARG_Y]
         if plan.gathers:
-            run_team(
-                team, <Task>gathered_task[float] if self.single else <Task>gathered_task[double], &plan,
-                plan.runs * plan.down, ON_DEMAND,
-            )
+            task = <Task>gathered_task[float] if self.single else <Task>gathered_task[double]
+            run_team(team, task, &plan, plan.runs * plan.down, ON_DEMAND)
         else:
-            run_team(
-                team, <Task>plane_task[float] if self.single else <Task>plane_task[double], &plan,
-                plan.runs * plan.down * plan.across, ON_DEMAND,
-            )
+            task = <Task>plane_task[float] if self.single else <Task>plane_task[double]
+            run_team(team, task, &plan, plan.runs * plan.down * plan.across, ON_DEMAND)
 
 
 cdef class PointwiseDweight(Convolution):
@@ -87,14 +84,13 @@ cdef class PointwiseDweight(Convolution):
     cdef Plan plan
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
         cdef Plan plan = self.plan
         plan.dy, plan.x, plan.sums = arrays[ARG_DY], arrays[ARG_WINDOWS], shared
         plan.bias_sums = <double *>(shared + self.shared) - plan.groups * plan.filters
         memset(plan.bias_sums, 0, plan.groups * plan.filters * sizeof(double))
-        run_team(
-            team, <Task>dweight_task[float] if self.single else <Task>dweight_task[double], &plan,
-            plan.groups * plan.down * plan.across, ON_DEMAND,
-        )
+        task = <Task>dweight_task[float] if self.single else <Task>dweight_task[double]
+        run_team(team, task, &plan, plan.groups * plan.down * plan.across, ON_DEMAND)
         if self.single:
             add_groups(&plan, <const float *>shared, <float *>arrays[ARG_DWEIGHT], <float *>arrays[ARG_DBIAS])
         else:

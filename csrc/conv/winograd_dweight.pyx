@@ -93,22 +93,17 @@ cdef class WinogradDweight(Convolution):
             plan.sums_dy = False
 
     cdef void add_range(self, Plan *plan, const Team *team) noexcept nogil:
+        cdef Task task
         plan.first = 0
         while plan.first < plan.all_strips:
             plan.strips = min(plan.most, plan.all_strips - plan.first)
-            run_team(
-                team, <Task>strip_task[float] if self.single else <Task>strip_task[double], plan,
-                plan.strips * (plan.x_panels + plan.dy_panels), EVENLY,
-            )
-            run_team(
-                team, <Task>point_task[float] if self.single else <Task>point_task[double], plan,
-                POINTS * ceil_div(plan.x_panels, PANELS_OF_POINT), ON_DEMAND,
-            )
+            task = <Task>strip_task[float] if self.single else <Task>strip_task[double]
+            run_team(team, task, plan, plan.strips * (plan.x_panels + plan.dy_panels), EVENLY)
+            task = <Task>point_task[float] if self.single else <Task>point_task[double]
+            run_team(team, task, plan, POINTS * ceil_div(plan.x_panels, PANELS_OF_POINT), ON_DEMAND)
             plan.first += plan.most
-        run_team(
-            team, <Task>write_task[float] if self.single else <Task>write_task[double], plan, plan.tiling.filters,
-            EVENLY,
-        )
+        task = <Task>write_task[float] if self.single else <Task>write_task[double]
+        run_team(team, task, plan, plan.tiling.filters, EVENLY)
 
 
 cdef class WinogradDweightByStrips(Convolution):
@@ -116,19 +111,16 @@ cdef class WinogradDweightByStrips(Convolution):
     cdef Plan plan
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
         cdef Plan plan = self.plan
         plan.dy, plan.x = arrays[ARG_DY], arrays[ARG_WINDOWS]
         plan.dweight, plan.dbias = arrays[ARG_DWEIGHT], arrays[ARG_DBIAS]
         plan.sums = shared
         plan.bias_sums = <double *>(shared + self.shared) - plan.tasks * plan.tiling.filters
-        run_team(
-            team, <Task>own_strips_task[float] if self.single else <Task>own_strips_task[double], &plan, plan.tasks,
-            ON_DEMAND,
-        )
-        run_team(
-            team, <Task>add_and_write_task[float] if self.single else <Task>add_and_write_task[double], &plan,
-            plan.tiling.filters, EVENLY,
-        )
+        task = <Task>own_strips_task[float] if self.single else <Task>own_strips_task[double]
+        run_team(team, task, &plan, plan.tasks, ON_DEMAND)
+        task = <Task>add_and_write_task[float] if self.single else <Task>add_and_write_task[double]
+        run_team(team, task, &plan, plan.tiling.filters, EVENLY)
 
 
 cdef Job prepare_winograd_dweight(const Geometry *geometry, bint single, Ending activation):
