@@ -25,6 +25,7 @@ from cnnx.layers import (
     Sequential,
     Sigmoid,
     Tanh,
+    grad_enabled,
     no_grad,
 )
 from cnnx.layers.base import BUILTIN
@@ -71,6 +72,24 @@ def test_no_grad_saves_nothing():
     infer()
     with pytest.raises(RuntimeError):
         model[0].backward(np.ones((3, 2)))
+
+
+def test_a_function_decorated_with_no_grad_may_call_itself():
+    @no_grad()
+    def down(n):
+        inside.append(grad_enabled())
+        return down(n - 1) if n else None
+
+    inside = []
+    for _ in range(2):
+        down(3)
+        assert grad_enabled()
+    with no_grad():
+        down(1)
+        assert not grad_enabled()
+    with pytest.raises(ZeroDivisionError), no_grad():
+        raise ZeroDivisionError
+    assert grad_enabled() and inside == [False] * 10
 
 
 def test_gradients_add_up_until_zero_grad():

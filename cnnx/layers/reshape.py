@@ -27,13 +27,12 @@ class Flatten(Layer):
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        if not 0 <= self.start_dim < x.ndim:
-            raise ValueError(
-                f"Flatten: x has shape {x.shape}, expected more than {self.start_dim} axes"
-            )
-        self._save(x.shape)
+        shape, first = x.shape, self.start_dim
+        if not 0 <= first < len(shape):
+            raise ValueError(f"Flatten: x has shape {shape}, expected more than {first} axes")
+        self._save(shape)
         # The size is explicit: -1 cannot be inferred for an empty batch.
-        return x.reshape(*x.shape[: self.start_dim], math.prod(x.shape[self.start_dim :]))
+        return x.reshape(*shape[:first], math.prod(shape[first:]))
 
     def backward(self, dy: Any) -> Any:
         (x_shape,) = self._saved()
