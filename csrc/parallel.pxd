@@ -30,7 +30,3 @@ cdef void run_team(
 cdef int run_tasks(
     Task task, const void *job, Py_ssize_t tasks, Schedule schedule, double nanoseconds, size_t scratch=*
 ) except -1
-
-cdef void flush_denormals() noexcept nogil
-cdef void restore_denormals() noexcept nogil
-cdef int neighbours(Py_ssize_t tasks) noexcept nogil

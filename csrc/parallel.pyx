@@ -32,7 +32,7 @@ from openmp cimport meet, omp_set_num_threads
 
 cdef extern from "denormals.h" nogil:
     void cnnx_flush_denormals() noexcept
-    void cnnx_restore_denormals() noexcept
+    void restore_denormals "cnnx_restore_denormals"() noexcept
 
 cdef extern from "team.h":
     bint can_have_team "cnnx_can_have_team"(int threads) noexcept
@@ -71,14 +71,6 @@ cdef inline int openmp_threads() noexcept nogil:
     return min(omp_get_max_threads(), omp_get_thread_limit())
 
 
-cdef void restore_denormals() noexcept nogil:
-    cnnx_restore_denormals()
-
-
-cdef int neighbours(Py_ssize_t tasks) noexcept nogil:
-    return <int>max(<Py_ssize_t>1, min(<Py_ssize_t>1 << 20, tasks // ENOUGH_TASKS))
-
-
 cdef int threads_for(double nanoseconds) except -1:
     """Threads for a loop that takes about so long on one. Called with the GIL, before the loop."""
     global thread_limit, team_was_used, child_was_warned
@@ -112,7 +104,7 @@ cdef int threads_for(double nanoseconds) except -1:
     return n
 
 
-cdef void flush_denormals() noexcept nogil:
+cdef inline void flush_denormals() noexcept nogil:
     """What every thread does first in a parallel region; the first of a team notes its size too. Where tests want all
     loops on several threads, they begin together: or the first would have done all before others wake up."""
     global smallest_team, largest_team
@@ -166,7 +158,7 @@ cdef void run_team(
         restore_denormals()
         return
     loop.team, loop.task, loop.job, loop.tasks, loop.next, loop.region = team, task, job, tasks, 0, &region
-    loop.chunk = neighbours(tasks) if schedule == FEW_AT_A_TIME else 1
+    loop.chunk = max(<Py_ssize_t>1, tasks // ENOUGH_TASKS) if schedule == FEW_AT_A_TIME else 1
     start(&region, team.threads)
     if schedule == EVENLY:
         with parallel(num_threads=team.threads):
