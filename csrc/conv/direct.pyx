@@ -19,12 +19,13 @@
 
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport Ending, cnnx_active, kernels_for, real
+from kernels cimport Ending, kernels_for, real
+from tile cimport Tile, tile_of
 from ..epilogue cimport finish_rows
 from ..jobs cimport Job
 from ..parallel cimport FEW_AT_A_TIME, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
-from .geometry cimport bytes_of, mr_of, nr_of, tap_cols, tap_rows
+from .geometry cimport tap_cols, tap_rows
 from .staging cimport Band, Taps, make_band, make_taps, stage, tap_offsets
 
 
@@ -45,7 +46,8 @@ cdef class Direct(Convolution):
         """The rest of a plan whose sizes are set. rows, cols: of the taps. skips_rows: the terms may be one row of taps
         after another; `plan.row_terms` says whether they are."""
         cdef Plan *plan = &self.plan
-        cdef Py_ssize_t mr = mr_of(self.single), nr = nr_of(self.single), scratch, packed
+        cdef Tile tile = tile_of(self.single)
+        cdef Py_ssize_t mr = tile.mr, nr = tile.nr, scratch, packed
         plan.taps, plan.reading, plan.width = taps[0], reading, nr if reading == AS_ROWS else mr
         plan.band = make_band(taps, plan.oh, plan.ow, mr if reading == AS_ROWS else nr, plan.channels)
         offsets = tap_offsets(taps, &plan.band, rows, cols)
@@ -62,7 +64,7 @@ cdef class Direct(Convolution):
         elif reading == AS_ROWS:
             scratch += plan.band.rows * plan.ow * ceil_div(plan.filters, nr) * nr
         packed = plan.groups * ceil_div(plan.filters, plan.width) * plan.width * plan.channels * taps.count
-        self.scratch, self.packed = bytes_of(self.single, scratch), bytes_of(self.single, packed)
+        self.scratch, self.packed = scratch * tile.element, packed * tile.element
         self.cost = GEMM_NANOSECONDS * plan.images * plan.groups * plan.filters * plan.channels * taps.count * (
             ceil_div(plan.oh * plan.ow, nr) * nr
         )

@@ -16,11 +16,12 @@ from libc.string cimport memset
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
 from kernels cimport Ending, kernels_for, real
+from tile cimport Tile, tile_of
 from ..jobs cimport Job
 from ..parallel cimport EVENLY, ON_DEMAND, Task, Team, ceil_div, run_team
 from ..sums cimport row_sum
 from .geometry cimport ARG_DBIAS, ARG_DWEIGHT, ARG_DY, ARG_WINDOWS, BACKWARD_WEIGHT, Convolution, Geometry
-from .geometry cimport MOST_IMAGE_GROUPS, add_bias_sums, bytes_of, image_groups, mr_of, nr_of, tap_cols, tap_rows
+from .geometry cimport MOST_IMAGE_GROUPS, add_bias_sums, image_groups, tap_cols, tap_rows
 from .staging cimport STAGED_ELEMENTS, Band, Taps, make_band, make_taps, stage, tap_offsets
 
 cdef enum:
@@ -40,6 +41,7 @@ cdef struct Plan:
     Py_ssize_t width            # of a row of sums: filters, and zeros up to a whole panel
     Py_ssize_t sums             # elements of the sums of a group of images and one of the convolution
     Py_ssize_t image_groups
+    size_t bias_sums            # where they begin in the shared memory
     Py_ssize_t runs             # at most
 
 
@@ -66,7 +68,8 @@ cdef class DirectDweight(Convolution):
 
     cdef int make_plan(self, const Geometry *geometry) except -1:
         cdef Plan *plan = &self.plan
-        cdef Py_ssize_t mr = mr_of(self.single), nr = nr_of(self.single), all_sums
+        cdef Tile tile = tile_of(self.single)
+        cdef Py_ssize_t mr = tile.mr, nr = tile.nr, all_sums
         rows, cols = tap_rows(geometry), tap_cols(geometry)
         plan.taps = make_taps(
             (geometry.h, geometry.w), (geometry.sh, geometry.sw), (-geometry.top, -geometry.left), rows, cols
@@ -84,12 +87,9 @@ cdef class DirectDweight(Convolution):
         self.offsets = np.zeros(plan.panels * mr, np.intp)
         self.offsets[:plan.rows] = tap_offsets(&plan.taps, &plan.band, rows, cols).ravel()
         plan.offsets = <const Py_ssize_t *>data_of(self.offsets)
-        self.scratch = bytes_of(
-            self.single, plan.band.rows * plan.ow * plan.width + plan.channels * plan.band.plane
-        )
-        self.shared = plan.image_groups * (
-            bytes_of(self.single, all_sums) + plan.groups * plan.filters * sizeof(double)
-        )
+        plan.bias_sums = plan.image_groups * all_sums * tile.element
+        self.scratch = (plan.band.rows * plan.ow * plan.width + plan.channels * plan.band.plane) * tile.element
+        self.shared = plan.bias_sums + plan.image_groups * plan.groups * plan.filters * sizeof(double)
         self.cost = GEMM_NANOSECONDS * plan.images * plan.oh * plan.ow * all_sums
         return 0
 
@@ -98,7 +98,7 @@ cdef class DirectDweight(Convolution):
         cdef Py_ssize_t units = plan.image_groups * plan.groups, filters = plan.groups * plan.filters
         cdef Call call = Call(
             plan, runs_for(plan, team.threads), arrays[ARG_DY], arrays[ARG_WINDOWS], arrays[ARG_DWEIGHT], shared,
-            <double *>(shared + bytes_of(self.single, units * plan.sums)),
+            <double *>(shared + plan.bias_sums),
         )
         memset(shared, 0, self.shared)
         run_team(

@@ -24,11 +24,12 @@ import numpy as np
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
 from kernels cimport NO_ACTIVATION, Ending, kernels_for, real
+from tile cimport Tile, tile_of
 from ..jobs cimport Job
 from ..parallel cimport FEW_AT_A_TIME, Task, Team, ceil_div, run_team
 from .direct cimport COPIED, IN_PLACE, Direct, Plan, Product, multiply_tile
 from .geometry cimport ARG_BIAS, ARG_DX, ARG_DY, ARG_WEIGHT, BACKWARD_DATA, Convolution, Geometry
-from .geometry cimport Lattice, backward_lattice, bytes_of, mr_of, nr_of, tap_cols, tap_rows
+from .geometry cimport Lattice, backward_lattice, tap_cols, tap_rows
 from .staging cimport STAGED_ELEMENTS, Band, Taps, make_band, make_taps, stage, tap_offsets
 
 cdef enum:
@@ -145,7 +146,8 @@ cdef class StridedDx(Convolution):
 
     cdef int make_plan(self, const Geometry *geometry, bint copied) except -1:
         cdef StridedPlan *plan = &self.plan
-        cdef Py_ssize_t mr = mr_of(self.single), nr = nr_of(self.single), size
+        cdef Tile tile = tile_of(self.single)
+        cdef Py_ssize_t mr = tile.mr, nr = tile.nr, size
         rows = taps_of_classes(geometry.h, geometry.kh, geometry.sh, geometry.top, geometry.dh)
         cols = taps_of_classes(geometry.w, geometry.kw, geometry.sw, geometry.left, geometry.dw)
         from_rows = sorted({row for _, places in rows for row in places}) or [0]   # none: all in the padding
@@ -168,10 +170,9 @@ cdef class StridedDx(Convolution):
         self.make_classes(rows, cols, from_rows, from_cols, offsets)
         plan.windows = plan.band.channels * plan.band.plane + nr
         plan.sums = plan.windows + (plan.band.channels * plan.taps.count + 1) * nr * copied
-        self.scratch = bytes_of(self.single, plan.sums + size * plan.block)
-        self.packed = bytes_of(
-            self.single,
-            plan.groups * ceil_div(plan.filters, mr) * mr * plan.channels * geometry.kh * geometry.kw,
+        self.scratch = (plan.sums + size * plan.block) * tile.element
+        self.packed = plan.groups * ceil_div(plan.filters, mr) * mr * plan.channels * (
+            geometry.kh * geometry.kw * tile.element
         )
         self.cost = GEMM_NANOSECONDS * plan.images * plan.groups * plan.channels * plan.filters * (
             geometry.kh * geometry.kw * plan.oh * plan.ow
@@ -180,14 +181,15 @@ cdef class StridedDx(Convolution):
 
     cdef int make_classes(self, list rows, list cols, list from_rows, list from_cols, offsets) except -1:
         """The taps of every class, in the kernel and in what is read: staged rows at `offsets`, or their copy."""
-        cdef Py_ssize_t mr = mr_of(self.single), begin = 0, number = 0
+        cdef Tile tile = tile_of(self.single)
+        cdef Py_ssize_t panels = self.plan.groups * ceil_div(self.plan.filters, tile.mr), begin = 0, number = 0
         cdef PixelClass *of_class
         classes = np.zeros(self.plan.classes * sizeof(PixelClass), np.uint8)
         of_class = <PixelClass *>data_of(classes)
         self.plan.of_class = of_class
         self.tables.append(classes)
         if self.plan.copied:
-            offsets = np.arange(offsets.size).reshape(offsets.shape) * nr_of(self.single)
+            offsets = np.arange(offsets.size).reshape(offsets.shape) * tile.nr
         for row_taps, dy_rows in rows:
             for col_taps, dy_cols in cols:
                 cells = np.array([u * self.geometry.kw + v for u in row_taps for v in col_taps], np.intp)
@@ -198,7 +200,7 @@ cdef class StridedDx(Convolution):
                     len(cells), <const Py_ssize_t *>data_of(cells), <const Py_ssize_t *>data_of(of_taps), begin
                 )
                 self.tables += [cells, of_taps]
-                begin += self.plan.groups * ceil_div(self.plan.filters, mr) * mr * self.plan.channels * len(cells)
+                begin += panels * tile.mr * self.plan.channels * len(cells)
                 number += 1
         return 0
 

@@ -1,6 +1,6 @@
 """The geometry of a convolution, and what the jobs of all algorithms have in common (geometry.pyx)."""
 
-from kernels cimport Ending, kernels_for, real
+from kernels cimport Ending, real
 from ..jobs cimport Job
 
 cdef enum Direction:
@@ -40,20 +40,6 @@ cdef class Convolution(Job):
 
 cdef object tap_rows(const Geometry *geometry)
 cdef object tap_cols(const Geometry *geometry)
-
-
-cdef inline Py_ssize_t mr_of(bint single) noexcept nogil:
-    """Rows of a register tile."""
-    return kernels_for(<const float *>NULL).mr if single else kernels_for(<const double *>NULL).mr
-
-
-cdef inline Py_ssize_t nr_of(bint single) noexcept nogil:
-    """Columns of a register tile."""
-    return kernels_for(<const float *>NULL).nr if single else kernels_for(<const double *>NULL).nr
-
-
-cdef inline size_t bytes_of(bint single, Py_ssize_t elements) noexcept nogil:
-    return elements * (sizeof(float) if single else sizeof(double))
 
 
 cdef struct Lattice:    # along one axis: outputs a stride apart, and the inputs that their taps read

@@ -14,13 +14,14 @@
 
 from arrays cimport data_of, is_single, size_of
 from kernels cimport NO_ACTIVATION, Ending, kernels_for, real
+from tile cimport tile_of
 from ..epilogue cimport finish_rows
 from ..jobs cimport Job
 from ..linear cimport linear_dweight, linear_dx, linear_forward
 from ..memory cimport empty, new_array
 from ..parallel cimport EVENLY, Task, Team, run_tasks, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
-from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Convolution, Direction, Geometry, bytes_of
+from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Convolution, Direction, Geometry
 
 
 cdef struct Windows:
@@ -113,7 +114,7 @@ cdef class Columns(Convolution):
     cdef size_t rows_begin, product_begin       # in the shared memory, after cols
 
     cdef int make_plan(self, const Geometry *g, Direction direction, bint single, Ending activation) except -1:
-        cdef Py_ssize_t n = g.n * g.oh * g.ow, terms = g.channels * g.kh * g.kw
+        cdef Py_ssize_t n = g.n * g.oh * g.ow, terms = g.channels * g.kh * g.kw, element = tile_of(single).element
         self.set_up(g, direction, "columns", single, activation)
         if direction == FORWARD:
             self.product = linear_forward(n, terms, g.filters, single, NO_ACTIVATION)
@@ -121,8 +122,8 @@ cdef class Columns(Convolution):
             self.product = linear_dx(n, terms, g.filters, single)
         else:
             self.product = linear_dweight(n, terms, g.filters, single)
-        self.rows_begin = bytes_of(single, n * terms)
-        self.product_begin = self.rows_begin + bytes_of(single, n * g.filters)
+        self.rows_begin = n * terms * element
+        self.product_begin = self.rows_begin + n * g.filters * element
         self.shared = self.product_begin + self.product.shared
         self.scratch, self.cost = self.product.scratch, self.product.cost
         return 0
