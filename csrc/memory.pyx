@@ -123,7 +123,8 @@ cdef void give_back(void *data, int index) noexcept:
     allow(data, sizeof(FreeBlock))
     (<FreeBlock *>data).next = free_blocks[index]
     free_blocks[index] = <FreeBlock *>data
-    trim(index)
+    if bytes_cached + bytes_in_use > 2 * peak_bytes_in_use:
+        trim(index)
 
 
 cdef void trim(int kept) noexcept:
