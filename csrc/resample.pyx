@@ -97,15 +97,15 @@ cdef int resample(x, y, bint backward, steps, bint bilinear, bint align_corners)
 
 
 cdef Block place_tables(Resampling *job, Py_ssize_t item):
-    """Memory for the tables, item bytes a share."""
+    """Memory for the tables, item bytes a share. What is read in vectors, column_shares, comes first: aligned."""
     cdef Py_ssize_t indices = job.oh + job.ow + job.h + 1 + job.w + 1
-    cdef Block block = take(indices * sizeof(Py_ssize_t) + 2 * (job.oh + job.ow) * item)
-    job.row_pixels = <Py_ssize_t *>block.data
+    cdef Block block = take(2 * (job.ow + job.oh) * item + indices * sizeof(Py_ssize_t))
+    job.column_shares = block.data
+    job.row_shares = <char *>job.column_shares + 2 * job.ow * item
+    job.row_pixels = <Py_ssize_t *>(<char *>job.row_shares + 2 * job.oh * item)
     job.column_pixels = job.row_pixels + job.oh
     job.row_begins = job.column_pixels + job.ow
     job.column_begins = job.row_begins + job.h + 1
-    job.row_shares = job.column_begins + job.w + 1
-    job.column_shares = <char *>job.row_shares + 2 * job.oh * item
     return block
 
 
