@@ -1,16 +1,16 @@
 """Matrix product of any two strided matrices, by blocks of C; each block brings what it reads into the caches.
 
 # Design:
-# C = start + A * B after Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008), and Van Zee and
-# van de Geijn, BLIS (2015). k is cut into blocks, so that the piece of B that a register tile reads, a panel of nr
+# C = start + A * B after Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication (2008), and Van Zee
+# and van de Geijn, BLIS (2015). k is cut into blocks, so that the piece of B that a register tile reads, a panel of nr
 # columns, stays in the first-level cache while all rows of the block pass by it; their piece of A stays in the second.
-# Panels are packed just before: this makes their rows neighbours, and transposes where B's columns are contiguous. For a
-# few rows of C that does not pay, and B is read where it lies, a few of its rows at a time; except for the last columns
-# that do not fill a vector, because what lies beyond them is not B's. A is never transposed, as the tile takes any two
-# strides; if several panels pass by it, its contiguous lines are copied close together, away from strides that meet in
-# one set of a cache.
+# Panels are packed just before: this makes their rows neighbours, and transposes where B's columns are contiguous. For
+# a few rows of C that does not pay, and B is read where it lies, a few of its rows at a time; except for the last
+# columns that do not fill a vector, because what lies beyond them is not B's. A is never transposed, as the tile takes
+# any two strides; if several panels pass by it, its contiguous lines are copied close together, away from strides that
+# meet in one set of a cache.
 # The first block of k stores, beginning with `start` (a bias), the others add: C needs no zeros before.
-# With k = 1 (the weight gradient of a linear layer for one sample) a row of C is a multiple of B's row: nothing is packed.
+# With k = 1 (a linear layer's weight gradient for one sample) a row of C is a multiple of B's row: nothing is packed.
 """
 
 from libc.string cimport memcpy

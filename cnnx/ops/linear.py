@@ -83,8 +83,7 @@ def _matrix(op: str, x: Any, weight: Any) -> tuple[tuple[int, int], tuple[int, .
     outputs, inputs = weight
     if not x or x[-1] != inputs:
         raise ValueError(
-            f"{op}: x has shape {x}, but weight {weight} expects (..., "
-            f"{inputs}): "
+            f"{op}: x has shape {x}, but weight {weight} expects (..., {inputs}): "
             f"{inputs} features{_advice(x, inputs)}"
         )
     return (math.prod(x[:-1]), inputs), (*x[:-1], outputs)
