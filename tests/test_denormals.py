@@ -15,7 +15,7 @@ import cnnx
 from cnnx.backends.compiled import parallel
 from cnnx.bench import OPS, compare
 
-LOOPS = sorted((Path(__file__).parents[1] / "csrc").glob("*.pyx"))
+SOURCES = sorted((Path(__file__).parents[1] / "csrc").glob("**/*.pyx"))
 CAN_FLUSH = platform.machine().lower() in ("x86_64", "amd64", "arm64", "aarch64")
 RICHEST = [cases.richest(op) for op in cases.CASES]
 
@@ -26,28 +26,22 @@ def _compiled():
         yield
 
 
-REGION = re.compile(r"^( *)with nogil, parallel\([^()]*\):\n((?:\1 +\S.*\n|\n)+)", re.M)
+def test_only_parallel_starts_threads():
+    found = {
+        path.name
+        for path in SOURCES
+        if re.search(r"\b(parallel|prange)\(|pragma omp", path.read_text(encoding="utf-8"))
+    }
+    assert found == {"parallel.pyx"} and len(SOURCES) > 25
 
 
-@pytest.mark.parametrize("path", LOOPS, ids=lambda path: path.name)
-def test_every_loop_is_in_a_region_that_sets_and_restores_flushing(path):
-    """One exception: the loop that tests whether threads flush outside of such regions."""
-    source = re.sub(r"def flushing_threads.*?return count", "", path.read_text(), flags=re.S)
-    regions = REGION.findall(source)
-    assert len(regions) == len(re.findall(r"\bparallel\(", source))
-    for indent, body in regions:
-        statements = re.findall(rf"^{indent}    (\S.*)", body, re.M)
-        assert statements[0] == "flush_denormals()"
-        assert statements[-1] == "restore_denormals()"
-        assert body.count("flush_denormals()") == body.count("restore_denormals()") == 1
-    inside = sum(len(re.findall(r"\bprange\(", body)) for _, body in regions)
-    assert inside == len(re.findall(r"\bprange\(", source)), "a loop outside of a region"
-
-
-def test_all_loops_are_found():
-    """Otherwise the test above could not fail."""
-    regions = sum(len(REGION.findall(path.read_text())) for path in LOOPS)
-    assert regions > 30 and len(LOOPS) > 25
+def test_every_loop_over_tasks_sets_and_restores_flushing():
+    (source,) = (path.read_text(encoding="utf-8") for path in SOURCES if path.stem == "parallel")
+    loops = [f for f in re.split(r"\n(?=cdef |def )", source) if re.search(r"\btask\(", f)]
+    assert len(loops) == 3  # on one thread, with equal shares, on demand
+    for loop in loops:
+        order = re.findall(r"\b(flush_denormals|task|restore_denormals)\(", loop)
+        assert order == ["flush_denormals", "task", "restore_denormals"], loop
 
 
 def _halves_denormals():
