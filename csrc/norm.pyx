@@ -17,6 +17,7 @@ cdef double FORWARD_NANOSECONDS = 0.2       # an element normalised; as much aga
 cdef double BACKWARD_NANOSECONDS = 0.5
 
 
+# Ten parameters: the signature of the reference.
 def batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps, activation, add):
     cdef const Py_ssize_t *shape = shape_of(x)
     cdef void *arrays[10]

@@ -20,7 +20,7 @@ from ..parallel cimport Task, ceil_div
 from .pooling cimport FORWARD, Pool, Pooling
 
 cdef enum:
-    BAND_PIXELS = 2048      # of x or dx, in each lane: 64 kB of 8 floats, half of a small second-level cache
+    BAND_PIXELS = 2048      # of x or dx: 64 kB of 8 floats, which stay in the second-level cache
 
 cdef double WINDOWS_NANOSECONDS = 0.3       # a pixel brought into lanes or back, or four cells of windows
 
