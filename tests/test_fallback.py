@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import cnnx
-from cnnx.backends import OP_NAMES
 
 PACKAGE = Path(cnnx.__file__).parent
 TELL = "import cnnx as c; print(c.get_backend(), c.available_backends(), c.get_num_threads())"
