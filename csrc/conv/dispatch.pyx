@@ -3,6 +3,7 @@
 # Design:
 # choose.py names the algorithm for a geometry, and TABLE has the function that prepares its job, for each direction.
 # Jobs are cached under the shapes and settings, so a call with known ones finds its job by one look-up.
+# The four ops have the reference's signatures; from there on, `windows` is the layer's (stride, (top, left), dilation).
 # A transposed convolution is made of the same three directions, with x and y exchanged: its y is what convolution calls
 # dx, its x is what that calls dy.
 #
@@ -105,8 +106,6 @@ def conv_transpose2d_backward(dy, x, weight, stride, padding, dilation, groups, 
     return dx, dweight, dbias
 
 
-# windows, in what follows: the layer's (stride, (top, left), dilation).
-
 cdef object forward(x, weight, bias, add, tuple y_shape, tuple windows, activation):
     cdef void *arrays[MOST_ARRAYS]
     y = new_array(y_shape, x.dtype)
@@ -201,7 +200,7 @@ def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, paddi
     stride, dilation, padding   (rows, columns); padding is that at the top and on the left
     activation  of "forward" only: the name of an op, or None
     """
-    # Nine parameters: the geometry, once, as the layer has it.
+    # Nine parameters: a geometry in the terms of the layer, and Python has no struct of it.
     cdef bint single = np.dtype(dtype) == np.float32
     return prepare(
         <Direction><int>DIRECTIONS.index(direction), x_shape, weight_shape, y_shape, (stride, padding, dilation),
