@@ -13,7 +13,8 @@ import tolerance
 import cnnx
 from cnnx.backends import choose
 
-# x, filters, padding: full and partial tiles, panels, chunks; borders wider than a tile.
+# x, filters, padding: full and partial tiles, panels, chunks, ranges of channels; borders wider than
+# a tile.
 SHAPES = [
     ((2, 3, 9, 11), 5, 1),
     ((1, 16, 32, 32), 50, 1),
@@ -21,7 +22,7 @@ SHAPES = [
     ((2, 8, 5, 6), 40, ((2, 1), (0, 2))),
     ((1, 2, 3, 3), 4, 9),
     ((70, 4, 3, 4), 3, 1),
-    ((2, 300, 4, 4), 70, 1),
+    ((2, 520, 4, 4), 70, 1),
     ((1, 2, 3, 300), 3, 2),
     ((6, 4, 34, 35), 5, 1),
 ]
