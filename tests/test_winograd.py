@@ -13,8 +13,8 @@ import tolerance
 import cnnx
 from cnnx.backends import choose
 
-# x, filters, padding: full and partial tiles, panels, chunks, ranges of channels; borders wider than
-# a tile.
+# x, filters, padding: full and partial tiles, panels, chunks, ranges of channels; borders wider
+# than a tile.
 SHAPES = [
     ((2, 3, 9, 11), 5, 1),
     ((1, 16, 32, 32), 50, 1),
