@@ -87,10 +87,6 @@ cdef int threads_for(double nanoseconds) except -1:
                 stacklevel=3,
             )
         return 1
-    if worth_a_thread > 0:
-        n = fewer_threads(n)
-        if n == 1:
-            return 1
     if not can_have_team(n):
         thread_limit = 1
         warnings.warn(
@@ -130,12 +126,15 @@ cdef int run_tasks(
 
 
 cdef Block team_for(Team *team, double nanoseconds, size_t scratch):
-    """A team for work that takes about so long on one thread. Its scratch memory lives as long as the result."""
+    """A team for work that takes about so long on one thread. Its scratch memory lives as long as the result, and is
+    that of all threads also where a busy machine gets fewer: what the pool holds must not depend on other processes."""
     cdef Block block = None
     team.threads, team.scratch, team.memory = threads_for(nanoseconds), aligned(scratch), NULL
     if scratch:
         block = take(team.threads * team.scratch)
         team.memory = <char *>block.data
+    if team.threads > 1 and worth_a_thread > 0:
+        team.threads = fewer_threads(team.threads)
     return block
 
 

@@ -34,7 +34,7 @@ from .timing import Timing, compare
 __all__ = ["MEASURED", "run_busy"]
 
 MEASURED = ("lenet5", "mnist_cnn", "resnet20")
-TURNS = 6  # that fit into the time of a row, on an idle machine
+TURNS = 12  # that fit into the time of a row, on an idle machine
 
 
 def run_busy(
