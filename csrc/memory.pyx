@@ -6,6 +6,9 @@
 # and death are NumPy's job: an array's base object is its Block, and slices keep it alive; when the last of them dies,
 # Block.__dealloc__ gives the memory back. So an array that somebody holds is never reused. PyArray_SimpleNewFromData
 # with such a base costs 0.4 us, less than np.empty. All of this runs under the GIL: kernels never allocate.
+# Blocks of 2 MB and more ask for large pages (transparent huge pages, on Linux), for as much as whole ones hold: fewer
+# page faults and fewer misses of the TLB. A training step of VGG took a seventh less time in pairs in one process;
+# networks whose blocks are smaller are unaffected. If the system has none, nothing happens.
 # Built with -fsanitize=address, what a block has beyond the size asked for is forbidden ground, and so is all of it
 # while it lies here: a block serves sizes up to its class's, and no sanitizer knows which one by itself.
 # In a debug build a block is handed out full of NaN: an element that no kernel writes, or that one reads before it is
@@ -23,7 +26,18 @@ cnp.import_array()
 cdef extern from *:
     """
     #include <stdlib.h>
-    static void *cnnx_aligned_alloc(size_t size) { return aligned_alloc(64, size); }
+    #include <sys/mman.h>
+
+    enum { LARGE_PAGE = 2 << 20 };
+
+    static void *cnnx_aligned_alloc(size_t size) {
+        void *data = NULL;
+        if (posix_memalign(&data, size < LARGE_PAGE ? 64 : LARGE_PAGE, size)) return NULL;
+    #ifdef MADV_HUGEPAGE
+        if (size >= LARGE_PAGE) madvise(data, size / LARGE_PAGE * LARGE_PAGE, MADV_HUGEPAGE);
+    #endif
+        return data;
+    }
 
     #ifdef CNNX_DEBUG
     #include <string.h>

@@ -91,3 +91,11 @@ def test_empty_cache_returns_unused_memory():
     assert cnnx.memory_stats()["bytes_cached"] >= 64 * 4096 * 4
     cnnx.empty_cache()
     assert cnnx.memory_stats()["bytes_cached"] == 0
+
+
+def test_a_block_of_two_megabytes_begins_with_a_large_page():
+    """A smaller one with a cache line."""
+    uninitialised = cnnx.backends.load("compiled").memory.uninitialised
+    cnnx.empty_cache()
+    assert uninitialised(1 << 18).ctypes.data % (2 << 20) == 0
+    assert uninitialised(1 << 8).ctypes.data % 64 == 0
