@@ -123,7 +123,7 @@ def _away_from(bends: tuple[int, ...]) -> Callable[..., np.ndarray]:
     """A function as `_normal`, of numbers on both sides of each of the bends, none within 0.05."""
 
     def draw(rng: np.random.Generator, *shape: int) -> np.ndarray:
-        x = max(1, *map(abs, bends)) * _normal(rng, *shape)
+        x = max([1, *map(abs, bends)]) * _normal(rng, *shape)
         for bend in bends:
             x += np.where(np.abs(x - bend) < 0.05, np.copysign(0.1, x - bend), 0)
         return x
