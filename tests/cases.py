@@ -887,7 +887,8 @@ def _activations():
                 saved: ends if saved == "x" else getattr(oracle, op)(ends),
             }
 
-        _add(op, "ends", lambda rng, x=ends: {"x": x}, kink=f"it bends at {bends}")
+        kink = f"it bends at {bends}" if bends else ""
+        _add(op, "ends", lambda rng, x=ends: {"x": x}, kink=kink)
         _add(f"{op}_backward", "ends", back)
 
 

@@ -211,7 +211,7 @@ def _is_smooth_at(op, arguments):
         return True
     y = _forward(op, arguments | {"activation": None})[0]
     bends = oracle.ENDINGS[arguments["activation"]]
-    return np.min([np.abs(y - bend) for bend in bends], axis=0) > 1e-3
+    return np.min([np.full(y.shape, np.inf), *(np.abs(y - bend) for bend in bends)], axis=0) > 1e-3
 
 
 def _forward(op, arguments):
@@ -250,7 +250,7 @@ def test_a_gradient_is_the_slope_along_a_random_direction(case):
 TIES = ("plain", "overlapping", "padded", "ceil-mode", "wide-rows", "short-rows", "kernel-of-272")
 NOT_DIFFERENCED = {
     *(f"{op}[{name}-ties]" for op in ("max_pool2d", "relu_max_pool2d") for name in TIES),
-    *(f"{op}[ends]" for op in oracle.ENDINGS),
+    *(f"{op}[ends]" for op, bends in oracle.ENDINGS.items() if bends),
     "leaky_relu[zeros]",
     "bce[certain]",
 }
