@@ -210,13 +210,13 @@ cdef void short_vectors_task(const Activation *job, Py_ssize_t task, real *scrat
     cdef Py_ssize_t k = job.k, n = min(<Py_ssize_t>CNNX_ACROSS, job.outer - task * CNNX_ACROSS)
     cdef Py_ssize_t start = task * CNNX_ACROSS * k
     cdef real *y = <real *>job.y + start
-    kernels_for(y).turn(k, n, <const real *>job.x + start, transposed)
+    kernels_for(y).transpose_across(k, n, <const real *>job.x + start, transposed)
     if job.saved != NULL:
-        kernels_for(y).turn(k, n, <const real *>job.saved + start, transposed_saved)
+        kernels_for(y).transpose_across(k, n, <const real *>job.saved + start, transposed_saved)
     vectors_side_by_side(
         job, n, CNNX_ACROSS, transposed, transposed_saved if job.saved != NULL else NULL, transposed
     )
-    kernels_for(y).turn_back(k, n, transposed, y)
+    kernels_for(y).transpose_across_back(k, n, transposed, y)
 
 
 cdef void vectors_task(const Activation *job, Py_ssize_t task, real *scratch) noexcept nogil:

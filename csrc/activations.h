@@ -1,14 +1,15 @@
-/* The activations that an op may end in: ACTIVATION(name, reads, y, dx). Included where something is made of each.
+/* The activations that can be fused into an op's epilogue: ACTIVATION(name, reads, y, dx). Included wherever something
+   is made of each.
 
-   name   that of the op; name_backward is its backward
-   reads  what s is in dx: OUTPUT, y; INPUT, x; EITHER, y, or x, which gives the same
-   y      of x
-   dx     of dy and s
+   name   of the op; that of its gradient is name_backward
+   reads  what s is in dx: OUTPUT, y; INPUT, x; EITHER, x or y, which give the same dx
+   y      an expression of x
+   dx     an expression of dy and s
 
-   y and dx are compiled for a single number and for a vector (micro/activate.inc.c), so they have operators, and
-   SELECT(condition, a, b) for condition ? a : b. NaN stays NaN: it is not <= 0, and not >= 6. No product is the
-   outermost: the compiler could fuse it with a sum that follows, and an op that ends in it would have other bits than
-   two ops.
+   Both expressions are compiled for a single number and for a vector (micro/activate.inc.c), so they consist of
+   operators, and SELECT(condition, a, b) in place of condition ? a : b. NaN stays NaN: it is not <= 0, and not >= 6.
+   The outermost operation is not a product: the compiler could fuse it with a sum that follows, and the fused op would
+   differ in bits from two separate ones.
 */
 ACTIVATION(relu, EITHER,
     SELECT(x <= 0, 0, x),

@@ -1,10 +1,10 @@
 """Matrix products (gemm.pyx)."""
 
-from kernels cimport Ending, real
+from kernels cimport CNNX_MR_MULTIPLE, Ending, real
 
 cdef enum:
     K_BLOCK = 256           # rows of a panel: with two vectors of columns, half of the first-level cache
-    ROW_BLOCK = 264         # rows of a block, a multiple of every mr: its A takes half of a second-level cache
+    ROW_BLOCK = 11 * CNNX_MR_MULTIPLE   # rows of a block: its A takes half of a second-level cache
     COLUMN_BLOCK = 256      # columns of a block at most
 
 

@@ -15,7 +15,7 @@
 
 from libc.string cimport memcpy
 
-from kernels cimport NO_ACTIVATION, kernels_for, real
+from kernels cimport NO_ACTIVATION, cnnx_tile, kernels_for, real
 from .epilogue cimport finish_rows
 from .parallel cimport ceil_div
 
@@ -150,11 +150,12 @@ cdef void multiply_panel(
     Output c,
 ) noexcept nogil:
     """All rows against one panel of B, one register tile at a time."""
-    cdef Py_ssize_t mr = kernels_for(panel).mr, tile, row
-    for tile in range(ceil_div(rows, mr)):
-        row = tile * mr
+    cdef Py_ssize_t mr = kernels_for(panel).mr, i, row
+    cdef cnnx_tile tile = cnnx_tile(mr, cols, k, a.row, a.col, panel_row, start.row, start.col, c.row)
+    for i in range(ceil_div(rows, mr)):
+        row = i * mr
+        tile.rows = min(mr, rows - row)
         kernels_for(panel).product(
-            min(mr, rows - row), cols, k, <const real *>a.data + row * a.row, a.row, a.col, panel, panel_row,
-            <const real *>start.data + row * start.row if start.data != NULL else NULL, start.row, start.col,
-            <real *>c.data + row * c.row, c.row,
+            &tile, <const real *>a.data + row * a.row, panel,
+            <const real *>start.data + row * start.row if start.data != NULL else NULL, <real *>c.data + row * c.row,
         )

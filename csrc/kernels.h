@@ -2,41 +2,73 @@
 
    Design:
    One template (micro/kernel_set.inc.c) makes all functions of one ISA, for float and for double. One short file per
-   ISA (isa/...) includes it and is compiled with that ISA's flags. select.c picks the best set for the CPU, once. As
-   no source asks for an instruction, any set can be compiled for any CPU: a build with CNNX_ALL_SETS proves them so.
-   Cython reaches the functions through kernels.pxd and nothing else. The functions and their contracts are listed in
-   kernel_table.inc.h.
+   ISA (isa/...) includes it and is compiled with that ISA's flags. select.c selects the best set for the CPU, once. No
+   source contains an instruction of an ISA, so any set can be compiled for any CPU: a build with CNNX_ALL_SETS tests
+   them in this way. Cython reaches the functions through kernels.pxd only. kernel_table.inc.h lists the functions and
+   their contracts.
 */
 #ifndef CNNX_KERNELS_H
 #define CNNX_KERNELS_H
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest vector of any set: 64 bytes of float. */
-#define CNNX_MAX_LANES 16
+/* Sizes of arrays and blocks that hold for every set; micro/sizes.inc.c checks them. */
+#define CNNX_MAX_LANES 16   /* elements of a vector at most: 64 bytes of float */
+#define CNNX_ACROSS 64      /* rows that a kernel takes side by side; nr at most */
+#define CNNX_MR_MULTIPLE 24 /* a multiple of every mr: a block of so many rows has no tiles in part */
 
-/* Vectors or windows that a kernel takes side by side. */
-#define CNNX_ACROSS 64
-
-/* What is done last to a result: nothing, or one of activations.h. */
+/* The activation in the epilogue of an op: none, or one of activations.h. */
 typedef enum {
     CNNX_NO_ACTIVATION,
-#define ACTIVATION(name, reads, y, dx) CNNX_END_IN_##name,
+#define ACTIVATION(name, reads, y, dx) CNNX_ACTIVATION_##name,
 #include "activations.h"
-} cnnx_ending;
+} cnnx_activation;
 
-/* Name of the op that an ending is, i > 0; NULL beyond the last. */
-const char *cnnx_ending_name(size_t i);
+/* Name of the op of activation i > 0; NULL beyond the last. */
+const char *cnnx_activation_name(size_t i);
 
-/* A convolution within lanes (kernel_table.inc.h), all steps counted in pixels: output (m, i, j), m < images, i < rows,
-   j < cols, is pixel m*y_image + i*y_row + j*y_col of y, and its tap (u, v), u < kh, v < kw, is pixel
-   m*x_image + i*x_row + j*x_col + u*tap_row + v*tap_col of x. */
+/* A convolution of planes in lanes (kernel_table.inc.h). All strides count pixels. For image m < images, output row
+   i < rows and column j < cols, and tap (u, v), u < kh, v < kw:
+
+       y[m*y_image + i*y_row + j*y_col]   reads   x[m*x_image + i*x_row + j*x_col + u*tap_row + v*tap_col] */
 typedef struct {
     ptrdiff_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col, kh, kw, tap_row, tap_col;
 } cnnx_lane_windows;
 
-/* A row of the windows of a pool: `rows` > 0 rows of w pixels; window j < count covers the columns j*stride - left to
-   j*stride - left + kw - 1, and of these the ones from 0 to w - 1: at least one. */
+/* The sizes and strides of a matrix product that is a register tile or less: 0 < rows <= mr, 0 < cols <= nr; start_col
+   is 0 or 1. */
+typedef struct {
+    ptrdiff_t rows, cols, k, a_row, a_col, b_row, start_row, start_col, c_row;
+} cnnx_tile;
+
+/* Those of direct_dweight. */
+typedef struct {
+    ptrdiff_t filters, lines, pixels, x_line, sums_row;
+} cnnx_dweight_tile;
+
+/* What batch normalisation knows of a channel: y = activation((x - mean) * scale + shift), and dx from dy gone back
+   through the activation: dx = dy * scale + (x - mean) * slope + offset. */
+enum { CNNX_MEAN, CNNX_SCALE, CNNX_SHIFT, CNNX_SLOPE, CNNX_OFFSET, CNNX_NORM_PARAMETERS };
+
+/* Columns that are normalised each on its own: element (i, j) is i*stride + j, i < rows, j < n. Parameter p of column j
+   is parameters[p*pitch + j]; a pitch holds whole vectors. */
+typedef struct {
+    ptrdiff_t rows, n, stride, pitch;
+} cnnx_columns;
+
+/* The numbers of an optimiser step, those that its method has. */
+typedef struct {
+    double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale;
+    int nesterov;
+} cnnx_step;
+
+/* A row of pooling windows over `rows` > 0 rows of w pixels. Window j < count covers kw columns, clipped to the image,
+   of which at least one is left:
+
+       column          0                                w - 1
+                       [..............................]
+       window 0     [--|---]   begins at -left
+       window 1          [------]   begins at stride - left */
 typedef struct {
     ptrdiff_t count, rows, kw, stride, left, w;
 } cnnx_window_row;
@@ -65,7 +97,7 @@ typedef struct {
     const cnnx_kernels_f64 *f64;
 } cnnx_kernel_set;
 
-/* The set in use. Set once at import by cnnx_select, before any kernel runs. */
+/* The active set. Selected at import by cnnx_select, before any kernel runs. */
 extern const cnnx_kernel_set *cnnx_active;
 
 /* The active table for the type that x points to. */

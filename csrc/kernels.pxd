@@ -13,9 +13,10 @@ ctypedef fused real:
     double
 
 cdef extern from "kernels.h" nogil:
-    enum: CNNX_MAX_LANES, CNNX_ACROSS
+    enum: CNNX_MAX_LANES, CNNX_ACROSS, CNNX_MR_MULTIPLE
+    enum: CNNX_MEAN, CNNX_SCALE, CNNX_SHIFT, CNNX_SLOPE, CNNX_OFFSET, CNNX_NORM_PARAMETERS
 
-    ctypedef enum Ending "cnnx_ending":
+    ctypedef enum Ending "cnnx_activation":
         NO_ACTIVATION "CNNX_NO_ACTIVATION"  # the others are found by their names: epilogue.pyx
 
     ctypedef struct cnnx_lane_windows:
@@ -25,6 +26,19 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct cnnx_window_row:
         Py_ssize_t count, rows, kw, stride, left, w
 
+    ctypedef struct cnnx_columns:
+        Py_ssize_t rows, n, stride, pitch
+
+    ctypedef struct cnnx_step:
+        double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale
+        bint nesterov
+
+    ctypedef struct cnnx_tile:
+        Py_ssize_t rows, cols, k, a_row, a_col, b_row, start_row, start_col, c_row
+
+    ctypedef struct cnnx_dweight_tile:
+        Py_ssize_t filters, lines, pixels, x_line, sums_row
+
     ctypedef void (*kernel "void *")(...) noexcept nogil
     ctypedef double (*kernel_to_double "void *")(...) noexcept nogil
 
@@ -32,7 +46,7 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t mr, nr, lanes
         # matrix product
         kernel gemm_strided, product, product_at, product_from
-        kernel transpose, pack, pack_windows, copy_rows, copy_apart, interleave
+        kernel transpose, pack, pack_windows, copy_rows, copy_strided, interleave
         # convolution
         kernel direct_dweight, depthwise, depthwise_dweight
         kernel winograd_down, winograd_across, winograd_weight, winograd_y
@@ -49,7 +63,7 @@ cdef extern from "kernels.h" nogil:
         # exponentials, losses
         kernel sigmoid, tanh, softmax_backward, log_softmax, log_softmax_backward
         kernel_to_double softmax, bce, bce_with_logits
-        kernel turn, turn_back, softmax_across, softmax_backward_across
+        kernel transpose_across, transpose_across_back, softmax_across, softmax_backward_across
         kernel log_softmax_across, log_softmax_backward_across
         # planes in lanes, pooling
         kernel to_lanes, from_lanes, codes_to_lanes, codes_from_lanes
@@ -68,4 +82,4 @@ cdef extern from "kernels.h" nogil:
     const cnnx_kernel_set *cnnx_active
     int cnnx_select(const char *name)
     const char *cnnx_usable(size_t i)
-    const char *cnnx_ending_name(size_t i)
+    const char *cnnx_ending_name "cnnx_activation_name"(size_t i)

@@ -70,9 +70,9 @@ cdef void samples_task(const CrossEntropy *job, Py_ssize_t task, real *scratch) 
     cdef double *losses = job.losses + first
     if k <= SHORT_VECTOR:
         n = min(<Py_ssize_t>CNNX_ACROSS, job.n - first)
-        kernels_for(logits).turn(k, n, logits, transposed)
+        kernels_for(logits).transpose_across(k, n, logits, transposed)
         kernels_for(logits).softmax_across(k, n, CNNX_ACROSS, transposed, transposed, tops, losses)
-        kernels_for(logits).turn_back(k, n, transposed, dlogits)
+        kernels_for(logits).transpose_across_back(k, n, transposed, dlogits)
     else:
         losses[0] = kernels_for(logits).softmax(k, logits, dlogits, tops)
     for i in range(n):

@@ -21,7 +21,7 @@
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memset
 
-from kernels cimport CNNX_MAX_LANES, kernels_for, real
+from kernels cimport CNNX_MAX_LANES, CNNX_NORM_PARAMETERS, cnnx_columns, kernels_for, real
 from .parallel cimport ceil_div
 from .sums cimport PIECE
 
@@ -37,7 +37,7 @@ cdef enum:
 
 cdef enum Factor:               # what lies in the scratch memory for each column, or once for long planes
     VALUES                      # one for each channel, not yet for columns
-    MEAN                        # or the center
+    MEAN                        # or the center; from here to OFFSET the parameters of the kernels, in their order
     SCALE                       # y = (x - mean) * scale + shift
     SHIFT
     SLOPE                       # dx = g * scale + (x - mean) * slope + offset
@@ -195,24 +195,30 @@ cdef void add_up(
 
 
 cdef void add_columns(const Norm *b, Py_ssize_t first, Py_ssize_t images, real *scratch) noexcept nogil:
-    cdef Py_ssize_t channels = channels_from(b, first), columns = channels * b.pixels, block, rows, at
+    cdef Py_ssize_t channels = channels_from(b, first), block, at
+    cdef cnnx_columns columns = cnnx_columns(0, channels * b.pixels, b.image, b.width)
     cdef const real *x = <const real *>b.x
     cdef const real *dy = <const real *>b.dy
-    cdef real *mean = factor(b, MEAN, scratch)
+    cdef real *parameters = factor(b, MEAN, scratch)
     cdef real *sums = factor(b, FIRST_SUMS, scratch)
-    cdef real *products = factor(b, SECOND_SUMS, scratch)
     for block in range(ceil_div(images, ROWS_TO_FOLD)):
-        rows = min(<Py_ssize_t>ROWS_TO_FOLD, images - block * ROWS_TO_FOLD)
+        columns.rows = min(<Py_ssize_t>ROWS_TO_FOLD, images - block * ROWS_TO_FOLD)
         at = first * b.pixels + block * ROWS_TO_FOLD * b.image
         if dy == NULL:
-            kernels_for(x).column_moments(rows, columns, b.image, x + at, mean, sums, products)
+            kernels_for(x).column_moments(&columns, x + at, parameters, sums)
         else:
-            kernels_for(x).column_comoments(
-                rows, columns, b.image, dy + at, x + at, mean, factor(b, SCALE, scratch), factor(b, SHIFT, scratch),
-                b.activation, sums, products,
-            )
+            kernels_for(x).column_comoments(&columns, dy + at, x + at, parameters, b.activation, sums)
         kernels_for(x).fold_columns(channels, b.pixels, sums, channel_sums(b, 0, scratch))
-        kernels_for(x).fold_columns(channels, b.pixels, products, channel_sums(b, 1, scratch))
+        kernels_for(x).fold_columns(
+            channels, b.pixels, factor(b, SECOND_SUMS, scratch), channel_sums(b, 1, scratch)
+        )
+
+
+cdef void plane_parameters(const Norm *b, real *scratch, real *parameters) noexcept nogil:
+    """The parameters of a long plane, one after the other."""
+    cdef int p
+    for p in range(CNNX_NORM_PARAMETERS):
+        parameters[p] = factor(b, MEAN, scratch)[p * b.width]
 
 
 cdef void add_plane(
@@ -221,23 +227,20 @@ cdef void add_plane(
     cdef Py_ssize_t i, piece, n, at, ahead, since = 0
     cdef const real *x = <const real *>b.x
     cdef const real *dy = <const real *>b.dy
-    cdef real *mean = factor(b, MEAN, scratch)
-    cdef real *scale = factor(b, SCALE, scratch)
-    cdef real *shift = factor(b, SHIFT, scratch)
+    cdef real[CNNX_NORM_PARAMETERS] parameters
     cdef real *partial = factor(b, FIRST_SUMS, scratch)
     cdef double *total = channel_sums(b, 0, scratch)
     cdef double *product = channel_sums(b, 1, scratch)
+    plane_parameters(b, scratch, <real *>parameters)
     for i in range(images):
         ahead = b.image if i + 1 < images else 0
         for piece in range(ceil_div(pixels, PIECE)):
             n = min(<Py_ssize_t>PIECE, pixels - piece * PIECE)
             at = channel * b.pixels + i * b.image + piece * PIECE
             if dy == NULL:
-                kernels_for(x).plane_moments(n, x + at, mean[0], ahead, partial)
+                kernels_for(x).plane_moments(n, x + at, parameters[0], ahead, partial)
             else:
-                kernels_for(x).plane_comoments(
-                    n, dy + at, x + at, mean[0], scale[0], shift[0], b.activation, ahead, partial
-                )
+                kernels_for(x).plane_comoments(n, dy + at, x + at, parameters, b.activation, ahead, partial)
             since += n
             if since >= PIECE:
                 kernels_for(x).fold(partial, total, product)
@@ -246,42 +249,39 @@ cdef void add_plane(
 
 
 cdef void normalise(const Norm *b, Py_ssize_t first, real *scratch) noexcept nogil:
-    cdef Py_ssize_t start = first * b.pixels, columns = channels_from(b, first) * b.pixels, i, at
+    cdef Py_ssize_t start = first * b.pixels, i, at
+    cdef cnnx_columns columns = cnnx_columns(b.n, channels_from(b, first) * b.pixels, b.image, b.width)
+    cdef real[CNNX_NORM_PARAMETERS] parameters
     cdef const real *x = <const real *>b.x + start
     cdef const real *add = <const real *>b.add + start if b.add != NULL else NULL
     cdef real *y = <real *>b.y + start
-    cdef real *mean = factor(b, MEAN, scratch)
-    cdef real *scale = factor(b, SCALE, scratch)
-    cdef real *shift = factor(b, SHIFT, scratch)
     if b.columns:
-        kernels_for(y).normalise_columns(b.n, columns, b.image, x, mean, scale, shift, add, b.activation, y)
+        kernels_for(y).normalise_columns(&columns, x, factor(b, MEAN, scratch), add, b.activation, y)
         return
+    plane_parameters(b, scratch, <real *>parameters)
     for i in range(b.n - 1, -1, -1):
         at = i * b.image
         kernels_for(y).normalise(
-            b.pixels, x + at, mean[0], scale[0], shift[0], add + at if add != NULL else NULL, b.activation,
+            b.pixels, x + at, parameters, add + at if add != NULL else NULL, b.activation,
             -b.image if i > 0 else 0, y + at,
         )
 
 
 cdef void normalise_backward(const Norm *b, Py_ssize_t first, real *scratch) noexcept nogil:
-    cdef Py_ssize_t start = first * b.pixels, columns = channels_from(b, first) * b.pixels, i, at
+    cdef Py_ssize_t start = first * b.pixels, i, at
+    cdef cnnx_columns columns = cnnx_columns(b.n, channels_from(b, first) * b.pixels, b.image, b.width)
+    cdef real[CNNX_NORM_PARAMETERS] parameters
     cdef const real *x = <const real *>b.x + start
     cdef const real *dy = <const real *>b.dy + start
     cdef real *dx = <real *>b.dx + start
-    cdef real *mean = factor(b, MEAN, scratch)
-    cdef real *scale = factor(b, SCALE, scratch)
-    cdef real *shift = factor(b, SHIFT, scratch)
-    cdef real *slope = factor(b, SLOPE, scratch)
-    cdef real *offset = factor(b, OFFSET, scratch)
     if b.columns:
         kernels_for(dx).normalise_columns_backward(
-            b.n, columns, b.image, dy, x, mean, scale, shift, b.activation, b.training, slope, offset, dx
+            &columns, dy, x, factor(b, MEAN, scratch), b.activation, b.training, dx
         )
         return
+    plane_parameters(b, scratch, <real *>parameters)
     for i in range(b.n - 1, -1, -1):
         at = i * b.image
         kernels_for(dx).normalise_backward(
-            b.pixels, dy + at, x + at, mean[0], scale[0], shift[0], b.activation, b.training, slope[0], offset[0],
-            -b.image if i > 0 else 0, dx + at,
+            b.pixels, dy + at, x + at, parameters, b.activation, b.training, -b.image if i > 0 else 0, dx + at
         )

@@ -11,7 +11,7 @@ from libc.math cimport pow
 
 from arrays cimport data_of, is_single, itemsize_of, size_of
 from costs cimport ADAGRAD_NANOSECONDS, ADAM_NANOSECONDS, RMSPROP_NANOSECONDS, SGD_NANOSECONDS
-from kernels cimport kernels_for, real
+from kernels cimport cnnx_step, kernels_for, real
 from .memory cimport Block, take
 from .parallel cimport EVENLY, Task, run_tasks
 
@@ -25,57 +25,56 @@ cdef struct Piece:              # of one parameter
     const char *grad
     char *state[MOST_STATES]    # NULL: not there
 
-cdef struct Step:               # the numbers that a method has
+cdef struct Walk:               # over all parameters
     const Piece *pieces
-    double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale
-    bint nesterov
+    cnnx_step step
 
 
 def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
-    cdef Step step
-    step.lr, step.momentum, step.weight_decay, step.nesterov = lr, momentum, weight_decay, nesterov
-    walk(<Task>sgd_task[float], <Task>sgd_task[double], &step, params, grads, (velocity,), SGD_NANOSECONDS)
+    cdef cnnx_step rule
+    rule.lr, rule.momentum, rule.weight_decay, rule.nesterov = lr, momentum, weight_decay, nesterov
+    walk(<Task>sgd_task[float], <Task>sgd_task[double], &rule, params, grads, (velocity,), SGD_NANOSECONDS)
 
 
 def rmsprop_step(params, grads, square_avg, grad_avg, velocity, lr, alpha, eps, weight_decay, momentum):
-    cdef Step step
-    step.lr, step.alpha, step.eps, step.weight_decay, step.momentum = lr, alpha, eps, weight_decay, momentum
+    cdef cnnx_step rule
+    rule.lr, rule.alpha, rule.eps, rule.weight_decay, rule.momentum = lr, alpha, eps, weight_decay, momentum
     walk(
-        <Task>rmsprop_task[float], <Task>rmsprop_task[double], &step, params, grads, (square_avg, grad_avg, velocity),
+        <Task>rmsprop_task[float], <Task>rmsprop_task[double], &rule, params, grads, (square_avg, grad_avg, velocity),
         RMSPROP_NANOSECONDS,
     )
 
 
 def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
-    cdef Step step
-    step.lr, step.eps, step.weight_decay = lr, eps, weight_decay
-    walk(<Task>adagrad_task[float], <Task>adagrad_task[double], &step, params, grads, (sum_sq,), ADAGRAD_NANOSECONDS)
+    cdef cnnx_step rule
+    rule.lr, rule.eps, rule.weight_decay = lr, eps, weight_decay
+    walk(<Task>adagrad_task[float], <Task>adagrad_task[double], &rule, params, grads, (sum_sq,), ADAGRAD_NANOSECONDS)
 
 
 def adam_step(
     params, grads, exp_avg, exp_avg_sq, double lr, double beta1, double beta2, eps, weight_decay, double step
 ):
-    cdef Step job
-    job.lr, job.eps, job.weight_decay = lr / (1 - pow(beta1, step)), eps, weight_decay
-    job.one_minus_beta1, job.beta2, job.one_minus_beta2 = 1 - beta1, beta2, 1 - beta2
-    job.root_scale = pow(1 - pow(beta2, step), -0.5)
+    cdef cnnx_step rule
+    rule.lr, rule.eps, rule.weight_decay = lr / (1 - pow(beta1, step)), eps, weight_decay
+    rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2 = 1 - beta1, beta2, 1 - beta2
+    rule.root_scale = pow(1 - pow(beta2, step), -0.5)
     walk(
-        <Task>adam_task[float], <Task>adam_task[double], &job, params, grads, (exp_avg, exp_avg_sq), ADAM_NANOSECONDS
+        <Task>adam_task[float], <Task>adam_task[double], &rule, params, grads, (exp_avg, exp_avg_sq), ADAM_NANOSECONDS
     )
 
 
 cdef int walk(
-    Task of_floats, Task of_doubles, Step *step, list params, list grads, tuple states, double nanoseconds
+    Task of_floats, Task of_doubles, const cnnx_step *step, list params, list grads, tuple states, double nanoseconds
 ) except -1:
     """Update all parameters; nanoseconds is what an element takes."""
     cdef Py_ssize_t size = 0, count = len(params), tasks, i
     for i in range(count):
         size += size_of(params[i])
     cdef Block block = take((size // PIECE + count) * sizeof(Piece))
-    step.pieces = <Piece *>block.data
+    cdef Walk job = Walk(<Piece *>block.data, step[0])
     tasks = cut(params, grads, states, <Piece *>block.data)
     if tasks:
-        run_tasks(of_floats if is_single(params[0]) else of_doubles, step, tasks, EVENLY, nanoseconds * size)
+        run_tasks(of_floats if is_single(params[0]) else of_doubles, &job, tasks, EVENLY, nanoseconds * size)
     return 0
 
 
@@ -102,34 +101,31 @@ cdef Py_ssize_t cut(list params, list grads, tuple states, Piece *piece) except 
     return tasks
 
 
-cdef void sgd_task(const Step *step, Py_ssize_t task, real *scratch) noexcept nogil:
-    cdef const Piece *piece = &step.pieces[task]
+cdef void sgd_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
     kernels_for(scratch).sgd(
-        piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
-        step.lr, step.momentum, step.weight_decay, step.nesterov,
+        &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0]
     )
 
 
-cdef void rmsprop_task(const Step *step, Py_ssize_t task, real *scratch) noexcept nogil:
-    cdef const Piece *piece = &step.pieces[task]
+cdef void rmsprop_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
     kernels_for(scratch).rmsprop(
-        piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0], <real *>piece.state[1],
-        <real *>piece.state[2],
-        step.lr, <real>step.alpha, <real>(1 - step.alpha), step.eps, step.weight_decay, step.momentum,
+        &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
+        <real *>piece.state[1], <real *>piece.state[2],
     )
 
 
-cdef void adagrad_task(const Step *step, Py_ssize_t task, real *scratch) noexcept nogil:
-    cdef const Piece *piece = &step.pieces[task]
+cdef void adagrad_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
     kernels_for(scratch).adagrad(
-        piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
-        step.lr, step.eps, step.weight_decay,
+        &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0]
     )
 
 
-cdef void adam_task(const Step *step, Py_ssize_t task, real *scratch) noexcept nogil:
-    cdef const Piece *piece = &step.pieces[task]
+cdef void adam_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
     kernels_for(scratch).adam(
-        piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0], <real *>piece.state[1],
-        step.lr, step.one_minus_beta1, step.beta2, step.one_minus_beta2, step.eps, step.weight_decay, step.root_scale,
+        &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
+        <real *>piece.state[1],
     )

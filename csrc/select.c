@@ -1,5 +1,5 @@
-/* Which kernel sets this build holds, which of them this CPU can run, and which one is in use; and the names of the
-   activations, which are the same in all. */
+/* Which kernel sets this build contains, which of them this CPU can run, and which one is active; and the names of the
+   activations. */
 #include "kernels.h"
 #include <string.h>
 
@@ -21,7 +21,7 @@ static const cnnx_kernel_set *usable(size_t i) {
         const cnnx_kernel_set *set;
         int runs;
     } best_first[] = {
-#if defined(CNNX_ALL_SETS) /* for the tests: all in the instructions of baseline, the only one that is itself */
+#if defined(CNNX_ALL_SETS) /* for the tests: all are compiled to the instructions of baseline */
 #define SET(name, runs) {&cnnx_##name, 1},
         {&cnnx_baseline, 1},
         X86_64_SETS AARCH64_SETS
@@ -55,7 +55,7 @@ int cnnx_select(const char *name) {
     return -1;
 }
 
-const char *cnnx_ending_name(size_t i) {
+const char *cnnx_activation_name(size_t i) {
     static const char *const names[] = {
         NULL,
 #define ACTIVATION(name, reads, y, dx) #name,

@@ -19,7 +19,7 @@
 
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport Ending, kernels_for, real
+from kernels cimport Ending, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 from ..epilogue cimport finish_rows
 from ..jobs cimport Job
@@ -230,6 +230,9 @@ cdef void multiply_tile(
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(windows).mr, nr = kernels_for(windows).nr, first = panel * mr
     cdef Py_ssize_t filters = min(mr, product.filters - first), start_row = product.plane if product.more else 1
+    cdef cnnx_tile tile = cnnx_tile(
+        filters, pixels, product.terms, 1, mr, nr, start_row, product.more, product.plane
+    )
     cdef const real *weights = <const real *>product.weights + panel * product.panel
     cdef const real *start = NULL
     cdef real *sums = <real *>product.sums + first * product.plane + pixel
@@ -238,15 +241,9 @@ cdef void multiply_tile(
     elif product.bias != NULL:
         start = <const real *>product.bias + first
     if product.offsets != NULL:
-        kernels_for(windows).product_at(
-            filters, pixels, product.terms, weights, windows, product.offsets, start, start_row, product.more, sums,
-            product.plane,
-        )
+        kernels_for(windows).product_at(&tile, weights, windows, product.offsets, start, sums)
     else:
-        kernels_for(windows).product(
-            filters, pixels, product.terms, weights, 1, mr, windows, nr, start, start_row, product.more, sums,
-            product.plane,
-        )
+        kernels_for(windows).product(&tile, weights, windows, start, sums)
 
 
 cdef void multiply_as_rows(
@@ -255,21 +252,23 @@ cdef void multiply_as_rows(
     Py_ssize_t rows,
     const real *staged,
 ) noexcept nogil:
-    cdef Py_ssize_t nr = kernels_for(staged).nr, panel, row, tile
+    cdef Py_ssize_t nr = kernels_for(staged).nr, panel, row, i
+    cdef cnnx_tile tile = cnnx_tile(0, 0, block.terms, 1, 0, nr, nr if block.more else 0, 1, nr)
     cdef const real *weights
     cdef const real *bias = <const real *>block.bias
     cdef const real *start
     cdef real *sums
     for panel in range(ceil_div(plan.filters, nr)):
         weights = <const real *>block.weights + panel * block.panel
+        tile.cols = min(nr, plan.filters - panel * nr)
         for row in range(rows):
-            for tile in range(plan.band.tiles):
-                sums = <real *>block.sums + ((panel * rows + row) * plan.ow + tile * plan.band.tile) * nr
+            for i in range(plan.band.tiles):
+                tile.rows = min(plan.band.tile, plan.ow - i * plan.band.tile)
+                sums = <real *>block.sums + ((panel * rows + row) * plan.ow + i * plan.band.tile) * nr
                 start = <const real *>sums if block.more else bias + panel * nr if bias != NULL else NULL
                 kernels_for(staged).product_from(
-                    min(plan.band.tile, plan.ow - tile * plan.band.tile), min(nr, plan.filters - panel * nr),
-                    block.terms, staged + row * plan.taps.sh * plan.band.pitch + tile * plan.band.tile, block.offsets,
-                    weights, start, nr if block.more else 0, sums, nr,
+                    &tile, staged + row * plan.taps.sh * plan.band.pitch + i * plan.band.tile, block.offsets, weights,
+                    start, sums,
                 )
 
 

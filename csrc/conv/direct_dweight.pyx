@@ -15,7 +15,7 @@ from libc.string cimport memset
 
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport Ending, kernels_for, real
+from kernels cimport Ending, cnnx_dweight_tile, kernels_for, real
 from tile cimport Tile, tile_of
 from ..jobs cimport Job
 from ..parallel cimport EVENLY, ON_DEMAND, Task, Team, ceil_div, run_team
@@ -134,6 +134,7 @@ cdef void sums_task(const Call *call, Py_ssize_t task, real *transposed) noexcep
     cdef Py_ssize_t first_channel = first_panel * mr // plan.taps.count
     cdef Py_ssize_t last_channel = min(plan.channels, ceil_div(last_panel * mr, plan.taps.count))
     cdef Py_ssize_t image, strip, lines, panel, f
+    cdef cnnx_dweight_tile tile = cnnx_dweight_tile(0, 0, plan.ow, plan.taps.sh * plan.band.pitch, plan.width)
     cdef double *bias_sums = call.bias_sums + unit * plan.filters
     cdef real *sums = <real *>call.sums + unit * plan.sums
     cdef real *staged = transposed + plan.band.rows * plan.ow * plan.width
@@ -147,7 +148,7 @@ cdef void sums_task(const Call *call, Py_ssize_t task, real *transposed) noexcep
         for strip in range(plan.band.count):
             dy = <const real *>call.dy + (image * plan.groups + group) * plan.filters * size
             dy += strip * plan.band.rows * plan.ow
-            lines = min(plan.band.rows, plan.oh - strip * plan.band.rows)
+            tile.lines = lines = min(plan.band.rows, plan.oh - strip * plan.band.rows)
             stage(
                 &plan.taps, &plan.band, last_channel - first_channel, strip * plan.band.rows, x,
                 staged + first_channel * plan.band.plane,
@@ -156,10 +157,10 @@ cdef void sums_task(const Call *call, Py_ssize_t task, real *transposed) noexcep
                 bias_sums[f] += row_sum(lines * plan.ow, dy + f * size)
             for f in range(plan.width // nr):
                 transpose(min(nr, plan.filters - f * nr), lines * plan.ow, dy + f * nr * size, size, transposed)
+                tile.filters = min(nr, plan.filters - f * nr)
                 for panel in range(first_panel, last_panel):
                     kernels_for(transposed).direct_dweight(
-                        min(nr, plan.filters - f * nr), lines, plan.ow, staged, plan.taps.sh * plan.band.pitch,
-                        plan.offsets + panel * mr, transposed, sums + panel * mr * plan.width + f * nr, plan.width,
+                        &tile, staged, plan.offsets + panel * mr, transposed, sums + panel * mr * plan.width + f * nr
                     )
 
 

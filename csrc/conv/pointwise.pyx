@@ -187,7 +187,7 @@ cdef void gather(
             if grid.first > 0 or grid.end < grid.ow or not 0 <= y < grid.h:
                 memset(row + c * stride + i * grid.ow, 0, grid.ow * sizeof(real))
             if 0 <= y < grid.h:
-                kernels_for(row).copy_apart(
+                kernels_for(row).copy_strided(
                     grid.end - grid.first, x + (c * grid.h + y) * grid.w + grid.first * grid.sw - grid.left, grid.sw,
                     row + c * stride + i * grid.ow + grid.first,
                 )

@@ -80,4 +80,4 @@ cdef void stage(
                 kernels_for(x).copy_rows(high - low, end - begin, source, taps.w, 0, to, band.pitch, 0)
                 continue
             for row in range(high - low):
-                kernels_for(x).copy_apart(end - begin, source + row * taps.w, taps.sw, to + row * band.pitch)
+                kernels_for(x).copy_strided(end - begin, source + row * taps.w, taps.sw, to + row * band.pitch)

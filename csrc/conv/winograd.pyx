@@ -17,7 +17,7 @@
 from libc.string cimport memset
 
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport CNNX_ACROSS, Ending, kernels_for, real
+from kernels cimport CNNX_ACROSS, CNNX_MR_MULTIPLE, Ending, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..epilogue cimport finish_rows
@@ -28,7 +28,7 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DX, ARG_WEIGHT, ARG_X, ARG_Y
 from .geometry cimport BACKWARD_DATA, FORWARD, Convolution, Direction, Geometry
 
 cdef enum:
-    FILTERS_AT_A_TIME = 24          # in whole panels of mr
+    FILTERS_AT_A_TIME = CNNX_MR_MULTIPLE    # whole panels
     TILE_BLOCK_ELEMENTS = 60_000    # of V and M: 240 kB of floats, half of a second-level cache of 512
     MOST_TILE_PANELS = 8
     ENOUGH_BLOCKS = 16              # of tiles: they are smaller where there would be fewer
@@ -327,18 +327,19 @@ cdef void multiply_points(
 ) noexcept nogil:
     cdef Py_ssize_t mr = kernels_for(u).mr, nr = kernels_for(u).nr, channels = plan.tiling.channels
     cdef Py_ssize_t point, panel, filter_panel, start
+    cdef cnnx_tile tile = cnnx_tile(mr, nr, 0, 1, mr, nr, nr, 1, nr)
     cdef real *sums
     for point in range(POINTS):
         for panel in range(panels):
             start = 0
             while start < channels:
+                tile.k = min(<Py_ssize_t>K_BLOCK, channels - start)
                 for filter_panel in range(ceil_div(filters, mr)):
                     sums = m + (panel * POINTS + point) * plan.m_stride + filter_panel * mr * nr
+                    tile.rows = min(mr, filters - filter_panel * mr)
                     kernels_for(u).product(
-                        min(mr, filters - filter_panel * mr), nr, min(<Py_ssize_t>K_BLOCK, channels - start),
-                        u + (filter_panel * POINTS + point) * plan.u_stride + start * mr, 1, mr,
-                        v + (panel * POINTS + point) * plan.v_stride + start * nr, nr,
-                        sums if start > 0 else NULL, nr, 1, sums, nr,
+                        &tile, u + (filter_panel * POINTS + point) * plan.u_stride + start * mr,
+                        v + (panel * POINTS + point) * plan.v_stride + start * nr, sums if start > 0 else NULL, sums,
                     )
                 start += K_BLOCK
 

@@ -27,7 +27,7 @@
 from libc.string cimport memcpy, memset
 
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport CNNX_ACROSS, Ending, kernels_for, real
+from kernels cimport CNNX_ACROSS, Ending, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..jobs cimport Job
@@ -333,6 +333,7 @@ cdef void add_point(
     cdef Py_ssize_t tiles = plan.strips * plan.tiling.cols, panel, f, filters, k
     cdef const real *u = <const real *>plan.u + point * plan.dy_point
     cdef const real *v = <const real *>plan.v + point * plan.x_point
+    cdef cnnx_tile tile
     cdef const real *of_filters
     cdef const real *of_channels
     cdef real *out
@@ -348,9 +349,8 @@ cdef void add_point(
                 if filters >= mr:
                     kernels_for(sums).gemm_strided(k, of_filters, plan.dy_tile, of_channels, plan.x_tile, out, width)
                 else:
-                    kernels_for(sums).product(
-                        filters, nr, k, of_filters, 1, plan.dy_tile, of_channels, plan.x_tile, out, width, 1, out, width
-                    )
+                    tile = cnnx_tile(filters, nr, k, 1, plan.dy_tile, plan.x_tile, width, 1, width)
+                    kernels_for(sums).product(&tile, of_filters, of_channels, out, out)
         start += TILES_AT_A_TIME
 
 

@@ -1,6 +1,6 @@
-/* The activations of activations.h: functions of a vector, of a row, and of whatever activation is asked for. */
+/* The activations of activations.h, as functions of a vector and of a row, and the dispatch on the activation. */
 
-/* A number of REAL, or a vector of them, from an int or from what it is made of. */
+/* A vector from an int, a REAL or a vector. */
 #define TO_VEC(a) ((a) - (VEC){0})
 
 #define SELECT(condition, a, b) NAME(select)((IVEC)(condition), TO_VEC(a), TO_VEC(b))
@@ -11,20 +11,20 @@
 #undef SELECT
 
 /* y of a vector. The activation is a constant wherever this is called. */
-static inline VEC NAME(activated)(cnnx_ending activation, VEC x) {
+static inline VEC NAME(activated)(cnnx_activation activation, VEC x) {
 #define ACTIVATION(name, reads, y, dx)                                                                                 \
-    if (activation == CNNX_END_IN_##name) return NAME(name##_of)(x);
+    if (activation == CNNX_ACTIVATION_##name) return NAME(name##_of)(x);
 #include "../activations.h"
     return x;
 }
 
 /* dx of a vector, from x. */
-static inline VEC NAME(unactivated)(cnnx_ending activation, VEC x, VEC dy) {
+static inline VEC NAME(unactivated)(cnnx_activation activation, VEC x, VEC dy) {
 #define FROM_OUTPUT(name) NAME(name##_of)(x)
 #define FROM_INPUT(name) x
 #define FROM_EITHER(name) x
 #define ACTIVATION(name, reads, y, dx)                                                                                 \
-    if (activation == CNNX_END_IN_##name) return NAME(name##_gradient)(dy, FROM_##reads(name));
+    if (activation == CNNX_ACTIVATION_##name) return NAME(name##_gradient)(dy, FROM_##reads(name));
 #include "../activations.h"
 #undef FROM_OUTPUT
 #undef FROM_INPUT
@@ -32,7 +32,7 @@ static inline VEC NAME(unactivated)(cnnx_ending activation, VEC x, VEC dy) {
     return dy;
 }
 
-/* Rows. Plain loops: the compiler makes vectors of them. */
+/* Rows. Plain loops, which the compiler vectorises. */
 #define SELECT(condition, a, b) ((condition) ? (a) : (b))
 #define ACTIVATION(name, reads, y, dx)                                                                                 \
     static void NAME(name##_row)(ptrdiff_t n, const REAL *xs, REAL *ys) {                                              \
@@ -50,19 +50,20 @@ static inline VEC NAME(unactivated)(cnnx_ending activation, VEC x, VEC dy) {
 #include "../activations.h"
 #undef SELECT
 
-static void NAME(activate)(cnnx_ending activation, ptrdiff_t n, const REAL *x, REAL *y) {
+static void NAME(activate)(cnnx_activation activation, ptrdiff_t n, const REAL *x, REAL *y) {
     switch (activation) {
 #define ACTIVATION(name, reads, y_of_x, dx_of_dy)                                                                      \
-    case CNNX_END_IN_##name: NAME(name##_row)(n, x, y); break;
+    case CNNX_ACTIVATION_##name: NAME(name##_row)(n, x, y); break;
 #include "../activations.h"
     case CNNX_NO_ACTIVATION: break;
     }
 }
 
-static void NAME(activate_backward)(cnnx_ending activation, ptrdiff_t n, const REAL *dy, const REAL *saved, REAL *dx) {
+static void NAME(activate_backward)(cnnx_activation activation, ptrdiff_t n, const REAL *dy, const REAL *saved,
+                                    REAL *dx) {
     switch (activation) {
 #define ACTIVATION(name, reads, y_of_x, dx_of_dy)                                                                      \
-    case CNNX_END_IN_##name: NAME(name##_row_backward)(n, dy, saved, dx); break;
+    case CNNX_ACTIVATION_##name: NAME(name##_row_backward)(n, dy, saved, dx); break;
 #include "../activations.h"
     case CNNX_NO_ACTIVATION: break;
     }

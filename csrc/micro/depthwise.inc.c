@@ -1,13 +1,13 @@
 /* Depthwise convolution of VL planes at once, one per lane.
 
    Design:
-   A pixel of VL planes is one vector, so a tap at any stride or dilation is one aligned multiplication and addition: no
-   shuffles, no borders, no ends of rows. What the compiler must know to keep sums and weights in registers - columns of
-   the kernel, outputs taken together, steps - are constants after inlining, for the kernels that are common; any other
-   runs through the same code, one column of the kernel at a time.
+   A pixel of VL planes is one vector, so a tap at any stride or dilation is one multiplication and addition of vectors:
+   no shuffles, no borders, no ends of rows. For common kernels, the width of the kernel, the number of outputs computed
+   together and the strides are constants after inlining, so that sums and weights stay in registers; any other kernel
+   runs through the same code.
 */
 
-/* sum[j] += taps of one row of the kernel, for `outputs` outputs side by side */
+/* sum[j] += taps of one row of the kernel, for `outputs` adjacent outputs */
 static inline void NAME(add_tap_row)(int outputs, ptrdiff_t kw, ptrdiff_t x_col, ptrdiff_t tap_col, const REAL *x,
                                      const REAL *weight, VEC *sum) {
     for (ptrdiff_t v = 0; v < kw; v++) {
@@ -53,7 +53,7 @@ static void NAME(depthwise)(const cnnx_lane_windows *windows, const REAL *x, con
     else NAME(depthwise_with)(kw, x_col, tap_col, windows, x, weight, start, y);
 }
 
-/* Sums of one row of the kernel, over `outputs` outputs side by side */
+/* sum[j*kw + v] += the products of tap v, for `outputs` adjacent outputs */
 static inline void NAME(add_products)(int outputs, ptrdiff_t kw, ptrdiff_t x_col, ptrdiff_t tap_col, const REAL *x,
                                       const REAL *dy, ptrdiff_t y_col, VEC *sum) {
     for (int j = 0; j < outputs; j++) {
@@ -62,7 +62,7 @@ static inline void NAME(add_products)(int outputs, ptrdiff_t kw, ptrdiff_t x_col
     }
 }
 
-/* Several sums of each tap, over outputs side by side, so that one addition need not wait for the one before. */
+/* Several sums for each tap, one per adjacent output: independent chains of additions. */
 static inline void NAME(dweight_row)(int outputs, ptrdiff_t kw, ptrdiff_t x_col, ptrdiff_t tap_col,
                                      const cnnx_lane_windows *windows, const REAL *x, const REAL *dy,
                                      REAL *dweight) {
@@ -85,7 +85,7 @@ static inline void NAME(dweight_row)(int outputs, ptrdiff_t kw, ptrdiff_t x_col,
     }
 }
 
-/* All taps of 3 x 3 side by side at once: nine sums, so that none waits for itself, and dy is read once. */
+/* All taps of a 3x3 kernel at once: nine independent sums, and dy is read once. */
 static inline void NAME(dweight_square)(const cnnx_lane_windows *windows, const REAL *x, const REAL *dy,
                                         REAL *dweight) {
     const ptrdiff_t x_step = windows->x_col * VL, y_step = windows->y_col * VL, tap_row = windows->tap_row * VL;

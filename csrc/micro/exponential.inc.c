@@ -3,14 +3,14 @@
    Design:
    exp(x) = 2^k * exp(r), k = round(x / ln 2), |r| <= ln 2 / 2 (Cody and Waite, 1980: ln 2 in two parts, so that r is
    exact). exp(r) - 1 is its Taylor series; that it is the series of expm1 keeps tanh accurate near 0. 2^k comes from
-   the bits: adding 1.5 * 2^MANTISSA leaves k in the lowest ones. Beyond the smallest normal number the result is 0.
-   Nearly all of these take exp of numbers that are not positive, which is cheaper: nothing overflows.
+   the bits: adding 1.5 * 2^MANTISSA leaves k in the lowest ones. Results below the smallest normal number are 0.
+   Nearly all of these need exp only of x <= 0, which is cheaper: it does not overflow.
 */
 #undef LOWEST
 #undef HIGHEST
 #undef TERMS
 #if MANTISSA == 23
-#define LOWEST -86.6f   /* exp of it is a normal number, with room for k - 1 */
+#define LOWEST -86.6f   /* exp of it is a normal number, even with k - 1 */
 #define HIGHEST 89.0f   /* exp of it overflows */
 #define TERMS 7         /* r^8 / 8! < 2^-27 */
 #else
@@ -24,7 +24,7 @@ static const REAL NAME(inverse_factorial)[] = {
     1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
 };
 
-/* exp(r) - 1 and k for x = k * ln 2 + r. x is within LOWEST ... HIGHEST, or NaN; of another, something. */
+/* exp(r) - 1 and k for x = k * ln 2 + r. Unspecified unless LOWEST <= x <= HIGHEST, or x is NaN. */
 static inline VEC NAME(reduced_expm1)(VEC x, IVEC *k) {
     const REAL shift = (REAL)1.5 * ((INT)1 << MANTISSA);
     const VEC shifted = x * (REAL)1.44269504088896340736 + shift;
@@ -95,7 +95,7 @@ static void NAME(tanh)(ptrdiff_t n, const REAL *x, REAL *y) {
 static inline VEC NAME(larger)(VEC a, VEC b) { return NAME(select)(a > b, a, b); }
 
 static REAL NAME(largest)(ptrdiff_t n, const REAL *x) {
-    VEC most[NAME(PARTS)]; /* several: each waits for its own last comparison alone */
+    VEC most[NAME(PARTS)]; /* several: independent chains of comparisons */
     for (int s = 0; s < NAME(PARTS); s++) most[s] = NAME(splat)(-INFINITY);
     ptrdiff_t i = 0;
     for (; i + NAME(PARTS) * VL <= n; i += NAME(PARTS) * VL)
@@ -155,9 +155,9 @@ static void NAME(log_softmax_backward)(ptrdiff_t n, const REAL *dy, const REAL *
 
 /* Vectors side by side: what is a number for one vector is a row of numbers here. */
 
-/* Squares of VL rows: the last of a row ends with it. Where a row is shorter than a vector, what follows it goes along,
-   and when it is written back, the next row overwrites that. */
-static void NAME(turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
+/* By squares of VL rows; the last square of a row ends with it. A row shorter than a vector is loaded together with
+   what follows it, and what is written back beyond the row is overwritten by the next. */
+static void NAME(transpose_across)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t j = 0; j < n; j += VL)
         for (ptrdiff_t p = 0; p < k; p += VL) {
             const ptrdiff_t first = p + VL <= k || k < VL ? p : k - VL;
@@ -172,7 +172,7 @@ static void NAME(turn)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
         }
 }
 
-static void NAME(turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
+static void NAME(transpose_across_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t j = 0; j < n; j += VL)
         for (ptrdiff_t p = 0; p < k; p += VL) {
             const ptrdiff_t first = p + VL <= k || k < VL ? p : k - VL;
@@ -187,10 +187,10 @@ static void NAME(turn_back)(ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y) {
         }
 }
 
-static inline void NAME(largest_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *most) {
+static inline void NAME(largest_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t stride, const REAL *x, REAL *most) {
     for (ptrdiff_t j = 0; j < n; j++) most[j] = -INFINITY;
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) most[j] = x[i * step + j] > most[j] ? x[i * step + j] : most[j];
+        for (ptrdiff_t j = 0; j < n; j++) most[j] = x[i * stride + j] > most[j] ? x[i * stride + j] : most[j];
 }
 
 /* y[j] = exp(x[j] - center[j]), where center[j] >= x[j]; sum[j] += y[j] */
@@ -208,46 +208,46 @@ static inline void NAME(log_row)(ptrdiff_t n, const REAL *x, REAL *y) {
         NAME(store_some)(y + j, NAME(vec_log)(NAME(load_some)(x + j, n - j, 1)), n - j);
 }
 
-static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y, REAL *tops,
+static void NAME(softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t stride, const REAL *x, REAL *y, REAL *tops,
                                  double *log_sums) {
     REAL most[CNNX_ACROSS], logs[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
-    NAME(largest_across)(k, n, step, x, most);
-    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * step, most, y + i * step, sum);
+    NAME(largest_across)(k, n, stride, x, most);
+    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * stride, most, y + i * stride, sum);
     if (log_sums) {
         NAME(log_row)(n, sum, logs);
         for (ptrdiff_t j = 0; j < n; j++) tops[j] = most[j], log_sums[j] = logs[j];
     }
     for (ptrdiff_t j = 0; j < n; j++) sum[j] = 1 / sum[j];
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) y[i * step + j] *= sum[j];
+        for (ptrdiff_t j = 0; j < n; j++) y[i * stride + j] *= sum[j];
 }
 
-static void NAME(softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
+static void NAME(softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t stride, const REAL *dy, const REAL *y,
                                           REAL *dx) {
     REAL sum[CNNX_ACROSS] = {0};
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) sum[j] += dy[i * step + j] * y[i * step + j];
+        for (ptrdiff_t j = 0; j < n; j++) sum[j] += dy[i * stride + j] * y[i * stride + j];
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) dx[i * step + j] = y[i * step + j] * (dy[i * step + j] - sum[j]);
+        for (ptrdiff_t j = 0; j < n; j++) dx[i * stride + j] = y[i * stride + j] * (dy[i * stride + j] - sum[j]);
 }
 
-static void NAME(log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *x, REAL *y) {
+static void NAME(log_softmax_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t stride, const REAL *x, REAL *y) {
     REAL most[CNNX_ACROSS], e[CNNX_ACROSS], sum[CNNX_ACROSS] = {0};
-    NAME(largest_across)(k, n, step, x, most);
-    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * step, most, e, sum);
+    NAME(largest_across)(k, n, stride, x, most);
+    for (ptrdiff_t i = 0; i < k; i++) NAME(exp_row)(n, x + i * stride, most, e, sum);
     NAME(log_row)(n, sum, sum);
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) y[i * step + j] = (x[i * step + j] - most[j]) - sum[j];
+        for (ptrdiff_t j = 0; j < n; j++) y[i * stride + j] = (x[i * stride + j] - most[j]) - sum[j];
 }
 
-static void NAME(log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t step, const REAL *dy, const REAL *y,
+static void NAME(log_softmax_backward_across)(ptrdiff_t k, ptrdiff_t n, ptrdiff_t stride, const REAL *dy, const REAL *y,
                                               REAL *dx) {
     REAL sum[CNNX_ACROSS] = {0};
     for (ptrdiff_t i = 0; i < k; i++)
-        for (ptrdiff_t j = 0; j < n; j++) sum[j] += dy[i * step + j];
+        for (ptrdiff_t j = 0; j < n; j++) sum[j] += dy[i * stride + j];
     for (ptrdiff_t i = 0; i < k; i++)
         for (ptrdiff_t j = 0; j < n; j += VL) {
-            const ptrdiff_t at = i * step + j;
+            const ptrdiff_t at = i * stride + j;
             const VEC p = NAME(vec_exp)(NAME(load_some)(y + at, n - j, 0));
             const VEC d = NAME(load_some)(dy + at, n - j, 0) - p * NAME(load_some)(sum + j, n - j, 0);
             NAME(store_some)(dx + at, d, n - j);

@@ -1,7 +1,7 @@
 /* One ISA's kernel set: all kernels for float, all for double, and the table that names them.
 
-   The including file says ISA, VECTOR_BYTES, and the register tile: TILE_ROWS x TILE_VECTORS. Everything but the table
-   is static: two sets in one program never share a function, whatever the linker does.
+   The including file defines ISA, VECTOR_BYTES, and the register tile, TILE_ROWS x TILE_VECTORS vectors. Everything but
+   the table is static, so that the linker cannot merge functions of two sets.
 */
 #include "../kernels.h"
 #include <math.h>

@@ -1,5 +1,6 @@
 /* All kernels for one type. vec.h gives the vector of REAL; each file below holds one family. */
 #include "vec.h"
+#include "sizes.inc.c"
 
 #define KERNEL(result, name, parameters) static result NAME(name) parameters;
 #include "../kernel_table.inc.h"

@@ -1,7 +1,13 @@
-/* Planes into lanes and back: a matrix transposed one square of VL x VL at a time. */
+/* Planes into lanes and back: a matrix is transposed one square of VL x VL at a time. */
 
-/* Steps of the transposition. Squares of d x d, d a block of 16 bytes or more, change places across the diagonal of one
-   of 2*d x 2*d. Within blocks vectors d apart are woven: after two weaves, or one of doubles, a block is a column. */
+/* Steps of the transposition. Down to blocks of 16 bytes, squares of d x d are exchanged across the diagonal of a
+   square of 2*d x 2*d:
+
+       A B        A C
+       C D   ->   B D
+
+   Within blocks, vectors that are d apart are interleaved (LOWER_PAIR, UPPER_PAIR of vec.h): twice for float, once for
+   double. */
 #define UPPER(l, d) ((l) & (d) ? (l) - (d) + VL : (l))
 #define LOWER(l, d) ((l) & (d) ? (l) + VL : ((l) + (d)) % VL)
 #define UPPER_2(l) UPPER(l, 2)
@@ -19,7 +25,7 @@
                 square[(i + d) % side] = SHUFFLE(a, b, SECOND);                                                        \
             }
 
-/* Squares of side x side, as many of them beside each other as fill a vector. */
+/* Transposes squares of side x side; as many of them lie side by side as fill a vector. */
 static inline void NAME(transpose_squares)(const int side, VEC *square) {
     STEP(8, 8 >= BLOCK && 8 < side, UPPER_8, LOWER_8)
     STEP(4, 4 >= BLOCK && 4 < side, UPPER_4, LOWER_4)
@@ -30,7 +36,7 @@ static inline void NAME(transpose_squares)(const int side, VEC *square) {
 
 static inline void NAME(transpose_square)(VEC *square) { NAME(transpose_squares)(VL, square); }
 
-/* Where a run has ended, the gap. Returns where the next pixel goes. */
+/* Writes the gap if a run has ended. Returns the place of the next pixel. */
 static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, REAL *lanes) {
     if (*col < run) return lanes;
     *col = 0;
@@ -38,10 +44,10 @@ static inline REAL *NAME(end_run)(ptrdiff_t run, ptrdiff_t gap, ptrdiff_t *col, 
     return lanes + gap * VL;
 }
 
-static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t step, ptrdiff_t run, ptrdiff_t gap,
+static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff_t stride, ptrdiff_t run, ptrdiff_t gap,
                            ptrdiff_t ahead, REAL *lanes) {
     const REAL *plane[VL];
-    for (int l = 0; l < VL; l++) plane[l] = x + (l < planes ? l : planes - 1) * step;
+    for (int l = 0; l < VL; l++) plane[l] = x + (l < planes ? l : planes - 1) * stride;
     ptrdiff_t col = 0;
     for (ptrdiff_t p = 0; p < n && n < VL; p++) {
         for (int l = 0; l < VL; l++) lanes[l] = plane[l][p];
@@ -69,27 +75,27 @@ static void NAME(to_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *x, ptrdiff
     }
 }
 
-static void NAME(from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t step) {
+static void NAME(from_lanes)(ptrdiff_t planes, ptrdiff_t n, const REAL *lanes, REAL *y, ptrdiff_t stride) {
     for (ptrdiff_t p = 0; p < n && n < VL; p++)
-        for (ptrdiff_t l = 0; l < planes; l++) y[l * step + p] = lanes[p * VL + l];
+        for (ptrdiff_t l = 0; l < planes; l++) y[l * stride + p] = lanes[p * VL + l];
     for (ptrdiff_t p = 0; p < n && n >= VL; p += VL) {
         const ptrdiff_t first = p + VL <= n ? p : n - VL;
         VEC square[VL];
         for (int i = 0; i < VL; i++) square[i] = NAME(load)(lanes + (first + i) * VL);
         NAME(transpose_square)(square);
         for (int l = 0; l < VL; l++)
-            if (l < planes) NAME(store)(y + l * step + first, square[l]);
+            if (l < planes) NAME(store)(y + l * stride + first, square[l]);
     }
 }
 
-/* Codes to lanes as wide as REAL, and back. Bytes go in fours, a word of each plane: the first in its lowest bits. */
+/* Codes to lanes as wide as REAL, and back. Bytes are moved in fours, a word of each plane; the first is the lowest. */
 enum { NAME(FOUR) = 4 };
 
 static void NAME(codes_to_lanes)(ptrdiff_t planes, ptrdiff_t n, const uint8_t *narrow, const int32_t *wide,
-                                 ptrdiff_t step, void *lanes) {
+                                 ptrdiff_t stride, void *lanes) {
     INT *to = lanes;
     ptrdiff_t plane[VL];
-    for (int l = 0; l < VL; l++) plane[l] = (l < planes ? l : planes - 1) * step;
+    for (int l = 0; l < VL; l++) plane[l] = (l < planes ? l : planes - 1) * stride;
     ptrdiff_t p = 0;
     for (; narrow && p + NAME(FOUR) <= n; p += NAME(FOUR)) {
         IVEC codes;
@@ -104,19 +110,20 @@ static void NAME(codes_to_lanes)(ptrdiff_t planes, ptrdiff_t n, const uint8_t *n
 }
 
 static void NAME(codes_from_lanes)(ptrdiff_t planes, ptrdiff_t n, const void *lanes, uint8_t *narrow, int32_t *wide,
-                                   ptrdiff_t step) {
+                                   ptrdiff_t stride) {
     const INT *from = lanes;
     ptrdiff_t p = 0;
     for (; narrow && p + NAME(FOUR) <= n; p += NAME(FOUR)) {
         IVEC codes = {0};
         for (int i = 0; i < NAME(FOUR); i++) codes |= *(const IVEC *)(from + (p + i) * VL) << 8 * i;
         for (int l = 0; l < VL; l++)
-            for (int i = 0; i < NAME(FOUR) && l < planes; i++) narrow[l * step + p + i] = (uint8_t)(codes[l] >> 8 * i);
+            for (int i = 0; i < NAME(FOUR) && l < planes; i++)
+                narrow[l * stride + p + i] = (uint8_t)(codes[l] >> 8 * i);
     }
     for (; p < n; p++)
         for (ptrdiff_t l = 0; l < planes; l++) {
-            if (narrow) narrow[l * step + p] = (uint8_t)from[p * VL + l];
-            else wide[l * step + p] = (int32_t)from[p * VL + l];
+            if (narrow) narrow[l * stride + p] = (uint8_t)from[p * VL + l];
+            else wide[l * stride + p] = (int32_t)from[p * VL + l];
         }
 }
 

@@ -2,8 +2,8 @@
 
    Design:
    log(x) = k * ln 2 + log(f), x = 2^k * f, with f about 1 and log(f) = 2 * atanh(s), s = (f - 1) / (f + 1), as a
-   series. Numbers below the normal ones are taken from their bits: the same result whether the CPU flushes them to
-   zero or not.
+   series. Denormal numbers are scaled by means of their bits: the result is the same whether or not the CPU flushes
+   them to zero.
 */
 #undef LN2_HIGH
 #undef LN2_LOW
@@ -36,8 +36,8 @@ static inline VEC NAME(vec_log)(VEC x) {
     return NAME(select)(x > 0, y, NAME(select)(x == 0, NAME(splat)(-INFINITY), x));
 }
 
-/* log(1 + x) for -1 <= x <= 1, or NaN. What rounding takes from 1 + x is added to its logarithm: the slope there,
-   1 / (1 + x), is near 1 where that counts, and nothing is lost below -1/2. */
+/* log(1 + x) for -1 <= x <= 1, or NaN. The rounding error of 1 + x is added to the logarithm: the slope 1 / (1 + x) is
+   near 1 where that matters, and below -1/2 the sum is exact. */
 static inline VEC NAME(vec_log1p)(VEC x) {
     const VEC u = 1 + x;
     return NAME(vec_log)(u) + (x - (u - 1));

@@ -18,7 +18,7 @@ static double NAME(bce)(ptrdiff_t n, const REAL *pred, const REAL *target, REAL 
 static double NAME(bce_with_logits)(ptrdiff_t n, const REAL *logits, const REAL *target, REAL scale, REAL *dlogits) {
     VEC sums[2] = {0};
     for (ptrdiff_t i = 0; i < n; i += VL) {
-        /* Beyond the end, x is so large that exp(-x) = 0, and t = 1: no loss. */
+        /* Beyond the end, x = 1000, exp(-x) = 0 and t = 1: no loss. */
         const VEC x = NAME(load_some)(logits + i, n - i, 1000), t = NAME(load_some)(target + i, n - i, 1);
         const VEC e = NAME(vec_exp_down)(NAME(downward)(x));
         sums[i / VL % 2] += NAME(at_least)(x, 0) - x * t + NAME(vec_log1p)(e);

@@ -1,7 +1,7 @@
 /* Batch normalisation of one plane: x[i], i < n. */
 
-/* The last vector of a row, from which whole vectors leave n % VL elements: it overlaps the one before. And the lanes
-   left. A row shorter than a vector is filled up with something. */
+/* The last vector of a row, where n % VL elements are left after whole vectors: it ends with the row and overlaps the
+   vector before. A row shorter than a vector is padded with zeros. lanes_left is the mask of the elements left. */
 
 static inline VEC NAME(load_last)(const REAL *row, ptrdiff_t n) {
     return n < VL ? NAME(load_part)(row, n, 0) : NAME(load)(row + n - VL);
@@ -20,7 +20,7 @@ static inline IVEC NAME(lanes_left)(ptrdiff_t n) {
 
 #define STEP (NAME(PARTS) * VL)
 
-/* A channel's planes lie apart, and the hardware sees no stream in them: ask for the lines of the next. */
+/* The planes of a channel are not adjacent, so the hardware does not prefetch the next one. */
 static inline void NAME(prefetch)(const REAL *row, ptrdiff_t ahead, int to_write) {
     for (ptrdiff_t i = 0; ahead != 0 && i < STEP; i += 64 / (ptrdiff_t)sizeof(REAL)) {
         if (to_write) __builtin_prefetch(row + ahead + i, 1);
@@ -28,7 +28,7 @@ static inline void NAME(prefetch)(const REAL *row, ptrdiff_t ahead, int to_write
     }
 }
 
-/* Adds the sums of PARTS vectors each to the partial sums, two vectors. */
+/* Adds two times PARTS vectors to the two partial sums. */
 static inline void NAME(add_partial)(const VEC *first, const VEC *second, REAL *partial) {
     NAME(store)(partial, NAME(load)(partial) + ((first[0] + first[1]) + (first[2] + first[3])));
     NAME(store)(partial + VL, NAME(load)(partial + VL) + ((second[0] + second[1]) + (second[2] + second[3])));
@@ -59,7 +59,7 @@ static void NAME(plane_moments)(ptrdiff_t n, const REAL *x, REAL center, ptrdiff
     NAME(add_partial)(sums, squares, partial);
 }
 
-/* One vector of dy: gone back through the activation, and the product of that with x - mean. */
+/* Adds one vector of dy, gone back through the activation, and its product with x - mean. */
 #define ADD_COMOMENTS(part, x_values, dy_values, lanes)                                                                \
     do {                                                                                                               \
         VEC d = (VEC)((lanes) & (IVEC)((x_values) - mean));                                                            \
@@ -68,8 +68,9 @@ static void NAME(plane_moments)(ptrdiff_t n, const REAL *x, REAL center, ptrdiff
         products[part] += g * d;                                                                                       \
     } while (0)
 
-static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t n, const REAL *dy, const REAL *x,
-                                            REAL mean, REAL scale, REAL shift, ptrdiff_t ahead, REAL *partial) {
+static inline void NAME(plane_comoments_of)(cnnx_activation activation, ptrdiff_t n, const REAL *dy, const REAL *x,
+                                            const REAL *parameters, ptrdiff_t ahead, REAL *partial) {
+    const REAL mean = parameters[CNNX_MEAN], scale = parameters[CNNX_SCALE], shift = parameters[CNNX_SHIFT];
     const ptrdiff_t whole = n / VL * VL;
     const IVEC all = ~(IVEC){0};
     VEC sums[NAME(PARTS)] = {0}, products[NAME(PARTS)] = {0};
@@ -85,9 +86,9 @@ static inline void NAME(plane_comoments_of)(cnnx_ending activation, ptrdiff_t n,
     NAME(add_partial)(sums, products, partial);
 }
 
-static void NAME(plane_comoments)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
-                                  cnnx_ending activation, ptrdiff_t ahead, REAL *partial) {
-#define CALL(activation) NAME(plane_comoments_of)(activation, n, dy, x, mean, scale, shift, ahead, partial)
+static void NAME(plane_comoments)(ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *parameters,
+                                  cnnx_activation activation, ptrdiff_t ahead, REAL *partial) {
+#define CALL(activation) NAME(plane_comoments_of)(activation, n, dy, x, parameters, ahead, partial)
 #include "each_activation.inc.c"
 }
 
@@ -98,10 +99,11 @@ static void NAME(fold)(REAL *partial, double *first, double *second) {
     NAME(store)(partial + VL, (VEC){0});
 }
 
-/* The last vector of a plane is written a second time in part, with the same numbers: x, dy and add are not y or dx.
-   Without the hint the loops of some of the activations jump twice for each vector, and take a fifth longer. */
-static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t n, const REAL *x, REAL mean, REAL scale,
-                                      REAL shift, const REAL *add, ptrdiff_t ahead, REAL *y) {
+/* The last vector of a plane overlaps the one before, and writes the same numbers again: so y is not an input. Without
+   the hint, the loops of some activations have two jumps per vector and take a fifth longer. */
+static inline void NAME(normalise_of)(cnnx_activation activation, ptrdiff_t n, const REAL *x, const REAL *parameters,
+                                      const REAL *add, ptrdiff_t ahead, REAL *y) {
+    const REAL mean = parameters[CNNX_MEAN], scale = parameters[CNNX_SCALE], shift = parameters[CNNX_SHIFT];
     const ptrdiff_t whole = n / VL * VL;
     for (ptrdiff_t i = 0; i < whole; i += VL) {
         if (i % STEP == 0 && i + STEP <= n) {
@@ -119,43 +121,43 @@ static inline void NAME(normalise_of)(cnnx_ending activation, ptrdiff_t n, const
     }
 }
 
-static void NAME(normalise)(ptrdiff_t n, const REAL *x, REAL mean, REAL scale, REAL shift, const REAL *add,
-                            cnnx_ending activation, ptrdiff_t ahead, REAL *y) {
-#define CALL(activation) NAME(normalise_of)(activation, n, x, mean, scale, shift, add, ahead, y)
+static void NAME(normalise)(ptrdiff_t n, const REAL *x, const REAL *parameters, const REAL *add,
+                            cnnx_activation activation, ptrdiff_t ahead, REAL *y) {
+#define CALL(activation) NAME(normalise_of)(activation, n, x, parameters, add, ahead, y)
 #include "each_activation.inc.c"
 }
 
-static inline VEC NAME(normal_gradient)(cnnx_ending activation, int training, VEC dy, VEC x, VEC mean, VEC scale,
-                                        VEC shift, VEC slope, VEC offset) {
-    VEC d = x - mean, g = NAME(unactivated)(activation, d * scale + shift, dy) * scale;
-    if (training) g += d * slope + offset;
+/* dx of a vector, from its parameters. */
+static inline VEC NAME(normal_gradient)(cnnx_activation activation, int training, VEC dy, VEC x,
+                                        const VEC own[CNNX_NORM_PARAMETERS]) {
+    const VEC d = x - own[CNNX_MEAN];
+    VEC g = NAME(unactivated)(activation, d * own[CNNX_SCALE] + own[CNNX_SHIFT], dy) * own[CNNX_SCALE];
+    if (training) g += d * own[CNNX_SLOPE] + own[CNNX_OFFSET];
     return g;
 }
 
-static inline void NAME(normalise_backward_of)(cnnx_ending activation, int training, ptrdiff_t n, const REAL *dy,
-                                               const REAL *x, REAL mean, REAL scale, REAL shift, REAL slope,
-                                               REAL offset, ptrdiff_t ahead, REAL *dx) {
-#define GRADIENT(dy_values, x_values)                                                                                  \
-    NAME(normal_gradient)(activation, training, dy_values, x_values, NAME(splat)(mean), NAME(splat)(scale),            \
-                          NAME(splat)(shift), NAME(splat)(slope), NAME(splat)(offset))
+static inline void NAME(normalise_backward_of)(cnnx_activation activation, int training, ptrdiff_t n, const REAL *dy,
+                                               const REAL *x, const REAL *parameters, ptrdiff_t ahead, REAL *dx) {
     const ptrdiff_t whole = n / VL * VL;
+    VEC own[CNNX_NORM_PARAMETERS];
+    for (int p = 0; p < CNNX_NORM_PARAMETERS; p++) own[p] = NAME(splat)(parameters[p]);
     for (ptrdiff_t i = 0; i < whole; i += VL) {
         if (i % STEP == 0 && i + STEP <= n) {
             NAME(prefetch)(x + i, ahead, 0);
             NAME(prefetch)(dy + i, ahead, 0);
             NAME(prefetch)(dx + i, ahead, 1);
         }
-        NAME(store)(dx + i, GRADIENT(NAME(load)(dy + i), NAME(load)(x + i)));
+        NAME(store)(dx + i, NAME(normal_gradient)(activation, training, NAME(load)(dy + i), NAME(load)(x + i), own));
     }
-    if (whole < n) NAME(store_last)(dx, n, GRADIENT(NAME(load_last)(dy, n), NAME(load_last)(x, n)));
-#undef GRADIENT
+    if (whole < n)
+        NAME(store_last)(dx, n, NAME(normal_gradient)(activation, training, NAME(load_last)(dy, n),
+                                                      NAME(load_last)(x, n), own));
 }
 
-static void NAME(normalise_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL mean, REAL scale, REAL shift,
-                                     cnnx_ending activation, int training, REAL slope, REAL offset, ptrdiff_t ahead,
-                                     REAL *dx) {
+static void NAME(normalise_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *parameters,
+                                     cnnx_activation activation, int training, ptrdiff_t ahead, REAL *dx) {
 #define WITH(activation, training)                                                                                     \
-    NAME(normalise_backward_of)(activation, training, n, dy, x, mean, scale, shift, slope, offset, ahead, dx)
+    NAME(normalise_backward_of)(activation, training, n, dy, x, parameters, ahead, dx)
     if (!training) {
 #define CALL(activation) WITH(activation, 0)
 #include "each_activation.inc.c"

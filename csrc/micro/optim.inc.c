@@ -1,7 +1,9 @@
 /* Optimiser steps: one pass over the parameters and their state. Formulas and sources in reference/optim.py. */
 
-static void NAME(sgd)(ptrdiff_t n, REAL *restrict param, const REAL *restrict grad, REAL *restrict velocity, REAL lr,
-                      REAL momentum, REAL weight_decay, int nesterov) {
+static void NAME(sgd)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
+                      REAL *restrict velocity) {
+    const REAL lr = (REAL)step->lr, momentum = (REAL)step->momentum, weight_decay = (REAL)step->weight_decay;
+    const int nesterov = step->nesterov;
     if (!velocity) {
         for (ptrdiff_t i = 0; i < n; i++) param[i] -= lr * (grad[i] + weight_decay * param[i]);
         return;
@@ -13,9 +15,10 @@ static void NAME(sgd)(ptrdiff_t n, REAL *restrict param, const REAL *restrict gr
     }
 }
 
-static void NAME(rmsprop)(ptrdiff_t n, REAL *restrict param, const REAL *restrict grad, REAL *restrict square_avg,
-                          REAL *restrict grad_avg, REAL *restrict velocity, REAL lr, REAL alpha, REAL one_minus_alpha,
-                          REAL eps, REAL weight_decay, REAL momentum) {
+static void NAME(rmsprop)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
+                          REAL *restrict square_avg, REAL *restrict grad_avg, REAL *restrict velocity) {
+    const REAL lr = (REAL)step->lr, momentum = (REAL)step->momentum, weight_decay = (REAL)step->weight_decay;
+    const REAL alpha = (REAL)step->alpha, one_minus_alpha = (REAL)(1 - step->alpha), eps = (REAL)step->eps;
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
         square_avg[i] = alpha * square_avg[i] + one_minus_alpha * g * g;
@@ -23,16 +26,17 @@ static void NAME(rmsprop)(ptrdiff_t n, REAL *restrict param, const REAL *restric
         if (grad_avg) {
             grad_avg[i] += one_minus_alpha * (g - grad_avg[i]);
             variance -= grad_avg[i] * grad_avg[i];
-            variance = variance < 0 ? 0 : variance; /* of equal gradients it is rounding, of any sign; NaN stays */
+            variance = variance < 0 ? 0 : variance; /* rounding errors of equal gradients have any sign; NaN stays */
         }
-        REAL step = g / (SQRT(variance) + eps);
-        if (velocity) step = velocity[i] = momentum * velocity[i] + step;
-        param[i] -= lr * step;
+        REAL change = g / (SQRT(variance) + eps);
+        if (velocity) change = velocity[i] = momentum * velocity[i] + change;
+        param[i] -= lr * change;
     }
 }
 
-static void NAME(adagrad)(ptrdiff_t n, REAL *restrict param, const REAL *restrict grad, REAL *restrict sum_sq, REAL lr,
-                          REAL eps, REAL weight_decay) {
+static void NAME(adagrad)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
+                          REAL *restrict sum_sq) {
+    const REAL lr = (REAL)step->lr, eps = (REAL)step->eps, weight_decay = (REAL)step->weight_decay;
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
         sum_sq[i] += g * g;
@@ -40,13 +44,15 @@ static void NAME(adagrad)(ptrdiff_t n, REAL *restrict param, const REAL *restric
     }
 }
 
-static void NAME(adam)(ptrdiff_t n, REAL *restrict param, const REAL *restrict grad, REAL *restrict exp_avg,
-                       REAL *restrict exp_avg_sq, REAL step_size, REAL one_minus_beta1, REAL beta2,
-                       REAL one_minus_beta2, REAL eps, REAL weight_decay, REAL root_scale) {
+static void NAME(adam)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
+                       REAL *restrict exp_avg, REAL *restrict exp_avg_sq) {
+    const REAL lr = (REAL)step->lr, eps = (REAL)step->eps, weight_decay = (REAL)step->weight_decay;
+    const REAL one_minus_beta1 = (REAL)step->one_minus_beta1, root_scale = (REAL)step->root_scale;
+    const REAL beta2 = (REAL)step->beta2, one_minus_beta2 = (REAL)step->one_minus_beta2;
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
         exp_avg[i] += one_minus_beta1 * (g - exp_avg[i]);
         exp_avg_sq[i] = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g;
-        param[i] -= step_size * exp_avg[i] / (SQRT(exp_avg_sq[i]) * root_scale + eps);
+        param[i] -= lr * exp_avg[i] / (SQRT(exp_avg_sq[i]) * root_scale + eps);
     }
 }

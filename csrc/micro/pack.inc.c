@@ -1,6 +1,6 @@
 /* Panels for the register tile: from a matrix, or straight from the windows of an image (implicit GEMM). */
 
-/* By squares, of which the last of a row or column ends where it does, and gives some of the one before again. */
+/* By squares of VL x VL. The last of a row or column ends where it ends, and overlaps the one before. */
 static void NAME(transpose)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, REAL *y,
                                    ptrdiff_t y_row) {
     if (rows < VL || cols < VL) {
@@ -20,24 +20,24 @@ static void NAME(transpose)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdi
     }
 }
 
-static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t row_stride, ptrdiff_t col_stride,
+static void NAME(pack)(ptrdiff_t rows, ptrdiff_t k, const REAL *a, ptrdiff_t a_row, ptrdiff_t a_col,
                        ptrdiff_t width, REAL *panel) {
     enum { NR = TILE_VECTORS * VL };
-    if (row_stride == 1 && rows == NR)
+    if (a_row == 1 && rows == NR)
         for (ptrdiff_t p = 0; p < k; p++)
-            for (int v = 0; v < NR; v += VL) NAME(store)(panel + p * width + v, NAME(load)(a + p * col_stride + v));
-    else if (row_stride == 1)
-        for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * col_stride, rows * sizeof(REAL));
-    else if (col_stride == 1)
-        NAME(transpose)(rows, k, a, row_stride, panel, width);
+            for (int v = 0; v < NR; v += VL) NAME(store)(panel + p * width + v, NAME(load)(a + p * a_col + v));
+    else if (a_row == 1)
+        for (ptrdiff_t p = 0; p < k; p++) memcpy(panel + p * width, a + p * a_col, rows * sizeof(REAL));
+    else if (a_col == 1)
+        NAME(transpose)(rows, k, a, a_row, panel, width);
     else
         for (ptrdiff_t i = 0; i < rows; i++)
-            for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * row_stride + p * col_stride];
+            for (ptrdiff_t p = 0; p < k; p++) panel[p * width + i] = a[i * a_row + p * a_col];
     if (rows < width)
         for (ptrdiff_t p = 0; p < k; p++) memset(panel + p * width + rows, 0, (width - rows) * sizeof(REAL));
 }
 
-static void NAME(pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_step,
+static void NAME(pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t ow, ptrdiff_t row_stride,
                                ptrdiff_t first, ptrdiff_t count, const REAL *x, REAL *panel) {
     enum { NR = TILE_VECTORS * VL };
     /* A run: pixels side by side in one output row. Run r begins at pixel at[r] of the tile. */
@@ -45,40 +45,40 @@ static void NAME(pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff
     for (ptrdiff_t q = 0; q < count; runs++) {
         const ptrdiff_t i = (first + q) / ow, j = (first + q) % ow;
         at[runs] = q;
-        source[runs] = i * row_step + j;
+        source[runs] = i * row_stride + j;
         q += ow - j;
     }
-    /* Whole vectors: what they write beyond a run, the next run or row of the panel replaces. */
+    /* Whole vectors: what they write beyond a run is overwritten by the next run, or row of the panel. */
     for (ptrdiff_t p = 0; p < rows; p++, panel += NR)
         for (ptrdiff_t r = 0; r < runs; r++)
             for (int v = 0; v < TILE_VECTORS; v++)
                 NAME(store)(panel + at[r] + v * VL, NAME(load)(x + offsets[p] + source[r] + v * VL));
 }
 
-static void NAME(copy_apart)(ptrdiff_t n, const REAL *restrict x, ptrdiff_t step, REAL *restrict y) {
-    if (step == 2) /* a step that is known becomes shuffles of vectors */
+static void NAME(copy_strided)(ptrdiff_t n, const REAL *restrict x, ptrdiff_t stride, REAL *restrict y) {
+    if (stride == 2) /* a constant stride becomes shuffles of vectors */
         for (ptrdiff_t i = 0; i < n; i++) y[i] = x[2 * i];
     else
-        for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i * step];
+        for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i * stride];
 }
 
-static void NAME(interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *restrict x, ptrdiff_t x_step,
+static void NAME(interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *restrict x, ptrdiff_t x_row,
                              REAL *restrict y) {
     if (parts == 2) { /* as above */
         for (ptrdiff_t i = 0; i < n / 2; i++) {
             y[2 * i] = x[i];
-            y[2 * i + 1] = x[x_step + i];
+            y[2 * i + 1] = x[x_row + i];
         }
         if (n % 2) y[n - 1] = x[n / 2];
     } else
         for (ptrdiff_t p = 0; p < parts; p++)
-            for (ptrdiff_t i = 0; i * parts + p < n; i++) y[i * parts + p] = x[p * x_step + i];
+            for (ptrdiff_t i = 0; i * parts + p < n; i++) y[i * parts + p] = x[p * x_row + i];
 }
 
-/* What the last vector, or four, begin with may be there already. */
-static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, ptrdiff_t x_ahead, REAL *y,
-                            ptrdiff_t y_step, ptrdiff_t y_ahead) {
-    for (ptrdiff_t i = 0; i < rows; i++, x += x_step, y += y_step) {
+/* The last vector, or four elements, of a row end with it, and overlap the ones before. */
+static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, ptrdiff_t x_ahead, REAL *y,
+                            ptrdiff_t y_row, ptrdiff_t y_ahead) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_row, y += y_row) {
         for (ptrdiff_t j = 0; j < n; j += VL) {
             if (x_ahead != 0) __builtin_prefetch(x + j + x_ahead);
             if (y_ahead != 0) __builtin_prefetch(y + j + y_ahead, 1);

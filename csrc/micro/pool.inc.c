@@ -1,14 +1,14 @@
 /* Pooling of VL planes at once, one per lane: a pixel is a vector, so a tap is one operation at any stride.
 
    Design:
-   Windows at the border are clipped to the image, so there is no padding to read. Whole windows are taken ABREAST at a
-   time: each waits for its own last comparison alone. Sizes that are common are constants after inlining.
+   Windows at the border are clipped to the image, so no padding is read. Whole windows are processed ABREAST at a time,
+   as independent chains of comparisons. Common sizes are constants after inlining.
 */
 #define INLINE static inline __attribute__((always_inline))
 enum { NAME(ABREAST) = 2 };
 
-/* f for all windows of a row, with what the parameters in WINDOWS say. No store can change the copy: its sizes stay in
-   registers, or constants. */
+/* f for all windows of a row, with the parameters WINDOWS. No store can alias the copy, so its sizes stay in registers,
+   or constants. */
 #define FOR_WINDOWS(f, given, ...)                                                                                     \
     do {                                                                                                               \
         const cnnx_window_row copy = *(given), *const row = &copy;                                                     \

@@ -1,19 +1,29 @@
-/* Pooling of windows of 2x2 that lie side by side, as in most networks: a vector of windows at a time.
+/* Pooling of 2x2 windows that lie side by side, the most common: one vector of windows at a time.
 
    Design:
-   Lanes stand in the order that one shuffle within blocks of 16 bytes gives: half of a block's windows come from the
-   first vector of pixels, half from the second. y and the codes are brought into order at the end, and so is dy at the
-   beginning. A row of a vector or more ends with the vector that ends with it, and gives some windows again. A vector
-   of a shorter row runs into the next row, which is written after it; the last such row goes by way of a copy.
+   A vector of windows is two vectors of pixels, `low` and `high`, of each of two rows. Shuffles within blocks of 16
+   bytes are the cheap ones, so the even and the odd pixels are collected within blocks, and windows stand in the lanes
+   in that order; y and the codes are put in order at the end, and dy at the beginning. With 8 lanes (AVX2, float),
+   blocks in brackets, pixel 2*j and 2*j + 1 of a row belonging to window j:
+
+       low                        [ 0  1  2  3] [ 4  5  6  7]
+       high                       [ 8  9 10 11] [12 13 14 15]
+       even pixels (EVEN_PIXEL)   [ 0  2  8 10] [ 4  6 12 14]
+       odd pixels (ODD_PIXEL)     [ 1  3  9 11] [ 5  7 13 15]
+       window of a lane (WINDOW)  [ 0  1  4  5] [ 2  3  6  7]
+       lane of a window (LANE)    [ 0  1  4  5] [ 2  3  6  7]
+
+   The last vector of a row ends with the row, and computes some windows again. In rows shorter than a vector, a vector
+   overlaps the next row, which is written later; the last such row is computed in a copy.
 */
 #define HALF (BLOCK / 2)
-/* The window of lane l, and its pixels in a row; the lane of window j. */
+/* The window of lane l, and its two pixels in low and high; the lane of window j. */
 #define WINDOW(l) ((l) / BLOCK * HALF + (l) % HALF + (l) % BLOCK / HALF * (VL / 2))
 #define EVEN_PIXEL(l) ((l) / BLOCK * BLOCK + (l) % HALF * 2 + (l) % BLOCK / HALF * VL)
 #define ODD_PIXEL(l) (EVEN_PIXEL(l) + 1)
 #define LANE(j) ((j) % (VL / 2) / HALF * BLOCK + (j) % HALF + (j) / (VL / 2) * HALF)
 
-/* Codes are bytes. For backward each lane holds as many as it has bytes, of which one is its own. */
+/* Codes are bytes. For backward, each lane is loaded with as many as it has bytes, one of which is its own. */
 enum { NAME(BYTES) = VL < (ptrdiff_t)sizeof(REAL) ? VL : sizeof(REAL) };
 #define CODE_PLACE(j) ((ptrdiff_t)sizeof(REAL) * LANE(j))
 #define CODE_WORD(l) (WINDOW(l) / NAME(BYTES))
@@ -22,7 +32,7 @@ enum { NAME(BYTES) = VL < (ptrdiff_t)sizeof(REAL) ? VL : sizeof(REAL) };
 
 typedef uint8_t NAME(codes) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL))));
 
-/* The cells of a vector of windows in the rows `above` and `below`, lanes as said. */
+/* The four cells of a vector of windows, in the order of WINDOW, from the rows `above` and `below`. */
 static inline void NAME(load_cells)(const REAL *above, const REAL *below, VEC *cells) {
     for (int u = 0; u < 2; u++) {
         const VEC low = NAME(load)(u ? below : above), high = NAME(load)((u ? below : above) + VL);
@@ -31,7 +41,7 @@ static inline void NAME(load_cells)(const REAL *above, const REAL *below, VEC *c
     }
 }
 
-/* Where `value`, which comes later, is larger than `most`, or NaN; one that is there already stays. */
+/* Whether `value`, a later cell, replaces `most`: it is larger, or the first NaN. */
 static inline IVEC NAME(beats)(VEC value, VEC most) { return (IVEC)(~(value <= most) & (most == most)); }
 
 static inline void NAME(store_codes)(uint8_t *p, IVEC where) {
@@ -99,11 +109,11 @@ static inline void NAME(spread_mean_pairs)(const REAL *dy, REAL *above, REAL *be
 }
 
 
-/* The vectors that cover a row begin at windows j. */
+/* For the first window j of each vector of a row. */
 #define FOR_VECTORS(j)                                                                                                 \
     for (ptrdiff_t next = 0, j = 0; next < ow; next += VL, j = next + VL <= ow ? next : ow - VL)
 
-/* Both rows of pixels that belong to less than a vector of windows, to and from two rows of two vectors. */
+/* Copies the two rows of pixels of less than a vector of windows. */
 static void NAME(copy_pairs)(ptrdiff_t ow, const REAL *x, ptrdiff_t x_step, REAL *y, ptrdiff_t y_step) {
     for (int u = 0; u < 2; u++) memcpy(y + u * y_step, x + u * x_step, 2 * ow * sizeof *y);
 }
@@ -135,7 +145,7 @@ static void NAME(avg_pool_pairs)(ptrdiff_t rows, ptrdiff_t ow, ptrdiff_t w, cons
     }
 }
 
-/* What no window covers of a pair of rows. */
+/* Clears the pixels of two rows that no window covers. */
 static void NAME(clear_rest)(ptrdiff_t ow, ptrdiff_t w, REAL *dx) {
     for (int u = 0; u < 2; u++)
         for (ptrdiff_t col = 2 * ow; col < w; col++) dx[u * w + col] = 0;

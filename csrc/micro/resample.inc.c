@@ -1,4 +1,4 @@
-/* Rows of an image that is read at other places. Plain loops: the compiler makes vectors of them. */
+/* Rows of an image of another size. Plain loops, which the compiler vectorises. */
 
 static void NAME(blend)(ptrdiff_t n, const REAL *x, REAL share_x, const REAL *y, REAL share_y, REAL *restrict z) {
     for (ptrdiff_t i = 0; i < n; i++) z[i] = x[i] * share_x + y[i] * share_y;
@@ -14,7 +14,7 @@ static void NAME(add_pairs)(ptrdiff_t n, const REAL *restrict x, REAL *restrict 
 
 static void NAME(read_between)(ptrdiff_t n, ptrdiff_t w, const ptrdiff_t *restrict pixels, const REAL *restrict shares,
                                const REAL *restrict x, REAL *restrict y) {
-    while (n > 0 && pixels[n - 1] == w - 1) { /* the last pixel stands for the one after it */
+    while (n > 0 && pixels[n - 1] == w - 1) { /* the last pixel is its own right neighbour */
         n--;
         y[n] = x[w - 1] * shares[2 * n] + x[w - 1] * shares[2 * n + 1];
     }
@@ -33,7 +33,7 @@ static void NAME(write_between)(ptrdiff_t n, ptrdiff_t w, const ptrdiff_t *restr
         }
         return;
     }
-    REAL next = 0; /* what the pixel before has for this one */
+    REAL next = 0; /* the share of this pixel in what was read at the pixel before */
     for (ptrdiff_t s = 0; s < w; s++) {
         REAL total = next;
         next = 0;

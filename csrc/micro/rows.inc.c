@@ -1,4 +1,4 @@
-/* One row, element by element. Plain loops: the compiler makes vectors of them. */
+/* One row, element by element. Plain loops, which the compiler vectorises. */
 
 static void NAME(leaky_relu)(ptrdiff_t n, const REAL *x, REAL slope, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slope * x[i];

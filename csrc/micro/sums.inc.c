@@ -1,12 +1,13 @@
-/* Sums over rows: four vectors of partial sums of each, then their lanes, in double. */
+/* Sums over rows: four vectors of partial sums, whose lanes are then added in double. */
 
 enum { NAME(PARTS) = 4 };
 #define STEP (NAME(PARTS) * VL)
 #define LANE(l) (l)
 
+_Static_assert(NAME(PARTS) == 4, "sum_of_parts, and add_partial of norm.inc.c");
 static inline VEC NAME(sum_of_parts)(const VEC *parts) { return (parts[0] + parts[1]) + (parts[2] + parts[3]); }
 
-/* The partial sums of a row; `more`: a vector may be read where less of it is left. */
+/* The partial sums of a row. more: a whole vector may be read at its end. */
 static inline VEC NAME(row_lanes)(ptrdiff_t n, const REAL *x, int more) {
     const IVEC lane = {LANES(LANE)};
     VEC sums[NAME(PARTS)] = {0};
@@ -22,19 +23,19 @@ static inline VEC NAME(row_lanes)(ptrdiff_t n, const REAL *x, int more) {
 static double NAME(sum)(ptrdiff_t n, const REAL *x) { return NAME(sum_of_lanes)(NAME(row_lanes)(n, x, 0)); }
 
 /* VL rows at a time: the lanes of a row's sum become a column, and columns are added in double, in order. */
-static void NAME(row_sums)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t step, double *sums) {
+static void NAME(row_sums)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t stride, double *sums) {
     typedef double totals __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL) * sizeof(double))));
     ptrdiff_t row = 0;
     for (; row + VL <= rows; row += VL) {
         VEC square[VL];
         totals total = {0};
         for (ptrdiff_t l = 0; l < VL; l++)
-            square[l] = NAME(row_lanes)(n, x + (row + l) * step, (rows - 1 - row - l) * step >= VL);
+            square[l] = NAME(row_lanes)(n, x + (row + l) * stride, (rows - 1 - row - l) * stride >= VL);
         NAME(transpose_square)(square);
         for (int l = 0; l < VL; l++) total += __builtin_convertvector(square[l], totals);
         for (int l = 0; l < VL; l++) sums[row + l] += total[l];
     }
-    for (; row < rows; row++) sums[row] += NAME(sum)(n, x + row * step);
+    for (; row < rows; row++) sums[row] += NAME(sum)(n, x + row * stride);
 }
 
 static double NAME(squared_distance)(ptrdiff_t n, const REAL *x, const REAL *y) {

@@ -1,4 +1,4 @@
-/* A vector of REAL on the compiler's vector extension, and the little that it lacks. Included once per type. */
+/* A vector of REAL on the compiler's vector extension, and what that lacks. Included once per type. */
 
 /* Unaligned and may_alias: a vector may be loaded from any address in an array of REAL. */
 typedef REAL NAME(vec) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
@@ -13,7 +13,7 @@ static inline VEC NAME(splat)(REAL value) { return value - (VEC){0}; }
 static inline VEC NAME(load)(const REAL *p) { return *(const VEC *)p; }
 static inline void NAME(store)(REAL *p, VEC v) { *(VEC *)p = v; }
 
-/* The first n elements of a row's end, n < VL; the others are `rest`. */
+/* The last n < VL elements of a row; the other lanes are `rest`. */
 static inline VEC NAME(load_part)(const REAL *p, ptrdiff_t n, REAL rest) {
     VEC v = NAME(splat)(rest);
     memcpy(&v, p, n * sizeof(REAL));
@@ -21,7 +21,7 @@ static inline VEC NAME(load_part)(const REAL *p, ptrdiff_t n, REAL rest) {
 }
 static inline void NAME(store_part)(REAL *p, VEC v, ptrdiff_t n) { memcpy(p, &v, n * sizeof(REAL)); }
 
-/* A vector of a row of which n elements are left, n > 0. */
+/* A vector of a row of which n > 0 elements are left. */
 static inline VEC NAME(load_some)(const REAL *p, ptrdiff_t n, REAL rest) {
     return n >= VL ? NAME(load)(p) : NAME(load_part)(p, n, rest);
 }
@@ -39,7 +39,7 @@ static inline double NAME(sum_of_lanes)(VEC v) {
     return sum;
 }
 
-/* Shuffles. RULE(l) is the lane that lane l of the result takes: 0 ... VL - 1 of a, then VL ... 2*VL - 1 of b. */
+/* Shuffles. Lane l of the result is lane RULE(l) of a (0 ... VL - 1) and b (VL ... 2*VL - 1). */
 #define LANES_2(RULE) RULE(0), RULE(1)
 #define LANES_4(RULE) LANES_2(RULE), RULE(2), RULE(3)
 #define LANES_8(RULE) LANES_4(RULE), RULE(4), RULE(5), RULE(6), RULE(7)
@@ -55,7 +55,7 @@ static inline double NAME(sum_of_lanes)(VEC v) {
 #endif
 #define SHUFFLE(a, b, RULE) __builtin_shufflevector(a, b, LANES(RULE))
 
-/* Two vectors woven within blocks of 16 bytes, a0 b0 a1 b1 ...: the lower halves of the blocks, or the upper. */
+/* Two vectors interleaved within blocks of 16 bytes: a0 b0 a1 b1 from the lower halves, a2 b2 a3 b3 from the upper. */
 #define BLOCK ((ptrdiff_t)(16 / sizeof(REAL)))
 #define LOWER_PAIR(l) ((l) / BLOCK * BLOCK + (l) % BLOCK / 2 + (l) % 2 * VL)
 #define UPPER_PAIR(l) (LOWER_PAIR(l) + BLOCK / 2)

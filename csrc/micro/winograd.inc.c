@@ -8,8 +8,8 @@
        forward and backward-data: 4 results, 3 taps      backward-weight: 3 results (dweight), 4 taps (dy)
 
    share the transform of x. Each function is one dimension; in two, columns come before rows. Lanes are tiles,
-   channels, or, before pixels are cut into tiles, columns of pixels: what lies beside it is not the transform's
-   concern. Columns of pixels that two tiles share are transformed once, where the tiles lie side by side.
+   channels or, before pixels are cut into tiles, columns of pixels: lanes are independent. Columns of pixels that two
+   adjacent tiles share are transformed once.
 */
 
 static inline void NAME(transform_x)(const VEC x[6], VEC v[6]) {
@@ -22,7 +22,8 @@ static inline void NAME(transform_x)(const VEC x[6], VEC v[6]) {
     v[5] = x[5] - x[3] - q - (REAL)1.5 * p;
 }
 
-/* The polynomial with these coefficients at the points, over the products of the differences of the points. */
+/* The values of the polynomial with coefficients g at the points, divided by the products of the differences between
+   the points. */
 static inline void NAME(transform_taps)(int taps, const VEC g[], VEC u[6]) {
     VEC even = g[0] + g[2], odd = g[1], at_two = g[0] + 2 * g[1] + 4 * g[2], at_half = g[0] - g[1] / 2 + g[2] / 4;
     if (taps == 4) odd += g[3], at_two += 8 * g[3], at_half -= g[3] / 8;
@@ -52,8 +53,8 @@ static void NAME(winograd_down)(ptrdiff_t n, const REAL *x, REAL *y, ptrdiff_t p
     }
 }
 
-/* One vector of lanes of taps x taps coefficients; element (i, j) of g is a vector. */
-static inline void NAME(taps_in_two)(int taps, const VEC g[4][4], REAL *u, ptrdiff_t step) {
+/* The transform of taps x taps coefficients in two dimensions, for one vector of lanes. */
+static inline void NAME(taps_in_two)(int taps, const VEC g[4][4], REAL *u, ptrdiff_t point) {
     VEC half[6][4];
     for (int j = 0; j < taps; j++) {
         VEC column[4], out[6];
@@ -64,32 +65,33 @@ static inline void NAME(taps_in_two)(int taps, const VEC g[4][4], REAL *u, ptrdi
     for (int i = 0; i < 6; i++) {
         VEC out[6];
         NAME(transform_taps)(taps, half[i], out);
-        for (int j = 0; j < 6; j++) NAME(store)(u + (6 * i + j) * step, out[j]);
+        for (int j = 0; j < 6; j++) NAME(store)(u + (6 * i + j) * point, out[j]);
     }
 }
 
-static void NAME(winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL *weight, ptrdiff_t row_stride,
-                                  ptrdiff_t channel_stride, int rotated, REAL *u, ptrdiff_t step) {
+static void NAME(winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL *weight, ptrdiff_t filter,
+                                  ptrdiff_t channel, int rotated, REAL *u, ptrdiff_t point) {
     enum { MR = TILE_ROWS, TOGETHER = 8 };
+    _Static_assert(TOGETHER * MR % VL == 0, "the taps of so many channels are whole vectors");
     REAL taps[9][TOGETHER * MR] = {0};
     for (ptrdiff_t first = 0; first < channels; first += TOGETHER, u += TOGETHER * MR) {
         const ptrdiff_t count = channels - first < TOGETHER ? channels - first : TOGETHER;
         for (ptrdiff_t c = 0; c < count; c++)
             for (ptrdiff_t i = 0; i < rows; i++) {
-                const REAL *from = weight + i * row_stride + (first + c) * channel_stride;
+                const REAL *from = weight + i * filter + (first + c) * channel;
                 for (int t = 0; t < 9; t++) taps[t][c * MR + i] = from[rotated ? 8 - t : t];
             }
         for (ptrdiff_t lane = 0; lane < count * MR; lane += VL) {
             VEC g[4][4];
             for (int t = 0; t < 9; t++) g[t / 3][t % 3] = NAME(load)(taps[t] + lane);
-            NAME(taps_in_two)(3, g, u + lane, step);
+            NAME(taps_in_two)(3, g, u + lane, point);
         }
     }
 }
 
 /* A strip: tiles side by side, whose lanes are channels. */
-static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile_step,
-                                   ptrdiff_t step) {
+static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile,
+                                   ptrdiff_t point) {
     enum { NR = TILE_VECTORS * VL };
     for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
         VEC half[6][6];
@@ -104,31 +106,31 @@ static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pit
             for (int i = 0; i < 6; i++) {
                 VEC out[6];
                 NAME(transform_x)(half[i], out);
-                for (int j = 0; j < 6; j++) NAME(store)(v + t * tile_step + (6 * i + j) * step + lane, out[j]);
+                for (int j = 0; j < 6; j++) NAME(store)(v + t * tile + (6 * i + j) * point + lane, out[j]);
             }
         }
     }
 }
 
-static void NAME(winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile_step,
-                                    ptrdiff_t step) {
+static void NAME(winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile,
+                                    ptrdiff_t point) {
     enum { NR = TILE_VECTORS * VL };
     for (ptrdiff_t t = 0; t < tiles; t++)
         for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
             VEC g[4][4];
             for (int i = 0; i < 4; i++)
                 for (int j = 0; j < 4; j++) g[i][j] = NAME(load)(dy + i * pitch + (4 * t + j) * NR + lane);
-            NAME(taps_in_two)(4, g, u + t * tile_step + lane, step);
+            NAME(taps_in_two)(4, g, u + t * tile + lane, point);
         }
 }
 
-static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweight) {
+static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t point, REAL *dweight) {
     enum { NR = TILE_VECTORS * VL };
     for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
         VEC half[3][6];
         for (int j = 0; j < 6; j++) {
             VEC column[6], out[3];
-            for (int i = 0; i < 6; i++) column[i] = NAME(load)(sums + (6 * i + j) * step + lane);
+            for (int i = 0; i < 6; i++) column[i] = NAME(load)(sums + (6 * i + j) * point + lane);
             NAME(interpolate)(3, column, out);
             for (int i = 0; i < 3; i++) half[i][j] = out[i];
         }
@@ -140,7 +142,7 @@ static void NAME(winograd_dweight)(const REAL *sums, ptrdiff_t step, REAL *dweig
     }
 }
 
-/* Between rows of pixels and lanes that are tiles: four pixels of VL tiles are a vector each. */
+/* From rows of pixels to lanes that are tiles: four pixels of VL tiles become four vectors. */
 #if VECTOR_LANES >= 4
 typedef REAL NAME(quad) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 #define SAME(l) (l)
@@ -165,14 +167,14 @@ static inline void NAME(pixels_of_tiles)(const REAL *x, const ptrdiff_t *places,
 #endif
 }
 
-static void NAME(winograd_across)(const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *v, ptrdiff_t step) {
+static void NAME(winograd_across)(const REAL *x, ptrdiff_t pitch, const ptrdiff_t *places, REAL *v, ptrdiff_t point) {
     for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL)
         for (int i = 0; i < 6; i++) {
             VEC pixels[8], out[6];
             NAME(pixels_of_tiles)(x + i * pitch, places + lane, pixels);
             NAME(pixels_of_tiles)(x + i * pitch + 4, places + lane, pixels + 4);
             NAME(transform_x)(pixels, out);
-            for (int j = 0; j < 6; j++) NAME(store)(v + (6 * i + j) * step + lane, out[j]);
+            for (int j = 0; j < 6; j++) NAME(store)(v + (6 * i + j) * point + lane, out[j]);
         }
 }
 
@@ -188,13 +190,13 @@ static inline void NAME(pixels_to_tiles)(VEC pixels[4], REAL *x, const ptrdiff_t
 #endif
 }
 
-static void NAME(winograd_y)(const REAL *m, ptrdiff_t step, REAL shift, const ptrdiff_t *places, REAL *y,
+static void NAME(winograd_y)(const REAL *m, ptrdiff_t point, REAL shift, const ptrdiff_t *places, REAL *y,
                              ptrdiff_t pitch) {
     for (ptrdiff_t lane = 0; lane < TILE_VECTORS * VL; lane += VL) {
         VEC half[4][6];
         for (int j = 0; j < 6; j++) {
             VEC column[6], out[4];
-            for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + (6 * i + j) * step + lane);
+            for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + (6 * i + j) * point + lane);
             NAME(interpolate)(4, column, out);
             for (int i = 0; i < 4; i++) half[i][j] = out[i];
         }
