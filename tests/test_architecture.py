@@ -223,6 +223,26 @@ def test_no_line_of_the_kernels_is_longer_than_120_columns():
     assert not found
 
 
+def _kernels() -> dict[str, str]:
+    """The parameters of each micro-kernel, as text."""
+    table = ROOT / "csrc" / "kernel_table.inc.h"
+    text = table.read_text(encoding="utf-8") if table.exists() else ""
+    return dict(re.findall(r"^KERNEL\(\w+, (\w+), \(([^)]*)\)\)", text, re.MULTILINE))
+
+
+def test_every_micro_kernel_is_declared_for_cython_and_called():
+    sources = {path.name: path.read_text(encoding="utf-8") for path in _csrc(".pyx", ".pxd")}
+    declared = set(re.findall(r"\w+", sources.pop("kernels.pxd", "")))
+    called = set(
+        re.findall(r"kernels_for\([^()]*(?:\([^()]*\))?\)\.(\w+)\(", "".join(sources.values()))
+    )
+    assert set(_kernels()) <= declared & called
+
+
+def test_no_micro_kernel_takes_more_than_eight_parameters():
+    assert not {name for name, parameters in _kernels().items() if parameters.count(",") > 7}
+
+
 def test_pyx_files_import_only_the_choice_of_algorithms_from_cnnx():
     for path in _csrc(".pyx", ".pxd"):
         found = re.findall(
