@@ -6,7 +6,8 @@ cdef struct Norm:               # what all tasks read
     Py_ssize_t n, channels, pixels
     Py_ssize_t image            # stride from an image to the next
     Py_ssize_t share            # channels of a task
-    Py_ssize_t width            # of a row of factors
+    Py_ssize_t width            # elements of a row of scratch memory
+    Py_ssize_t pitch            # from a parameter to the next
     bint columns
     bint training
     Ending activation
