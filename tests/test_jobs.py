@@ -390,3 +390,19 @@ def test_a_batch_norm_job_updates_the_running_statistics_as_the_op_does(dtype):
     kept[1].flags.writeable = False
     with pytest.raises(ValueError, match="running_var is read-only"):
         job.run(x, None, None, None, *kept, rate, *outputs_of(job))
+
+
+def test_a_convolution_is_not_prepared_for_shapes_that_do_not_fit_together():
+    x, weight, y, rest = (1, 4, 5, 5), (6, 2, 3, 3), (1, 6, 3, 3), ((1, 1), (0, 0), (1, 1))
+    jobs.prepare_convolution("forward", x, weight, y, *rest, np.float32)
+    for shapes in [
+        (x, (6, 3, 3, 3), y),
+        (x, (7, 2, 3, 3), (1, 7, 3, 3)),
+        (x, weight, (2, 6, 3, 3)),
+        (x, weight, (1, 5, 3, 3)),
+        ((0, 4, 5, 5), weight, (0, 6, 3, 3)),
+    ]:
+        with pytest.raises(ValueError, match="do not fit together"):
+            jobs.prepare_convolution("forward", *shapes, *rest, np.float32)
+    with pytest.raises(ValueError, match="direction is 'sideways'"):
+        jobs.prepare_convolution("sideways", x, weight, y, *rest, np.float32)

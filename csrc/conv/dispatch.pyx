@@ -199,9 +199,18 @@ def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, paddi
     shapes      (n, channels, h, w), (filters, channels // groups, kh, kw), (n, filters, oh, ow); no size is 0
     stride, dilation, padding   (rows, columns); padding is that at the top and on the left
     activation  of "forward" only: the name of an op, or None
+
+    ValueError for another direction, and for shapes that do not belong together.
     """
     # Nine parameters: a geometry in the terms of the layer, and Python has no struct of it.
     cdef bint single = np.dtype(dtype) == np.float32
+    if direction not in DIRECTIONS:
+        raise ValueError(f"prepare_convolution: direction is {direction!r}, expected one of {', '.join(DIRECTIONS)}")
+    groups, rest = divmod(x_shape[1], weight_shape[1])
+    if min(*x_shape, *weight_shape, *y_shape) < 1 or rest or weight_shape[0] % groups or (
+        y_shape[:2] != (x_shape[0], weight_shape[0])
+    ):
+        raise ValueError(f"prepare_convolution: x {x_shape}, weight {weight_shape} and y {y_shape} do not fit together")
     return prepare(
         <Direction><int>DIRECTIONS.index(direction), x_shape, weight_shape, y_shape, (stride, padding, dilation),
         activation, single,
