@@ -32,7 +32,9 @@ cdef Product product_of(Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t k, Py_ssize
     """The blocks of a product of this size; the caller adds the matrices."""
     cdef Product p
     cdef Py_ssize_t down = ceil_div(rows, ROW_BLOCK)
-    p.rows, p.cols, p.k, p.activation, p.bias = rows, cols, k, NO_ACTIVATION, NULL
+    p.rows, p.cols, p.k, p.activation = rows, cols, k, NO_ACTIVATION
+    p.a = p.b = Matrix(NULL, 0, 0)
+    p.bias, p.c = NULL, NULL
     p.height = ceil_div(ceil_div(rows, down), mr) * mr
     p.width = min(COLUMN_BLOCK // nr, ceil_div(ceil_div(cols, ceil_div(BLOCKS, down)), nr)) * nr
     p.across = ceil_div(cols, p.width)

@@ -71,7 +71,8 @@ cdef int walk(
     for i in range(count):
         size += size_of(params[i])
     cdef Block block = take((size // PIECE + count) * sizeof(Piece))
-    cdef Walk job = Walk(<Piece *>block.data, step[0])
+    cdef Walk job
+    job.pieces, job.step = <Piece *>block.data, step[0]
     tasks = cut(params, grads, states, <Piece *>block.data)
     if tasks:
         run_tasks(of_floats if is_single(params[0]) else of_doubles, &job, tasks, EVENLY, nanoseconds * size)
