@@ -3,8 +3,8 @@
 # Design:
 # csrc is many Cython modules in one shared library, `_core`: so kernel sets and the memory pool exist once, a module
 # calls another directly, and an edit compiles one file. Each .pyx file is the module cnnx.backends.compiled.<name>
-# (compiled/__init__.py loads them, and the last part of a name is unique, because a library has one PyInit_<name>); what
-# it offers to others is in its .pxd, and it imports only modules further down:
+# (compiled/__init__.py loads them; the last part of a name is unique, because a library has one PyInit_<name>). What it
+# offers to others is in its .pxd, and it imports only modules further down:
 #     conv/...  linear  pool  norm  activation  loss  optim ...     the ops, with the reference's names and signatures
 #     gemm  epilogue  sums                                          what ops share
 #     jobs                                                          ops prepared once

@@ -22,8 +22,6 @@ from pathlib import Path
 
 import numpy as np
 
-import cnnx
-
 from .busy import usable_cores
 
 __all__ = ["LOADS", "load"]
@@ -55,7 +53,7 @@ def load(kind: str) -> Iterator[list[int]]:
 def _child(program: str) -> Iterator[subprocess.Popen[str]]:
     """A process that runs one of the functions below, and has begun its work."""
     code = f"from cnnx.bench import load; load.{program}({os.getpid()}, {LIMIT})"
-    paths = [str(Path(cnnx.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},

@@ -70,8 +70,9 @@ cdef Geometry window_geometry(x_shape, kernel, stride, padding, dilation):
 
 cdef void im2col_task(const Windows *windows, Py_ssize_t task, real *scratch) noexcept nogil:
     """The windows of one output row."""
-    cdef const Geometry *g = windows.geometry
-    cdef Py_ssize_t image = task // g.oh, first_row = task % g.oh * g.sh - g.top, j, c, u, v, row, col
+    cdef Geometry g = windows.geometry[0]       # a copy, which the compiler can keep in registers
+    cdef Py_ssize_t image = task // g.oh, first_row = task % g.oh * g.sh - g.top
+    cdef Py_ssize_t j, c, u, v, row, col, width
     cdef const real *x = <const real *>windows.x + image * g.channels * g.h * g.w
     cdef real *cols = <real *>windows.cols + task * g.ow * g.channels * g.kh * g.kw
     cdef const real *source
@@ -80,32 +81,34 @@ cdef void im2col_task(const Windows *windows, Py_ssize_t task, real *scratch) no
             for u in range(g.kh):
                 row = first_row + u * g.dh
                 source = x + (c * g.h + row) * g.w
+                width = g.w if 0 <= row < g.h else 0
                 for v in range(g.kw):
                     col = j * g.sw - g.left + v * g.dw
-                    cols[0] = source[col] if 0 <= row < g.h and 0 <= col < g.w else 0
+                    cols[0] = source[col] if 0 <= col < width else 0
                     cols += 1
 
 
 cdef void col2im_task(const Windows *windows, Py_ssize_t task, real *scratch) noexcept nogil:
     """Every window's values for one channel of one image."""
-    cdef const Geometry *g = windows.geometry
-    cdef Py_ssize_t image = task // g.channels, channel = task % g.channels, window, p, u, v, row, col
+    cdef Geometry g = windows.geometry[0]
+    cdef Py_ssize_t image = task // g.channels, channel = task % g.channels, i, j, p, u, v, row, col
     cdef const real *cols = <const real *>windows.cols
     cdef const real *bias = <const real *>windows.bias
     cdef real *x = <real *>windows.x + task * g.h * g.w
     for p in range(g.h * g.w):
         x[p] = bias[channel] if bias != NULL else 0
     cols += (image * g.oh * g.ow * g.channels + channel) * g.kh * g.kw
-    for window in range(g.oh * g.ow):
-        for u in range(g.kh):
-            row = window // g.ow * g.sh + u * g.dh - g.top
-            if not 0 <= row < g.h:
-                continue
-            for v in range(g.kw):
-                col = window % g.ow * g.sw + v * g.dw - g.left
-                if 0 <= col < g.w:
-                    x[row * g.w + col] += cols[u * g.kw + v]
-        cols += g.channels * g.kh * g.kw
+    for i in range(g.oh):
+        for j in range(g.ow):
+            for u in range(g.kh):
+                row = i * g.sh + u * g.dh - g.top
+                if not 0 <= row < g.h:
+                    continue
+                for v in range(g.kw):
+                    col = j * g.sw + v * g.dw - g.left
+                    if 0 <= col < g.w:
+                        x[row * g.w + col] += cols[u * g.kw + v]
+            cols += g.channels * g.kh * g.kw
 
 
 cdef class Columns(Convolution):

@@ -24,9 +24,12 @@ cdef int plan_ties(Pooling job) except -1:
     return 0
 
 
-cdef void ties_task(const Pool *p, Py_ssize_t plane, real *scratch) noexcept nogil:
+cdef void ties_task(const Pool *pool, Py_ssize_t plane, real *scratch) noexcept nogil:
+    cdef Pool p = pool[0]               # a copy, which the compiler can keep in registers
     cdef const real *x = <const real *>p.x + plane * p.h * p.w
-    cdef const real *dy = <const real *>p.dy
+    cdef const real *dy = <const real *>p.dy + plane * p.oh * p.ow
+    cdef const uint8_t *narrow = <const uint8_t *>p.argmax + plane * p.oh * p.ow
+    cdef const int32_t *wide = <const int32_t *>p.argmax + plane * p.oh * p.ow
     cdef real *dx = <real *>p.dx + plane * p.h * p.w
     cdef Py_ssize_t i, j, window, code, row, column, pixel, first, top, left
     cdef real most, gradient
@@ -35,8 +38,8 @@ cdef void ties_task(const Pool *p, Py_ssize_t plane, real *scratch) noexcept nog
         top = i * p.sh - p.top
         for j in range(p.ow):
             left = j * p.sw - p.left
-            window = (plane * p.oh + i) * p.ow + j
-            code = (<const int32_t *>p.argmax)[window] if p.wide else (<const uint8_t *>p.argmax)[window]
+            window = i * p.ow + j
+            code = wide[window] if p.wide else narrow[window]
             row, column = top + code // p.kw, left + code % p.kw
             if row < 0 or row >= p.h or column < 0 or column >= p.w:
                 continue

@@ -1,0 +1,279 @@
+"""Cases of prepared ops, for test_jobs.py: needs the compiled backend.
+
+A family adds its rows to CASES: how to prepare the job, the inputs in the order of `Job.arrays`
+(None for an optional one), and the op that gives the expected outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx.backends import compiled
+from cnnx.backends.compiled import jobs
+
+
+class Case(NamedTuple):
+    """prepare(dtype) -> job; op(*inputs) -> its outputs; shapes of the inputs (None: absent), or
+    functions that draw them."""
+
+    prepare: Any
+    op: Any
+    shapes: tuple[Any, ...]
+
+
+def draw(shapes, dtype, seed=0):
+    rng = np.random.default_rng(seed)
+    return [
+        s(rng, dtype)
+        if callable(s)
+        else None
+        if s is None
+        else rng.standard_normal(s).astype(dtype)
+        for s in shapes
+    ]
+
+
+# --- linear
+
+LINEAR = {
+    f"linear {n}x{inputs}->{outputs} {activation}": Case(
+        lambda dtype, n=n, inputs=inputs, outputs=outputs, activation=activation: (
+            jobs.prepare_linear((n, inputs), (outputs, inputs), dtype, activation)
+        ),
+        lambda x, w, b, activation=activation: (compiled.linear(x, w, b, activation),),
+        ((n, inputs), (outputs, inputs), (outputs,) if bias else None),
+    )
+    for n, inputs, outputs, activation, bias in [
+        (1, 7, 5, None, True),
+        (3, 400, 120, "relu", True),
+        (33, 120, 84, "hardswish", False),
+    ]
+}
+
+# --- activations
+
+ACTIVATIONS = {
+    f"{op} {shape} {options or ''}": Case(
+        lambda dtype, op=op, shape=shape, options=options: jobs.prepare_activation(
+            op, shape, dtype, **options
+        ),
+        lambda *inputs, op=op, options=options: (getattr(compiled, op)(*inputs, **options),),
+        (shape,) * (2 if op.endswith("_backward") else 1),
+    )
+    for op, shape, options in [
+        ("relu", (3, 5), {}),
+        ("relu_backward", (40000,), {}),
+        ("hardswish", (40000,), {}),
+        ("leaky_relu", (3, 5), {"negative_slope": 0.3}),
+        ("leaky_relu_backward", (3, 5), {"negative_slope": 0.3}),
+        ("sigmoid", (3, 5), {}),
+        ("tanh_backward", (3, 5), {}),
+        ("softmax", (70, 10), {"axis": 1}),
+        ("softmax_backward", (70, 10), {"axis": 1}),
+        ("softmax_backward", (3, 100), {"axis": 1}),
+        ("log_softmax", (2, 5, 4, 20), {"axis": 1}),
+        ("log_softmax_backward", (2, 5, 4, 20), {"axis": 1}),
+    ]
+}
+
+
+# --- pooling
+
+
+def codes_below(cells, shape):
+    kind = np.uint8 if cells <= 256 else np.int32
+    return lambda rng, dtype: rng.integers(cells, size=shape).astype(kind)
+
+
+def max_pool_cases(x, y, windows, relu):
+    """Of the maximum over windows, of x and y of these shapes, with ReLU or without."""
+
+    def prepare(dtype, **how):
+        return jobs.prepare_max_pool2d(x, dtype, *windows, relu=relu, **how)
+
+    prefix = "relu_" if relu else ""
+    forward = getattr(compiled, f"{prefix}max_pool2d")
+    backward = getattr(compiled, f"{prefix}max_pool2d_backward")
+    codes = codes_below(math.prod(windows[0]) + relu, y)
+    cases = {
+        "": Case(prepare, lambda image: forward(image, *windows), (x,)),
+        "_backward": Case(
+            partial(prepare, backward=True),
+            lambda dy, argmax: (backward(dy, argmax, x, *windows),),
+            (y, codes),
+        ),
+    }
+    if not relu:
+        cases["_backward to ties"] = Case(
+            partial(prepare, backward=True, ties=True),
+            lambda dy, argmax, image: (backward(dy, argmax, x, *windows, image),),
+            (y, codes, x),
+        )
+    return {f"{prefix}max_pool2d{part} {x} by {windows[0]}": cases[part] for part in cases}
+
+
+def avg_pool_cases(x, y, windows):
+    counted = windows[2]
+
+    def prepare(dtype, backward):
+        return jobs.prepare_avg_pool2d(x, dtype, *windows, counted, backward)
+
+    return {
+        f"avg_pool2d {x} by {windows[0]}": Case(
+            partial(prepare, backward=False),
+            lambda image: (compiled.avg_pool2d(image, *windows, counted),),
+            (x,),
+        ),
+        f"avg_pool2d_backward {x} by {windows[0]}": Case(
+            partial(prepare, backward=True),
+            lambda dy: (compiled.avg_pool2d_backward(dy, x, *windows, counted),),
+            (y,),
+        ),
+    }
+
+
+def adaptive_cases(x, size):
+    def prepare(dtype, backward):
+        return jobs.prepare_adaptive_avg_pool2d(x, dtype, size, backward)
+
+    return {
+        f"adaptive_avg_pool2d to {size}": Case(
+            partial(prepare, backward=False),
+            lambda image: (compiled.adaptive_avg_pool2d(image, size),),
+            (x,),
+        ),
+        f"adaptive_avg_pool2d_backward from {size}": Case(
+            partial(prepare, backward=True),
+            lambda dy: (compiled.adaptive_avg_pool2d_backward(dy, x),),
+            ((*x[:2], *size),),
+        ),
+    }
+
+
+POOL = {}
+for x_shape, y_size, kernel, stride, rows, columns in [
+    ((1, 6, 28, 28), (14, 14), (2, 2), (2, 2), 0, 0),  # pairs, planes of an even height
+    ((2, 3, 17, 18), (8, 9), (2, 2), (2, 2), 0, 0),  # and of an odd one
+    ((3, 17, 9, 8), (5, 4), (3, 3), (2, 2), 1, 1),  # windows
+    ((1, 2, 20, 21), (5, 5), (16, 17), (1, 1), 0, 0),  # of more than 256 cells
+]:
+    y_shape, windows = (*x_shape[:2], *y_size), (kernel, stride, ((rows, rows), (columns, columns)))
+    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=False)
+    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=True)
+    POOL |= avg_pool_cases(x_shape, y_shape, windows)
+for size in [(1, 1), (4, 8), (3, 5)]:
+    POOL |= adaptive_cases((2, 5, 8, 16), size)
+
+
+# --- batch normalisation
+
+
+def positive(channels):
+    return lambda rng, dtype: rng.uniform(0.5, 2, channels).astype(dtype)
+
+
+def norm_cases(x, activation, training, all_arrays):
+    eps, c = 1e-5, x[1:2]
+    affine, add = ((c, c), x) if all_arrays else ((None, None), None)
+    running = (None, None) if training else (c, positive(c))
+    of = f"{x} {'training' if training else 'inference'}"
+    return {
+        f"batch_norm {of}": Case(
+            lambda dtype: jobs.prepare_batch_norm(x, dtype, training, eps, activation),
+            lambda x, weight, bias, add, mean, var, momentum: compiled.batch_norm(
+                x, weight, bias, mean, var, training, 0, eps, activation, add
+            ),
+            (x, *affine, add, *running, None),
+        ),
+        f"batch_norm_backward {of}": Case(
+            lambda dtype: jobs.prepare_batch_norm_backward(x, dtype, training, activation),
+            lambda dy, x, weight, bias, mean, inv_std: compiled.batch_norm_backward(
+                dy, x, weight, mean, inv_std, training, bias, activation
+            ),
+            (x, x, *affine, c, positive(c)),
+        ),
+    }
+
+
+NORM = {}
+for training in (True, False):
+    NORM |= norm_cases((4, 5, 200), None, training, all_arrays=False)  # planes
+    NORM |= norm_cases((4, 33, 9), "relu", training, all_arrays=True)  # columns
+    NORM |= norm_cases((16, 300, 1), "hardswish", training, all_arrays=True)
+
+# --- convolution
+
+# Algorithm (of float32), direction, x, weight, y; stride, padding and dilation if not 1, 1 and 1.
+CONVOLUTIONS = [
+    ("direct", "forward", (2, 3, 9, 20), (5, 3, 3, 3), (2, 5, 9, 20)),
+    ("direct", "backward_data", (2, 3, 9, 20), (5, 3, 3, 3), (2, 5, 9, 20)),
+    ("direct", "backward_data", (1, 5, 17, 33), (7, 5, 3, 3), (1, 7, 9, 17), 2),
+    ("direct", "backward_weight", (5, 3, 9, 20), (20, 3, 3, 3), (5, 20, 5, 10), 2),
+    ("filter_lanes", "forward", (2, 3, 9, 9), (16, 3, 3, 3), (2, 16, 5, 5), 2),
+    ("implicit_gemm", "forward", (2, 3, 9, 9), (20, 3, 3, 3), (2, 20, 9, 9), 1, 2, 2),
+    ("implicit_gemm", "backward_data", (2, 20, 9, 9), (4, 20, 3, 3), (2, 4, 9, 9)),
+    ("implicit_gemm", "backward_data", (2, 20, 9, 9), (4, 20, 3, 3), (2, 4, 5, 5), 2),
+    ("columns", "forward", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("columns", "backward_data", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("columns", "backward_weight", (2, 64, 4, 4), (128, 64, 3, 3), (2, 128, 4, 4)),
+    ("pointwise", "forward", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 9, 9), 1, 0),
+    ("pointwise", "backward_data", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 5, 5), 2, 0),
+    ("pointwise", "backward_weight", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 9, 9), 1, 0),
+    ("depthwise", "forward", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 9, 9)),
+    ("depthwise", "backward_data", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 5, 5), 2),
+    ("depthwise", "backward_data", (1, 12, 40, 41), (18, 2, 3, 3), (1, 18, 40, 41), 1, 2, 2),
+    ("depthwise", "backward_weight", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 9, 9)),
+    ("winograd", "forward", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),
+    ("winograd", "backward_data", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),
+    ("winograd", "forward", (40, 24, 11, 13), (30, 24, 3, 3), (40, 30, 11, 13)),
+    ("winograd", "backward_weight", (40, 24, 11, 13), (30, 24, 3, 3), (40, 30, 11, 13)),
+    ("winograd_by_filters", "forward", (1, 128, 9, 9), (128, 128, 3, 3), (1, 128, 9, 9)),
+    ("winograd_by_filters", "backward_data", (1, 128, 9, 9), (128, 128, 3, 3), (1, 128, 9, 9)),
+    ("winograd_by_strips", "backward_weight", (2, 16, 9, 9), (16, 16, 3, 3), (2, 16, 9, 9)),
+]
+
+
+def convolution(direction, x, weight, y, stride=1, padding=1, dilation=1):
+    """A case. A transposed convolution gives dx with a bias."""
+    groups, stride, dilation = x[1] // weight[1], (stride, stride), (dilation, dilation)
+    sides = ((padding, padding), (padding, padding))
+    settings, zeros = (stride, sides, dilation, groups), np.zeros(weight)
+    op, shapes = {
+        "forward": (
+            lambda x, w, b, add: (compiled.conv2d(x, w, b, *settings, "relu", add),),
+            (x, weight, y[1:2], y),
+        ),
+        "backward_data": (
+            lambda dy, w, b: (
+                compiled.conv_transpose2d(dy, w, b, stride, sides, (0, 0), dilation, groups),
+            ),
+            (y, weight, x[1:2]),
+        ),
+        "backward_weight": (
+            lambda dy, x: compiled.conv2d_backward(
+                dy, x, zeros.astype(x.dtype), *settings, need_dx=False
+            )[1:],
+            (y, x),
+        ),
+    }[direction]
+    activation = "relu" if direction == "forward" else None
+    return Case(
+        lambda dtype: jobs.prepare_convolution(
+            direction, x, weight, y, stride, (padding, padding), dilation, dtype, activation
+        ),
+        op,
+        shapes,
+    )
+
+
+CONVOLUTION = {
+    " ".join(map(str, (algorithm, *geometry))): convolution(*geometry)
+    for algorithm, *geometry in CONVOLUTIONS
+}
+
+
+CASES = LINEAR | ACTIVATIONS | POOL | NORM | CONVOLUTION
