@@ -1,5 +1,5 @@
-# Memory for outputs and scratch: aligned blocks that are kept when their array dies, and handed out again.
-#
+"""The memory pool for outputs and scratch: aligned blocks that are kept when their array dies, and handed out again.
+
 # Design:
 # A fresh large array costs page faults, which take longer than most kernels. So a block that is given back stays here,
 # in a list per size class, and the next request of that class gets it while it is still in the cache. Ownership, views
@@ -7,12 +7,13 @@
 # Block.__dealloc__ gives the memory back. So an array that somebody holds is never reused. PyArray_SimpleNewFromData
 # with such a base costs 0.4 us, less than np.empty. All of this runs under the GIL: kernels never allocate.
 # Blocks of 2 MB and more ask for large pages (transparent huge pages, on Linux), for as much as whole ones hold: fewer
-# page faults and fewer misses of the TLB. A training step of VGG took a seventh less time in pairs in one process;
-# networks whose blocks are smaller are unaffected. If the system has none, nothing happens.
-# Built with -fsanitize=address, what a block has beyond the size asked for is forbidden ground, and so is all of it
-# while it lies here: a block serves sizes up to its class's, and no sanitizer knows which one by itself.
+# page faults and fewer misses of the TLB. Without them a training step of VGG takes 1.1 (batch 16) and 1.3 (batch 64)
+# times as long, of ResNet-20 and ResNet-18 1.0. If the system has none, nothing happens.
+# Built with -fsanitize=address, what a block has beyond the size asked for is poisoned, and so is all of it while it
+# lies here: a block serves sizes up to its class's, and no sanitizer knows which one by itself.
 # In a debug build a block is handed out full of NaN: an element that no kernel writes, or that one reads before it is
 # written, shows in the results. (Bytes 0xFF are NaN in float and double, and -1 in tables of integers.)
+"""
 
 import numpy as np
 
