@@ -173,7 +173,7 @@ class BuildExtension(build_ext):
     def finalize_options(self):
         if self.distribution.ext_modules:
             [extension] = self.distribution.ext_modules
-            extension.sources = [*self.cythonized(), *extension.sources]
+            extension.sources = [*self.cythonized(), *C_SOURCES]  # not added: this may run twice
         super().finalize_options()
         self.build_temp = str(Path(self.build_temp, KIND))
 
@@ -301,15 +301,12 @@ def stub(isa):
     return f"csrc/isa/{isa}.c"
 
 
+C_SOURCES = ["csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())]
+
 if PURE:
     setup(cmdclass={"build_py": BuildPython})
 else:
     setup(
-        ext_modules=[
-            Extension(
-                f"{PACKAGE}._core",
-                ["csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())],
-            )
-        ],
+        ext_modules=[Extension(f"{PACKAGE}._core", C_SOURCES)],
         cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
     )

@@ -24,9 +24,7 @@ def _layer(direction, n, c, size, oc, kernel=3, stride=1, dilation=1, groups=1, 
 # Layers of known networks and their algorithms: (n, c, size, oc, more) -> forward
 TABLE = [
     (("forward", 64, 1, 28, 6, 5), "direct"),  # LeNet-5
-    (("forward", 64, 6, 10, 16, 5), "filter_lanes"),  # its second convolution
-    (("forward", 64, 6, 8, 16, 5), "direct"),  # rows are whole vectors
-    (("forward", 64, 6, 10, 64, 5), "implicit_gemm"),  # copied windows pay for many filters
+    (("forward", 64, 6, 10, 16, 5), "direct"),  # its second convolution
     (("forward", 64, 3, 32, 64), "direct"),  # the first of a CIFAR network
     (("forward", 64, 64, 32, 64), "winograd"),
     (("forward", 64, 128, 16, 128), "winograd"),
@@ -53,8 +51,8 @@ TABLE = [
     (("backward_weight", 64, 512, 4, 512), "winograd"),
     (("backward_weight", 64, 3, 32, 64), "direct"),
     (("forward", 64, 64, 32, 128, 3, 2), "direct"),  # strided
-    (("forward", 64, 256, 8, 512, 3, 2), "implicit_gemm"),  # and its rows are short
-    (("backward_data", 64, 64, 16, 128, 3, 2), "implicit_gemm"),
+    (("forward", 64, 256, 8, 512, 3, 2), "direct"),
+    (("backward_data", 64, 64, 16, 128, 3, 2), "implicit_gemm"),  # and its rows are short
     (("backward_weight", 64, 256, 8, 512, 3, 2), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
     (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped

@@ -145,18 +145,11 @@ RULES: tuple[Rule, ...] = (
         "a product of two matrices in their existing memory layout",
     ),
     Rule(
-        "filter_lanes",
-        lambda c: (
-            c.direction == "forward" and c.filters in (16, 32) and c.row < 12 and c.row % 8 != 0
-        ),
-        "rows too short to fill vectors, but a number of filters that fills them without a copy",
-    ),
-    Rule(
         "implicit_gemm",
-        lambda c: c.direction != "backward_weight" and c.row < 12 and c.filters > 16,
+        lambda c: c.direction == "backward_data" and c.row < 12 and c.filters > 16,
         "rows too short to fill vectors, and enough filters to pay for copying windows together",
     ),
-    Rule("direct", lambda c: True, "windows are read in place: any shape and dtype"),
+    Rule("direct", lambda c: True, "windows are read in the image: any shape and dtype"),
 )
 
 

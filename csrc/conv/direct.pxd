@@ -43,8 +43,6 @@ cdef class Direct(Convolution):
     cdef void convolve(self, void **arrays, const void *add, void *y, const Team *team) noexcept nogil
 
 cdef Job prepare_direct(const Geometry *geometry, bint single, Ending activation)
-cdef Job prepare_implicit_gemm(const Geometry *geometry, bint single, Ending activation)
-cdef Job prepare_filter_lanes(const Geometry *geometry, bint single, Ending activation)
 
 cdef void multiply_tile(
     const Product *product, Py_ssize_t panel, Py_ssize_t pixel, Py_ssize_t pixels, const real *windows

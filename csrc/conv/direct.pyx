@@ -93,29 +93,26 @@ cdef class DirectForward(Direct):
 
 
 cdef Job prepare_direct(const Geometry *geometry, bint single, Ending activation):
-    return prepare(geometry, "direct", IN_PLACE, single, activation)
-
-
-cdef Job prepare_implicit_gemm(const Geometry *geometry, bint single, Ending activation):
-    return prepare(geometry, "implicit_gemm", COPIED, single, activation)
-
-
-cdef Job prepare_filter_lanes(const Geometry *geometry, bint single, Ending activation):
-    return prepare(geometry, "filter_lanes", AS_ROWS, single, activation)
-
-
-cdef Job prepare(const Geometry *geometry, str name, Reading reading, bint single, Ending activation):
     cdef DirectForward job = DirectForward.__new__(DirectForward)
     cdef Plan *plan = &job.plan
-    job.set_up(geometry, FORWARD, name, single, activation)
+    job.set_up(geometry, FORWARD, "direct", single, activation)
     plan.images, plan.groups, plan.oh, plan.ow = geometry.n, geometry.groups, geometry.oh, geometry.ow
     plan.channels, plan.filters = geometry.channels, geometry.filters
     rows, cols = tap_rows(geometry), tap_cols(geometry)
     cdef Taps taps = make_taps(
         (geometry.h, geometry.w), (geometry.sh, geometry.sw), (-geometry.top, -geometry.left), rows, cols
     )
-    job.make_plan(&taps, rows, cols, reading, False)
+    job.make_plan(&taps, rows, cols, reading_of(geometry, tile_of(single)), False)
     return job
+
+
+cdef Reading reading_of(const Geometry *geometry, Tile tile) noexcept:
+    """All ways of reading windows give the same bits: so the kernel set's own tile may decide."""
+    if geometry.ow * 4 >= tile.nr * 3:                      # rows fill most of a tile
+        return IN_PLACE
+    if geometry.filters in (tile.nr, 2 * tile.nr) and geometry.ow % tile.lanes:
+        return AS_ROWS                                      # filters fill whole tiles, and need no copies
+    return COPIED if geometry.filters > tile.nr else IN_PLACE      # many filters pay for the copies
 
 
 cdef void pack_filters(

@@ -25,7 +25,7 @@ from ..epilogue cimport ending, finish_array
 from ..jobs cimport MOST_ARRAYS, Job, find, keep
 from ..memory cimport Block, new_array, zeros
 from ..sums cimport channel_sums
-from .direct cimport prepare_direct, prepare_filter_lanes, prepare_implicit_gemm
+from .direct cimport prepare_direct
 from .direct_dweight cimport prepare_direct_dweight
 from .direct_dx cimport prepare_direct_dx, prepare_implicit_gemm_dx
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
@@ -43,7 +43,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[21] TABLE = [
+cdef Row[19] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -59,8 +59,6 @@ cdef Row[21] TABLE = [
     Row(b"pointwise", FORWARD, prepare_pointwise),
     Row(b"pointwise", BACKWARD_DATA, prepare_pointwise_dx),
     Row(b"pointwise", BACKWARD_WEIGHT, prepare_pointwise_dweight),
-    Row(b"filter_lanes", FORWARD, prepare_filter_lanes),
-    Row(b"implicit_gemm", FORWARD, prepare_implicit_gemm),
     Row(b"implicit_gemm", BACKWARD_DATA, prepare_implicit_gemm_dx),
     Row(b"direct", FORWARD, prepare_direct),
     Row(b"direct", BACKWARD_DATA, prepare_direct_dx),
