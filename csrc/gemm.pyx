@@ -5,8 +5,8 @@
 # and van de Geijn, BLIS (2015). k is cut into blocks, so that the piece of B that a register tile reads, a panel of nr
 # columns, stays in the first-level cache while all rows of the block pass by it; their piece of A stays in the second.
 # Panels are packed just before: this makes their rows neighbours, and transposes where B's columns are contiguous. For
-# a few rows of C that does not pay, and B is read where it lies, a few of its rows at a time; except for the last
-# columns that do not fill a vector, because what lies beyond them is not B's. A is never transposed, as the tile takes
+# a few rows of C that does not pay, and B is read in place, a few of its rows at a time; except for the last columns
+# that do not fill a vector, because memory beyond them is not B's. A is never transposed, as the tile takes
 # any two strides; if several panels pass by it, its contiguous lines are copied close together, away from strides that
 # meet in one set of a cache.
 # The first block of k stores, beginning with `start` (a bias), the others add: C needs no zeros before.
@@ -20,7 +20,7 @@ from .epilogue cimport finish_rows
 from .parallel cimport ceil_div
 
 cdef enum:
-    K_BLOCK_IN_PLACE = 16   # rows of B at a time, where B is read where it lies
+    K_BLOCK_IN_PLACE = 16   # rows of B at a time, where it is read in place
     BLOCKS = 8              # blocks of C, at least, for the threads to share
     ROWS_IN_PLACE = 12      # up to so many rows of C, B is not packed
     PANELS_AT_A_TIME = 4    # packed together, one strip of rows after another: then whole cache lines of B are read

@@ -2,7 +2,7 @@
 
 # Design:
 # For a few rows the product with the weights reads far more than it multiplies. Then each output is a dot product along
-# a row of the weights, where it lies; packing them for the GEMM would cost more than that.
+# a row of the weights, read in place; packing them for the GEMM would cost more than that.
 """
 
 import numpy as np

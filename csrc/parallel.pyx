@@ -60,7 +60,7 @@ cdef enum:
 cdef double worth_a_thread = 50_000       # nanoseconds: below, a second thread does not pay twice over
 
 cdef int thread_limit = 1
-cdef int smallest_team = 0, largest_team = 0    # of the regions since `_teams` was asked last; 0: there was none
+cdef int smallest_team = 0, largest_team = 0    # of the regions since the last call of `_teams`; 0: none
 cdef bint team_was_used = False           # a parallel region ran in this process: a forked child must not start one
 cdef bint single_threaded_child = False
 cdef bint child_was_warned = False

@@ -1,11 +1,11 @@
-/* Whether a team of threads can be had, asked before OpenMP is: it ends the process when it cannot start a thread.
+/* Checks that a team of threads can be started, before OpenMP starts it: libgomp ends the process if it cannot.
 
    Design:
-   A thread's stack is address space (8 MB as a rule), and a process may have come to the end of that, or of the threads
-   that it may have (ulimit -v, ulimit -u, a container's). So as many threads as the team lacks are started, all there
-   at one time, and end at once; what they took is then there for the team. OpenMP keeps a team for the next loop of the
-   same calling thread, and ends the threads that a smaller one does not need: only a team that grows is tried.
-   What cannot be known is what another thread takes in between, or a stack that OMP_STACKSIZE makes larger.
+   A thread's stack is address space (8 MB as a rule). A process may have none left, or may have reached the number of
+   threads that it may have (ulimit -v, ulimit -u, a container's limit). So as many threads as the team lacks are
+   started, exist at the same time, and end at once; what they took is then free for the team. OpenMP keeps a team for
+   the next loop of the same calling thread, and ends the threads that a smaller team does not need: only a team that
+   grows is tried. What another thread takes in between cannot be known, nor a stack that OMP_STACKSIZE makes larger.
 */
 #ifndef CNNX_TEAM_H
 #define CNNX_TEAM_H
