@@ -2,18 +2,19 @@
 
 cdef extern from *:
     """
+    #define CNNX_LOCAL static inline __attribute__((unused))    /* a module may need only some */
     #ifdef _OPENMP
     #include <omp.h>
     #define CNNX_OPENMP _OPENMP
-    static inline void cnnx_meet(void) { _Pragma("omp barrier") }
+    CNNX_LOCAL void cnnx_meet(void) { _Pragma("omp barrier") }
     #else
     #define CNNX_OPENMP 0
-    static inline void cnnx_meet(void) {}
-    static int omp_get_max_threads(void) { return 1; }
-    static int omp_get_num_threads(void) { return 1; }
-    static int omp_get_thread_limit(void) { return 1; }
-    static int omp_get_thread_num(void) { return 0; }
-    static void omp_set_num_threads(int n) { (void)n; }
+    CNNX_LOCAL void cnnx_meet(void) {}
+    CNNX_LOCAL int omp_get_max_threads(void) { return 1; }
+    CNNX_LOCAL int omp_get_num_threads(void) { return 1; }
+    CNNX_LOCAL int omp_get_thread_limit(void) { return 1; }
+    CNNX_LOCAL int omp_get_thread_num(void) { return 0; }
+    CNNX_LOCAL void omp_set_num_threads(int n) { (void)n; }
     #endif
     """
     enum: CNNX_OPENMP
