@@ -269,7 +269,7 @@ def _warn_of_pixels(x: np.ndarray) -> None:
         )
 
 
-def _shown(loader: Batches, epoch: int, verbose: bool) -> Iterator[tuple[Any, Any]]:
+def _shown(loader: Batches, epoch: int, verbose: bool) -> Iterator[tuple[Any, ...]]:
     """The epoch's batches, with a progress bar if possible."""
     run = loader.epoch(epoch - 1)
     if verbose and terminal.is_terminal(sys.stderr):

@@ -6,7 +6,7 @@ wherever a data set is.
 
 from __future__ import annotations
 
-from .batches import Batches, batches, channel_stats, normalize, train_test_split
+from .batches import Batches, DataLoader, batches
 from .csv import load_csv, save_csv
 from .datasets import (
     Dataset,
@@ -21,7 +21,18 @@ from .download import DownloadError, cache_directory
 from .folders import load_folder, load_folders
 from .images import load_image
 from .labels import one_hot, select_classes
+from .samplers import (
+    ClassBalancedSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from .shapes import make_shapes
+from .sources import Subset, WeightedDataset, as_source
+from .splits import train_test_split
+from .standard import channel_stats, normalize
 from .synthetic import (
     make_circle,
     make_line,
@@ -33,9 +44,19 @@ from .synthetic import (
 
 __all__ = [
     "Batches",
+    "ClassBalancedSampler",
+    "DataLoader",
     "Dataset",
     "DownloadError",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "WeightedDataset",
+    "WeightedRandomSampler",
     "as_dataset",
+    "as_source",
     "batches",
     "cache_directory",
     "channel_stats",

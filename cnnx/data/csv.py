@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..io import write_text_atomic
-from .batches import _integer
 from .datasets import Dataset, as_dataset
-from .limits import MAX_CLASSES, check_labels
+from .limits import MAX_CLASSES, check_labels, integer
 from .tables import Table, open_table
 
 __all__ = ["load_csv", "save_csv"]
@@ -137,7 +136,7 @@ def _columns(where: str, first: list[str], label: str | int | None, table: Table
         raise ValueError(f"{where} starts with '', expected a header as x0,x1,label or x0,y0")
     lower = [name.lower() for name in first]
     if label is not None and not isinstance(label, str):
-        place = _integer("load_csv", "label", label, -len(first))
+        place = integer("load_csv", "label", label, -len(first))
         if place >= len(first):
             raise ValueError(f"{where}: label is column {place}, but there are {len(first)} from 0")
         targets, content = [place % len(first)], "either"

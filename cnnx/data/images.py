@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .batches import _integer
-from .limits import check_regular
+from .limits import check_regular, integer
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,7 +57,7 @@ class Look(NamedTuple):
     @classmethod
     def of(cls, op: str, size: Any, channels: Any, background: Any, invert: Any) -> Look:
         """Check the arguments of the function `op`."""
-        if channels is not None and _integer(op, "channels", channels, 1) not in (1, 3):
+        if channels is not None and integer(op, "channels", channels, 1) not in (1, 3):
             raise ValueError(f"{op}: channels is {channels}, expected 1 (grey) or 3 (colour)")
         if not isinstance(invert, (bool, np.bool_)):
             raise TypeError(f"{op}: invert must be True or False, got {invert!r}")
@@ -174,7 +173,7 @@ def _size(op: str, size: Any) -> tuple[int, int] | None:
     pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2:
         raise ValueError(f"{op}: size is {size!r}, expected a number or (height, width)")
-    height, width = (_integer(op, "size", value, 1) for value in pair)
+    height, width = (integer(op, "size", value, 1) for value in pair)
     if height * width > _MAX_PIXELS:
         raise ValueError(f"{op}: size is {size!r}, expected at most {_MAX_PIXELS:,} pixels")
     return height, width

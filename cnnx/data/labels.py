@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..checks import unmasked
-from .batches import _integer
 from .datasets import Dataset, as_dataset
-from .limits import MAX_CLASSES, check_memory
+from .limits import MAX_CLASSES, check_memory, integer
 
 __all__ = ["one_hot", "select_classes"]
 
@@ -35,11 +34,11 @@ def select_classes(data: Any, classes: Sequence[int], per_class: int | None = No
     op = "select_classes"
     whole = as_dataset(data)
     labels = _labels(op, whole.y)
-    wanted = [_integer(op, "a class", label, 0) for label in classes]
+    wanted = [integer(op, "a class", label, 0) for label in classes]
     if not wanted or len(set(wanted)) != len(wanted):
         raise ValueError(f"{op}: classes is {wanted}, expected one or more, each once")
     if per_class is not None:
-        per_class = _integer(op, "per_class", per_class, 1)
+        per_class = integer(op, "per_class", per_class, 1)
     chosen = []
     for label in wanted:
         found = np.flatnonzero(labels == label)
@@ -77,7 +76,7 @@ def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) ->
             f"{op}: labels go up to {largest}, expected {MAX_CLASSES - 1} at most: pass their "
             f"number as classes="
         )
-    count = largest + 1 if classes is None else _integer(op, "classes", classes, 0)
+    count = largest + 1 if classes is None else integer(op, "classes", classes, 0)
     check_memory(op, "y", (len(chosen), count), "keep the labels as they are")
     if chosen.size and not (chosen.min() >= 0 and chosen.max() < count):
         raise ValueError(

@@ -1,16 +1,41 @@
-"""Limits for input: regular files, labels numbered from 0, arrays that fit in memory."""
+"""Limits for input: integers, regular files, labels numbered from 0, arrays that fit in memory."""
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
+from typing import Any
 
 import numpy as np
 
-__all__ = ["DEFLATE_RATIO", "MAX_CLASSES", "check_labels", "check_memory", "check_regular"]
+__all__ = [
+    "DEFLATE_RATIO",
+    "MAX_CLASSES",
+    "check_labels",
+    "check_memory",
+    "check_regular",
+    "integer",
+]
 
 DEFLATE_RATIO = 1032  # at most this many bytes come out of one byte of deflate
 MAX_CLASSES = 1 << 16  # more than any known image data set has (ImageNet-21k: 21,841)
+
+
+def integer(op: str, name: str, value: Any, least: int) -> int:
+    """An int of at least `least`, and of 63 bits; TypeError or ValueError otherwise."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an integer, got {value!r}") from None
+    if number < least:
+        raise ValueError(f"{op}: {name} must be {least} or more, got {number}")
+    if number >= 2**63:
+        bits = number.bit_length()
+        raise ValueError(f"{op}: {name} must be less than 2**63, got a number of {bits} bits")
+    return number
 
 
 def check_regular(path: str, what: str) -> None:

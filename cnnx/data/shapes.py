@@ -18,9 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .batches import _integer
 from .datasets import Dataset
-from .limits import check_memory
+from .limits import check_memory, integer
 from .synthetic import _noise, _source
 
 __all__ = ["make_shapes"]
@@ -96,8 +95,8 @@ def make_shapes(
     ['rectangle', 'circle', 'triangle', 'rectangle', 'triangle']
     """
     op = "make_shapes"
-    images, size = _integer(op, "images", images, 1), _integer(op, "size", size, LEAST_SIZE)
-    shapes, noise = _integer(op, "shapes", shapes, 1), _noise(op, noise)
+    images, size = integer(op, "images", images, 1), integer(op, "size", size, LEAST_SIZE)
+    shapes, noise = integer(op, "shapes", shapes, 1), _noise(op, noise)
     # A mask of int64 has two thirds of the bytes of three channels.
     check_memory(op, "x and y", (images, 5, size, size), "draw fewer or smaller images")
     check_memory(op, "the shapes", (images, shapes, 9), "draw fewer shapes")

@@ -19,9 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..random import generator
-from .batches import _integer
 from .datasets import Dataset
-from .limits import check_memory
+from .limits import check_memory, integer
 
 __all__ = [
     "make_circle",
@@ -118,7 +117,7 @@ def _classes(
     name: str, draw: Callable[..., Points], points: int, classes: int, noise: float, seed: Any
 ) -> Dataset:
     op = f"make_{name}"
-    points, classes = _integer(op, "points", points, 1), _integer(op, "classes", classes, 1)
+    points, classes = integer(op, "points", points, 1), integer(op, "classes", classes, 1)
     _check_number(op, points * classes)
     x, y = draw(points, classes, _noise(op, noise), _source(op, seed))
     return Dataset(x.astype(np.float32), y, tuple(str(j) for j in range(classes)))
@@ -143,7 +142,7 @@ def _noise(op: str, noise: Any) -> float:
 
 
 def _source(op: str, seed: Any) -> np.random.Generator:
-    return generator(None if seed is None else _integer(op, "seed", seed, 0))
+    return generator(None if seed is None else integer(op, "seed", seed, 0))
 
 
 def make_spiral(
@@ -234,7 +233,7 @@ def make_zone_3d(
     [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
     """
     op = "make_zone_3d"
-    classes = _integer(op, "classes", classes, 1)
+    classes = integer(op, "classes", classes, 1)
     _check_number(op, classes)
     angle = 2 * np.pi * np.arange(classes) / classes
     around = 10 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
@@ -265,7 +264,7 @@ def make_polynomial(
     [102.0, 2.0, 102.0]
     """
     op = "make_polynomial"
-    points = _integer(op, "points", points, 1)
+    points = integer(op, "points", points, 1)
     _check_number(op, points)
     powers = np.asarray(coefficients, np.float64)
     if powers.ndim != 1 or not powers.size:

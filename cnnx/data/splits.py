@@ -1,0 +1,109 @@
+"""Splits of a data set: for test, for cross-validation, at random."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..random import generator
+from ..targets import is_one_hot
+from .datasets import Dataset, as_dataset
+from .limits import integer
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def train_test_split(
+    data: Any,
+    y: ArrayLike | None = None,
+    *,
+    test_size: float = 0.2,
+    stratify: bool = True,
+    seed: int | None = 0,
+) -> tuple[Dataset, Dataset]:
+    """Split a data set at random into training and test set.
+
+    data, y    Dataset or (x, y) pair; or x and y as two arguments
+    test_size  a fraction of the samples between 0 and 1 (rounded up), or their number
+    stratify   keep the class proportions in the test set, to within one sample; y must then be
+               integer labels (n,) or (n, 1), or one-hot rows, with at least two samples of each
+               class
+    seed       int from 0: the same seed gives the same split; None: `cnnx.manual_seed`'s generator
+
+    returns    train, test: Datasets, copied, in random order
+
+    Example:
+        train, test = train_test_split((x, y), test_size=0.25)
+        train, test = train_test_split(x, y, stratify=False)
+    """
+    op = "train_test_split"
+    whole = as_dataset(data if y is None else (data, y))
+    count = _test_count(op, test_size, len(whole))
+    seed = None if seed is None else integer(op, "seed", seed, 0)
+    labels = _stratified_labels(op, whole.y, count) if stratify else None
+    order = generator(seed).permutation(len(whole))
+    test = np.zeros(len(whole), bool)  # indexed by position in `order`
+    if labels is None:
+        test[:count] = True
+    else:
+        shares = _shares(np.bincount(labels), count)
+        for label, share in enumerate(shares):
+            test[np.flatnonzero(labels[order] == label)[:share]] = True
+    return whole[order[~test]], whole[order[test]]
+
+
+def _test_count(op: str, test_size: float, n: int) -> int:
+    if isinstance(test_size, (bool, np.bool_)) or not isinstance(
+        test_size, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{op}: test_size must be a fraction or a number, got {test_size!r}")
+    if isinstance(test_size, (float, np.floating)):
+        if not 0 < test_size < 1:
+            raise ValueError(
+                f"{op}: test_size as a fraction must be between 0 and 1, got {test_size}; "
+                f"a number of samples is an int"
+            )
+        count = math.ceil(n * float(test_size) - 1e-9)  # 70 * 0.1 is 7 plus a rounding error
+    else:
+        count = int(test_size)
+    if not 0 < count < n:
+        raise ValueError(
+            f"{op}: test_size={test_size} makes {count} of {n} samples the test set; "
+            f"both sets need one or more"
+        )
+    return count
+
+
+def _stratified_labels(op: str, y: np.ndarray, count: int) -> np.ndarray:
+    """Labels as 0..classes-1, if a stratified split with a test set of `count` is possible."""
+    if y.shape[1:] in ((), (1,)):
+        classes = y.reshape(-1) if y.dtype.kind in "iub" else None
+    else:
+        classes = y.argmax(axis=1) if y.ndim == 2 and is_one_hot(y) else None
+    if classes is None:
+        raise ValueError(
+            f"{op}: stratify=True needs integer labels (n,) or one-hot rows, but y is {y.shape} "
+            f"{y.dtype}; pass stratify=False"
+        )
+    names, labels, sizes = np.unique(classes, return_inverse=True, return_counts=True)
+    if sizes.min() < 2:
+        raise ValueError(
+            f"{op}: class {names[sizes.argmin()]} has 1 sample, stratify=True needs 2 or more; "
+            f"pass stratify=False"
+        )
+    if min(count, len(y) - count) < len(names):
+        raise ValueError(
+            f"{op}: {len(names)} classes do not fit into train and test sets of {len(y) - count} "
+            f"and {count} samples; choose another test_size or stratify=False"
+        )
+    return labels
+
+
+def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
+    """Test samples per class: the proportional share, rounded by the largest remainder."""
+    shares, remainder = np.divmod(sizes * count, sizes.sum())
+    shares[np.argsort(-remainder, kind="stable")[: count - shares.sum()]] += 1
+    return shares
