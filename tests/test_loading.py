@@ -162,10 +162,8 @@ def test_wrong_loading_arguments_are_refused():
 
 def test_a_map_style_data_set_is_batched_as_arrays_are():
     x, y = next(iter(batches(MapStyle(), 3)))
-    assert (
-        x.dtype == np.float32 and x.shape == (3, 1, 2, 2)
+    assert x.dtype == np.float32 and x.shape == (3, 1, 2, 2)
     assert x.reshape(3, 4).tolist() == [[0] * 4, [1] * 4, [2] * 4]
-    )
     assert y.tolist() == [0, 1, 2]
 
 
