@@ -10,8 +10,18 @@ Layers have an explicit forward and backward. Two interchangeable backends compu
 
 from typing import Any
 
-from . import data, init, io, models, ops
+from . import callbacks, data, init, io, models, ops
 from ._version import __version__
+from .callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLogger,
+    EarlyStopping,
+    LRScheduler,
+    ProgressBar,
+    TensorBoard,
+)
+from .checkpoint import load_checkpoint, save_checkpoint
 from .config import (
     available_backends,
     config_dict,
@@ -75,17 +85,22 @@ __all__ = [
     "BCEWithLogitsLoss",
     "BatchNorm1D",
     "BatchNorm2D",
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
     "Concat",
     "Conv2D",
     "ConvTranspose2D",
     "CrossEntropyLoss",
     "Dropout",
+    "EarlyStopping",
     "Flatten",
     "GlobalAvgPool2D",
     "Graph",
     "History",
     "Identity",
     "Input",
+    "LRScheduler",
     "Layer",
     "Linear",
     "MSELoss",
@@ -93,15 +108,18 @@ __all__ = [
     "Multiply",
     "Parameter",
     "Preprocessing",
+    "ProgressBar",
     "RMSProp",
     "Reshape",
     "Residual",
     "Sequential",
+    "TensorBoard",
     "Upsample",
     "ZeroPad2D",
     "__version__",
     "accuracy",
     "available_backends",
+    "callbacks",
     "clip_grad_norm",
     "clip_grad_value",
     "compat",
@@ -115,6 +133,7 @@ __all__ = [
     "init",
     "io",
     "load",
+    "load_checkpoint",
     "manual_seed",
     "memory_stats",
     "models",
@@ -125,6 +144,7 @@ __all__ = [
     "predict_labels",
     "predict_proba",
     "reset_peak_memory_stats",
+    "save_checkpoint",
     "set_backend",
     "set_num_threads",
     "show_config",

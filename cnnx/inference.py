@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from cnnx import checks, ops, targets
 from cnnx.data import Dataset, as_dataset
+from cnnx.feed import Feed, feed, inputs_of, is_batches
+from cnnx.graph.container import Container, count_outputs
 from cnnx.layers import Layer, no_grad, run_mode
-from cnnx.losses import CrossEntropyLoss
+from cnnx.meter import Meter
+from cnnx.objective import SeveralLosses, as_loss, call_loss, is_sum
 from cnnx.scoring import Measures, Metrics, check_loss, gives_probabilities
 
 __all__ = ["Scores", "evaluate", "predict", "predict_labels", "predict_proba"]
@@ -32,7 +37,8 @@ class Scores(dict[str, float]):
 def predict(model: Layer, x: Any, batch_size: int = 256) -> Any:
     """The model's outputs for all samples: batch by batch, in eval mode, without caching.
 
-    x  array (n, ...), or a Dataset or (x, y) tuple, whose y is ignored
+    x  array (n, ...), or a Dataset or (x, y) tuple, whose y is ignored; for a Graph of several
+       inputs a tuple of arrays; or an iterable of batches, each x or (x, y)
 
     The model is not changed, not even its mode: any number of threads may use it, even while it is
     being trained. Without samples, the result is an empty array of the right shape; for a Graph of
@@ -44,15 +50,40 @@ def predict(model: Layer, x: Any, batch_size: int = 256) -> Any:
         raise TypeError(
             f"predict: model is a {type(model).__name__}, expected a Layer: predict(model, x)"
         )
-    inputs = _inputs(x)
     size = checks.integer("predict", "batch_size", batch_size, least=1)
-    # max(..., 1): an empty array runs through the model once, to get the output's shape.
-    starts = range(0, max(len(inputs), 1), size)
     with run_mode(training=False), no_grad():
-        outputs = [model(inputs[start : start + size]) for start in starts]
+        outputs = [call_model(model, part) for part in _parts(model, x, size)]
+    if not outputs:
+        raise ValueError("predict: x has no batches, expected at least one")
     if isinstance(outputs[0], tuple):
         return tuple([_joined(parts) for parts in zip(*outputs, strict=True)])
     return _joined(outputs)
+
+
+def _parts(model: Any, x: Any, size: int) -> Iterator[Any]:
+    """The inputs of each run of the model."""
+    if is_batches(x):
+        for batch in x() if inspect.isfunction(x) else x:
+            yield batch[0] if isinstance(batch, (tuple, list)) else batch
+        return
+    several = isinstance(x, (tuple, list)) and ways_of(model)[0] > 1
+    inputs = inputs_of(x, ways_of(model)[0]) if several else _inputs(x)
+    # max(..., 1): an empty array runs through the model once, to get the output's shape.
+    for start in range(0, max(len(inputs[0] if several else inputs), 1), size):
+        piece = slice(start, start + size)
+        yield tuple(part[piece] for part in inputs) if several else inputs[piece]
+
+
+def ways_of(model: Any) -> tuple[int, int]:
+    """The numbers of a model's inputs and outputs: (1, 1), except for a Graph of several."""
+    if not isinstance(model, Container):
+        return 1, 1
+    return model.wiring().inputs, count_outputs(model)
+
+
+def call_model(model: Any, x: Any) -> Any:
+    """The outputs for a batch; a tuple has one array for each input."""
+    return model(*x) if isinstance(x, tuple) else model(x)
 
 
 def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
@@ -101,19 +132,27 @@ def evaluate(
     *,
     batch_size: int = 256,
     loss: Any = None,
+    loss_weights: Any = None,
     metrics: Metrics = None,
+    sample_weight: Any = None,
 ) -> Scores:
     """The loss and metrics of a model over a data set, in eval mode.
 
-    data     Dataset or (x, y); `cnnx.targets` lists the forms of y that losses and metrics accept
-    loss     None: CrossEntropyLoss()
-    metrics  names ("accuracy", "mean_iou"), functions (outputs, targets) -> float, or a dict name
-             -> either; None: accuracy if the targets are classes: labels, one-hot rows, or 0 and 1
-             for BCELoss and BCEWithLogitsLoss. Names must be unique, and must not be "loss",
-             "epoch", "seconds" or begin with "val_"
+    data     Dataset, (x, y), (x, y, sample_weight), or an iterable of batches of these forms;
+             `cnnx.targets` lists the forms of y that losses and metrics accept
+    loss     None: CrossEntropyLoss(); for a model of several outputs a list, as in `fit`
+    metrics  names ("accuracy", "mean_iou"), functions (outputs, targets) -> float, streaming
+             objects (`cnnx.metrics`), or a dict name -> any of these; None: accuracy if the targets
+             are classes: labels, one-hot rows, or 0 and 1 for BCELoss and BCEWithLogitsLoss. Names
+             must be unique, and must not be "loss", "epoch", "seconds" or begin with "val_"
+    sample_weight  (n,), the weights of the samples in the loss, and in streaming metrics
 
     All are computed once over all samples, so `batch_size` does not change them. Whether a single
     output is a logit or a probability is derived from the loss and the last layer.
+
+    If all metrics are streaming objects, or the data are batches, each batch is measured and then
+    forgotten, so the outputs may be larger than memory. A function is then computed for each batch,
+    and its result is the mean, weighted by the number of samples.
 
     Outputs that are NaN make the loss NaN, and count as wrong in the accuracy, with a
     RuntimeWarning, so that a diverged model still gets scores.
@@ -127,29 +166,73 @@ def evaluate(
         raise TypeError(
             f"evaluate: model is a {type(model).__name__}, expected a Layer: evaluate(model, data)"
         )
-    data = as_dataset(data)
-    if len(data) == 0:
-        raise ValueError("evaluate: data has 0 samples, expected at least one")
-    loss_fn = CrossEntropyLoss() if loss is None else loss
+    size = checks.integer("evaluate", "batch_size", batch_size, least=1)
+    batches = feed(
+        "evaluate", "data", data, ways_of(model), sample_weight=sample_weight, batch_size=size
+    )
+    loss_fn = as_loss("evaluate", loss, loss_weights)
     check_loss("evaluate", model, loss_fn)
-    return score(model, data, batch_size, loss_fn, Measures("evaluate", model, loss_fn, metrics))
+    return score(model, batches, size, loss_fn, Measures("evaluate", model, loss_fn, metrics))
 
 
-def score(model: Layer, data: Dataset, batch_size: int, loss: Any, measures: Measures) -> Scores:
-    """`evaluate` without its checks, also for `fit`, whose metrics are settled already."""
-    outputs = single(predict(model, data, batch_size), "evaluate")
-    if measures.settled is None:
-        measures.settle(outputs, data.y)
+def score(
+    model: Layer,
+    data: Feed,
+    batch_size: int,
+    loss: Any,
+    measures: Measures,
+    per_sample: bool = False,
+) -> Scores:
+    """`evaluate` without its checks, also for `fit`, whose metrics are settled already.
+
+    per_sample  divide a loss with reduction="sum" by the number of samples
+    """
+    whole = data.whole
     # A copy, so that the gradient cached in the caller's loss by a training step is kept.
-    return Scores(loss=float(copy.copy(loss)(outputs, data.y)), **measures(outputs, data.y))
+    loss = copy.copy(loss)
+    if whole is None or not measures.needs_all:
+        meter = _streamed(model, data, loss, measures)
+        row = meter.result()
+        if is_sum(loss) and not per_sample:
+            row["loss"] = meter.sums["loss"]
+        return Scores(row)
+    several = isinstance(loss, SeveralLosses)
+    outputs = predict(model, whole.x, batch_size)
+    outputs = outputs if several else single(outputs, "evaluate")
+    weight = getattr(whole, "sample_weight", None)
+    if measures.settled is None:
+        measures.settle(outputs, whole.y)
+    value = float(call_loss(loss, outputs, whole.y, weight))
+    meter = Meter(loss, measures)
+    _, values = meter.add(value, outputs, whole.y, weight)
+    streams = {name: value for name, value in meter.result().items() if name in meter.streaming}
+    value = value / len(whole) if per_sample and is_sum(loss) else value
+    return Scores(loss=value, **values, **streams)
+
+
+def _streamed(model: Layer, data: Feed, loss: Any, measures: Measures) -> Meter:
+    """The scores without holding the outputs of more than a batch."""
+    meter = None
+    several = isinstance(loss, SeveralLosses)
+    with run_mode(training=False), no_grad():
+        for x, y, *rest in data.epoch(0):
+            outputs = call_model(model, x)
+            outputs = outputs if several else single(outputs, "evaluate")
+            if measures.settled is None:
+                measures.settle(outputs, y)
+            meter = meter or Meter(loss, measures)
+            weight = rest[0] if rest else None
+            meter.add(float(call_loss(loss, outputs, y, weight)), outputs, y, weight)
+    assert meter is not None  # a feed without a batch is an error of its own
+    return meter
 
 
 def single(outputs: Any, op: str) -> Any:
     """The outputs of a model that has one; ValueError for one of several."""
     if isinstance(outputs, tuple):
         raise ValueError(
-            f"{op}: the model has {len(outputs)} outputs, expected one: give a Graph of the output "
-            "that is meant, or write the loop yourself (docs/training.md)"
+            f"{op}: the model has {len(outputs)} outputs, expected one: give a loss for each, as a "
+            "list, or a Graph of the output that is meant"
         )
     return outputs
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,11 +20,28 @@ from cnnx import targets
 from cnnx.graph import Graph
 from cnnx.layers import Flatten, Identity, Layer, Reshape, Sequential, Sigmoid, Softmax
 from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+from cnnx.objective import SeveralLosses, main
 
-__all__ = ["Measures", "Metric", "Metrics", "check_loss", "gives_probabilities"]
+__all__ = ["Measures", "Metric", "Metrics", "Streaming", "check_loss", "gives_probabilities"]
 
 Metric = Callable[[Any, Any], float]
-Metrics = str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric] | None
+
+
+class Streaming(Protocol):
+    """A metric that is computed from batches, as in `cnnx.metrics`."""
+
+    def update(self, pred: Any, target: Any, sample_weight: Any = None) -> None:
+        """Include a batch."""
+
+    def compute(self) -> Any:
+        """The value of all batches since `reset`."""
+
+    def reset(self) -> None:
+        """Forget all batches."""
+
+
+AnyMetric = str | Metric | Streaming
+Metrics = AnyMetric | Iterable[AnyMetric] | Mapping[str, AnyMetric] | None
 
 # Metrics with a threshold, by name; only accuracy is measured by default.
 _METRICS: dict[str, Metric] = {
@@ -45,41 +62,52 @@ class Measures:
     """
 
     def __init__(self, op: str, model: Layer, loss: Any, metrics: Metrics) -> None:
-        self.op, self.model, self.loss = op, model, loss
-        self.asked = None if metrics is None else _by_name(op, metrics)
+        self.op, self.model, self.losses = op, model, loss
+        self.loss = loss.losses[0] if isinstance(loss, SeveralLosses) else loss
+        asked = None if metrics is None else _by_name(op, metrics)
+        self.streaming = {k: m for k, m in (asked or {}).items() if _is_streaming(m)}
+        self.asked = asked and {k: m for k, m in asked.items() if k not in self.streaming}
         self.settled: dict[str, Metric] | None = None
 
-    def settle(self, outputs: np.ndarray, target: np.ndarray, name: str = "data") -> None:
+    @property
+    def needs_all(self) -> bool:
+        """Whether the value over a data set needs all outputs at once."""
+        return not self.streaming or bool(self.asked)
+
+    def settle(self, outputs: Any, target: Any, name: str = "data") -> None:
         """Choose the default metric and the threshold of yes, from the targets of all samples.
 
         ValueError, with the name of the set, if the loss does not accept its targets.
         """
-        shape = (len(target), *outputs.shape[1:])
         self.check(outputs, target, name)
+        outputs, target = main(outputs), main(target)
+        shape = (len(target), *outputs.shape[1:])
         asked = self.asked
         if asked is None:
             asked = _by_name(self.op, "accuracy") if self._has_classes(target, shape) else {}
         threshold = self._threshold(target, shape)
         self.settled = {name: _with_threshold(one, threshold) for name, one in asked.items()}
 
-    def check(self, outputs: np.ndarray, target: np.ndarray, name: str) -> None:
+    def check(self, outputs: Any, target: Any, name: str) -> None:
         """ValueError, with the name of the set, if the loss does not accept a target of it."""
-        if not isinstance(self.loss, Loss):
-            return
         try:
-            self.loss.read(target, (len(target), *outputs.shape[1:]), outputs.dtype)
+            if not isinstance(self.losses, SeveralLosses):
+                _read(self.losses, outputs, target)
+                return
+            for loss, output, wanted in self.losses.pairs(outputs, target):
+                _read(loss, output, wanted)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self.op}: {name}: {error}") from None
 
     def __call__(self, outputs: Any, target: Any) -> dict[str, float]:
-        """The value of every metric."""
+        """The value of every metric that is a function of all outputs."""
         assert self.settled is not None
         return {
-            name: self._value(name, metric(outputs, target))
-            for name, metric in self.settled.items()
+            name: self.value(name, metric(outputs, target)) for name, metric in self.settled.items()
         }
 
-    def _value(self, name: str, value: Any) -> float:
+    def value(self, name: str, value: Any) -> float:
+        """A metric's result as a number; TypeError if it is something else."""
         try:
             return float(value)
         except (TypeError, ValueError):
@@ -103,12 +131,23 @@ class Measures:
         return 0.5 if halves else 0.0
 
 
+def _read(loss: Any, outputs: np.ndarray, target: Any) -> None:
+    if isinstance(loss, Loss):
+        target = np.asarray(target)
+        loss.read(target, (len(target), *outputs.shape[1:]), outputs.dtype)
+
+
 def check_loss(op: str, model: Layer, loss: Any) -> None:
     """TypeError if it is not a loss; a warning if a model returns probabilities but the loss
     expects logits.
 
     The warning points to the caller of the calling function.
     """
+    if isinstance(loss, SeveralLosses):
+        for one in loss.losses:
+            if one is not None and not (callable(one) and hasattr(one, "backward")):
+                raise TypeError(f"{op}: loss has {one!r}, expected one such as CrossEntropyLoss()")
+        return
     if isinstance(loss, type) or not (callable(loss) and hasattr(loss, "backward")):
         raise TypeError(f"{op}: loss is {loss!r}, expected one such as CrossEntropyLoss()")
     last = _last_layer(model)
@@ -148,12 +187,12 @@ def _last_layer(model: Layer) -> Layer:
     return model
 
 
-def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
-    """name -> function of the requested metrics."""
+def _by_name(op: str, metrics: Any) -> dict[str, Any]:
+    """name -> function, or streaming object, of the requested metrics."""
     if isinstance(metrics, Mapping):
         pairs = list(metrics.items())
     else:
-        if isinstance(metrics, str) or callable(metrics):
+        if isinstance(metrics, str) or callable(metrics) or _is_streaming(metrics):
             metrics = [metrics]
         try:
             pairs = [(_name(metric), metric) for metric in metrics]
@@ -162,7 +201,7 @@ def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
                 f"{op}: metrics is a {type(metrics).__name__}, expected names and functions: "
                 'for example metrics=["accuracy"], or a dict name -> function'
             ) from None
-    named: dict[str, Metric] = {}
+    named: dict[str, Any] = {}
     for name, metric in pairs:
         if not isinstance(name, str):
             raise TypeError(f"{op}: metrics: the name {name!r} is not a string: use {str(name)!r}")
@@ -181,7 +220,14 @@ def _by_name(op: str, metrics: Any) -> dict[str, Metric]:
 
 
 def _name(metric: Any) -> str:
+    if _is_streaming(metric) and hasattr(metric, "name"):
+        return metric.name
     return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__)
+
+
+def _is_streaming(metric: Any) -> bool:
+    names = ("update", "compute", "reset")
+    return not isinstance(metric, type) and all(callable(getattr(metric, n, None)) for n in names)
 
 
 def _with_threshold(metric: Callable[..., float], threshold: float | None) -> Metric:
@@ -191,7 +237,9 @@ def _with_threshold(metric: Callable[..., float], threshold: float | None) -> Me
     return metric
 
 
-def _function(op: str, metric: Any) -> Metric:
+def _function(op: str, metric: Any) -> Any:
+    if _is_streaming(metric):
+        return metric
     if isinstance(metric, str):
         if metric not in _METRICS:
             known = ", ".join(map(repr, _METRICS))

@@ -20,7 +20,8 @@ PARTS = (
     *("config", *MIDDLE, "io", "preprocessing", "layers", "graph"),
     *("targets", "losses", "optim", "metrics"),
 )
-RUNS = (*PARTS, "models", "data", "history", "scoring", "inference")
+MEASURED = ("data", "feed", "history", "objective", "scoring", "meter")
+RUNS = (*PARTS, "models", *MEASURED, "inference")
 
 # A module (a file or folder of cnnx) -> the modules of cnnx that it may import, all of which are in
 # rows above its own: imports point upwards in this table. A folder may import itself and its list.
@@ -56,20 +57,27 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "graph", "io"),
     "history": ("io",),
-    "scoring": PARTS,  # the metrics of a run, and checks that loss, model and targets match
-    "inference": (*PARTS, "data", "scoring"),
-    "training": (*RUNS, "terminal"),
+    "checkpoint": ("io",),
+    "feed": ("checks", "data"),
+    "objective": PARTS,
+    "scoring": (*PARTS, "objective"),  # checks that loss, model and targets match, and metrics
+    "meter": ("history", "objective", "scoring"),
+    "inference": (*PARTS, *MEASURED),
+    "callbacks": ("checks", "io", "terminal", "history", "checkpoint"),
+    "training": (*RUNS, "callbacks", "checkpoint"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
-    "cli": (*RUNS, "terminal", "training", "viz", "bench", "_version"),
+    "cli": (*RUNS, "terminal", "callbacks", "training", "viz", "bench", "_version"),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat"),
     "__main__": ("cli",),
 }
+# What a module may import from rows below its own, inside functions only.
+UPWARDS = {"layers/methods": ("inference", "training")}  # fit, evaluate and predict of a layer
 # Third-party modules: NumPy at the top of a file; these only inside functions of these modules.
 INSIDE_FUNCTIONS = {
     "viz": {"matplotlib", "plotly"},
-    "training": {"tqdm"},
+    "callbacks": {"tqdm", "tensorboardX", "torch"},
     "data": {"tqdm", "PIL"},
     "bench": {"torch"},
     "compat": {"matplotlib"},
@@ -150,10 +158,11 @@ def test_a_module_imports_only_what_the_table_allows(path):
         return
     allowed = _allowed(module)
     assert allowed is not None, f"cnnx/{module} has no row in the import table: add one"
-    for dotted, _, line in _imports(path):
+    for dotted, inside, line in _imports(path):
         target = _as_module(dotted)
         if target is not None:
-            assert _may(target, allowed), f"cnnx/{module}, line {line}: imports {dotted}"
+            known = (*allowed, *UPWARDS.get(module, ())) if inside else allowed
+            assert _may(target, known), f"cnnx/{module}, line {line}: imports {dotted}"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_module)
@@ -180,6 +189,13 @@ def test_the_table_allows_no_cycles():
         for name in set(allowed) - {module}:
             assert name in above or name.rpartition("/")[0] in above, f"{module} may import {name}"
         above.add(module)
+
+
+def test_only_the_methods_of_a_model_import_upwards_and_all_of_these_imports_are_used():
+    assert set(UPWARDS) == {"layers/methods"}
+    imported = list(_imports(PACKAGE / "layers" / "methods.py"))
+    used = {(_as_module(dotted) or "").split("/")[0] for dotted, inside, _ in imported if inside}
+    assert used == set(UPWARDS["layers/methods"])
 
 
 def test_every_import_allowed_inside_functions_is_used():

@@ -24,6 +24,7 @@ from cnnx.layers.assignment import check_assignment
 from cnnx.layers.dtype import FLOATS, as_float
 from cnnx.layers.inside import held
 from cnnx.layers.kept import Watched, keep
+from cnnx.layers.methods import Methods
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import Mode, grad_enabled, no_grad, run_mode
 from cnnx.preprocessing import Carried
@@ -47,7 +48,7 @@ def builtin(cls: AnyLayer) -> AnyLayer:
     return cls
 
 
-class Layer:
+class Layer(Methods):
     """Base of all layers. A subclass defines `forward(x)` and `backward(dy)`.
 
     ``y = layer(x)`` is ``layer.forward(x)``; ``dx = layer.backward(dy)`` is the backward of the

@@ -1,0 +1,84 @@
+"""`Meter`: loss and metrics of a pass over data, from those of its batches."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from cnnx.history import Row
+from cnnx.objective import is_sum, main, share_of
+from cnnx.scoring import Measures
+
+__all__ = ["Meter"]
+
+
+class Meter:
+    """Adds up batches. The loss is the mean over all of them, weighted by their shares; a metric
+    that is a function is the mean of its values, weighted by the numbers of samples; a streaming
+    metric is exact. `measures` must be settled before the first batch.
+    """
+
+    def __init__(self, loss: Any, measures: Measures) -> None:
+        self.loss, self.measures, self._sum = loss, measures, is_sum(loss)
+        self.sums: Row = {}
+        self.samples, self.shares = 0, 0.0
+        self.streaming = copy.deepcopy(measures.streaming)  # the user's objects are not changed
+        for metric in self.streaming.values():
+            metric.reset()
+
+    def add(self, loss: float, outputs: Any, target: Any, weight: Any = None) -> tuple[float, Row]:
+        """Include a batch; returns its share and the values of its metrics."""
+        outputs, wanted = main(outputs), main(target)
+        count = len(wanted)
+        share = share_of(self.loss, target, outputs.shape, weight)
+        self.samples, self.shares = self.samples + count, self.shares + share
+        sums = self.sums
+        # A sum over samples for either reduction.
+        sums["loss"] = sums.get("loss", 0.0) + (loss if self._sum else loss * share)
+        values = self.measures(outputs, wanted)
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value * count
+        for metric in self.streaming.values():
+            if weight is None:
+                metric.update(outputs, wanted)
+            else:
+                metric.update(outputs, wanted, weight)
+        return share, values
+
+    def result(self) -> Row:
+        """The means so far."""
+        by = {"loss": (self.samples if self._sum else self.shares) or math.nan}
+        row = {name: value / by.get(name, self.samples) for name, value in self.sums.items()}
+        for name, metric in self.streaming.items():
+            row[name] = self.measures.value(name, metric.compute())
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` continues from."""
+        return {
+            "sums": dict(self.sums),
+            "samples": self.samples,
+            "shares": self.shares,
+            "streaming": {name: _state(metric) for name, metric in self.streaming.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a `state_dict`."""
+        self.sums, self.samples, self.shares = state["sums"], state["samples"], state["shares"]
+        for name, saved in state["streaming"].items():
+            metric = self.streaming[name]
+            if hasattr(metric, "load_state_dict"):
+                metric.load_state_dict(saved)
+            else:
+                vars(metric).update(saved)
+
+
+def _state(metric: Any) -> dict[str, Any]:
+    """The state of a streaming metric: its own `state_dict`, or its attributes."""
+    if hasattr(metric, "state_dict"):
+        return metric.state_dict()
+    kinds = (bool, int, float, str, list, tuple, dict, np.ndarray, np.generic, type(None))
+    return {k: copy.deepcopy(v) for k, v in vars(metric).items() if isinstance(v, kinds)}
