@@ -45,6 +45,7 @@ class Optimizer:
         self._states: list[tuple[Group, FlatState]] = []  # with the group that it belongs to
         self._layout: list[tuple[list[Parameter], list[Any]]] = []
         self._defaults = settings
+        self._initial_lrs: list[float] = []
         if isinstance(params, Parameter):
             raise TypeError(f"{self._name}: params is one Parameter, expected a list of them")
         items: list[Any] = list(params)
@@ -150,6 +151,15 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
+    def initial_lrs(self, lrs: list[float] | None = None) -> list[float]:
+        """The learning rate of each group before its first schedule, which all schedules start
+        from; a schedule that chooses its own start gives it as `lrs`."""
+        if lrs is not None:
+            self._initial_lrs = list(lrs)
+        new = self.param_groups[len(self._initial_lrs) :]
+        self._initial_lrs += [group["lr"] for group in new]
+        return list(self._initial_lrs)
+
     def state_dict(self) -> dict[str, Any]:
         """Settings and state as plain dicts, lists, numbers and copies of arrays.
 
@@ -217,7 +227,7 @@ class Optimizer:
         return {**vars(self), "_states": self.state_dict()["state"], "_layout": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        vars(self).update({"_initial_lrs": [], **state})
         self._restore(state["_states"])
 
     def __repr__(self) -> str:
