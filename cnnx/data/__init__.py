@@ -82,3 +82,12 @@ __all__ = [
     "select_classes",
     "train_test_split",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """`cnnx.data.transforms`, imported when it is first used."""
+    if name != "transforms":
+        raise AttributeError(f"module 'cnnx.data' has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module(".transforms", __name__)
