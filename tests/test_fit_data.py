@@ -302,8 +302,10 @@ class Averages:
         def swapped():
             raw = self.model.state_dict()
             self.model.load_state_dict(self.average)
-            yield
-            self.model.load_state_dict(raw)
+            try:
+                yield
+            finally:
+                self.model.load_state_dict(raw)
 
         return swapped()
 

@@ -69,7 +69,9 @@ class EarlyStopping(Callback):
             self.trainer.stop()
 
     def on_train_end(self) -> None:
-        if self._weights is not None and self.trainer.error is None:
+        if self.trainer.error is not None:
+            return  # a checkpoint may be written after this
+        if self._weights is not None:
             self.trainer.model.load_state_dict(self._weights)
         self._weights = None
 
