@@ -68,7 +68,7 @@ from .layers import (
 from .layers import activation as _activation
 from .layers.activation import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
-from .metrics import accuracy
+from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
 from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
 from .preprocessing import Preprocessing
 from .random import manual_seed
@@ -124,6 +124,7 @@ __all__ = [
     "clip_grad_value",
     "compat",
     "config_dict",
+    "confusion_matrix",
     "data",
     "empty_cache",
     "evaluate",
@@ -136,10 +137,12 @@ __all__ = [
     "load_checkpoint",
     "manual_seed",
     "memory_stats",
+    "metrics",
     "models",
     "nn",
     "no_grad",
     "ops",
+    "precision_recall_f1",
     "predict",
     "predict_labels",
     "predict_proba",
@@ -148,6 +151,7 @@ __all__ = [
     "set_backend",
     "set_num_threads",
     "show_config",
+    "top_k_accuracy",
     "use_algorithm",
     "use_backend",
     "viz",

@@ -141,10 +141,11 @@ def evaluate(
     data     Dataset, (x, y), (x, y, sample_weight), or an iterable of batches of these forms;
              `cnnx.targets` lists the forms of y that losses and metrics accept
     loss     None: CrossEntropyLoss(); for a model of several outputs a list, as in `fit`
-    metrics  names ("accuracy", "mean_iou"), functions (outputs, targets) -> float, streaming
-             objects (`cnnx.metrics`), or a dict name -> any of these; None: accuracy if the targets
-             are classes: labels, one-hot rows, or 0 and 1 for BCELoss and BCEWithLogitsLoss. Names
-             must be unique, and must not be "loss", "epoch", "seconds" or begin with "val_"
+    metrics  names (`cnnx.metrics.NAMES`: "accuracy", "f1", ...), functions (outputs, targets) ->
+             float, streaming objects (`cnnx.metrics`), or a dict name -> any of these; None:
+             accuracy if the targets are classes: labels, one-hot rows, or 0 and 1 for BCELoss and
+             BCEWithLogitsLoss. Column names must be unique, and must not be "loss", "epoch",
+             "seconds" or begin with "val_"
     sample_weight  (n,), the weights of the samples in the loss, and in streaming metrics
 
     All are computed once over all samples, so `batch_size` does not change them. Whether a single

@@ -42,10 +42,7 @@ class Meter:
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value * count
         for metric in self.streaming.values():
-            if weight is None:
-                metric.update(outputs, wanted)
-            else:
-                metric.update(outputs, wanted, weight)
+            self.measures.include(metric, outputs, wanted, weight)
         return share, values
 
     def result(self) -> Row:

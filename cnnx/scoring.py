@@ -43,7 +43,8 @@ class Streaming(Protocol):
 AnyMetric = str | Metric | Streaming
 Metrics = AnyMetric | Iterable[AnyMetric] | Mapping[str, AnyMetric] | None
 
-# Metrics with a threshold, by name; only accuracy is measured by default.
+# Functions with a threshold, by name; only accuracy is measured by default. The other names are
+# those of objects (`metrics.NAMES`).
 _METRICS: dict[str, Metric] = {
     "accuracy": metric_functions.accuracy,
     "mean_iou": metric_functions.mean_iou,
@@ -68,6 +69,7 @@ class Measures:
         self.streaming = {k: m for k, m in (asked or {}).items() if _is_streaming(m)}
         self.asked = asked and {k: m for k, m in asked.items() if k not in self.streaming}
         self.settled: dict[str, Metric] | None = None
+        self._threshold_of_yes: float | None = None
 
     @property
     def needs_all(self) -> bool:
@@ -85,7 +87,7 @@ class Measures:
         asked = self.asked
         if asked is None:
             asked = _by_name(self.op, "accuracy") if self._has_classes(target, shape) else {}
-        threshold = self._threshold(target, shape)
+        threshold = self._threshold_of_yes = self._threshold(target, shape)
         self.settled = {name: _with_threshold(one, threshold) for name, one in asked.items()}
 
     def check(self, outputs: Any, target: Any, name: str) -> None:
@@ -105,6 +107,15 @@ class Measures:
         return {
             name: self.value(name, metric(outputs, target)) for name, metric in self.settled.items()
         }
+
+    def include(self, metric: Streaming, outputs: Any, target: Any, weight: Any = None) -> None:
+        """Update a streaming metric by a batch; one of ours learns the threshold first."""
+        if isinstance(metric, metric_functions.Metric):
+            metric.settle(self._threshold_of_yes, np.ndim(outputs) > 1 and outputs.shape[1] > 1)
+        if weight is None:
+            metric.update(outputs, target)
+        else:
+            metric.update(outputs, target, weight)
 
     def value(self, name: str, value: Any) -> float:
         """A metric's result as a number; TypeError if it is something else."""
@@ -242,7 +253,10 @@ def _function(op: str, metric: Any) -> Any:
         return metric
     if isinstance(metric, str):
         if metric not in _METRICS:
-            known = ", ".join(map(repr, _METRICS))
+            made = metric_functions.by_name(metric)
+            if made is not None:
+                return made
+            known = ", ".join(map(repr, metric_functions.NAMES))
             raise ValueError(
                 f"{op}: metrics: {metric!r} is unknown, expected {known} or a function "
                 "(outputs, targets) -> float"

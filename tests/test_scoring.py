@@ -45,7 +45,7 @@ def one(outputs, target):
         ([lambda o, t: 1.0, lambda o, t: 2.0], "two metrics are called '<lambda>'"),
         (["accuracy", accuracy], "two metrics are called 'accuracy'"),
         ([functools.partial(one), functools.partial(one)], "two metrics are called 'partial'"),
-        (["recall"], "'recall' is unknown, expected 'accuracy'"),
+        (["recal"], "'recal' is unknown, expected 'accuracy'"),
     ],
 )
 def test_colliding_names_of_metrics_are_rejected_before_any_work(metrics, message):

@@ -1,4 +1,4 @@
-"""Metrics of predictions."""
+"""Metrics as functions of all predictions and targets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ import numpy as np
 
 from cnnx import checks, targets
 
-__all__ = ["accuracy", "class_pairs", "confusion_matrix", "iou", "mean_iou"]
+__all__ = [
+    "LARGEST_TABLE",
+    "RENUMBER",
+    "accuracy",
+    "class_pairs",
+    "confusion_matrix",
+    "count_classes",
+    "integers",
+    "iou",
+    "mean_iou",
+    "precision_recall_f1",
+    "top_k_accuracy",
+    "warn_of_nan",
+]
 
-_LARGEST_TABLE = 10_000  # classes: 800 MB of counts
+LARGEST_TABLE = 10_000  # classes: 800 MB of counts
 _MOST_RATIOS = 1 << 24  # classes: 500 MB of three counts and a ratio
-_RENUMBER = (
+RENUMBER = (
     ": number the classes from 0 without gaps, as np.unique(labels, return_inverse=True) does"
 )
 
@@ -44,7 +57,7 @@ def accuracy(pred: Any, target: Any, threshold: float | None = None) -> float:
     hits = predicted == right
     if lost is not None:
         hits &= ~lost
-        _warn_of_nan(op, lost)
+        warn_of_nan(op, lost)
     return float(np.mean(hits))
 
 
@@ -63,10 +76,10 @@ def confusion_matrix(
     """
     op = "confusion_matrix"
     predicted, right, k = class_pairs(op, pred, target, classes, threshold)
-    if k > _LARGEST_TABLE:
+    if k > LARGEST_TABLE:
         raise ValueError(
             f"{op}: a table of {k} classes would take {8 * k * k / 1e9:,.1f} GB, and at most "
-            f"{_LARGEST_TABLE} are expected{_RENUMBER}"
+            f"{LARGEST_TABLE} are expected{RENUMBER}"
         )
     cells = right.astype(np.intp) * k + predicted.astype(np.intp)
     return np.bincount(cells, minlength=k * k).reshape(k, k).astype(np.int64, copy=False)
@@ -86,8 +99,8 @@ def class_pairs(
             f"{op}: {np.count_nonzero(lost)} of {lost.size} predictions are NaN, which is no "
             "class: look for NaN in the data and the weights"
         )
-    predicted, right = _integers(predicted), _integers(right)
-    return predicted, right, _count(op, predicted, right, known, classes)
+    predicted, right = integers(predicted), integers(right)
+    return predicted, right, count_classes(op, predicted, right, known, classes)
 
 
 def iou(
@@ -139,20 +152,70 @@ def mean_iou(
     return float(np.nanmean(ratios))
 
 
+def top_k_accuracy(pred: Any, target: Any, k: int = 5, sample_weight: Any = None) -> float:
+    """The fraction of samples whose true class is among the k with the largest scores.
+
+    pred    scores (n, classes, ...); of equal scores the lower class comes first, as in argmax
+    target  class numbers (n, ...), one-hot rows or probabilities
+    sample_weight  (n,): what each sample counts
+
+    Errors are those of `cnnx.metrics.TopKAccuracy`, which adds up batches.
+
+    Example: ``top_k_accuracy([[3, 2, 1], [3, 2, 1]], [1, 2], k=2)`` is 0.5.
+    """
+    from .classes import TopKAccuracy
+
+    return float(TopKAccuracy(k, "top_k_accuracy")(pred, target, sample_weight))
+
+
+def precision_recall_f1(
+    pred: Any,
+    target: Any,
+    average: str | None = None,
+    classes: int | None = None,
+    threshold: float | None = None,
+    sample_weight: Any = None,
+) -> tuple[Any, Any, Any]:
+    """Precision, recall and F1 of every class, or their averages.
+
+    pred, target, threshold  as in `accuracy`
+    average  None: three arrays (k,); "macro", "micro", "weighted" or "binary": three numbers, as in
+             `cnnx.metrics.Precision`
+    classes  their number; None: the number of scores per sample in pred, or of labels
+    sample_weight  (n,): what each sample counts
+
+    The formulas, and the sources, are those of `cnnx.metrics.Precision`, `Recall` and `F1Score`,
+    which add up batches.
+
+    Example: ``precision_recall_f1([0, 1, 1], [0, 0, 1])`` is ``[1, 0.5], [0.5, 1], [2/3, 2/3]``.
+    """
+    from .classes import F1Score, Precision, Recall
+
+    counted = Precision(average, classes, threshold, "precision_recall_f1")
+    counted.update(pred, target, sample_weight)
+    values: list[Any] = [counted.compute()]
+    for make in (Recall, F1Score):
+        other = make(average, name="precision_recall_f1")
+        other.load_state_dict(counted.state_dict())
+        values.append(other.compute())
+    precision, recall, f1 = values
+    return precision, recall, f1
+
+
 def _ratios(op: str, read: targets.Classes, classes: int | None) -> np.ndarray:
     """Intersection over union of every class."""
     predicted, right, lost, known = read
     _check_samples(op, right)
-    predicted, right = predicted.ravel(), _integers(right)
+    predicted, right = predicted.ravel(), integers(right)
     both = right
     if lost is not None:
-        _warn_of_nan(op, lost, stacklevel=4)
+        warn_of_nan(op, lost, stacklevel=4)
         seen = ~lost.ravel()
         predicted, both = predicted[seen], right[seen]
-    predicted = _integers(predicted)
-    k = _count(op, predicted, right, known, classes)
+    predicted = integers(predicted)
+    k = count_classes(op, predicted, right, known, classes)
     if k > _MOST_RATIOS:
-        raise ValueError(f"{op}: {k} classes, expected at most {_MOST_RATIOS}{_RENUMBER}")
+        raise ValueError(f"{op}: {k} classes, expected at most {_MOST_RATIOS}{RENUMBER}")
     counts = [
         np.bincount(labels.astype(np.intp, copy=False), minlength=k)
         for labels in (predicted[predicted == both], predicted, right)
@@ -166,13 +229,13 @@ def _check_samples(op: str, right: np.ndarray) -> None:
         raise ValueError(f"{op}: there is no sample to count: give at least one")
 
 
-def _integers(labels: np.ndarray) -> np.ndarray:
+def integers(labels: np.ndarray) -> np.ndarray:
     """Labels as a flat array, including integral floats."""
     labels = labels.ravel()
     return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
 
 
-def _count(
+def count_classes(
     op: str, predicted: np.ndarray, right: np.ndarray, known: int, classes: int | None
 ) -> int:
     """The number of classes; ValueError for a label that is not one of them."""
@@ -189,7 +252,7 @@ def _count(
     return k
 
 
-def _warn_of_nan(op: str, lost: np.ndarray, stacklevel: int = 3) -> None:
+def warn_of_nan(op: str, lost: np.ndarray, stacklevel: int = 3) -> None:
     warnings.warn(
         f"{op}: {np.count_nonzero(lost)} of {lost.size} predictions are NaN, and count as wrong: "
         "look for NaN in the data and the weights",
