@@ -283,6 +283,14 @@ def shape4d(op: str, name: str, value: Any) -> tuple[int, int, int, int]:
     return shape
 
 
+def not_empty_image(op: str, name: str, shape: tuple[int, ...]) -> None:
+    """Images (n, c, h, w) to be pooled need a pixel; the batch may be empty."""
+    if shape[2] * shape[3] == 0:
+        raise ValueError(
+            f"{op}: {name} is {shape}: an image without pixels has no mean and no maximum"
+        )
+
+
 def axis(op: str, value: Any, name: str, ndim: int) -> int:
     """An axis, counted from the front or (negative) from the back, as an index from 0."""
     number = integer(op, "axis", value, least=-_LARGEST_INTEGER)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .checks import Pair, is_sequence, pair
+from .checks import Pair, choice, is_sequence, pair
 
 Padding = tuple[Pair, Pair]
 
@@ -50,8 +50,32 @@ def kept_padding(op: str, value: Any, kernel: Pair, stride: Pair, dilation: Pair
     return ((top, bottom), (left, right)) if is_sequence(value[0]) else (top, left)
 
 
-def pool_padding(op: str, value: Any, kernel: Pair) -> Pair:
-    """(rows, columns) of padding, at most half of the kernel: every window meets the image."""
+def pool_padding(
+    op: str, value: Any, size: Pair, kernel: Pair, stride: Pair, dilation: Pair = (1, 1)
+) -> tuple[Padding, bool]:
+    """((top, bottom), (left, right)) of a pooling, and whether a mean may count it.
+
+    "same" is TensorFlow's: as much as gives ceil(size / stride) windows, the odd row at the bottom,
+    and never counted.
+    """
+    rows, columns = pool_border(op, value, kernel)
+    if value != "same":
+        return ((rows, rows), (columns, columns)), True
+    totals = [
+        max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)
+        for n, k, s, d in zip(size, kernel, stride, dilation)
+    ]
+    top, left = (total // 2 for total in totals)
+    return ((top, totals[0] - top), (left, totals[1] - left)), False
+
+
+def pool_border(op: str, value: Any, kernel: Pair) -> Pair:
+    """(rows, columns) of padding, at most half of the kernel: every window meets the image, unless
+    dilated (`no_window_beside`). (0, 0) for words.
+    """
+    if isinstance(value, str):
+        choice(op, "padding", value, ("same", "valid"))
+        return 0, 0
     rows, columns = pair(op, "padding", value, 0)
     if 2 * rows > kernel[0] or 2 * columns > kernel[1]:
         raise ValueError(
@@ -59,6 +83,22 @@ def pool_padding(op: str, value: Any, kernel: Pair) -> Pair:
             "a window could lie outside the image"
         )
     return rows, columns
+
+
+def no_window_beside(
+    op: str, size: Pair, counts: Pair, stride: Pair, padding: Padding, dilation: Pair
+) -> None:
+    """ValueError if the taps of a window lie before and after the image, and none on it."""
+    for axis, what in enumerate(("rows", "columns")):
+        n, d, before = size[axis], dilation[axis], padding[axis][0]
+        if d <= n:  # the usual case: no room between two taps
+            continue
+        starts = range(-before, min(0, counts[axis] * stride[axis] - before), stride[axis])
+        if any(start % d >= n for start in starts):
+            raise ValueError(
+                f"{op}: with dilation {d} and {before} {what} of padding, a window lies beside the "
+                f"image of {n} {what}: its cells are further apart"
+            )
 
 
 def output_size(
@@ -131,18 +171,21 @@ def _reach(count: int, kernel: int, stride: int, dilation: int) -> int:
     return (count - 1) * stride + dilation * (kernel - 1) + 1
 
 
-def ceil_padding(size: Pair, kernel: Pair, stride: Pair, padding: Padding) -> Padding:
+def ceil_padding(
+    size: Pair, kernel: Pair, stride: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Padding:
     """Padding enlarged at the bottom and right until a last, incomplete window fits (ceil_mode).
 
     As in PyTorch, a window that would begin after the image is left out. A single window may be
     incomplete too; if not even that fits, the padding is not changed.
     """
     grown = []
-    for n, k, s, (before, after) in zip(size, kernel, stride, padding):
-        count = -((k - n - before - after) // s) + 1
+    for n, k, s, d, (before, after) in zip(size, kernel, stride, dilation, padding):
+        reach = d * (k - 1) + 1
+        count = -((reach - n - before - after) // s) + 1
         if (count - 1) * s >= n + before:
             count -= 1
-        needed = (count - 1) * s + k - n - before
+        needed = (count - 1) * s + reach - n - before
         grown.append((before, max(after, needed if count > 0 else 0)))
     return grown[0], grown[1]
 

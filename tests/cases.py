@@ -489,14 +489,28 @@ POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
     "large-planes-apart": ((1, 1, 103, 41), 2, {"stride": 5}),
     "kernel-of-256": ((1, 1, 17, 18), 16, {"stride": 1}),
     "kernel-of-272": ((1, 1, 18, 19), (17, 16), {"stride": 1}),
+    "same": ((2, 2, 7, 8), (3, 2), {"stride": (2, 3), "padding": "same"}),
+    "same-gap": ((1, 2, 9, 7), (1, 4), {"stride": (3, 1), "padding": "same", "ceil_mode": True}),
+    "valid": ((1, 2, 5, 4), 2, {"padding": "valid"}),
     "empty-batch": ((0, 3, 6, 6), 2, {}),
+}
+DILATED_POOLS: dict[str, tuple[tuple[int, ...], Any, dict[str, Any]]] = {
+    "dilated": ((2, 3, 9, 8), 3, {"stride": 2, "padding": 1, "dilation": 2}),
+    "dilated-pairs": ((1, 2, 7, 9), 2, {"dilation": (3, 1), "stride": (1, 2)}),
+    "dilated-ceil-mode": ((1, 2, 8, 9), (2, 3), {"dilation": 2, "padding": 1, "ceil_mode": True}),
+    "dilated-same": ((1, 2, 6, 7), (3, 2), {"dilation": (2, 3), "stride": 2, "padding": "same"}),
+    "dilated-over-image": ((1, 2, 2, 3), (3, 1), {"dilation": (3, 50), "padding": "same"}),
+    "dilated-kernel-of-272": ((1, 1, 35, 18), (17, 16), {"stride": 1, "dilation": (2, 1)}),
+    "dilated-empty-batch": ((0, 3, 6, 6), 2, {"dilation": 2}),
 }
 # Also tested with several maxima in a window.
 TIES = ("plain", "wide-rows", "short-rows", "overlapping", "padded", "ceil-mode", "kernel-of-272")
+TIES += ("dilated", "dilated-ceil-mode")
+DIVISORS = ("plain", "wide-rows", "padded", "ceil-mode-padded", "empty-batch")
 
 
 def _pools():
-    for name, (shape, kernel, options) in POOLS.items():
+    for name, (shape, kernel, options) in (POOLS | DILATED_POOLS).items():
         _max_pools("max_pool2d", name, shape, kernel, options, _distinct)
         _max_pools("relu_max_pool2d", name, shape, kernel, options, _mostly_negative)
         if name in TIES:
@@ -504,10 +518,13 @@ def _pools():
                 tie = "a window has several maxima"
                 _max_pools(op, f"{name}-ties", shape, kernel, options, _repeating, kink=tie)
         _shared_max_pools(name, shape, kernel, options)
+    for name, (shape, kernel, options) in POOLS.items():
         _avg_pools(name, shape, kernel, options)
         if "padding" in options or "ceil_mode" in options:
             more = {**options, "count_include_pad": False}
             _avg_pools(f"{name}-padding-not-counted", shape, kernel, more)
+        if name in DIVISORS:
+            _avg_pools(f"{name}-divisor", shape, kernel, {**options, "divisor_override": 5})
     for name in ("plain", "one-pixel", "wide-rows", "many-planes", "empty-batch"):
         _global_avg_pools(name, POOLS[name][0])
 
@@ -551,9 +568,8 @@ def _shared_max_pools(name, shape, kernel, options):
 
 
 def _avg_pools(name, shape, kernel, options):
-    geometry = {k: v for k, v in options.items() if k != "count_include_pad"}
     pools = oracle._Pools(
-        shape, kernel, geometry.get("stride"), geometry.get("padding", 0), "ceil_mode" in geometry
+        shape, kernel, options.get("stride"), options.get("padding", 0), "ceil_mode" in options
     )
 
     def forward(rng):

@@ -225,7 +225,10 @@ def y_shape(op, a):
         oh, ow = _windows(size, kernel, a["stride"], a["padding"], a["dilation"])
         return (x_shape[0] * oh * ow, x_shape[1] * kernel[0] * kernel[1])
     stride = kernel if a["stride"] is None else a["stride"]
-    return (*x_shape[:2], *_windows(size, kernel, stride, a["padding"], 1, bool(a["ceil_mode"])))
+    if isinstance(a["padding"], str) and a["padding"] == "same":
+        return (*x_shape[:2], *(-(-n // s) for n, s in zip(size, _pair(stride))))
+    dilation, ceil_mode = a.get("dilation", 1), bool(a["ceil_mode"])
+    return (*x_shape[:2], *_windows(size, kernel, stride, a["padding"], dilation, ceil_mode))
 
 
 def result_shapes(op, a):

@@ -89,38 +89,40 @@ def codes_below(cells, shape):
     return lambda rng, dtype: rng.integers(cells, size=shape).astype(kind)
 
 
-def max_pool_cases(x, y, windows, relu):
+def max_pool_cases(x, y, windows, dilation, relu):
     """Of the maximum over windows, of x and y of these shapes, with ReLU or without."""
 
     def prepare(dtype, **how):
-        return jobs.prepare_max_pool2d(x, dtype, *windows, relu=relu, **how)
+        return jobs.prepare_max_pool2d(x, dtype, *windows, dilation, relu=relu, **how)
 
     prefix = "relu_" if relu else ""
     forward = getattr(compiled, f"{prefix}max_pool2d")
     backward = getattr(compiled, f"{prefix}max_pool2d_backward")
     codes = codes_below(math.prod(windows[0]) + relu, y)
     cases = {
-        "": Case(prepare, lambda image: forward(image, *windows), (x,)),
+        "": Case(prepare, lambda image: forward(image, *windows, dilation), (x,)),
         "_backward": Case(
             partial(prepare, backward=True),
-            lambda dy, argmax: (backward(dy, argmax, x, *windows),),
+            lambda dy, argmax: (backward(dy, argmax, x, *windows, dilation=dilation),),
             (y, codes),
         ),
     }
     if not relu:
         cases["_backward to ties"] = Case(
             partial(prepare, backward=True, ties=True),
-            lambda dy, argmax, image: (backward(dy, argmax, x, *windows, image),),
+            lambda dy, argmax, image: (backward(dy, argmax, x, *windows, image, dilation),),
             (y, codes, x),
         )
-    return {f"{prefix}max_pool2d{part} {x} by {windows[0]}": cases[part] for part in cases}
+    return {
+        f"{prefix}max_pool2d{part} {x} by {windows[0]} {dilation}": cases[part] for part in cases
+    }
 
 
 def avg_pool_cases(x, y, windows):
     counted = windows[2]
 
     def prepare(dtype, backward):
-        return jobs.prepare_avg_pool2d(x, dtype, *windows, counted, backward)
+        return jobs.prepare_avg_pool2d(x, dtype, *windows, counted, backward=backward)
 
     return {
         f"avg_pool2d {x} by {windows[0]}": Case(
@@ -155,16 +157,19 @@ def adaptive_cases(x, size):
 
 
 POOL = {}
-for x_shape, y_size, kernel, stride, rows, columns in [
-    ((1, 6, 28, 28), (14, 14), (2, 2), (2, 2), 0, 0),  # pairs, planes of an even height
-    ((2, 3, 17, 18), (8, 9), (2, 2), (2, 2), 0, 0),  # and of an odd one
-    ((3, 17, 9, 8), (5, 4), (3, 3), (2, 2), 1, 1),  # windows
-    ((1, 2, 20, 21), (5, 5), (16, 17), (1, 1), 0, 0),  # of more than 256 cells
+for x_shape, y_size, kernel, stride, rows, columns, dilation in [
+    ((1, 6, 28, 28), (14, 14), (2, 2), (2, 2), 0, 0, 1),  # pairs, planes of an even height
+    ((2, 3, 17, 18), (8, 9), (2, 2), (2, 2), 0, 0, 1),  # and of an odd one
+    ((3, 17, 9, 8), (5, 4), (3, 3), (2, 2), 1, 1, 1),  # windows
+    ((1, 2, 20, 21), (5, 5), (16, 17), (1, 1), 0, 0, 1),  # of more than 256 cells
+    ((2, 3, 17, 18), (5, 6), (3, 4), (3, 3), 1, 2, 2),  # dilated
 ]:
     y_shape, windows = (*x_shape[:2], *y_size), (kernel, stride, ((rows, rows), (columns, columns)))
-    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=False)
-    POOL |= max_pool_cases(x_shape, y_shape, windows, relu=True)
-    POOL |= avg_pool_cases(x_shape, y_shape, windows)
+    apart = (dilation, dilation)
+    POOL |= max_pool_cases(x_shape, y_shape, windows, apart, relu=False)
+    POOL |= max_pool_cases(x_shape, y_shape, windows, apart, relu=True)
+    if dilation == 1:
+        POOL |= avg_pool_cases(x_shape, y_shape, windows)
 for size in [(1, 1), (4, 8), (3, 5)]:
     POOL |= adaptive_cases((2, 5, 8, 16), size)
 

@@ -39,16 +39,24 @@ def sides(padding, kernel, dilation=(1, 1)):
     return (_pair(ph), _pair(pw))
 
 
-def pooled_size(size, kernel, stride, padding, ceil_mode):
+def pooled_size(size, reach, stride, padding, ceil_mode):
     """Number of windows along one axis.
 
     With ceil_mode the last one must start inside the image or its left padding.
     """
-    steps = (size + 2 * padding - kernel) / stride
+    steps = (size + sum(padding) - reach) / stride
     count = (math.ceil(steps) if ceil_mode else math.floor(steps)) + 1
-    if ceil_mode and (count - 1) * stride >= size + padding:
+    if ceil_mode and (count - 1) * stride >= size + padding[0]:
         count -= 1
     return count
+
+
+def pool_sides(padding, size, reach, stride):
+    """(before, after) along one axis; "same": for ceil(size / stride) windows."""
+    if padding == "same":
+        total = max(0, (math.ceil(size / stride) - 1) * stride + reach - size)
+        return total // 2, total - total // 2
+    return (0, 0) if padding == "valid" else (padding, padding)
 
 
 def convolved_size(size, kernel, stride, padding, dilation):
@@ -225,39 +233,46 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
 
 
 class _Pools:
-    """Pooling windows: `taps` as above, and `area`: how much of it is in the padded image."""
+    """Pooling windows: `taps` as above, and the `divisor` of their mean."""
 
-    def __init__(self, shape, kernel_size, stride, padding, ceil_mode):
+    def __init__(self, shape, kernel_size, stride, padding, ceil_mode=False, dilation=1):
         self.h, self.w = shape[2:]
-        self.kernel = _pair(kernel_size)
+        self.kernel, self.dilation = _pair(kernel_size), _pair(dilation)
         self.stride = self.kernel if stride is None else _pair(stride)
-        self.padding = _pair(padding)
+        self.reach = tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
+        words = (padding, padding) if isinstance(padding, str) else _pair(padding)
+        axes = list(zip(words, shape[2:], self.reach, self.stride))
+        self.sides = [pool_sides(*axis) for axis in axes]
         self.size = tuple(
-            pooled_size(*args, ceil_mode)
-            for args in zip(shape[2:], self.kernel, self.stride, self.padding)
+            pooled_size(n, reach, step, sides, ceil_mode)
+            for (_, n, reach, step), sides in zip(axes, self.sides)
         )
+        self.counted = [(0, 0), (0, 0)] if padding == "same" else self.sides
 
     def taps(self, i, j):
         for u, v in _indices(*self.kernel):
-            row = i * self.stride[0] + u - self.padding[0]
-            column = j * self.stride[1] + v - self.padding[1]
+            row = i * self.stride[0] + u * self.dilation[0] - self.sides[0][0]
+            column = j * self.stride[1] + v * self.dilation[1] - self.sides[1][0]
             if 0 <= row < self.h and 0 <= column < self.w:
                 yield u, v, row, column
 
     def area(self, i, j):
-        rows = (
-            min(i * self.stride[0] + self.kernel[0], self.h + 2 * self.padding[0])
-            - i * self.stride[0]
-        )
-        columns = (
-            min(j * self.stride[1] + self.kernel[1], self.w + 2 * self.padding[1])
-            - j * self.stride[1]
-        )
-        return rows * columns
+        """How many cells of a window are on the image with the padding that counts."""
+        cells = 1
+        for axis, (at, size) in enumerate(zip((i, j), (self.h, self.w))):
+            start = at * self.stride[axis] - self.sides[axis][0]
+            before, after = self.counted[axis]
+            cells *= min(start + self.kernel[axis], size + after) - max(start, -before)
+        return cells
+
+    def divisor(self, i, j, pixels, count_include_pad, divisor_override):
+        if divisor_override is not None:
+            return divisor_override
+        return self.area(i, j) if count_include_pad else pixels
 
 
-def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
-    pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode)
+def max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, dilation=1):
+    pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode, dilation)
     kh, kw = pools.kernel
     y = _zeros((*x.shape[:2], *pools.size))
     argmax = np.zeros(y.shape, np.uint8 if kh * kw <= 256 else np.int32)
@@ -280,8 +295,9 @@ def max_pool2d_backward(
     ceil_mode=False,
     ties="first",
     x=None,
+    dilation=1,
 ):
-    pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode)
+    pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode, dilation)
     dx = _zeros(x_shape)
     for b, c, i, j in _indices(*dy.shape):
         codes = {(r, s): u * pools.kernel[1] + v for u, v, r, s in pools.taps(i, j)}
@@ -294,8 +310,8 @@ def max_pool2d_backward(
     return dx
 
 
-def relu_max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
-    y, argmax = max_pool2d(x, kernel_size, stride, padding, ceil_mode)
+def relu_max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, dilation=1):
+    y, argmax = max_pool2d(x, kernel_size, stride, padding, ceil_mode, dilation)
     kh, kw = _pair(kernel_size)
     argmax = argmax.astype(np.uint8 if kh * kw <= 255 else np.int32)
     for p in np.ndindex(y.shape):
@@ -305,31 +321,48 @@ def relu_max_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False):
 
 
 def relu_max_pool2d_backward(
-    dy, argmax, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False
+    dy, argmax, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False, dilation=1
 ):
-    return max_pool2d_backward(dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+    geometry = kernel_size, stride, padding, ceil_mode
+    return max_pool2d_backward(dy, argmax, x_shape, *geometry, dilation=dilation)
 
 
-def avg_pool2d(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+def avg_pool2d(
+    x,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
+):
     pools = _Pools(x.shape, kernel_size, stride, padding, ceil_mode)
     y = _zeros((*x.shape[:2], *pools.size))
     for b, c, i, j in _indices(*y.shape):
         values = [float(x[b, c, row, column]) for _, _, row, column in pools.taps(i, j)]
-        y[b, c, i, j] = sum(values) / (pools.area(i, j) if count_include_pad else len(values))
+        y[b, c, i, j] = sum(values) / pools.divisor(
+            i, j, len(values), count_include_pad, divisor_override
+        )
     return y
 
 
 def avg_pool2d_backward(
-    dy, x_shape, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
+    dy,
+    x_shape,
+    kernel_size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
+    divisor_override=None,
 ):
     pools = _Pools(x_shape, kernel_size, stride, padding, ceil_mode)
     dx = _zeros(x_shape)
     for b, c, i, j in _indices(*dy.shape):
         pixels = [(row, column) for _, _, row, column in pools.taps(i, j)]
+        m = pools.divisor(i, j, len(pixels), count_include_pad, divisor_override)
         for row, column in pixels:
-            dx[b, c, row, column] += dy[b, c, i, j] / (
-                pools.area(i, j) if count_include_pad else len(pixels)
-            )
+            dx[b, c, row, column] += dy[b, c, i, j] / m
     return dx
 
 

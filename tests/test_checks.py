@@ -85,6 +85,18 @@ POOLING = [
     ("padding over half a kernel", {"padding": 2}, ValueError, ["padding", "2"]),
     ("a huge kernel", {"kernel_size": 2**40}, ValueError, [str(2**40)]),
 ]
+DILATED = [
+    ("a dilation of zero", {"dilation": 0}, ValueError, ["dilation", "0"]),
+    ("a dilation beyond the image", {"dilation": 9}, ValueError, ["dilation 9", "10"]),
+    (
+        "a window beside the image",
+        {"dilation": (7, 1), "padding": (1, 0)},
+        ValueError,
+        ["dilation 7", "beside"],
+    ),
+]
+NOT_POOLED = ("padding in unknown words", {"padding": "full"}, ValueError, ["'full'", "'same'"])
+DIVISOR = ("a divisor of zero", {"divisor_override": 0}, ValueError, ["divisor_override", "0"])
 NO_PIXELS = [
     # With padding alone there would be windows.
     (f"an image without {what}", {"x": _zeros(*shape), **AROUND}, ValueError, [str(shape)])
@@ -214,10 +226,11 @@ TABLE = {
         ("columns for another image", {"cols": _zeros(24, 26)}, ValueError, ["(24, 26)", "27"]),
         ("cols of three axes", {"cols": _zeros(2, 12, 27)}, ValueError, ["(2, 12, 27)"]),
     ],
-    "max_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
+    "max_pool2d": [*POOLING, *DILATED, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
     "max_pool2d_backward": [
         *NO_PIXELS_BACK,
         *POOLING,
+        *DILATED,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
         (
@@ -268,10 +281,11 @@ TABLE = {
             ["argmax", "5", "4"],
         ),
     ],
-    "avg_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
+    "avg_pool2d": [*POOLING, DIVISOR, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
     "avg_pool2d_backward": [
         *NO_PIXELS_BACK,
         *POOLING,
+        DIVISOR,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
     ],

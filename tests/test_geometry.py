@@ -206,6 +206,33 @@ def test_pooling_geometries_are_those_of_torch(backend, ceil_mode, one_torch_thr
     assert 0 < refused < len(pools) / 2
 
 
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_dilated_maxima_are_those_of_torch(backend, ceil_mode, one_torch_thread):
+    rng = np.random.default_rng(2)
+    refused = 0
+    for _ in range(150):
+        h, w, kh, kw, sh, sw, dh, dw = map(int, rng.integers(1, [8, 8, 4, 4, 4, 4, 4, 4]))
+        padding = (int(rng.integers(kh // 2 + 1)), int(rng.integers(kw // 2 + 1)))
+        if any(d > n and p for d, n, p in zip((dh, dw), (h, w), padding)):
+            continue  # PyTorch has windows beside the image
+        geometry, dilation = ((kh, kw), (sh, sw), padding), (dh, dw)
+        x = rng.standard_normal((1, 2, h, w))
+        image = torch.tensor(x, requires_grad=True)
+        pool = torch.nn.functional.max_pool2d
+        expected = _torch(pool, image, *geometry, dilation, ceil_mode)
+        if expected is None:
+            refused += 1
+            with pytest.raises(ValueError, match=r"^max_pool2d: "):
+                ops.max_pool2d(x, *geometry, ceil_mode, dilation)
+            continue
+        y, argmax = ops.max_pool2d(x, *geometry, ceil_mode, dilation)
+        np.testing.assert_array_equal(y, expected.detach())
+        dx = ops.max_pool2d_backward(y, argmax, x.shape, *geometry, ceil_mode, dilation=dilation)
+        (grad,) = torch.autograd.grad(expected, image, torch.tensor(y))
+        np.testing.assert_allclose(dx, grad, rtol=1e-12)
+    assert 0 < refused < 100
+
+
 def test_a_kernel_larger_than_the_image_with_ceil_mode():
     x = np.arange(4.0).reshape(1, 1, 2, 2)
     assert cnnx.MaxPool2D(3, 2, ceil_mode=True)(x).tolist() == [[[[3.0]]]]

@@ -16,7 +16,7 @@ import cnnx
 from cnnx import ops
 
 GEOMETRY = ("stride", "padding", "dilation", "groups")
-POOLING = ("kernel_size", "stride", "padding", "ceil_mode")
+POOLING = ("kernel_size", "stride", "padding", "ceil_mode", "dilation")
 
 # A step that balances rounding (eps / step) against the third derivative (step squared).
 STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
@@ -74,7 +74,7 @@ def _relu_max_pool2d(dy, results, a):
 
 
 def _avg_pool2d(dy, results, a):
-    options = _options(a, (*POOLING, "count_include_pad"))
+    options = _options(a, (*POOLING, "count_include_pad", "divisor_override"))
     return {"x": ops.avg_pool2d_backward(dy, a["x"].shape, **options)}
 
 

@@ -320,10 +320,10 @@ _MODULES: dict[str, Callable[[Any, Any], Any]] = {
     "Linear": lambda nn, m: nn.Linear(m.in_features, m.out_features, m.bias is not None),
     "BatchNorm2D": lambda nn, m: nn.BatchNorm2d(m.num_features, m.eps, m.momentum),
     "MaxPool2D": lambda nn, m: nn.MaxPool2d(
-        m.kernel_size, m.stride, m.padding, ceil_mode=m.ceil_mode
+        m.kernel_size, m.stride, m.padding, m.dilation, ceil_mode=m.ceil_mode
     ),
     "AvgPool2D": lambda nn, m: nn.AvgPool2d(
-        m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad
+        m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override
     ),
     "AdaptiveAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(m.output_size),
     "GlobalAvgPool2D": lambda nn, m: nn.AdaptiveAvgPool2d(1),

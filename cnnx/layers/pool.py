@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnx import checks, ops, windows
 from cnnx.layers.base import Layer, builtin
-from cnnx.ops.pool import adaptive_size
+from cnnx.ops.adaptive_pool import adaptive_size
 
 __all__ = ["AdaptiveAvgPool2D", "AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
 
@@ -17,12 +17,14 @@ Pair = int | tuple[int, int]
 class MaxPool2D(Layer):
     """Maximum over sliding windows. (n, c, h, w) -> (n, c, oh, ow)
 
-    oh = floor((h + 2*padding - kernel_size) / stride) + 1; ow likewise.
+    oh = floor((h + 2*padding - dilation*(kernel_size - 1) - 1) / stride) + 1; ow likewise.
 
     kernel_size  a number, or a pair (height, width)
     stride       the same; None: kernel_size
-    padding      border that is never the maximum, at most half of kernel_size
+    padding      border that is never the maximum, at most half of kernel_size: a number, a pair,
+                 "valid" (none), or "same", as in Keras: oh = ceil(h / stride)
     ceil_mode    round the output size up: the last window may extend beyond the border
+    dilation     distance between the pixels of a window: a number, or a pair
 
     Backward adds each window's gradient to the pixel of its first maximum. ValueError for a larger
     padding; an image of the wrong size is detected by `ops.max_pool2d`.
@@ -36,7 +38,9 @@ class MaxPool2D(Layer):
         stride: Pair | None = None,
         padding: Pair = 0,
         ceil_mode: bool = False,
+        dilation: Pair = 1,
     ) -> None:
+        self.dilation = checks.kept_pair("MaxPool2D", "dilation", dilation)
         self.kernel_size, self.stride, self.padding = _kept(
             "MaxPool2D", kernel_size, stride, padding
         )
@@ -44,23 +48,26 @@ class MaxPool2D(Layer):
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y, argmax = ops.max_pool2d(x, *self._geometry())
+        y, argmax = ops.max_pool2d(x, *self._geometry(), self.dilation)
         self._save(argmax, x.shape, x.dtype)
         return y
 
     def backward(self, dy: Any) -> Any:
         argmax, x_shape, dtype = self._saved()
-        return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, *self._geometry())
+        return ops.max_pool2d_backward(
+            self._float(dy, dtype), argmax, x_shape, *self._geometry(), dilation=self.dilation
+        )
 
     def _geometry(self) -> tuple[Any, ...]:
-        """The arguments of the ops besides the arrays."""
+        """The arguments of the ops besides the arrays and the dilation."""
         return self.kernel_size, self.stride, self.padding, self.ceil_mode
 
     def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
+        text = (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}, "
             f"ceil_mode={self.ceil_mode}"
         )
+        return text if self.dilation == 1 else f"{text}, dilation={self.dilation}"
 
 
 @builtin
@@ -68,7 +75,9 @@ class AvgPool2D(Layer):
     """Mean over sliding windows. (n, c, h, w) -> (n, c, oh, ow), sizes as in `MaxPool2D`.
 
     kernel_size, stride, padding, ceil_mode  as in `MaxPool2D`; the border holds zeros
-    count_include_pad  True: divide by the window's size; False: by the pixels of x inside it
+    count_include_pad  True: divide by the window's size; False, and with padding="same", as in
+                       Keras: by the pixels of x inside it
+    divisor_override   a positive integer to divide by instead
 
     ValueError for a padding of more than half of the kernel; an image of the wrong size is detected
     by `ops.avg_pool2d`.
@@ -83,12 +92,18 @@ class AvgPool2D(Layer):
         padding: Pair = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         self.kernel_size, self.stride, self.padding = _kept(
             "AvgPool2D", kernel_size, stride, padding
         )
         self.ceil_mode = checks.flag("AvgPool2D", "ceil_mode", ceil_mode)
         self.count_include_pad = checks.flag("AvgPool2D", "count_include_pad", count_include_pad)
+        self.divisor_override = divisor_override
+        if divisor_override is not None:
+            self.divisor_override = checks.integer(
+                "AvgPool2D", "divisor_override", divisor_override, least=1
+            )
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
@@ -107,10 +122,11 @@ class AvgPool2D(Layer):
             self.padding,
             self.ceil_mode,
             self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
 
 
 @builtin
@@ -164,12 +180,12 @@ class GlobalAvgPool2D(Layer):
         return ops.global_avg_pool2d_backward(self._float(dy, dtype), x_shape)
 
 
-def _kept(name: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Pair]:
+def _kept(name: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[Pair, Pair, Any]:
     """kernel_size, stride and padding as given, after they were checked."""
     kernel = checks.kept_pair(name, "kernel_size", kernel_size)
-    windows.pool_padding(name, padding, checks.pair(name, "kernel_size", kernel))
+    windows.pool_border(name, padding, checks.pair(name, "kernel_size", kernel))
     return (
         kernel,
         kernel if stride is None else checks.kept_pair(name, "stride", stride),
-        checks.kept_pair(name, "padding", padding, least=0),
+        padding if isinstance(padding, str) else checks.kept_pair(name, "padding", padding, 0),
     )

@@ -13,6 +13,12 @@ before any work.
 
 from . import activation
 from .activation import *
+from .adaptive_pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    global_avg_pool2d,
+    global_avg_pool2d_backward,
+)
 from .add import add
 from .concat import concat, split
 from .conv import (
@@ -31,12 +37,8 @@ from .norm import batch_norm, batch_norm_backward
 from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
 from .pad import zero_pad2d
 from .pool import (
-    adaptive_avg_pool2d,
-    adaptive_avg_pool2d_backward,
     avg_pool2d,
     avg_pool2d_backward,
-    global_avg_pool2d,
-    global_avg_pool2d_backward,
     max_pool2d,
     max_pool2d_backward,
     relu_max_pool2d,

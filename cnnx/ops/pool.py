@@ -1,5 +1,4 @@
-"""Pooling: max_pool2d, relu_max_pool2d, avg_pool2d, adaptive_avg_pool2d, global_avg_pool2d, each
-with its backward."""
+"""Pooling over sliding windows: max_pool2d, relu_max_pool2d, avg_pool2d, each with its backward."""
 
 from __future__ import annotations
 
@@ -13,21 +12,29 @@ from .gate import gate
 
 
 def max_pool2d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    dilation: Any = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maximum over sliding windows.
 
-    y[n, c, i, j] = max over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding]
+    y[n, c, i, j] = max over (u, v) of x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw]
 
     x            (n, c, h, w)
-    kernel_size, stride, padding    an integer or (rows, columns); stride defaults to kernel_size;
-                 padding is at most half of the kernel, and is never the maximum; a kernel larger
-                 than the image has at most 256 rows and columns
+    kernel_size, stride, dilation   an integer or (rows, columns); stride defaults to kernel_size;
+                 a kernel larger than the image has at most 256 rows and columns
+    padding      an integer or (rows, columns), at most half of the kernel: never the maximum; or
+                 "valid" (none), or "same", as in TensorFlow: oh = ceil(h / sh), and of an odd
+                 number of rows more at the bottom
     ceil_mode    include a last, incomplete window at the bottom and the right; so a kernel larger
                  than the image has one window
 
-    returns  y (n, c, oh, ow), oh = (h + 2*padding - kh) // sh + 1 (rounded up with ceil_mode), and
-             argmax, as y: u*kw + v of the first maximum, uint8 or, if kh*kw > 256, int32.
+    returns  y (n, c, oh, ow), oh = (h + 2*ph - dh*(kh - 1) - 1) // sh + 1 (rounded up with
+             ceil_mode), and argmax, as y: u*kw + v of the first maximum, uint8 or, if kh*kw > 256,
+             int32. ValueError if the cells of a window are so far apart that none is on the image.
     NaN is larger than every number, as in PyTorch.
 
     >>> y, argmax = ops.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
@@ -35,9 +42,9 @@ def max_pool2d(
     ([[5.0, 7.0], [13.0, 15.0]], [[3, 3], [3, 3]])
     """
     op = "max_pool2d"
-    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
-    kernel, stride, _, padding = windowed
-    return backend().max_pool2d(x, kernel, stride, padding)
+    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode, dilation)
+    kernel, stride, _, padding, dilation = windowed
+    return backend().max_pool2d(x, kernel, stride, padding, dilation)
 
 
 def max_pool2d_backward(
@@ -50,11 +57,12 @@ def max_pool2d_backward(
     ceil_mode: bool = False,
     ties: str = "first",
     x: Any = None,
+    dilation: Any = 1,
 ) -> np.ndarray:
     """Gradient of `max_pool2d`: each window's gradient goes to the pixel that was its maximum.
 
-    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j]
-                                                        where u*kw + v = argmax[n, c, i, j]
+    dx[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw] += dy[n, c, i, j]
+                                                    where u*kw + v = argmax[n, c, i, j]
 
     dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
     ties     "first" maximum of a window, as in PyTorch; or "all" pixels of x that equal it, each of
@@ -81,20 +89,26 @@ def max_pool2d_backward(
             if x is None
             else f'{op}: x is given, but ties="first" reads only argmax: omit x, or pass ties="all"'
         )
-    checked = _max_arguments(op, dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+    settings = kernel_size, stride, padding, ceil_mode, dilation
+    *checked, dilation = _max_arguments(op, dy, argmax, x_shape, *settings)
     if x is not None:
         x = checks.array(op, "x", x, 4)
         checks.same_dtype(op, dy=checked[0], x=x)
         checks.same_shape(op, "x", x.shape, checked[2], "x_shape")
-    return backend().max_pool2d_backward(*checked, x)
+    return backend().max_pool2d_backward(*checked, x, dilation)
 
 
 def relu_max_pool2d(
-    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    dilation: Any = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`max_pool2d` of max(x, 0), in one pass; argmax is all that its backward needs.
 
-    y[n, c, i, j] = max(0, max over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding])
+    y[n, c, i, j] = max(0, max over (u, v) of x[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw])
 
     Arguments as in `max_pool2d`.
 
@@ -106,9 +120,9 @@ def relu_max_pool2d(
     ([[0.0, 4.0]], [[2, 1]])
     """
     op = "relu_max_pool2d"
-    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
-    kernel, stride, _, padding = windowed
-    return backend().relu_max_pool2d(x, kernel, stride, padding)
+    (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode, dilation)
+    kernel, stride, _, padding, dilation = windowed
+    return backend().relu_max_pool2d(x, kernel, stride, padding, dilation)
 
 
 def relu_max_pool2d_backward(
@@ -119,11 +133,12 @@ def relu_max_pool2d_backward(
     stride: Any = None,
     padding: Any = 0,
     ceil_mode: bool = False,
+    dilation: Any = 1,
 ) -> np.ndarray:
     """Gradient of `relu_max_pool2d`: goes to each window's maximum, if that was above 0.
 
-    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j]
-                                                        where u*kw + v = argmax[n, c, i, j]
+    dx[n, c, i*sh + u*dh - ph, j*sw + v*dw - pw] += dy[n, c, i, j]
+                                                    where u*kw + v = argmax[n, c, i, j]
 
     dy and argmax (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `max_pool2d`
     returns  dx (n, c, h, w)
@@ -133,7 +148,8 @@ def relu_max_pool2d_backward(
     [[[[0.0, 0.0, 0.0, 1.0]]]]
     """
     op = "relu_max_pool2d_backward"
-    checked = _max_arguments(op, dy, argmax, x_shape, kernel_size, stride, padding, ceil_mode)
+    settings = kernel_size, stride, padding, ceil_mode, dilation
+    checked = _max_arguments(op, dy, argmax, x_shape, *settings)
     return backend().relu_max_pool2d_backward(*checked)
 
 
@@ -142,7 +158,7 @@ def _max_arguments(op: str, dy: Any, argmax: Any, x_shape: Any, *settings: Any) 
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     argmax = checks.from_anything(op, "argmax", argmax)
     (dy,), windowed = _backward(op, (dy,), *settings, shapes=(argmax.shape, x_shape))
-    kernel, stride, _, padding = windowed
+    kernel, stride, _, padding, dilation = windowed
     forward = op.removesuffix("_backward")
     codes = kernel[0] * kernel[1] + (forward == "relu_max_pool2d")
     dtype = _ARGMAX[codes > 256]
@@ -158,7 +174,7 @@ def _max_arguments(op: str, dy: Any, argmax: Any, x_shape: Any, *settings: Any) 
         )
     if not checks.plain(argmax, dtype):
         argmax = np.require(argmax, dtype, ["C", "ALIGNED"])
-    return dy, argmax, x_shape, kernel, stride, padding
+    return dy, argmax, x_shape, kernel, stride, padding, dilation
 
 
 _ARGMAX = (np.dtype(np.uint8), np.dtype(np.int32))  # for up to 256 codes, and for more
@@ -171,13 +187,15 @@ def avg_pool2d(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> np.ndarray:
     """Mean over sliding windows.
 
-    y[n, c, i, j] = 1/m * sum over (u, v) of x[n, c, i*sh + u - padding, j*sw + v - padding]
+    y[n, c, i, j] = 1/m * sum over (u, v) of x[n, c, i*sh + u - ph, j*sw + v - pw]
 
     m is the number of the window's cells in the image, and with count_include_pad also those in the
-    padding. Cells beyond the padding, which a last window may have with ceil_mode, never count.
+    padding. Cells beyond the padding, which a last window may have with ceil_mode, never count, and
+    neither does padding="same". divisor_override, a positive integer, takes the place of m.
     Other arguments as in `max_pool2d`.
 
     returns  y (n, c, oh, ow)
@@ -187,9 +205,9 @@ def avg_pool2d(
     """
     op = "avg_pool2d"
     (x,), windowed = _forward(op, (x,), kernel_size, stride, padding, ceil_mode)
-    kernel, stride, given, padding = windowed
-    counted = _counted(op, given, count_include_pad)
-    return backend().avg_pool2d(x, kernel, stride, padding, counted)
+    kernel, stride, given, padding, _ = windowed
+    divides = _counted(op, given, count_include_pad, divisor_override)
+    return backend().avg_pool2d(x, kernel, stride, padding, *divides)
 
 
 def avg_pool2d_backward(
@@ -200,10 +218,11 @@ def avg_pool2d_backward(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> np.ndarray:
     """Gradient of `avg_pool2d`: each window's gradient is divided equally among its m cells.
 
-    dx[n, c, i*sh + u - padding, j*sw + v - padding] += dy[n, c, i, j] / m
+    dx[n, c, i*sh + u - ph, j*sw + v - pw] += dy[n, c, i, j] / m
 
     dy (n, c, oh, ow), x_shape (n, c, h, w); the rest as in `avg_pool2d`
     returns  dx (n, c, h, w)
@@ -215,20 +234,27 @@ def avg_pool2d_backward(
     x_shape = checks.shape4d(op, "x_shape", x_shape)
     settings = kernel_size, stride, padding, ceil_mode
     (dy,), windowed = _backward(op, (dy,), *settings, shapes=(x_shape,))
-    kernel, stride, given, padding = windowed
-    counted = _counted(op, given, count_include_pad)
-    return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted)
+    kernel, stride, given, padding, _ = windowed
+    divides = _counted(op, given, count_include_pad, divisor_override)
+    return backend().avg_pool2d_backward(dy, x_shape, kernel, stride, padding, *divides)
 
 
-def _counted(op: str, padding: windows.Padding, count_include_pad: Any) -> windows.Padding:
-    """The padding whose cells the mean counts."""
+_NO_PADDING = (0, 0), (0, 0)
+
+
+def _counted(
+    op: str, padding: windows.Padding, count_include_pad: Any, divisor: Any
+) -> tuple[windows.Padding, int | None]:
+    """The padding whose cells the mean counts, and what takes the place of their number."""
     counts = checks.flag(op, "count_include_pad", count_include_pad)
-    return padding if counts else ((0, 0), (0, 0))
+    if divisor is not None:
+        divisor = checks.integer(op, "divisor_override", divisor, 1, 2**31 - 1)
+    return (padding if counts else _NO_PADDING), divisor
 
 
 @gate("x")
 def _forward(op: str, shapes: Any, *settings: Any):
-    """kernel, stride, padding as given and as extended by ceil_mode."""
+    """kernel, stride, padding as a mean counts it and as extended by ceil_mode, dilation."""
     (x,) = shapes
     checks.dimensions(op, "x", x, 4)
     *windowed, _ = _windows(op, x, *settings)
@@ -249,21 +275,37 @@ def _backward(op: str, shapes: Any, *settings: Any):
     return windowed
 
 
-def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any):
-    """kernel, stride, padding as given and as extended by ceil_mode, and the shape of y."""
+def _windows(
+    op: str,
+    x_shape: tuple,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: Any,
+    dilation: Any = 1,
+):
+    """kernel, stride, the padding that a mean may count and that extended by ceil_mode, dilation,
+    and the shape of y."""
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)
     stride = kernel if stride is None else checks.pair(op, "stride", stride)
-    rows, columns = windows.pool_padding(op, padding, kernel)
-    _not_empty_image(op, "x", x_shape)
+    dilation = checks.pair(op, "dilation", dilation)
+    given, counts = windows.pool_padding(op, padding, (h, w), kernel, stride, dilation)
+    checks.not_empty_image(op, "x", x_shape)
     _not_far_larger(op, kernel, (h, w))
-    given = ((rows, rows), (columns, columns))
-    ceil_mode = checks.flag(op, "ceil_mode", ceil_mode)
-    grown = windows.ceil_padding((h, w), kernel, stride, given) if ceil_mode else given
-    size = windows.output_size(op, (h, w), kernel, stride, grown)
-    # Every window overlaps the image: only the stride of a single window can be arbitrary.
-    stride, _, _ = windows.compact(op, (h, w), kernel, size, stride, grown)
-    return kernel, stride, given, grown, (n, c, *size)
+    if checks.flag(op, "ceil_mode", ceil_mode):
+        grown = windows.ceil_padding((h, w), kernel, stride, given, dilation)
+    else:
+        grown = given
+    size = windows.output_size(op, (h, w), kernel, stride, grown, dilation)
+    windows.no_window_beside(op, (h, w), size, stride, grown, dilation)
+    dense = dilation == (1, 1)
+    compact = windows.compact(op, (h, w), kernel, size, stride, grown, dilation)
+    if dense:  # every window overlaps the image: only the stride of a single one can be arbitrary
+        stride = compact[0]
+    else:
+        stride, grown, dilation = compact
+    return kernel, stride, given if counts else _NO_PADDING, grown, dilation, (n, c, *size)
 
 
 _LARGE_KERNEL = 256  # rows or columns, allowed for any image
@@ -281,112 +323,4 @@ def _not_far_larger(op: str, kernel: checks.Pair, size: checks.Pair) -> None:
             f"{op}: kernel_size={kernel} is too large for an image of {size[0]}x{size[1]}: "
             f"at most the image's size (or {_LARGE_KERNEL}), and less than {_LARGEST_CODE} cells, "
             f"are expected"
-        )
-
-
-def global_avg_pool2d(x: Any) -> np.ndarray:
-    """Mean of every channel over the whole image.
-
-    y[n, c, 0, 0] = 1/(h*w) * sum over (i, j) of x[n, c, i, j]
-
-    x (n, c, h, w)  ->  y (n, c, 1, 1)
-
-    >>> ops.global_avg_pool2d(np.arange(4.0).reshape(1, 1, 2, 2)).tolist()
-    [[[[1.5]]]]
-
-    Source: Lin, Chen, Yan, Network In Network (2014).
-    """
-    x = checks.array("global_avg_pool2d", "x", x, 4)
-    _not_empty_image("global_avg_pool2d", "x", x.shape)
-    return backend().global_avg_pool2d(x)
-
-
-def global_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
-    """Gradient of `global_avg_pool2d`: dx[n, c, i, j] = dy[n, c, 0, 0] / (h*w).
-
-    dy (n, c, 1, 1), x_shape (n, c, h, w)  ->  dx (n, c, h, w)
-
-    >>> ops.global_avg_pool2d_backward(np.ones((1, 1, 1, 1)), (1, 1, 2, 2))[0, 0].tolist()
-    [[0.25, 0.25], [0.25, 0.25]]
-    """
-    op = "global_avg_pool2d_backward"
-    dy = checks.array(op, "dy", dy, 4)
-    x_shape = checks.shape4d(op, "x_shape", x_shape)
-    _not_empty_image(op, "x_shape", x_shape)
-    checks.same_shape(
-        op, "dy", dy.shape, (*x_shape[:2], 1, 1), "one value per channel of x_shape {}", x_shape
-    )
-    checks.array_size(op, x_shape)
-    return backend().global_avg_pool2d_backward(dy, x_shape)
-
-
-def adaptive_avg_pool2d(x: Any, output_size: Any) -> np.ndarray:
-    """Mean over oh x ow windows that cover the image.
-
-    y[n, c, i, j] = mean of x[n, c, r, s] over floor(i*h/oh) <= r < ceil((i+1)*h/oh); s likewise
-
-    x            (n, c, h, w)
-    output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
-
-    returns  y (n, c, oh, ow). If h is a multiple of oh, windows do not overlap; otherwise they
-             overlap by at most a pixel.
-
-    >>> ops.adaptive_avg_pool2d(np.array([[[[1.0, 2.0, 6.0]]]]), (1, 2)).tolist()
-    [[[[1.5, 4.0]]]]
-
-    Source: He, Zhang, Ren, Sun, Spatial Pyramid Pooling in Deep Convolutional Networks (2015).
-    """
-    op = "adaptive_avg_pool2d"
-    x = checks.array(op, "x", x, 4)
-    rows, columns = adaptive_size(op, output_size)
-    _not_empty_image(op, "x", x.shape)
-    n, c, h, w = x.shape
-    size = h if rows is None else rows, w if columns is None else columns
-    checks.array_size(op, (n, c, *size))
-    return backend().adaptive_avg_pool2d(x, size)
-
-
-def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any) -> np.ndarray:
-    """Gradient of `adaptive_avg_pool2d`: each window's is divided equally among its m cells.
-
-    dx[n, c, r, s] += dy[n, c, i, j] / m, for every cell (r, s) of the window
-
-    dy (n, c, oh, ow), x_shape (n, c, h, w)  ->  dx (n, c, h, w)
-
-    >>> ops.adaptive_avg_pool2d_backward(np.array([[[[2.0, 4.0]]]]), (1, 1, 1, 3)).tolist()
-    [[[[1.0, 3.0, 2.0]]]]
-    """
-    op = "adaptive_avg_pool2d_backward"
-    dy = checks.array(op, "dy", dy, 4)
-    x_shape = checks.shape4d(op, "x_shape", x_shape)
-    _not_empty_image(op, "x_shape", x_shape)
-    _not_empty_image(op, "dy", dy.shape)
-    expected = (*x_shape[:2], *dy.shape[2:])
-    why = "the images and channels of x_shape {}"
-    checks.same_shape(op, "dy", dy.shape, expected, why, x_shape)
-    checks.array_size(op, x_shape)
-    return backend().adaptive_avg_pool2d_backward(dy, x_shape)
-
-
-def adaptive_size(op: str, output_size: Any) -> tuple[int | None, int | None]:
-    """(rows, columns) from a number, a pair, or None; None: the size of the image."""
-    if type(output_size) is int:  # the usual case: pooling small images takes microseconds
-        return (checks.integer(op, "output_size", output_size, 1),) * 2
-    sizes = output_size if checks.is_sequence(output_size) else (output_size, output_size)
-    if len(sizes) not in (1, 2):
-        raise ValueError(
-            f"{op}: output_size={output_size!r} has {len(sizes)} entries, but one integer or two "
-            "are expected"
-        )
-    rows, columns = (
-        None if size is None else checks.integer(op, "output_size", size, 1)
-        for size in (sizes[0], sizes[-1])
-    )
-    return rows, columns
-
-
-def _not_empty_image(op: str, name: str, shape: tuple) -> None:
-    if shape[2] * shape[3] == 0:
-        raise ValueError(
-            f"{op}: {name} is {shape}: an image without pixels has no mean and no maximum"
         )

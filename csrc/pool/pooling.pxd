@@ -18,6 +18,7 @@ cdef enum Direction:
 cdef struct Pool:                       # what all tasks read; a plane is a channel of an image
     Py_ssize_t planes, h, w, oh, ow
     Py_ssize_t kh, kw, sh, sw           # windows that slide, from (-top, -left) on
+    Py_ssize_t dh, dw                   # rows and columns from one cell to the next
     Py_ssize_t top, left
     Py_ssize_t band, bands              # rows of a task; tasks of a plane
     int32_t dead                        # argmax of a window without a value above 0; -1: no ReLU

@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from kernels cimport real
 from ..parallel cimport Task
+from .dilated cimport first_tap
 from .pooling cimport Pool, Pooling
 
 cdef double TIES_NANOSECONDS = 1.0      # a cell of a window
@@ -40,12 +41,16 @@ cdef void ties_task(const Pool *pool, Py_ssize_t plane, real *scratch) noexcept 
             left = j * p.sw - p.left
             window = i * p.ow + j
             code = wide[window] if p.wide else narrow[window]
-            row, column = top + code // p.kw, left + code % p.kw
+            row, column = top + code // p.kw * p.dh, left + code % p.kw * p.dw
             if row < 0 or row >= p.h or column < 0 or column >= p.w:
                 continue
             first = row * p.w + column
             most, gradient = x[first], dy[window]
-            for row in range(max(<Py_ssize_t>0, top), min(p.h, top + p.kh)):
-                for column in range(max(<Py_ssize_t>0, left), min(p.w, left + p.kw)):
+            row = first_tap(top, p.dh)
+            while row < min(p.h, top + p.dh * (p.kh - 1) + 1):
+                column = first_tap(left, p.dw)
+                while column < min(p.w, left + p.dw * (p.kw - 1) + 1):
                     pixel = row * p.w + column
                     dx[pixel] += gradient if (x[pixel] == most) | (pixel == first) else <real>0
+                    column += p.dw
+                row += p.dh

@@ -3,4 +3,4 @@
 from .pooling cimport Pooling
 
 cdef int plan_windows(Pooling job) except -1
-cdef int set_shares(Pooling job, tuple padding, tuple counted) except -1
+cdef int set_shares(Pooling job, tuple padding, tuple counted, divisor) except -1

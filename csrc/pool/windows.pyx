@@ -49,9 +49,9 @@ cdef int plan_windows(Pooling job) except -1:
     return 0
 
 
-cdef int set_shares(Pooling job, tuple padding, tuple counted) except -1:
-    """1/m for windows of which m cells count (see the reference). Rows of windows of which as many rows count have the
-    same: most have all, so that the table is small."""
+cdef int set_shares(Pooling job, tuple padding, tuple counted, divisor) except -1:
+    """1/m for windows of which m cells count (see the reference), or 1/divisor. Rows of windows of which as many rows
+    count have the same: most have all, so that the table is small."""
     cdef Pool *p = &job.pool
     cdef Py_ssize_t[::1] share_row
     counts = []
@@ -60,7 +60,10 @@ cdef int set_shares(Pooling job, tuple padding, tuple counted) except -1:
         inside = np.minimum(first + kernel, size + counted[axis][1])
         counts.append(inside - np.maximum(first, -counted[axis][0]))
     rows, row_of = np.unique(counts[0], return_inverse=True)
-    shares = (1.0 / np.multiply.outer(rows, counts[1])).astype(job.dtype)
+    shares = 1.0 / np.multiply.outer(rows, counts[1])
+    if divisor is not None:
+        shares[:] = 1.0 / divisor
+    shares = shares.astype(job.dtype)
     row_of = row_of.astype(np.intp)
     job.tables = shares, row_of
     p.shares, p.share_row = data_of(shares), <const Py_ssize_t *>data_of(row_of)

@@ -51,6 +51,7 @@ MODULES = (
     "pool.pooling",
     "pool.windows",
     "pool.pairs",
+    "pool.dilated",
     "pool.ties",
     "pool.global_average",
     "pool.adaptive",

@@ -12,10 +12,10 @@ import numpy as np
 from .windows import pad, scatter_windows, windows
 
 
-def max_pool2d(x, kernel, stride, padding):
+def max_pool2d(x, kernel, stride, padding, dilation=(1, 1)):
     """Maximum over sliding windows.
 
-    y[n, c, i, j]      = max over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
+    y[n, c, i, j]      = max over (u, v) of x[n, c, i*sh + u*dh - top, j*sw + v*dw - left]
     argmax[n, c, i, j] = u*kw + v of the first maximum, which `max_pool2d_backward` reads
 
     Padding is never the maximum: it counts as -inf, and in a window of only -inf the first pixel is
@@ -23,9 +23,9 @@ def max_pool2d(x, kernel, stride, padding):
 
     x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 256, int32
     """
-    wins = windows(pad(x, padding, value=-np.inf), kernel, stride)
+    wins = windows(pad(x, padding, value=-np.inf), kernel, stride, dilation)
     wins = wins.reshape(*wins.shape[:4], kernel[0] * kernel[1])
-    is_pixel = windows(pad(np.ones((1, 1, *x.shape[2:])), padding), kernel, stride)
+    is_pixel = windows(pad(np.ones((1, 1, *x.shape[2:])), padding), kernel, stride, dilation)
     is_pixel = is_pixel.reshape(*is_pixel.shape[:4], kernel[0] * kernel[1])
 
     y = wins.max(axis=-1)
@@ -33,11 +33,11 @@ def max_pool2d(x, kernel, stride, padding):
     return y, argmax.astype(np.uint8 if kernel[0] * kernel[1] <= 256 else np.int32)
 
 
-def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
+def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None, dilation=(1, 1)):
     """Pass each window's gradient to the pixel that was its maximum.
 
-    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
-                                                 where u*kw + v = argmax[n, c, i, j]
+    dx[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += dy[n, c, i, j]
+                                                       where u*kw + v = argmax[n, c, i, j]
 
     If x (n, c, h, w) is given, every other pixel of the window with the same value receives the
     gradient as well. NaN equals nothing, and neither does an argmax inside the padding.
@@ -46,15 +46,15 @@ def max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, x=None):
     cells = np.arange(kh * kw).reshape(kh, kw)
     receives = argmax[..., None, None] == cells
     if x is not None:
-        wins = windows(pad(x, padding, value=np.nan), kernel, stride)
+        wins = windows(pad(x, padding, value=np.nan), kernel, stride, dilation)
         cell = argmax[..., None].astype(np.intp)
         maxima = np.take_along_axis(wins.reshape(*argmax.shape, kh * kw), cell, -1)
         receives |= wins == maxima[..., None]
     dwins = np.where(receives, dy[..., None, None], dy.dtype.type(0))
-    return scatter_windows(dwins, x_shape, stride, padding)
+    return scatter_windows(dwins, x_shape, stride, padding, dilation)
 
 
-def relu_max_pool2d(x, kernel, stride, padding):
+def relu_max_pool2d(x, kernel, stride, padding, dilation=(1, 1)):
     """max(y, 0) of `max_pool2d`'s y, which is also the maximum over windows of max(x, 0).
 
     argmax is kh*kw if the window's maximum is not above 0: such a window is dead, and passes no
@@ -62,43 +62,48 @@ def relu_max_pool2d(x, kernel, stride, padding):
 
     x (n, c, h, w)  ->  y (n, c, oh, ow), argmax (n, c, oh, ow), uint8 or, if kh*kw > 255, int32
     """
-    y, argmax = max_pool2d(x, kernel, stride, padding)
+    y, argmax = max_pool2d(x, kernel, stride, padding, dilation)
     cells = kernel[0] * kernel[1]
     dead = y <= 0
     argmax = np.where(dead, cells, argmax).astype(np.uint8 if cells <= 255 else np.int32)
     return np.where(dead, y.dtype.type(0), y), argmax
 
 
-def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding):
+def relu_max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding, dilation=(1, 1)):
     """Pass each live window's gradient to the pixel that was its maximum.
 
-    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j]
-                                                 where u*kw + v = argmax[n, c, i, j]
+    dx[n, c, i*sh + u*dh - top, j*sw + v*dw - left] += dy[n, c, i, j]
+                                                       where u*kw + v = argmax[n, c, i, j]
     """
-    return max_pool2d_backward(dy, argmax, x_shape, kernel, stride, padding)
+    geometry = kernel, stride, padding
+    return max_pool2d_backward(dy, argmax, x_shape, *geometry, dilation=dilation)
 
 
-def avg_pool2d(x, kernel, stride, padding, counted):
+def avg_pool2d(x, kernel, stride, padding, counted, divisor=None):
     """Mean over sliding windows.
 
     y[n, c, i, j] = 1/m[i, j] * sum over (u, v) of x[n, c, i*sh + u - top, j*sw + v - left]
 
     m[i, j] is the number of cells of the window that count: those on the image, and those on the
-    part of the padding given by `counted`, ((top, bottom), (left, right)).
+    part of the padding given by `counted`, ((top, bottom), (left, right)). A divisor, if given,
+    takes the place of m.
 
     x (n, c, h, w)  ->  y (n, c, oh, ow)
     """
     total = windows(pad(x, padding), kernel, stride).sum(axis=(-2, -1))
+    if divisor is not None:
+        return total / x.dtype.type(divisor)
     return total / window_sizes(x, kernel, stride, padding, counted)
 
 
-def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted):
+def avg_pool2d_backward(dy, x_shape, kernel, stride, padding, counted, divisor=None):
     """Distribute each window's gradient equally among its cells.
 
-    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j] / m[i, j]
+    dx[n, c, i*sh + u - top, j*sw + v - left] += dy[n, c, i, j] / m[i, j]; or / divisor, if given
     """
     image = np.zeros((1, 1, *x_shape[2:]), dy.dtype)
-    share = dy / window_sizes(image, kernel, stride, padding, counted)
+    sizes = window_sizes(image, kernel, stride, padding, counted)
+    share = dy / (sizes if divisor is None else dy.dtype.type(divisor))
     dwins = np.broadcast_to(share[..., None, None], (*dy.shape, *kernel))
     return scatter_windows(dwins, x_shape, stride, padding)
 
