@@ -67,14 +67,14 @@ class ReLUMaxPool(_Joint):
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         pool = self.layers[1]
         x = pool._float(x)
-        y, argmax = ops.relu_max_pool2d(x, *pool._geometry(), pool.dilation)
+        y, argmax = ops.relu_max_pool2d(x, **pool._geometry())
         return y, (argmax, x.shape, x.dtype)
 
     def gradient(self, dy: Any, *values: Any) -> Any:
         argmax, x_shape, dtype = values
         pool = self.layers[1]
-        dy, geometry = pool._float(dy, dtype), pool._geometry()
-        return ops.relu_max_pool2d_backward(dy, argmax, x_shape, *geometry, pool.dilation)
+        dy = pool._float(dy, dtype)
+        return ops.relu_max_pool2d_backward(dy, argmax, x_shape, **pool._geometry())
 
 
 class NormActivation(_Joint):

@@ -48,19 +48,23 @@ class MaxPool2D(Layer):
 
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y, argmax = ops.max_pool2d(x, *self._geometry(), self.dilation)
+        y, argmax = ops.max_pool2d(x, **self._geometry())
         self._save(argmax, x.shape, x.dtype)
         return y
 
     def backward(self, dy: Any) -> Any:
         argmax, x_shape, dtype = self._saved()
-        return ops.max_pool2d_backward(
-            self._float(dy, dtype), argmax, x_shape, *self._geometry(), dilation=self.dilation
-        )
+        return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, **self._geometry())
 
-    def _geometry(self) -> tuple[Any, ...]:
-        """The arguments of the ops besides the arrays and the dilation."""
-        return self.kernel_size, self.stride, self.padding, self.ceil_mode
+    def _geometry(self) -> dict[str, Any]:
+        """The arguments of the ops besides the arrays."""
+        return {
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+            "dilation": self.dilation,
+        }
 
     def extra_repr(self) -> str:
         text = (
