@@ -10,7 +10,7 @@ import cnnx
 from cnnx import Graph, Input
 from cnnx.data import batches
 from cnnx.layers import Add, BatchNorm1D, Dropout, Linear, ReLU, Sequential
-from cnnx.losses import CrossEntropyLoss, MSELoss
+from cnnx.losses import CrossEntropyLoss, Loss, MSELoss
 from cnnx.metrics import accuracy
 from cnnx.optim import SGD
 
@@ -340,6 +340,52 @@ def test_an_error_within_an_epoch_restores_the_averages_too():
         quiet_fit(model, bad, ema=ema)
     assert same(model.state_dict(), before)
     assert same(ema.average, before)
+
+
+class WeightedSquares(Loss):
+    """Half the weighted mean of the squared errors, with the agreed arguments of losses."""
+
+    def __call__(self, pred, target, sample_weight=None):
+        weight = np.ones(len(pred)) if sample_weight is None else np.asarray(sample_weight)
+        weight = weight[:, None] / max(weight.sum(), 1e-30)  # a batch may weigh nothing
+        self._gradient = (weight * (pred - target)).astype(pred.dtype)
+        return float((weight * (pred - target) ** 2).sum() / 2)
+
+    def share(self, target, shape, sample_weight=None):
+        return float(len(target) if sample_weight is None else np.sum(sample_weight))
+
+
+def test_sample_weights_are_factors_of_the_samples_in_every_form():
+    x = blobs(60)[0]
+    y, weight = x[:, :1] ** 2, np.r_[np.full(30, 2.0), np.full(20, 1.0), np.zeros(10)]
+    repeated = np.r_[0:30, 0:30, 30:50]  # a weight of 2 is a sample that occurs twice
+
+    def run(data, **options):
+        cnnx.manual_seed(0)
+        model = Sequential(Linear(2, 4), ReLU(), Linear(4, 1))
+        loss = WeightedSquares()
+        history = quiet_fit(model, data, loss=loss, epochs=2, shuffle=False, **options)
+        return history["loss"], model
+
+    losses, twin = run((x[repeated], y[repeated]), batch_size=80)
+    for form in (
+        {"data": (x, y, weight), "batch_size": 60},
+        {"data": (x, y), "sample_weight": weight, "batch_size": 60},
+        {"data": [(x, y, weight)]},
+        {"data": (x, y, weight), "batch_size": 20, "accumulate": 3},
+        {"data": (x, y, weight), "batch_size": 25, "accumulate": 4},
+    ):
+        found, model = run(**form)
+        np.testing.assert_allclose(found, losses, rtol=1e-5)
+        scores = model.evaluate((x, y, weight), loss=WeightedSquares())
+        plain = twin.evaluate((x[repeated], y[repeated]), loss=WeightedSquares())
+        assert scores.loss == pytest.approx(plain.loss, rel=1e-4)
+    with pytest.raises(ValueError, match="it has weights already"):
+        run((x, y, weight), sample_weight=weight)
+    with pytest.raises(ValueError, match="nothing to train"):
+        run((x, y, 0 * weight))
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(9,\)"):
+        run((x, y), sample_weight=weight[:9])
 
 
 def test_batch_norm_sees_the_batches_of_a_group_one_by_one():

@@ -114,7 +114,7 @@ def train(directory, *callbacks, resume=None, model=None, **options):
         "ema": Averages(model),
         "augment": noise,
         "batch_size": 20,
-        "metrics": [Count(), "accuracy"],
+        "metrics": [Count(), "accuracy", "f1"],
         "validation": blobs(30, seed=1),
         **options,
     }
@@ -285,7 +285,7 @@ def test_a_signal_in_the_validation_is_raised_at_once_with_a_checkpoint(tmp_path
                 pass
         return 0.0
 
-    metrics = [Count(), "accuracy", press]
+    metrics = [Count(), "accuracy", "f1", press]
     with pytest.raises(SystemExit) as caught:
         train(None, Checkpoint(tmp_path, every=None, sigterm=True), metrics=metrics)
     assert caught.value.code == 143

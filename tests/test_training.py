@@ -265,8 +265,8 @@ def test_metrics_may_be_names_functions_or_a_dict():
     assert list(evaluate(model, sets, metrics={"h": hits})) == ["loss", "h"]
     history = quiet_fit(model, sets, validation=sets, metrics=[hits])
     assert {"hits", "val_hits"} <= set(history.columns)
-    with pytest.raises(ValueError, match="recall"):
-        evaluate(model, sets, metrics=["recall"])
+    with pytest.raises(ValueError, match="recal' is unknown"):
+        evaluate(model, sets, metrics=["recal"])
     with pytest.raises(AttributeError, match="only loss"):
         _ = evaluate(model, sets, metrics=()).accuracy
 
