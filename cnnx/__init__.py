@@ -131,6 +131,7 @@ __all__ = [
     "fit",
     "get_backend",
     "get_num_threads",
+    "gradcheck",
     "init",
     "io",
     "load",
@@ -151,6 +152,7 @@ __all__ = [
     "set_backend",
     "set_num_threads",
     "show_config",
+    "testing",
     "top_k_accuracy",
     "use_algorithm",
     "use_backend",
@@ -163,8 +165,10 @@ def __getattr__(name: str) -> Any:
     """Import sub-modules that few programs use on first access."""
     import importlib
 
-    if name in ("viz", "bench", "compat", "nn"):
+    if name in ("viz", "bench", "compat", "nn", "sklearn", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
+    if name == "gradcheck":
+        return importlib.import_module(f"{__name__}.testing").gradcheck
     from .spelling import unknown
 
     pytorch = importlib.import_module(f"{__name__}.nn").__all__

@@ -65,6 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "inference": (*PARTS, *MEASURED),
     "callbacks": ("checks", "io", "terminal", "history", "checkpoint"),
     "training": (*RUNS, "callbacks", "checkpoint"),
+    "testing": (*MIDDLE, "config", "layers", "graph"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
     "cli": (*RUNS, "terminal", "callbacks", "training", "viz", "bench", "_version"),
