@@ -49,14 +49,17 @@ from .layers import (
     Conv2D,
     ConvTranspose2D,
     Dropout,
+    Dropout2D,
     Flatten,
     GlobalAvgPool2D,
     Identity,
     Layer,
     Linear,
+    LocalResponseNorm,
     MaxPool2D,
     Multiply,
     Parameter,
+    PReLU,
     Reshape,
     Residual,
     Sequential,
@@ -66,7 +69,9 @@ from .layers import (
     no_grad,
 )
 from .layers import activation as _activation
+from .layers import curves as _curves
 from .layers.activation import *
+from .layers.curves import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
 from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
@@ -93,6 +98,7 @@ __all__ = [
     "ConvTranspose2D",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout2D",
     "EarlyStopping",
     "Flatten",
     "GlobalAvgPool2D",
@@ -103,9 +109,11 @@ __all__ = [
     "LRScheduler",
     "Layer",
     "Linear",
+    "LocalResponseNorm",
     "MSELoss",
     "MaxPool2D",
     "Multiply",
+    "PReLU",
     "Parameter",
     "Preprocessing",
     "ProgressBar",
@@ -158,7 +166,7 @@ __all__ = [
     "use_backend",
     "viz",
 ]
-__all__ += _activation.__all__
+__all__ += _activation.__all__ + _curves.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -28,15 +28,20 @@ from .layers import (
     Flatten,
     Identity,
     Linear,
+    LocalResponseNorm,
     Parameter,
+    PReLU,
     Sequential,
     Upsample,
 )
+from .layers import Dropout2D as Dropout2d
 from .layers import Layer as Module
 from .layers import MaxPool2D as MaxPool2d
 from .layers import ZeroPad2D as ZeroPad2d
 from .layers import activation as _activation
+from .layers import curves as _curves
 from .layers.activation import *
+from .layers.curves import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
 __all__ = [
@@ -50,18 +55,21 @@ __all__ = [
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout2d",
     "Flatten",
     "Identity",
     "Linear",
+    "LocalResponseNorm",
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "PReLU",
     "Parameter",
     "Sequential",
     "Upsample",
     "ZeroPad2d",
 ]
-__all__ += _activation.__all__
+__all__ += _activation.__all__ + _curves.__all__
 __all__.remove("Activation")  # of a user's function: PyTorch has no such layer
 __all__.sort()
 del Activation  # noqa: F821

@@ -119,6 +119,8 @@ KERNEL(void, activate, (cnnx_activation activation, ptrdiff_t n, const REAL *x, 
 KERNEL(void, activate_backward, (cnnx_activation activation, ptrdiff_t n, const REAL *dy, const REAL *saved, REAL *dx))
 KERNEL(void, leaky_relu, (ptrdiff_t n, const REAL *x, REAL slope, REAL *y))
 KERNEL(void, leaky_relu_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx))
+/* As leaky_relu_backward; returns the sum of dy[i] * x[i] over the i where not x[i] > 0, the gradient of the slope. */
+KERNEL(double, prelu_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx))
 KERNEL(void, sigmoid_backward, (ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx))
 KERNEL(void, tanh_backward, (ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx))
 /* y[i] = (x[i] - center) * scale + shift */
@@ -189,6 +191,13 @@ KERNEL(void, normalise_columns_backward, (const cnnx_columns *columns, const REA
 
 KERNEL(void, sigmoid, (ptrdiff_t n, const REAL *x, REAL *y))
 KERNEL(void, tanh, (ptrdiff_t n, const REAL *x, REAL *y))
+
+/* y and dx of the smooth activations of curves.h, with their settings: curves.inc.c */
+KERNEL(void, curve, (cnnx_curve curve, ptrdiff_t n, const REAL *x, REAL a, REAL b, REAL *y))
+KERNEL(void, curve_backward, (cnnx_curve curve, ptrdiff_t n, const REAL *dy, const REAL *x, REAL a, REAL b, REAL *dx))
+
+/* y[i] = x[i]^exponent, x[i] >= 0 */
+KERNEL(void, power, (ptrdiff_t n, const REAL *x, REAL exponent, REAL *y))
 
 /* One vector of n > 0. softmax stores the largest x[i] in *top, unless top is NULL, and returns the log of the sum of
    exp(x[i] - *top): apart, because their sum would round the differences of large x[i] away. */

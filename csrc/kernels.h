@@ -27,6 +27,12 @@ typedef enum {
 /* Name of the op of activation i > 0; NULL beyond the last. */
 const char *cnnx_activation_name(size_t i);
 
+/* The smooth activations, curves.h. */
+typedef enum {
+#define CURVE(name) CNNX_CURVE_##name,
+#include "curves.h"
+} cnnx_curve;
+
 /* A convolution of planes in lanes (kernel_table.inc.h). All strides count pixels. For image m < images, output row
    i < rows and column j < cols, and tap (u, v), u < kh, v < kw:
 

@@ -19,6 +19,10 @@ cdef extern from "kernels.h" nogil:
     ctypedef enum Ending "cnnx_activation":
         NO_ACTIVATION "CNNX_NO_ACTIVATION"  # the others are found by their names: epilogue.pyx
 
+    ctypedef enum Curve "cnnx_curve":
+        ELU "CNNX_CURVE_elu", GELU "CNNX_CURVE_gelu", GELU_TANH "CNNX_CURVE_gelu_tanh", SILU "CNNX_CURVE_silu"
+        SOFTPLUS "CNNX_CURVE_softplus", MISH "CNNX_CURVE_mish"
+
     ctypedef struct cnnx_lane_windows:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
@@ -56,11 +60,12 @@ cdef extern from "kernels.h" nogil:
         kernel affine, add, plus, times, add_product, scaled, scaled_difference, dropout
         # sums over rows
         kernel row_sums
-        kernel_to_double sum, squared_distance, dot
+        kernel_to_double prelu_backward, sum, squared_distance, dot
         # batch normalisation
         kernel plane_moments, plane_comoments, fold, normalise, normalise_backward
         kernel widen, fold_columns, column_moments, column_comoments, normalise_columns, normalise_columns_backward
         # exponentials, losses
+        kernel curve, curve_backward, power
         kernel sigmoid, tanh, softmax_backward, log_softmax, log_softmax_backward
         kernel_to_double softmax, bce, bce_with_logits
         kernel transpose_across, transpose_across_back, softmax_across, softmax_backward_across

@@ -830,6 +830,33 @@ def _norms():
             _add("batch_norm_backward", name, backward, length)
 
 
+# name: (x, size, options)
+RESPONSES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
+    "usual": ((2, 7, 4, 5), 5, {}),
+    "even": ((2, 7, 4, 5), 4, {"alpha": 0.5}),
+    "strong": ((3, 6, 11), 3, {"alpha": 2.0, "beta": 0.5, "k": 2.0}),
+    "one-channel-window": ((2, 3, 4), 1, {"alpha": 1.0}),
+    "wider-than-channels": ((2, 3, 2, 2), 9, {"alpha": 1.0, "beta": 1.5}),
+    "without-power": ((2, 3, 2, 2), 3, {"alpha": 1.0, "beta": 0.0}),
+    "many-pixels": ((1, 4, 19, 31), 3, {"alpha": 0.1}),
+    "empty-batch": ((0, 3, 2, 2), 3, {}),
+}
+
+
+def _responses():
+    for name, (shape, size, options) in RESPONSES.items():
+
+        def forward(rng, shape=shape, size=size, options=options):
+            return {"x": 2 * _normal(rng, *shape), "size": size, **options}
+
+        def backward(rng, forward=forward, shape=shape):
+            given = forward(rng)
+            return {"dy": _normal(rng, *shape), **given}
+
+        _add("local_response_norm", name, forward, size)
+        _add("local_response_norm_backward", name, backward, size)
+
+
 # ------------------------------------------------------------------------------------ activations
 
 SHAPES: dict[str, tuple[int, ...]] = {
@@ -906,6 +933,60 @@ def _activations():
         kink = f"it bends at {bends}" if bends else ""
         _add(op, "ends", lambda rng, x=ends: {"x": x}, kink=kink)
         _add(f"{op}_backward", "ends", back)
+
+
+# op: the options of its cases, by name
+CURVES: dict[str, dict[str, dict[str, Any]]] = {
+    "elu": {"": {}, "alpha": {"alpha": 0.3}},
+    "gelu": {"": {}, "tanh": {"approximate": "tanh"}},
+    "mish": {"": {}},
+    "silu": {"": {}},
+    "softplus": {"": {}, "steep": {"beta": 3.0, "threshold": 0.4}, "falling": {"beta": -0.5}},
+}
+# name: (x, weight)
+SLOPES: dict[str, tuple[tuple[int, ...], int]] = {
+    "one-slope": ((3, 4, 5), 1),
+    "vector": ((37,), 1),
+    "matrix": ((5, 7), 7),
+    "image": ((2, 3, 4, 5), 3),
+    "large-planes": ((2, 2, 71, 67), 2),
+    "one-channel": ((3, 1, 5), 1),
+    "empty-batch": ((0, 3, 4), 3),
+}
+
+
+def _curves():
+    for op, variants in CURVES.items():
+        for more, options in variants.items():
+            # In a row of 37, away from where softplus is cut off and elu bends.
+            bends = (options["threshold"] / options["beta"],) if more == "steep" else (0,)
+            shapes = {"vector": (37,)} if more else SHAPES
+            for name, shape in shapes.items():
+
+                def forward(rng, shape=shape, bends=bends, options=options):
+                    return {"x": 2 * _away_from(bends)(rng, *shape), **options}
+
+                def backward(rng, forward=forward, shape=shape):
+                    given = forward(rng)
+                    return {"dy": _normal(rng, *shape), **given}
+
+                full = f"{name}-{more}" if more else name
+                _add(op, full, forward)
+                _add(f"{op}_backward", full, backward)
+        far = np.array([-800.0, -95, -86, -30, -9, -5, -1e-3, 0, 1e-3, 5, 9, 19, 30, 95, 800])
+        _add(op, "far-apart", lambda rng, x=far: {"x": x})
+        _add(f"{op}_backward", "far-apart", lambda rng, x=far: {"dy": _normal(rng, x.size), "x": x})
+    for name, (shape, slopes) in SLOPES.items():
+
+        def sloped(rng, shape=shape, slopes=slopes):
+            return {"x": _away_from_zero(rng, *shape), "weight": _normal(rng, slopes)}
+
+        def sloped_backward(rng, forward=sloped, shape=shape):
+            given = forward(rng)
+            return {"dy": _normal(rng, *shape), **given}
+
+        _add("prelu", name, sloped)
+        _add("prelu_backward", name, sloped_backward, int(np.prod(shape)) // max(slopes, 1))
 
 
 # name: (x, y). Gates, one for each channel or for each pixel; in an outer product both broadcast.
@@ -1308,6 +1389,12 @@ def _larges():
         ),
         8 * plane,
     )
+
+    def response(r):
+        return {"x": _normal(r, *image), "size": 5, "alpha": 0.1}
+
+    add("local_response_norm", response, 5)
+    add("local_response_norm_backward", lambda r: {"dy": _normal(r, *image), **response(r)}, 5)
     add("add", lambda r: {"x": _normal(r, *batch), "y": _normal(r, *batch)})
 
     add("concat", lambda r: {"arrays": [_normal(r, 4, n, 40, 44) for n in (7, 13, 1)]})
@@ -1318,7 +1405,11 @@ def _larges():
 
     add("multiply", gated)
     add("multiply_backward", lambda r: {"dy": _normal(r, *image), **gated(r)}, plane)
-    for op in (*oracle.ENDINGS, "leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"):
+    for op in (
+        *oracle.ENDINGS,
+        *oracle.CURVES,
+        *("leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax"),
+    ):
         saved = oracle.saves(op)
         length = batch[1] if "softmax" in op else 1
 
@@ -1329,11 +1420,17 @@ def _larges():
                 "tanh": np.tanh(x),
                 "softmax": np.exp(x) / np.exp(x).sum(1, keepdims=True),
                 "log_softmax": x - np.log(np.exp(x).sum(1, keepdims=True)),
-            }.get(op, 4 * x)
+            }.get(op, x if op in oracle.CURVES else 4 * x)
             return {"dy": _normal(r, *batch), saved: y}
 
         add(op, lambda r: {"x": _normal(r, *batch)}, length)
         add(f"{op}_backward", backward, length)
+
+    def sloped(r):
+        return {"x": _normal(r, *image), "weight": _normal(r, 13)}
+
+    add("prelu", sloped)
+    add("prelu_backward", lambda r: {"dy": _normal(r, *image), **sloped(r)}, 8 * plane)
     random = {"p": 0.3, "seed": 5, "call": 6}
     add("dropout", lambda r: {"x": _normal(r, *batch), **random})
     add("dropout_backward", lambda r: {"dy": _normal(r, *batch), **random})
@@ -1368,7 +1465,9 @@ for _fill in (
     _resized,
     _linears,
     _norms,
+    _responses,
     _activations,
+    _curves,
     _products,
     _joins,
     _softmaxes,

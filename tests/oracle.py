@@ -563,6 +563,33 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training=True, bias=None, 
 # ------------------------------------------------------------------------------------- activations
 
 
+def _squares(x, n, i, where, size):
+    first, end = max(0, i - size // 2), min(x.shape[1], i + (size - 1) // 2 + 1)
+    return {j: float(x[(n, j, *where)]) for j in range(first, end)}
+
+
+def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    y = _zeros(x.shape)
+    for n, i, *where in np.ndindex(x.shape):
+        window = _squares(x, n, i, where, size).values()
+        base = k + alpha * math.fsum(a * a for a in window) / size
+        y[(n, i, *where)] = x[(n, i, *where)] / base**beta
+    return y
+
+
+def local_response_norm_backward(dy, x, size, alpha=1e-4, beta=0.75, k=1.0):
+    dx = _zeros(x.shape)
+    for n, i, *where in np.ndindex(x.shape):
+        here = (n, i, *where)
+        window = _squares(x, n, i, where, size)
+        base = k + alpha * math.fsum(a * a for a in window.values()) / size
+        dx[here] += dy[here] * base**-beta
+        for j, a in window.items():  # through the base, whose slope is 2 alpha / size * a
+            outer = -beta * base ** (-beta - 1) * x[here]
+            dx[(n, j, *where)] += dy[here] * outer * 2 * alpha / size * a
+    return dx
+
+
 # Activations that other ops may end in, and where they bend.
 ENDINGS = {"relu": (0,), "relu6": (0, 6), "hardsigmoid": (-3, 3), "hardswish": (-3, 3)}
 
@@ -692,6 +719,90 @@ def tanh(x):
 
 def tanh_backward(dy, y):
     return _map(lambda d, a: d * (1 - a * a), dy, y)
+
+
+# Smooth activations, whose backward takes x.
+CURVES = ("elu", "gelu", "mish", "silu", "softplus")
+
+
+def elu(x, alpha=1.0):
+    return _map(lambda a: a if a > 0 else alpha * math.expm1(a), x)
+
+
+def elu_backward(dy, x, alpha=1.0):
+    return _map(lambda d, a: d if a > 0 else d * alpha * math.exp(a), dy, x)
+
+
+def _normal(a):
+    """P(X < a)"""
+    return math.erfc(-a / math.sqrt(2)) / 2
+
+
+def _cubic(a):
+    return math.sqrt(2 / math.pi) * (a + 0.044715 * a**3)
+
+
+def gelu(x, approximate="none"):
+    if approximate == "tanh":  # (1 + tanh(u)) / 2 is a sigmoid
+        return _map(lambda a: a * _sigmoid(2 * _cubic(a)), x)
+    return _map(lambda a: a * _normal(a), x)
+
+
+def gelu_backward(dy, x, approximate="none"):
+    def slope(a):
+        if approximate == "tanh":
+            p, q = _sigmoid(2 * _cubic(a)), _sigmoid(-2 * _cubic(a))
+            return p + a * p * q * 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * a**2)
+        return _normal(a) + a * math.exp(-(a**2) / 2) / math.sqrt(2 * math.pi)
+
+    return _map(lambda d, a: d * slope(a), dy, x)
+
+
+def mish(x):
+    return _map(lambda a: a * math.tanh(_softplus(a)), x)
+
+
+def mish_backward(dy, x):
+    def slope(a):
+        t = math.tanh(_softplus(a))
+        return t + a * (1 - t * t) * _sigmoid(a)
+
+    return _map(lambda d, a: d * slope(a), dy, x)
+
+
+def silu(x):
+    return _map(lambda a: a * _sigmoid(a), x)
+
+
+def silu_backward(dy, x):
+    return _map(lambda d, a: d * _sigmoid(a) * (1 + a * _sigmoid(-a)), dy, x)
+
+
+def softplus(x, beta=1.0, threshold=20.0):
+    return _map(lambda a: a if beta * a > threshold else _softplus(beta * a) / beta, x)
+
+
+def softplus_backward(dy, x, beta=1.0, threshold=20.0):
+    return _map(lambda d, a: d if beta * a > threshold else d * _sigmoid(beta * a), dy, x)
+
+
+def prelu(x, weight):
+    return _map(lambda a, w: a if a > 0 else w * a, x, _slopes(x, weight))
+
+
+def prelu_backward(dy, x, weight):
+    dweight = _zeros(weight.shape)
+    for p in np.ndindex(x.shape):
+        if x[p] <= 0:
+            dweight[p[1] if weight.size > 1 else 0] += dy[p] * x[p]
+    return _map(lambda d, a, w: d if a > 0 else w * d, dy, x, _slopes(x, weight)), dweight
+
+
+def _slopes(x, weight):
+    slopes = _zeros(x.shape)
+    for p in np.ndindex(x.shape):
+        slopes[p] = weight[p[1] if weight.size > 1 else 0]
+    return slopes
 
 
 def _lines(shape, axis):

@@ -379,7 +379,7 @@ TABLE = {
         f"{op}_backward": [
             ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["(2,)", "(1,)"])
         ]
-        for op in (*oracle.ENDINGS, "leaky_relu", "sigmoid", "tanh")
+        for op in (*oracle.ENDINGS, *oracle.CURVES, "leaky_relu", "sigmoid", "tanh")
     },
     "add": [("a y of another shape", {"y": _zeros(2)}, ValueError, ["(2,)", "(1,)"])],
     "concat": [

@@ -118,10 +118,18 @@ def _batch_norm(dy, results, a):
 def _activation(op):
     def backward(dy, results, a):
         saved = a["x"] if oracle.saves(op) == "x" else results[0]
-        options = _options(a, ("axis", "negative_slope"))
+        options = {name: value for name, value in a.items() if name != "x"}
         return {"x": getattr(ops, f"{op}_backward")(dy, saved, **options)}
 
     return backward
+
+
+def _local_response_norm(dy, results, a):
+    return {"x": ops.local_response_norm_backward(dy, **a)}
+
+
+def _prelu(dy, results, a):
+    return dict(zip(("x", "weight"), ops.prelu_backward(dy, a["x"], a["weight"]), strict=True))
 
 
 def _dropout(dy, results, a):
@@ -179,8 +187,10 @@ GRADIENTS = {
     "mse": _loss("pred"),
     "bce": _loss("pred"),
     "bce_with_logits": _loss("logits"),
+    "prelu": _prelu,
+    "local_response_norm": _local_response_norm,
 }
-GRADIENTS |= {op: _activation(op) for op in oracle.ENDINGS}
+GRADIENTS |= {op: _activation(op) for op in (*oracle.ENDINGS, *oracle.CURVES)}
 GRADIENTS |= {
     op: _activation(op) for op in ("leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax")
 }

@@ -13,8 +13,9 @@ import pytest
 
 import cnnx
 from cnnx import nn
-from cnnx.layers import activation
+from cnnx.layers import activation, curves
 
+ACTIVATIONS = activation.__all__ + curves.__all__
 CLASSES = {name: getattr(nn, name) for name in nn.__all__}
 # Every public class of cnnx that PyTorch has too, under its name there.
 EXPECTED = {
@@ -28,21 +29,24 @@ EXPECTED = {
     "ConvTranspose2d": cnnx.ConvTranspose2D,
     "CrossEntropyLoss": cnnx.CrossEntropyLoss,
     "Dropout": cnnx.Dropout,
+    "Dropout2d": cnnx.Dropout2D,
     "Flatten": cnnx.Flatten,
     "Identity": cnnx.Identity,
     "Linear": cnnx.Linear,
+    "LocalResponseNorm": cnnx.LocalResponseNorm,
     "MSELoss": cnnx.MSELoss,
     "MaxPool2d": cnnx.MaxPool2D,
     "Module": cnnx.Layer,
+    "PReLU": cnnx.PReLU,
     "Parameter": cnnx.Parameter,
     "Sequential": cnnx.Sequential,
     "Upsample": cnnx.Upsample,
     "ZeroPad2d": cnnx.ZeroPad2D,
-    **{name: getattr(cnnx, name) for name in activation.__all__ if name != "Activation"},
+    **{name: getattr(cnnx, name) for name in ACTIVATIONS if name != "Activation"},
 }
 PERMIT_INPLACE = [
     getattr(cnnx, name)
-    for name in activation.__all__
+    for name in ACTIVATIONS
     if issubclass(getattr(cnnx, name), activation.PermitsInplace)
 ]
 
@@ -87,7 +91,12 @@ def test_every_name_is_pytorchs(torch):
 def test_arguments_have_pytorchs_names(name, torch):
     ours = inspect.signature(CLASSES[name]).parameters
     theirs = inspect.signature(getattr(torch.nn, name)).parameters
-    own = {"Softmax": {"axis"}, "Parameter": {"name"}, "Sequential": {"layers"}}.get(name, set())
+    own = {
+        "Softmax": {"axis"},
+        "LogSoftmax": {"axis"},
+        "Parameter": {"name"},
+        "Sequential": {"layers"},
+    }.get(name, set())
     if set(theirs) != {"args", "kwargs"}:
         assert set(ours) - own <= set(theirs)
     for argument in set(ours) & set(theirs):

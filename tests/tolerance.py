@@ -19,6 +19,7 @@ This file is longer than others because the magnitudes of all ops stand in one p
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import cases
@@ -89,6 +90,91 @@ def _log_softmax(a: dict[str, Any]) -> dict[str, Any]:
     d, p, total = _exponents(x, axis)
     of_log = 1 + np.sum(_shares(p, d), axis, keepdims=True) + np.abs(np.log(total))
     return {"0": np.abs(x) + np.abs(np.max(x, axis, keepdims=True)) + of_log}
+
+
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _gate(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of gelu: the factor p of x, its slope, and the exponent in both, which is rounded."""
+    x = a["x"]
+    if a.get("approximate") == "tanh":
+        of_u = np.sqrt(8 / np.pi)
+        u = of_u * (x + 0.044715 * x**3)
+        p = np.exp(np.minimum(u, 0)) / (1 + np.exp(-np.abs(u)))
+        q = np.exp(np.minimum(-u, 0)) / (1 + np.exp(-np.abs(u)))
+        return p, p * q * of_u * (1 + 3 * 0.044715 * x**2), np.abs(u)
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return _erfc(-x / math.sqrt(2)).astype(float) / 2, density, x**2 / 2
+
+
+def _gelu(a: dict[str, Any]) -> dict[str, Any]:
+    p, _, exponent = _gate(a)
+    return {"0": np.abs(a["x"]) * p * (1 + exponent * (a["x"] < 0))}
+
+
+def _gelu_backward(a: dict[str, Any]) -> dict[str, Any]:
+    p, slope, exponent = _gate(a)
+    exponent = 1 + exponent
+    return {"0": np.abs(a["dy"]) * (p + np.abs(a["x"]) * slope) * exponent}
+
+
+def _silu_backward(a: dict[str, Any]) -> dict[str, Any]:
+    x, e = a["x"], np.exp(-np.abs(a["x"]))
+    return {"0": np.abs(a["dy"]) * np.where(x < 0, e, 1) / (1 + e) * (1 + np.abs(x) / (1 + e))}
+
+
+def _mish_backward(a: dict[str, Any]) -> dict[str, Any]:
+    x, e = a["x"], np.exp(-np.abs(a["x"]))
+    return {"0": np.abs(a["dy"]) * np.where(x < 0, e, 1) * (1 + 4 * np.abs(x) * (1 + e))}
+
+
+def _softplus(a: dict[str, Any]) -> dict[str, Any]:
+    """The product with beta is rounded, and is an exponent."""
+    beta = a.get("beta", 1.0)
+    z = beta * a["x"]
+    y = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
+    return {"0": y * (1 + np.abs(z) * (z < 0)) / abs(beta)}
+
+
+def _softplus_backward(a: dict[str, Any]) -> dict[str, Any]:
+    z = a.get("beta", 1.0) * a["x"]
+    slope = np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))
+    return {"0": np.abs(a["dy"]) * slope * (1 + np.abs(z))}
+
+
+def _prelu_backward(a: dict[str, Any]) -> dict[str, Any]:
+    terms = np.where(a["x"] > 0, 0, np.abs(a["dy"] * a["x"]))
+    one = a["weight"].size == 1
+    return {"1": terms.sum().reshape(1) if one else terms.sum(_all_but_channels(a["x"]))}
+
+
+def _response(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of local_response_norm: |x|, the base of the power, and the exponent of e that it becomes."""
+    base = _around(a["x"] ** 2, a["size"] // 2, (a["size"] - 1) // 2)
+    base = abs(a.get("k", 1.0)) + abs(a.get("alpha", 1e-4)) / a["size"] * base
+    logarithm = np.log(np.where(np.isfinite(base), base, 1))  # no power of infinity is rounded
+    return np.abs(a["x"]), base, 1 + (1 + abs(a.get("beta", 0.75))) * np.abs(logarithm)
+
+
+def _around(x: np.ndarray, before: int, after: int) -> np.ndarray:
+    """Sums over so many channels before, and after, each."""
+    c = x.shape[1]
+    windows = [x[:, max(0, i - before) : i + after + 1].sum(1) for i in range(c)]
+    return np.stack(windows, 1)
+
+
+def _local_response_norm(a: dict[str, Any]) -> dict[str, Any]:
+    x, base, exponent = _response(a)
+    return {"0": x * base ** -a.get("beta", 0.75) * exponent}
+
+
+def _local_response_norm_backward(a: dict[str, Any]) -> dict[str, Any]:
+    x, base, exponent = _response(a)
+    alpha, beta, size = a.get("alpha", 1e-4), a.get("beta", 0.75), a["size"]
+    terms = np.abs(a["dy"]) * base**-beta * exponent
+    sums = _around(terms * x / base, (size - 1) // 2, size // 2)
+    return {"0": terms + 2 * abs(alpha * beta) / size * x * sums}
 
 
 def _cross_entropy(a: dict[str, Any]) -> dict[str, Any]:
@@ -199,6 +285,15 @@ TERMS = {
     "softmax": _softmax,
     "softmax_backward": _softmax_backward,
     "log_softmax": _log_softmax,
+    "local_response_norm": _local_response_norm,
+    "local_response_norm_backward": _local_response_norm_backward,
+    "gelu": _gelu,
+    "gelu_backward": _gelu_backward,
+    "silu_backward": _silu_backward,
+    "mish_backward": _mish_backward,
+    "softplus": _softplus,
+    "softplus_backward": _softplus_backward,
+    "prelu_backward": _prelu_backward,
     "log_softmax_backward": _log_softmax_backward,
     "cross_entropy": _cross_entropy,
     "bce_with_logits": _bce_with_logits,

@@ -235,6 +235,16 @@ def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: torch.ops.aten.native_batch_norm_backward(a["dy"], *saved)
 
 
+def _local_response_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """No operator of its own: autograd through forward, which is part of the time."""
+    leaf, function = a["x"].requires_grad_(), torch.nn.functional.local_response_norm
+
+    def run() -> Any:
+        return torch.autograd.grad(function(leaf, a["size"]), leaf, a["dy"])
+
+    return run
+
+
 def _multiply_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     """What autograd does: a product for each, and sums over the axes that were broadcast."""
     dy, x, y = a["dy"], a["x"], a["y"]
@@ -441,6 +451,23 @@ def _call(path: str, *keys: str, more: tuple[Any, ...] = ()) -> Make:
     return make
 
 
+def _elu_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    function, dy, x = torch.ops.aten.elu_backward, a["dy"], a["x"]
+    return lambda: function(dy, 1.0, 1.0, 1.0, False, x)
+
+
+def _prelu_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    """PyTorch's gradient of the slopes has the shape of x: summed, as in autograd."""
+    function, dy, x = torch.ops.aten._prelu_kernel_backward, a["dy"], a["x"]
+    weight = a["weight"].view(1, -1, 1, 1)
+
+    def run() -> Any:
+        dx, dweight = function(dy, x, weight)
+        return dx, dweight.sum((0, 2, 3))
+
+    return run
+
+
 def _hardsigmoid_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     """PyTorch's backward takes x: here one that gives this y."""
     function, dy, x = torch.ops.aten.hardsigmoid_backward, a["dy"], 6 * a["y"] - 3
@@ -479,6 +506,8 @@ TWINS: dict[str, Make] = {
     "linear_backward": _linear_backward,
     "batch_norm": _batch_norm,
     "batch_norm_backward": _batch_norm_backward,
+    "local_response_norm": _call("nn.functional.local_response_norm", "x", "size"),
+    "local_response_norm_backward": _local_response_norm_backward,
     "relu": _call("relu", "x"),
     "relu_backward": _call("ops.aten.threshold_backward", "dy", "y", more=(0,)),
     "relu6": _call("nn.functional.relu6", "x"),
@@ -489,6 +518,18 @@ TWINS: dict[str, Make] = {
     "hardswish_backward": _call("ops.aten.hardswish_backward", "dy", "x"),
     "leaky_relu": _call("nn.functional.leaky_relu", "x", more=(0.01,)),
     "leaky_relu_backward": _call("ops.aten.leaky_relu_backward", "dy", "x", more=(0.01, False)),
+    "elu": _call("nn.functional.elu", "x"),
+    "elu_backward": _elu_backward,
+    "gelu": _call("nn.functional.gelu", "x"),
+    "gelu_backward": _call("ops.aten.gelu_backward", "dy", "x"),
+    "silu": _call("nn.functional.silu", "x"),
+    "silu_backward": _call("ops.aten.silu_backward", "dy", "x"),
+    "softplus": _call("nn.functional.softplus", "x"),
+    "softplus_backward": _call("ops.aten.softplus_backward", "dy", "x", more=(1.0, 20.0)),
+    "mish": _call("nn.functional.mish", "x"),
+    "mish_backward": _call("ops.aten.mish_backward", "dy", "x"),
+    "prelu": _call("nn.functional.prelu", "x", "weight"),
+    "prelu_backward": _prelu_backward,
     "add": _call("add", "x", "y"),
     "multiply": _call("mul", "x", "y"),
     "multiply_backward": _multiply_backward,

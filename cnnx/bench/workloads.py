@@ -305,6 +305,21 @@ _add("batch_norm", NORMS, lambda s: 7 * s.elements, _batch_norm)
 _add("batch_norm_backward", NORMS, lambda s: 9 * s.elements, _batch_norm_backward)
 
 
+def _response(draw: Draw, s: Shape) -> Arguments:
+    return {"x": draw.normal(*s), "size": 5}
+
+
+def _response_backward(draw: Draw, s: Shape) -> Arguments:
+    return {"dy": draw.normal(*s), **_response(draw, s)}
+
+
+# A window of five squares, scaled, shifted, raised to a power, and the quotient; backward: that
+# twice, and a window of products.
+RESPONSES = [Shape((64, 64, 32, 32)), Shape((8, 96, 27, 27))]
+_add("local_response_norm", RESPONSES, lambda s: 14 * s.elements, _response)
+_add("local_response_norm_backward", RESPONSES, lambda s: 26 * s.elements, _response_backward)
+
+
 def _elementwise(op: str, sizes: list[Shape], forward: int, backward: int, saved: str) -> None:
     """A function of single numbers or rows, whose backward reads dy and one cached array."""
 
@@ -328,6 +343,11 @@ _elementwise("hardswish", ACTIVATIONS, 5, 5, "x")
 _elementwise("leaky_relu", ACTIVATIONS, 2, 2, "x")
 _elementwise("sigmoid", ACTIVATIONS, 4, 3, "y")  # 1 / (1 + exp(-x)); dy * y * (1 - y)
 _elementwise("tanh", ACTIVATIONS, 1, 3, "y")  # dy * (1 - y * y)
+_elementwise("elu", ACTIVATIONS, 3, 3, "x")
+_elementwise("gelu", ACTIVATIONS, 3, 7, "x")  # x * P; P + x * density
+_elementwise("silu", ACTIVATIONS, 4, 8, "x")
+_elementwise("softplus", ACTIVATIONS, 3, 4, "x")
+_elementwise("mish", ACTIVATIONS, 5, 9, "x")
 _elementwise("softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, divide; y * (dy - sum(dy * y))
 _elementwise("log_softmax", ROWS, 5, 4, "y")  # max, less it, exp, sum, less; dy - exp(y) * sum(dy)
 
@@ -337,6 +357,18 @@ def _two_arrays(draw: Draw, s: Shape) -> Arguments:
 
 
 _add("add", ACTIVATIONS, lambda s: s.elements, _two_arrays)
+
+
+def _prelu(draw: Draw, s: Shape) -> Arguments:
+    return {"x": draw.normal(*s), "weight": draw.uniform(s[1])}
+
+
+def _prelu_backward(draw: Draw, s: Shape) -> Arguments:
+    return {"dy": draw.normal(*s), **_prelu(draw, s)}
+
+
+_add("prelu", ACTIVATIONS, lambda s: 2 * s.elements, _prelu)
+_add("prelu_backward", ACTIVATIONS, lambda s: 4 * s.elements, _prelu_backward)
 
 
 # Gates of squeeze-and-excitation and of MobileNetV3, then one for each pixel, and two images.

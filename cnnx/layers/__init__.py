@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from cnnx.layers import activation
+from cnnx.layers import activation, curves
 from cnnx.layers.activation import *
 from cnnx.layers.base import Layer
 from cnnx.layers.concat import Concat
 from cnnx.layers.containers import Identity, Sequential
 from cnnx.layers.conv import Conv2D, ConvTranspose2D
-from cnnx.layers.dropout import Dropout
+from cnnx.layers.curves import *
+from cnnx.layers.dropout import Dropout, Dropout2D
 from cnnx.layers.files import load
 from cnnx.layers.linear import Linear
 from cnnx.layers.merge import Add, Multiply
@@ -16,9 +17,11 @@ from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.pad import ZeroPad2D
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.pool import AdaptiveAvgPool2D, AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from cnnx.layers.prelu import PReLU
 from cnnx.layers.resample import Upsample
 from cnnx.layers.reshape import Flatten, Reshape
 from cnnx.layers.residual import Residual
+from cnnx.layers.response_norm import LocalResponseNorm
 from cnnx.layers.run import grad_enabled, no_grad, run_mode
 from cnnx.layers.summary import Summary
 
@@ -32,13 +35,16 @@ __all__ = [
     "Conv2D",
     "ConvTranspose2D",
     "Dropout",
+    "Dropout2D",
     "Flatten",
     "GlobalAvgPool2D",
     "Identity",
     "Layer",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool2D",
     "Multiply",
+    "PReLU",
     "Parameter",
     "Reshape",
     "Residual",
@@ -51,4 +57,4 @@ __all__ = [
     "no_grad",
     "run_mode",
 ]
-__all__ += activation.__all__
+__all__ += activation.__all__ + curves.__all__

@@ -15,6 +15,7 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "LeakyReLU",
+    "LogSoftmax",
     "ReLU",
     "ReLU6",
     "Sigmoid",
@@ -181,8 +182,38 @@ class Tanh(Elementwise):
     _gradient = staticmethod(ops.tanh_backward)
 
 
+class _AlongAxis(Layer):
+    """Base of softmax and its logarithm: functions of the vectors along one axis."""
+
+    _function: ClassVar[Callable[..., np.ndarray]]
+    _gradient: ClassVar[Callable[..., np.ndarray]]
+
+    def __init__(self, axis: int | None = None, *, dim: int | None = None) -> None:
+        name = type(self).__name__
+        if axis is not None and dim is not None:
+            raise TypeError(f"{name}: axis={axis} and dim={dim} are the same argument: pass one")
+        given = dim if axis is None else axis
+        given = 1 if given is None else given
+        self.axis = checks.integer(name, "axis", given, least=-(2**31))
+
+    def forward(self, x: Any) -> Any:
+        y = self._function(self._float(x), self.axis)
+        self._save(y)
+        return y
+
+    def backward(self, dy: Any) -> Any:
+        (y,) = self._saved()
+        return self._gradient(self._float(dy, y.dtype), y, self.axis)
+
+    def config(self) -> dict[str, Any]:
+        return {"axis": self.axis}
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}"
+
+
 @builtin
-class Softmax(Layer):
+class Softmax(_AlongAxis):
     """y_k = exp(x_k) / sum over j of exp(x_j) along `axis`: positive numbers that sum to 1.
 
     axis  the classes' axis; `dim` is PyTorch's name for it
@@ -192,27 +223,22 @@ class Softmax(Layer):
     Example: ``Softmax()(np.zeros((1, 4)))`` is ``[[0.25, 0.25, 0.25, 0.25]]``.
     """
 
-    def __init__(self, axis: int | None = None, *, dim: int | None = None) -> None:
-        if axis is not None and dim is not None:
-            raise TypeError(f"Softmax: axis={axis} and dim={dim} are the same argument: pass one")
-        given = dim if axis is None else axis
-        given = 1 if given is None else given
-        self.axis = checks.integer("Softmax", "axis", given, least=-(2**31))
+    _function = staticmethod(ops.softmax)
+    _gradient = staticmethod(ops.softmax_backward)
 
-    def forward(self, x: Any) -> Any:
-        y = ops.softmax(self._float(x), self.axis)
-        self._save(y)
-        return y
 
-    def backward(self, dy: Any) -> Any:
-        (y,) = self._saved()
-        return ops.softmax_backward(self._float(dy, y.dtype), y, self.axis)
+@builtin
+class LogSoftmax(_AlongAxis):
+    """y_k = x_k - log(sum over j of exp(x_j)) along `axis`: the logarithm of `Softmax`, accurate
+    where that is near 0.
 
-    def config(self) -> dict[str, Any]:
-        return {"axis": self.axis}
+    axis  the classes' axis; `dim` is PyTorch's name for it
 
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"
+    Example: ``LogSoftmax()(np.zeros((1, 4)))`` is four times ``-log(4)``.
+    """
+
+    _function = staticmethod(ops.log_softmax)
+    _gradient = staticmethod(ops.log_softmax_backward)
 
 
 @builtin

@@ -11,7 +11,7 @@ before any work.
 # contain the same ops.
 """
 
-from . import activation
+from . import activation, curves
 from .activation import *
 from .adaptive_pool import (
     adaptive_avg_pool2d,
@@ -29,6 +29,7 @@ from .conv import (
     conv_transpose2d_backward,
     im2col,
 )
+from .curves import *
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import bce, bce_with_logits, cross_entropy, mse
@@ -44,7 +45,9 @@ from .pool import (
     relu_max_pool2d,
     relu_max_pool2d_backward,
 )
+from .prelu import prelu, prelu_backward
 from .resample import interpolate, interpolate_backward
+from .response_norm import local_response_norm, local_response_norm_backward
 
 __all__ = [
     "adagrad_step",
@@ -74,11 +77,15 @@ __all__ = [
     "interpolate_backward",
     "linear",
     "linear_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
     "multiply",
     "multiply_backward",
+    "prelu",
+    "prelu_backward",
     "relu_max_pool2d",
     "relu_max_pool2d_backward",
     "rmsprop_step",
@@ -86,4 +93,4 @@ __all__ = [
     "split",
     "zero_pad2d",
 ]
-__all__ += activation.__all__
+__all__ += activation.__all__ + curves.__all__

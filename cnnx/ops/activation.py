@@ -57,7 +57,7 @@ def relu_backward(dy: Any, y: Any) -> np.ndarray:
     >>> ops.relu_backward(np.array([5.0, 5.0]), np.array([0.0, 2.0])).tolist()
     [0.0, 5.0]
     """
-    return backend().relu_backward(*_two("relu_backward", dy, "y", y))
+    return backend().relu_backward(*with_saved("relu_backward", dy, "y", y))
 
 
 def relu6(x: Any) -> np.ndarray:
@@ -77,7 +77,7 @@ def relu6_backward(dy: Any, y: Any) -> np.ndarray:
     >>> ops.relu6_backward(np.array([5.0, 5.0, 5.0]), np.array([0.0, 2.0, 6.0])).tolist()
     [0.0, 5.0, 0.0]
     """
-    return backend().relu6_backward(*_two("relu6_backward", dy, "y", y))
+    return backend().relu6_backward(*with_saved("relu6_backward", dy, "y", y))
 
 
 def hardsigmoid(x: Any) -> np.ndarray:
@@ -98,7 +98,7 @@ def hardsigmoid_backward(dy: Any, y: Any) -> np.ndarray:
     >>> ops.hardsigmoid_backward(np.array([3.0, 3.0, 3.0]), np.array([0.0, 0.5, 1.0])).tolist()
     [0.0, 0.5, 0.0]
     """
-    return backend().hardsigmoid_backward(*_two("hardsigmoid_backward", dy, "y", y))
+    return backend().hardsigmoid_backward(*with_saved("hardsigmoid_backward", dy, "y", y))
 
 
 def hardswish(x: Any) -> np.ndarray:
@@ -121,7 +121,7 @@ def hardswish_backward(dy: Any, x: Any) -> np.ndarray:
     >>> ops.hardswish_backward(np.array([2.0, 2.0, 2.0]), np.array([-4.0, 0.0, 4.0])).tolist()
     [0.0, 1.0, 2.0]
     """
-    return backend().hardswish_backward(*_two("hardswish_backward", dy, "x", x))
+    return backend().hardswish_backward(*with_saved("hardswish_backward", dy, "x", x))
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> np.ndarray:
@@ -146,7 +146,7 @@ def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> np.nda
     [0.5, 5.0]
     """
     op = "leaky_relu_backward"
-    dy, x = _two(op, dy, "x", x)
+    dy, x = with_saved(op, dy, "x", x)
     return backend().leaky_relu_backward(dy, x, checks.real(op, "negative_slope", negative_slope))
 
 
@@ -165,7 +165,7 @@ def sigmoid_backward(dy: Any, y: Any) -> np.ndarray:
     >>> ops.sigmoid_backward(np.array([4.0]), np.array([0.5])).tolist()
     [1.0]
     """
-    return backend().sigmoid_backward(*_two("sigmoid_backward", dy, "y", y))
+    return backend().sigmoid_backward(*with_saved("sigmoid_backward", dy, "y", y))
 
 
 def tanh(x: Any) -> np.ndarray:
@@ -183,7 +183,7 @@ def tanh_backward(dy: Any, y: Any) -> np.ndarray:
     >>> ops.tanh_backward(np.array([4.0]), np.array([0.5])).tolist()
     [3.0]
     """
-    return backend().tanh_backward(*_two("tanh_backward", dy, "y", y))
+    return backend().tanh_backward(*with_saved("tanh_backward", dy, "y", y))
 
 
 def softmax(x: Any, axis: int = 1) -> np.ndarray:
@@ -206,7 +206,7 @@ def softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
     [[0.25, -0.25]]
     """
     op = "softmax_backward"
-    dy, y = _two(op, dy, "y", y)
+    dy, y = with_saved(op, dy, "y", y)
     return (
         backend()
         .softmax_backward(_around(op, axis, "dy", dy), _around(op, axis, "y", y), 1)
@@ -231,7 +231,7 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
     [[0.5, -0.5]]
     """
     op = "log_softmax_backward"
-    dy, y = _two(op, dy, "y", y)
+    dy, y = with_saved(op, dy, "y", y)
     return (
         backend()
         .log_softmax_backward(_around(op, axis, "dy", dy), _around(op, axis, "y", y), 1)
@@ -239,7 +239,7 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = 1) -> np.ndarray:
     )
 
 
-def _two(op: str, dy: Any, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
+def with_saved(op: str, dy: Any, name: str, value: Any) -> tuple[np.ndarray, np.ndarray]:
     """dy and what forward saved: same shape, same dtype."""
     (dy, saved), _ = (_by_output if name == "y" else _by_input)(op, (dy, value))
     return dy, saved

@@ -1,4 +1,4 @@
-/* exp and what is made of it: sigmoid, tanh, softmax, log_softmax.
+/* exp and what is made of it: sigmoid, tanh, power, softmax, log_softmax.
 
    Design:
    exp(x) = 2^k * exp(r), k = round(x / ln 2), |r| <= ln 2 / 2 (Cody and Waite, 1980: ln 2 in two parts, so that r is
@@ -89,6 +89,15 @@ static void NAME(sigmoid)(ptrdiff_t n, const REAL *x, REAL *y) {
 static void NAME(tanh)(ptrdiff_t n, const REAL *x, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i += VL)
         NAME(store_some)(y + i, NAME(vec_tanh)(NAME(load_some)(x + i, n - i, 0)), n - i);
+}
+
+static void NAME(power)(ptrdiff_t n, const REAL *x, REAL exponent, REAL *y) {
+    const VEC infinity = NAME(splat)(INFINITY);
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC v = NAME(load_some)(x + i, n - i, 1), log = NAME(select)(v == infinity, v, NAME(vec_log)(v));
+        const VEC power = exponent == 0 ? NAME(splat)(1) : NAME(vec_exp)(log * exponent);
+        NAME(store_some)(y + i, power, n - i);
+    }
 }
 
 /* The larger of two, lane by lane; b where a is NaN. */

@@ -17,6 +17,7 @@
 #include "norm_columns.inc.c"
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
+#include "curves.inc.c"
 #include "loss.inc.c"
 #include "pool_pairs.inc.c"
 #include "pool.inc.c"

@@ -62,5 +62,15 @@ static double NAME(dot)(ptrdiff_t n, const REAL *x, const REAL *y) {
     return NAME(sum_of_lanes)(NAME(sum_of_parts)(sums));
 }
 
+static double NAME(prelu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx) {
+    VEC sums[2] = {0};
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC d = NAME(load_some)(dy + i, n - i, 0), v = NAME(load_some)(x + i, n - i, 1);
+        sums[i / VL % 2] += NAME(select)(v > 0, (VEC){0}, d * v);
+        NAME(store_some)(dx + i, NAME(select)(v > 0, d, slope * d), n - i);
+    }
+    return NAME(sum_of_lanes)(sums[0] + sums[1]);
+}
+
 #undef STEP
 #undef LANE

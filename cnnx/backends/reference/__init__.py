@@ -5,7 +5,7 @@ bottom), (left, right)), arrays are C-contiguous and of one float dtype. Called 
 works in any float dtype.
 """
 
-from . import activation
+from . import activation, curves
 from .activation import *
 from .add import add
 from .concat import concat, split
@@ -17,6 +17,7 @@ from .conv import (
     conv_transpose2d_backward,
     im2col,
 )
+from .curves import *
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import bce, bce_with_logits, cross_entropy, mse
@@ -36,7 +37,9 @@ from .pool import (
     relu_max_pool2d,
     relu_max_pool2d_backward,
 )
+from .prelu import prelu, prelu_backward
 from .resample import interpolate, interpolate_backward
+from .response_norm import local_response_norm, local_response_norm_backward
 
 __all__ = [
     "adagrad_step",
@@ -66,11 +69,15 @@ __all__ = [
     "interpolate_backward",
     "linear",
     "linear_backward",
+    "local_response_norm",
+    "local_response_norm_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
     "multiply",
     "multiply_backward",
+    "prelu",
+    "prelu_backward",
     "relu_max_pool2d",
     "relu_max_pool2d_backward",
     "rmsprop_step",
@@ -78,4 +85,4 @@ __all__ = [
     "split",
     "zero_pad2d",
 ]
-__all__ += activation.__all__
+__all__ += activation.__all__ + curves.__all__
