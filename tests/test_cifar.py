@@ -33,7 +33,9 @@ def one_thread():
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("name", ["densenet", "se_resnet20"])
+@pytest.mark.parametrize(
+    "name", ["se_resnet20", pytest.param("densenet", marks=pytest.mark.nightly)]
+)
 def test_a_short_run_on_cifar_lowers_the_loss_and_is_better_than_chance(name, images):
     cnnx.manual_seed(0)
     model = cnnx.models.build(name, (3, 32, 32), 10)

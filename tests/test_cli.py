@@ -77,6 +77,7 @@ def test_a_file_that_is_not_a_model_is_a_one_line_error(npz, capsys):
     assert "not a file of cnnx" in failure(capsys, "predict", npz, npz)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_missing_data_of_the_run_is_named(npz, capsys):
     assert main(["train", "--data", npz, *SHORT]) == 0
     capsys.readouterr()
@@ -116,6 +117,7 @@ def test_predict_writes_a_table(known_model, capsys):
     assert "2 predictions are in out.csv" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_images_of_another_size_are_rejected_without_resize(npz, capsys):
     image = pytest.importorskip("PIL.Image")
     assert main(["train", "--data", npz, "--epochs", "4", "--threads", "1"]) == 0
@@ -129,6 +131,7 @@ def test_images_of_another_size_are_rejected_without_resize(npz, capsys):
     assert capsys.readouterr().out.split()[:2] == ["big.png", "0"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_arrays_may_be_one_sample_or_many_with_or_without_a_channel_axis(npz, capsys):
     assert main(["train", "--data", npz, *SHORT]) == 0
     x = sides()[0]
@@ -253,6 +256,7 @@ def test_the_command_line_imports_no_slow_modules():
     assert not {"matplotlib", "tqdm", "PIL", "torch", "urllib"} & set(done.stdout.split())
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("words, rates", [((), [1, 1, 1, 1, 0.1]), (("--constant-lr",), [1] * 5)])
 def test_the_last_fifth_of_the_epochs_runs_at_a_tenth_of_the_rate(
     words, rates, tmp_path, monkeypatch
@@ -296,7 +300,7 @@ def test_unknown_arguments_are_usage_errors(known_model, capsys):
 
 
 @pytest.fixture
-def chinese_classes(own_directory):
+def chinese_classes(own_directory, no_pictures):
     """A data set and a model whose class and file names few consoles can display."""
     image = pytest.importorskip("PIL.Image")
     x, y = sides(20)

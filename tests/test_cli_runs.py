@@ -142,6 +142,7 @@ def test_a_kill_at_a_write_leaves_complete_files_and_a_usable_directory(npz, at,
     assert not [name for name in os.listdir("run") if name.startswith(".")]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_run_json_has_normal_permissions_and_is_never_empty(npz, monkeypatch):
     sizes, real = [], os.replace
 

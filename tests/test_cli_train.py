@@ -43,6 +43,7 @@ def test_training_on_the_digits_prints_its_progress_and_writes_its_files(capsys)
     assert (model(x).argmax(axis=1) == y).mean() == settings["result"]["test_accuracy"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_default_mnist_recipe_is_lenet_with_adam_and_batches_of_64(monkeypatch):
     tiny = cnnx.data.Dataset(np.zeros((4, 1, 28, 28), np.float32), np.arange(4) % 2, ("0", "1"))
     monkeypatch.setitem(cli_data._LOADERS, "mnist", lambda: (tiny, tiny))
@@ -64,6 +65,7 @@ def test_the_process_behaves_as_the_function(npz):
     assert cnnx_process().returncode == 2
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_seed_gives_the_same_weights_on_one_thread_and_on_two(npz):
     for number, threads in (("1", "1"), ("2", "2")):
         words = ("--data", npz, "--epochs", "2", "--seed", "5", "--threads", threads)
@@ -72,6 +74,7 @@ def test_the_same_seed_gives_the_same_weights_on_one_thread_and_on_two(npz):
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_every_optimiser_dtype_and_backend_that_help_offers_trains(npz):
     before = cnnx.get_backend(), cnnx.get_num_threads()
     for number, name in enumerate(("sgd", "rmsprop", "adagrad", "adam"), start=1):
@@ -92,6 +95,7 @@ def test_models_with_branches_train(name, npz, no_pictures, capsys):
     assert "accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_data_without_a_test_set_is_split_in_equal_shares_by_the_seed(npz, capsys):
     assert main(["train", "--data", npz, *SHORT, "--seed", "3"]) == 0
     settings = settings_of("runs/sides-1")
@@ -105,6 +109,7 @@ def test_data_without_a_test_set_is_split_in_equal_shares_by_the_seed(npz, capsy
     assert lines[-1].endswith(f"accuracy {accuracy:.2f} %")
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_folder_of_class_folders_trains_and_its_names_are_predicted(capsys):
     image = pytest.importorskip("PIL.Image")
     x, y = sides(20)
@@ -147,6 +152,7 @@ def test_a_directory_with_files_is_rejected_before_anything_is_loaded(capsys, mo
     assert Path("full", "thesis.txt").read_text() == "mine"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_an_empty_directory_is_accepted(npz):
     Path("empty").mkdir()
     assert main(["train", "--data", npz, *SHORT, "--out", "empty"]) == 0
@@ -273,6 +279,7 @@ def test_the_pictures_show_wrong_samples_first():
     assert pictures._worth_a_look(np.zeros(9), right + 1).tolist() == [0, 1, 2]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_terminal_shows_a_progress_bar_within_the_epoch(npz, capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
@@ -286,6 +293,7 @@ def test_traceback_shows_where_an_error_came_up():
             main(words)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_one_hot_labels_train_and_score_as_labels_do(capsys):
     x, y = sides()
     said = []
