@@ -83,10 +83,11 @@ class Feed:
     def check_epochs(self, epochs: int) -> None:
         """ValueError for an iterator that cannot give more than one epoch."""
         if self._once and self.steps is None and epochs > 1:
+            also = "steps_per_epoch, " if self.name == "train" else ""
             raise ValueError(
                 f"{self.op}: {self.name} is a {type(self.source).__name__}, which can be iterated "
-                f"only once, but epochs is {epochs}: give steps_per_epoch, or a function that "
-                "returns a new one for each epoch"
+                f"only once, but epochs is {epochs}: give {also}a list, or a function that returns "
+                "a new one for each epoch"
             )
 
     def epoch(self, index: int, start: int = 0) -> Iterator[Batch]:

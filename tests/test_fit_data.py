@@ -143,6 +143,8 @@ def test_a_generator_that_ends_early_is_a_clear_error():
     sets = blobs(90)
     with pytest.raises(ValueError, match="iterated only once, but epochs is 2: give steps_per"):
         quiet_fit(mlp(), iter(listed(sets)), epochs=2)
+    with pytest.raises(ValueError, match=r"validation is a .*iterator.* only once.*: give a list"):
+        quiet_fit(mlp(), sets, validation=iter(listed(sets)), epochs=2)
     with pytest.raises(ValueError, match="ended after 1 of 2 batches of epoch 2") as caught:
         quiet_fit(mlp(), iter(listed(sets)), epochs=2, steps_per_epoch=2)
     assert len(caught.value.history) == 1

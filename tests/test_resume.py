@@ -196,6 +196,12 @@ def test_settings_that_differ_are_named_with_both_values(tmp_path):
     ):
         with pytest.raises(ValueError, match=f"fit: resume: .*{message}"):
             run(**options, epochs=2, resume=tmp_path)
+    model = net()
+    before = model.state_dict()
+    groups = [{"params": model[0].parameters()}, {"params": model[4].parameters()}]
+    with pytest.raises(ValueError, match=r"fit: resume: .* groups have"):
+        run(model, optimizer=Adam(groups), resume=tmp_path)
+    assert same(before, model.state_dict())
     with pytest.raises(ValueError, match=r"optimizer is 'SGD', but .* with 'Adam'"):
         model = net()
         run(model, optimizer=SGD(model.parameters(), lr=0.1), resume=tmp_path)

@@ -132,6 +132,7 @@ def fit(
     held_out = None
     if validation is not None:
         held_out = feed("fit", "validation", validation, ways, batch_size=256)
+        held_out.check_epochs(epochs)
     loss_fn = as_loss("fit", loss, loss_weights)
     optimizer = Adam(model.parameters(), lr=1e-3) if optimizer is None else optimizer
     _check_optimizer(model, optimizer)

@@ -86,12 +86,15 @@ def restore(trainer: Trainer, path: Any) -> list[Any]:
             raise ValueError(
                 f"fit: resume: {setting} is {value!r}, but {name!r} was written with {saved!r}"
             )
+    before = trainer.model.state_dict(), trainer.optimizer.state_dict()
     try:
         trainer.model.load_state_dict(tree["model"])
         trainer.optimizer.load_state_dict(tree["optimizer"])
         if trainer.ema is not None:
             trainer.ema.load_state_dict(tree["ema"])
     except ValueError as error:
+        trainer.model.load_state_dict(before[0])
+        trainer.optimizer.load_state_dict(before[1])
         raise ValueError(f"fit: resume: {name!r} is of another model: {error}") from error
     trainer.history = History(tree["history"])
     if tree["data_seed"] is not None and isinstance(trainer.data.source, Batches):
