@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks, ops, targets
-from cnnx.data import Dataset, as_dataset
+from cnnx.data import Batches, Dataset, as_dataset
 from cnnx.feed import Feed, feed, inputs_of, is_batches
 from cnnx.graph.container import Container, count_outputs
 from cnnx.layers import Layer, no_grad, run_mode
@@ -65,6 +65,9 @@ def _parts(model: Any, x: Any, size: int) -> Iterator[Any]:
     if is_batches(x):
         for batch in x() if inspect.isfunction(x) else x:
             yield batch[0] if isinstance(batch, (tuple, list)) else batch
+        return
+    if hasattr(x, "take") and hasattr(x, "__len__") and not hasattr(x, "__array__"):
+        yield from (batch[0] for batch in Batches(x, size))  # such as ImageFolder
         return
     several = isinstance(x, (tuple, list)) and ways_of(model)[0] > 1
     inputs = inputs_of(x, ways_of(model)[0]) if several else _inputs(x)

@@ -19,6 +19,7 @@ from .datasets import (
 )
 from .download import DownloadError, cache_directory
 from .folders import load_folder, load_folders
+from .image_folder import ImageFolder
 from .images import load_image
 from .labels import one_hot, select_classes
 from .samplers import (
@@ -48,6 +49,7 @@ __all__ = [
     "DataLoader",
     "Dataset",
     "DownloadError",
+    "ImageFolder",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",

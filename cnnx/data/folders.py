@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .datasets import Dataset
 from .images import SUFFIXES, Look, behind, read_header, read_image, uniform
 from .limits import check_memory
 
-__all__ = ["load_folder", "load_folders"]
+__all__ = ["class_samples", "load_folder", "load_folders", "sample_names"]
 
 Path = str | os.PathLike[str]
 Sample = tuple[str, int]  # path of an image relative to the root, and its label
@@ -60,11 +61,7 @@ def load_folder(
     look = Look.of("load_folder", size, channels, background, invert)
     root = os.path.expanduser(os.fsdecode(path))
     parts = _parts(root)
-    if len(parts) > 1:
-        raise ValueError(
-            f"{root}: expected a folder of images for each class, found {' and '.join(parts)}, "
-            f"which hold such folders: load_folders reads both, load_folder one of them"
-        )
+    _check_one("load_folder", root, parts)
     return _read(root, parts, look)[0]
 
 
@@ -95,6 +92,48 @@ def load_folders(
     return train, (test[0] if test else None)
 
 
+def class_samples(
+    op: str, path: str, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[Sample]]:
+    """Class names, and each image's path relative to `path` with its label; nothing is read.
+
+    classes  names of the labels, of which some folders may be missing; None: those of the folders
+    """
+    _check_one(op, path, _parts(path))
+    found = [*classes] if classes is not None else _folders(path)
+    left_out = _images_at(path)
+    if not _folders(path):
+        held = _some(left_out, "image") if left_out else "no folder"
+        raise ValueError(f"{path}: expected a folder of images for each class, found {held}")
+    samples = _samples(path, "", found, left_out)
+    if left_out:
+        _warn(_left_out_words(path, left_out))
+    return tuple(map(_text, found)), samples
+
+
+def sample_names(files: list[str]) -> tuple[str, ...]:
+    """Names of samples: paths with slashes."""
+    return tuple(_text(file).replace(os.sep, "/") for file in files)
+
+
+def _check_one(op: str, root: str, parts: list[str]) -> None:
+    """ValueError for a folder of folders for train and test."""
+    if len(parts) > 1:
+        raise ValueError(
+            f"{root}: expected a folder of images for each class, found {' and '.join(parts)}, "
+            f"which hold such folders: load_folders reads both, {op} one of them"
+        )
+
+
+def _images_at(root: str) -> list[str]:
+    """Images beside the class folders, which are left out."""
+    return [name for name in _names(root) if name.lower().endswith(SUFFIXES)]
+
+
+def _left_out_words(root: str, left_out: list[str]) -> str:
+    return f"{root}: left out: {_some(left_out, 'file')}; images are {', '.join(SUFFIXES)}"
+
+
 def _parts(root: str) -> list[str]:
     """The folders for train and test; [""], the root itself, if there are none."""
     folders = {name.lower(): name for name in _folders(root)}
@@ -112,13 +151,13 @@ def _parts(root: str) -> list[str]:
 def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
     """One data set per part, all with the classes of the first part."""
     classes = _folders(os.path.join(root, parts[0]))
-    left_out = [name for name in _names(root) if name.lower().endswith(SUFFIXES)]
+    left_out = _images_at(root)
     if not classes:
         held = _some(left_out, "image") if left_out else "no folder"
         raise ValueError(f"{root}: expected a folder of images for each class, found {held}")
     samples = [_samples(root, part, classes, left_out) for part in parts]
     if left_out:
-        _warn(f"{root}: left out: {_some(left_out, 'file')}; images are {', '.join(SUFFIXES)}")
+        _warn(_left_out_words(root, left_out))
     shape = _common_shape(root, [file for part in samples for file, _ in part], look)
     look = look._replace(channels=shape[0])
     plain: dict[str, str] = {}  # images of one colour, and the remark about them
@@ -143,8 +182,8 @@ def _load(
         if uniform(pixels):
             plain[file] = behind(pixels, look)
     y = np.array([label for _, label in samples], np.int64)
-    names = (_text(file).replace(os.sep, "/") for file, _ in samples)
-    return Dataset(x, y, tuple(map(_text, classes)), tuple(names))
+    names = sample_names([file for file, _ in samples])
+    return Dataset(x, y, tuple(map(_text, classes)), names)
 
 
 def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> list[Sample]:

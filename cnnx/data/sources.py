@@ -121,7 +121,9 @@ def as_source(data: Any, name: str = "data") -> Any:
         return WeightedDataset(data[0], data[1], data[2], name)
     if isinstance(data, (Dataset, tuple, list, np.ndarray, str, bytes, dict, set)):
         return as_dataset(data, name)
-    if hasattr(data, "__len__") and (hasattr(data, "take") or hasattr(data, "__getitem__")):
+    array = hasattr(data, "__array__")  # a tensor or a table, whose `take` is another one
+    reads = hasattr(data, "take") or hasattr(data, "__getitem__")
+    if reads and hasattr(data, "__len__") and not array:
         return data
     raise TypeError(
         f"{name}: expected a Dataset, an (x, y) pair, or an object with __len__ and "
