@@ -45,7 +45,11 @@ def read(monkeypatch):
 
 def model(classes=3):
     return cnnx.Sequential(
-        cnnx.Conv2D(3, 4, 3), cnnx.ReLU(), cnnx.GlobalAvgPool2D(), cnnx.Linear(4, classes)
+        cnnx.Conv2D(3, 4, 3),
+        cnnx.ReLU(),
+        cnnx.GlobalAvgPool2D(),
+        cnnx.Flatten(),
+        cnnx.Linear(4, classes),
     )
 
 
@@ -148,16 +152,7 @@ def test_fit_evaluate_and_predict_read_a_folder_as_they_read_arrays(tmp_path):
         net = model()
         workers = 2 if source is ImageFolder else 0
         settings = {"epochs": 2, "batch_size": 8, "seed": 0, "workers": workers}
-        history = cnnx.fit(
-            net,
-            train,
-            validation=held_out,
-            epochs=2,
-            batch_size=8,
-            seed=0,
-            verbose=False,
-            **workers,
-        )
+        history = cnnx.fit(net, train, validation=held_out, verbose=False, **settings)
         scores = cnnx.evaluate(net, held_out)
         results.append((history[-1]["loss"], scores.accuracy, cnnx.predict(net, held_out)))
         assert scores.loss == pytest.approx(history[-1]["val_loss"])
@@ -177,7 +172,7 @@ def peak():
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) * 1024
 
 model = cnnx.models.resnet20(classes=4) if sys.argv[2] == "large" else cnnx.Sequential(
-    cnnx.Conv2D(3, 4, 3), cnnx.ReLU(), cnnx.GlobalAvgPool2D(), cnnx.Linear(4, 4))
+    cnnx.Conv2D(3, 4, 3), cnnx.ReLU(), cnnx.GlobalAvgPool2D(), cnnx.Flatten(), cnnx.Linear(4, 4))
 size = int(sys.argv[3])
 x = np.zeros((128, 3, size, size), np.float32)
 cnnx.fit(model, (x, np.arange(128) % 4), batch_size=128, verbose=False)
