@@ -36,9 +36,11 @@ def test_the_programs_of_the_page_run(tmp_path, monkeypatch, capsys):
     programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     for program in programs:
         exec(compile(program, str(PAGE), "exec"), names)
-    assert len(programs) == 5
+    assert len(programs) == 7
     assert re.match(r"\('daisy', 'rose'\) (daisy|rose)/\d.jpg", capsys.readouterr().out)
-    assert names["x"].shape == (1, 1, 28, 28)
+    assert names["outputs"].shape == (3, 2) and names["picture"].shape == (3, 32, 32)
+    assert [len(part) for part in names["parts"]] == [8, 2] and len(names["folds"]) == 5
+    assert next(iter(names["mixed"]))[1].shape == (4, 2)
     assert names["train"].x.shape == (4, 3, 32, 32)
     assert names["data"].classes == ("setosa",)
     for line in re.findall(

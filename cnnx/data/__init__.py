@@ -32,7 +32,7 @@ from .samplers import (
 )
 from .shapes import make_shapes
 from .sources import Subset, WeightedDataset, as_source
-from .splits import train_test_split
+from .splits import kfold, random_split, train_test_split
 from .standard import channel_stats, normalize
 from .synthetic import (
     make_circle,
@@ -62,6 +62,7 @@ __all__ = [
     "batches",
     "cache_directory",
     "channel_stats",
+    "kfold",
     "load_arrays",
     "load_cifar10",
     "load_csv",
@@ -80,6 +81,7 @@ __all__ = [
     "make_zone_3d",
     "normalize",
     "one_hot",
+    "random_split",
     "save_csv",
     "select_classes",
     "train_test_split",

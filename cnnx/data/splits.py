@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import checks
 from ..random import generator
 from ..targets import is_one_hot
 from .datasets import Dataset, as_dataset
 from .limits import integer
+from .samplers import class_numbers
+from .sources import Subset, as_source
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -107,3 +111,86 @@ def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
     shares, remainder = np.divmod(sizes * count, sizes.sum())
     shares[np.argsort(-remainder, kind="stable")[: count - shares.sum()]] += 1
     return shares
+
+
+def random_split(data: Any, lengths: Sequence[float], *, seed: int | None = 0) -> list[Subset]:
+    """Split a data set at random into parts that do not overlap, without copies.
+
+    data     Dataset, (x, y) pair, ImageFolder or any map-style data set
+    lengths  the numbers of samples, whose sum is that of the data set; or fractions whose sum is 1:
+             floor(fraction * n) each, and one more for the first ones until the sum is n
+    seed     int from 0: the same seed gives the same split; None: `cnnx.manual_seed`'s generator
+
+    returns  a `Subset` for each length, as `torch.utils.data.random_split`
+
+    Example: ``train, validation, test = random_split(data, [0.8, 0.1, 0.1])``
+    """
+    op = "random_split"
+    source = as_source(data, op)
+    sizes = _lengths(op, lengths, len(source))
+    seed = None if seed is None else integer(op, "seed", seed, 0)
+    order = generator(seed).permutation(len(source))
+    return [Subset(source, part) for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def kfold(
+    data: Any, k: int = 5, *, stratify: bool = True, seed: int | None = 0
+) -> list[tuple[Subset, Subset]]:
+    """The k pairs (train, validation) of cross-validation: each sample validates exactly once.
+
+    data      Dataset, (x, y) pair, ImageFolder or any map-style data set with labels `y`
+    k         number of parts, at least 2
+    stratify  every part has each class to within one sample of its share; every class then needs at
+              least k samples. False: the parts are taken at random
+    seed      int from 0; None: `cnnx.manual_seed`'s generator
+
+    returns   k pairs of `Subset`s; the validation sets differ in size by at most one
+
+    Example:
+        for train, validation in kfold(data, 5):
+            history = cnnx.fit(make_model(), train, validation=validation, epochs=10)
+    """
+    op = "kfold"
+    source = as_source(data, op)
+    k, n = integer(op, "k", k, 2), len(source)
+    if n < k:
+        raise ValueError(f"{op}: k is {k}, but there are {n} samples")
+    seed = None if seed is None else integer(op, "seed", seed, 0)
+    order = generator(seed).permutation(n)
+    if checks.flag(op, "stratify", stratify):
+        numbers = class_numbers(op, source)
+        names, sizes = np.unique(numbers, return_counts=True)
+        if sizes.min() < k:
+            raise ValueError(
+                f"{op}: class {names[sizes.argmin()]} has {sizes.min()} samples, stratify=True "
+                f"needs {k} or more; pass stratify=False"
+            )
+        # Class by class, dealt out in turn: every k neighbours go to k different parts.
+        order = order[np.argsort(numbers[order], kind="stable")]
+    part = np.empty(n, np.intp)
+    part[order] = np.arange(n) % k
+    return [
+        (Subset(source, np.flatnonzero(part != i)), Subset(source, np.flatnonzero(part == i)))
+        for i in range(k)
+    ]
+
+
+def _lengths(op: str, lengths: Sequence[float], n: int) -> list[int]:
+    """Numbers of samples, from numbers or fractions."""
+    given = list(lengths)
+    if not given:
+        raise ValueError(f"{op}: lengths is empty, expected one or more")
+    if all(isinstance(length, (int, np.integer)) for length in given):
+        sizes = [integer(op, "a length", length, 0) for length in given]
+        if sum(sizes) != n:
+            raise ValueError(f"{op}: the lengths add up to {sum(sizes)}, but there are {n} samples")
+        return sizes
+    shares = [checks.real(op, "a length", length) for length in given]
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(
+            f"{op}: lengths are {given}, expected numbers of samples, or fractions that add up to 1"
+        )
+    sizes = [math.floor(n * share + 1e-9) for share in shares]
+    for i in range(n - sum(sizes)):
+        sizes[i % len(sizes)] += 1
+    return sizes
