@@ -79,7 +79,7 @@ UPWARDS = {"layers/methods": ("inference", "training")}  # fit, evaluate and pre
 INSIDE_FUNCTIONS = {
     "viz": {"matplotlib", "plotly"},
     "callbacks": {"tqdm", "tensorboardX", "torch"},
-    "data": {"tqdm", "PIL"},
+    "data": {"tqdm", "PIL", "pooch", "requests"},
     "bench": {"torch"},
     "compat": {"matplotlib"},
     "examples": {"torch"},  # for the comparison in one of them

@@ -1,12 +1,7 @@
-"""Downloads, tested against a server on loopback: every mirror here is 127.0.0.1.
-
-This file is longer than others because every way in which a transfer can fail is a separate test
-against the same server.
-"""
+"""Downloads, tested against a server on loopback: every mirror here is 127.0.0.1."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import io
@@ -39,7 +34,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.manner: dict[str, str] = {}
-        self.seen: list[tuple[str, str | None]] = []
+        self.seen: list[str] = []
 
     def handle_error(self, request, client_address):
         pass  # the client closes the connection when it has what it needs
@@ -56,27 +51,15 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.seen.append((self.path, asked))
+        self.server.seen.append(self.path)
         if self.path not in self.server.files:
             self.send_error(404)
             return
         content, manner = self.server.files[self.path], self.server.manner[self.path]
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-        if manner == "ignores ranges":
-            asked, start = None, 0
-        if start >= len(content) or (asked and manner == "refuses ranges"):
-            self.send_error(416)
-            return
-        self.send_response(206 if asked else 200)
-        if asked:
-            shown = start + 5 if manner == "shifts ranges" else start
-            self.send_header("Content-Range", f"bytes {shown}-{len(content) - 1}/{len(content)}")
-        if manner != "hides the length":
-            self.send_header("Content-Length", str(len(content) - start))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        end = start + 300_000 if manner == "breaks off" else len(content)
-        self.wfile.write(content[start:end])
+        self.wfile.write(content[:300_000] if manner == "breaks off" else content)
 
     def log_message(self, *args):
         pass
@@ -110,7 +93,7 @@ def test_a_file_arrives_whole_and_leaves_no_part(server, tmp_path):
     assert Path(path) == tmp_path / "new" / "folder" / "data.bin"
     assert Path(path).read_bytes() == CONTENT
     assert os.listdir(tmp_path / "new" / "folder") == ["data.bin"]
-    assert server.seen == [("/a", None)]
+    assert server.seen == ["/a"]
 
 
 def test_an_existing_file_is_not_downloaded_again(server, tmp_path):
@@ -125,61 +108,11 @@ def test_a_wrong_file_of_that_name_is_replaced(server, tmp_path):
     assert Path(path).read_bytes() == CONTENT
 
 
-def test_an_interrupted_download_is_continued_where_it_broke_off(server, tmp_path):
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:123_456])
-    path = download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path))
+def test_an_interrupted_transfer_leads_to_the_next_mirror(server, tmp_path):
+    urls = server.serve("/a", CONTENT, "breaks off"), server.serve("/b", CONTENT)
+    path = download.fetch(remote(*urls), str(tmp_path))
     assert Path(path).read_bytes() == CONTENT
-    assert server.seen == [("/a", "bytes=123456-")]
-
-
-def test_a_server_that_ignores_ranges_restarts_cleanly(server, tmp_path):
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:123_456])
-    url = server.serve("/a", CONTENT, "ignores ranges")
-    path = download.fetch(remote(url), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
-    assert server.seen == [("/a", "bytes=123456-")]
-
-
-def test_the_whole_file_is_requested_if_the_server_rejects_ranges(server, tmp_path):
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:123_456])
-    path = download.fetch(remote(server.serve("/a", CONTENT, "refuses ranges")), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
-    assert [asked for _, asked in server.seen] == ["bytes=123456-", None]
-
-
-def test_a_response_with_another_range_is_rejected(server, tmp_path):
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:1000])
-    url = server.serve("/a", CONTENT, "shifts ranges")
-    with pytest.raises(DownloadError, match="asked for bytes from 1000, was sent bytes 1005-"):
-        download.fetch(remote(url), str(tmp_path))
-    assert (tmp_path / "data.bin.part").read_bytes() == CONTENT[:1000]
-
-
-def test_an_interrupted_transfer_continues_at_the_same_mirror(server, tmp_path):
-    url = server.serve("/a", CONTENT, "breaks off")
-    path = download.fetch(remote(url), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
-    assert [asked for _, asked in server.seen] == [None, "bytes=300000-", "bytes=600000-"]
-
-
-def test_a_file_too_short_everywhere_is_an_error_that_says_so(server, tmp_path):
-    url = server.serve("/a", CONTENT[:500_000], "hides the length")
-    with pytest.raises(DownloadError, match=r"ended after 500,000 of 700,001 bytes|HTTP 416"):
-        download.fetch(remote(url), str(tmp_path))
-    assert not (tmp_path / "data.bin").exists()
-
-
-def test_an_answer_of_another_length_is_refused_before_it_is_read(server, tmp_path):
-    page = server.serve("/portal", b"<html>please log in</html>")
-    with pytest.raises(DownloadError, match="offers 26 bytes, expected 700001"):
-        download.fetch(remote(page), str(tmp_path))
-    assert os.listdir(tmp_path) == []
-
-
-def test_no_more_than_the_published_length_is_stored(server, tmp_path):
-    url = server.serve("/a", CONTENT + bytes(5_000_000), "hides the length")
-    path = download.fetch(remote(url), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
+    assert os.listdir(tmp_path) == ["data.bin"]
 
 
 def test_a_wrong_checksum_leads_to_the_next_mirror(server, tmp_path):
@@ -187,22 +120,14 @@ def test_a_wrong_checksum_leads_to_the_next_mirror(server, tmp_path):
     urls = server.serve("/wrong", wrong), server.serve("/right", CONTENT)
     path = download.fetch(remote(*urls), str(tmp_path))
     assert Path(path).read_bytes() == CONTENT
-    assert server.seen == [("/wrong", None), ("/right", None)]
+    assert server.seen == ["/wrong", "/right"]
 
 
 def test_a_wrong_checksum_everywhere_leaves_nothing_behind(server, tmp_path):
     wrong = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
-    with pytest.raises(DownloadError, match=r"wrong checksum: MD5 [0-9a-f]{32}, expected"):
+    with pytest.raises(DownloadError, match=r"wrong checksum, expected MD5 [0-9a-f]{32}"):
         download.fetch(remote(server.serve("/a", wrong)), str(tmp_path))
     assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("length", [10, 700_001, 900_000])
-def test_a_part_of_another_file_is_discarded(server, tmp_path, length):
-    (tmp_path / "data.bin.part").write_bytes(bytes(length))
-    path = download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
-    assert server.seen[-1] == ("/a", None)
 
 
 def test_a_missing_file_is_one_error_with_every_mirror_and_its_reason(server, tmp_path):
@@ -223,14 +148,6 @@ def test_without_a_network_the_error_says_what_to_do(closed_port, tmp_path, monk
         download.fetch(remote(url), str(tmp_path))
 
 
-def test_a_mirror_that_fails_does_not_lose_received_bytes(server, closed_port, tmp_path):
-    (tmp_path / "data.bin.part").write_bytes(CONTENT[:600_000])
-    urls = f"http://127.0.0.1:{closed_port}/a", server.serve("/b", CONTENT)
-    path = download.fetch(remote(*urls), str(tmp_path))
-    assert Path(path).read_bytes() == CONTENT
-    assert server.seen == [("/b", "bytes=600000-")]
-
-
 def test_a_mirror_that_hangs_is_abandoned(server, tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -242,24 +159,24 @@ def test_a_mirror_that_hangs_is_abandoned(server, tmp_path):
     assert Path(path).read_bytes() == CONTENT
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_a_disk_error_and_no_other_mirror_is_tried(server, tmp_path):
-    (tmp_path / "data.bin.part").symlink_to("/dev/full")
-    urls = server.serve("/a", CONTENT), server.serve("/b", CONTENT)
+def test_an_error_of_the_disk_is_raised_and_no_mirror_is_tried(server, tmp_path):
+    (tmp_path / "folder").write_bytes(b"a file")
     with pytest.raises(OSError) as caught:
-        download.fetch(remote(*urls), str(tmp_path))
-    assert caught.value.errno == errno.ENOSPC
-    assert server.seen == [("/a", None)]
-    assert not (tmp_path / "data.bin").exists()
+        download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path / "folder"))
+    assert not isinstance(caught.value, DownloadError) and server.seen == []
+
+
+def test_without_pooch_the_error_names_the_extra_and_the_way_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"pip install 'cnnx\[data\]'.* CNNX_DATA"):
+        download.fetch(remote("http://127.0.0.1/a"), str(tmp_path))
 
 
 def test_progress_is_shown_with_and_without_tqdm(server, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     download.fetch(remote(server.serve("/a", CONTENT)), str(tmp_path))
     shown = capsys.readouterr()
-    assert shown.err.splitlines()[0] == "downloading data.bin (0.7 MB)"
-    assert shown.err.splitlines()[-1] == "downloading data.bin: 100 %"
-    assert shown.out == ""
+    assert shown.err.splitlines() == ["downloading data.bin (0.7 MB)"] and shown.out == ""
     monkeypatch.undo()
     pytest.importorskip("tqdm")
     download.fetch(remote(server.serve("/b", CONTENT), name="other.bin"), str(tmp_path))
@@ -322,7 +239,7 @@ def test_load_mnist_fetches_only_what_the_cache_lacks(server, mnist_server, tmp_
     (tmp_path / "cache" / "mnist" / "t10k-labels-idx1-ubyte.gz").unlink()
     server.seen.clear()
     cnnx.data.load_mnist()
-    assert server.seen == [("/t10k-labels-idx1-ubyte.gz", None)]
+    assert server.seen == ["/t10k-labels-idx1-ubyte.gz"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file locks")

@@ -1,26 +1,24 @@
 """The published data sets: their files and mirrors, and downloads into the cache directory."""
 
 # Design:
-# A file is received into `<name>.part` and renamed only if its length and MD5 match those published
-# by its authors, so a file with the final name is complete. Mirrors therefore need not be trusted,
-# any mirror can continue another's partial download, and an interrupted download resumes.
-# If a mirror fails, the reason (a str) is recorded and the next one is tried; an error of the local
-# disk is raised as OSError at once, since no mirror can help.
-# Network modules are imported where they are used, so that `import cnnx` stays fast.
+# pooch receives a file under another name, and renames it only if its MD5 is that published by its
+# authors, so a file with the final name is complete and mirrors need not be trusted.
+# If a mirror fails, the reason is recorded and the next one is tried; an error of the local disk is
+# raised as OSError at once, since no mirror can help.
+# pooch and network modules are imported where they are used: a data set that is in CNNX_DATA or in
+# the cache needs neither, and `import cnnx` stays fast.
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from .. import terminal
 
 _TIMEOUT = 30.0  # seconds without a byte
-_CHUNK = 1 << 18  # bytes
-_ATTEMPTS = 5  # per mirror, each continuing where the last one stopped
 
 
 class RemoteFile(NamedTuple):
@@ -158,107 +156,49 @@ def cache_directory() -> str:
 def fetch(file: RemoteFile, folder: str, timeout: float = _TIMEOUT) -> str:
     """Path of `file` in `folder`, downloaded from the first mirror that serves it completely.
 
-    An existing file with the right checksum is used, and `<name>.part` is continued.
-    Raises `DownloadError` if every mirror failed, OSError if the disk did.
+    An existing file with the right checksum is used. Raises `DownloadError` if every mirror failed,
+    OSError if the disk did, ImportError without pooch.
     """
-    target = os.path.join(folder, file.name)
-    part = target + ".part"
-    os.makedirs(folder, exist_ok=True)
-    if os.path.isfile(target) and _md5(target) == file.md5:
-        return target
+    by_hand = (
+        f"put {file.name} (MD5 {file.md5}) into {folder}, or point the variable CNNX_DATA to a "
+        "directory that holds the data set."
+    )
+    try:
+        import pooch
+        from requests.exceptions import RequestException
+    except ImportError as error:
+        raise ImportError(
+            f"{file.name} is downloaded with pooch: pip install 'cnnx[data]'. Without it, {by_hand}"
+        ) from error
+    pooch.get_logger().setLevel("WARNING")
+    terminal.note(f"downloading {file.name} ({file.size / 1e6:.1f} MB)")
     reasons = []
     for url in file.mirrors:
-        reason = _from_mirror(url, file, part, timeout)
-        if reason is None:
-            os.replace(part, target)
-            return target
-        reasons.append(f"  {url}: {reason}")
+        loader = pooch.HTTPDownloader(
+            progressbar=_bar(file), timeout=timeout, headers={"Accept-Encoding": "identity"}
+        )
+        try:
+            return str(pooch.retrieve(url, f"md5:{file.md5}", file.name, folder, downloader=loader))
+        except RequestException as error:  # an OSError; others are those of the disk
+            status = getattr(error.response, "status_code", None)
+            reasons.append(f"  {url}: {f'HTTP {status}' if status else error}")
+        except ValueError:
+            reasons.append(f"  {url}: wrong checksum, expected MD5 {file.md5}")
     raise DownloadError(
         f"could not download {file.name}:\n" + "\n".join(reasons) + f"\n"
-        f"Without a network, put {file.name} (MD5 {file.md5}) into {folder}, or point the variable "
-        f"CNNX_DATA to a directory that holds the data set."
+        f"Without a network, {by_hand}"
     )
 
 
-def _from_mirror(url: str, file: RemoteFile, part: str, timeout: float) -> str | None:
-    """Complete `part` from one mirror. Returns None, or the reason why it could not."""
-    reason: str | None = None
-    for _ in range(_ATTEMPTS):
-        before = _size(part)
-        if before < file.size:
-            reason = _receive(url, file, part, timeout)
-        after = _size(part)
-        if after >= file.size:
-            found = _md5(part)
-            if found == file.md5:
-                return None
-            os.remove(part)
-            reason = f"wrong checksum: MD5 {found}, expected {file.md5}"
-            if before == 0:
-                return reason
-            # The beginning came from another mirror, so this one is not necessarily at fault.
-        elif after == before:
-            return reason
-    return reason
-
-
-def _receive(url: str, file: RemoteFile, part: str, timeout: float) -> str | None:
-    """Append the rest of `url` to `part`. Returns None, or the reason why it ended."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    have = _size(part)
-    headers = {"User-Agent": "cnnx", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    request = urllib.request.Request(url, headers=headers)
+def _bar(file: RemoteFile) -> Any:
+    """A progress bar of tqdm; False without it, or without a place to draw one."""
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416 and have:
-            os.remove(part)
-        return f"HTTP {error.code} {error.reason}"
-    except urllib.error.URLError as error:
-        return str(error.reason)
-    except (OSError, http.client.HTTPException) as error:
-        return _words(error)
-    with response:
-        wrong = _unusable(response, have, file.size)
-        if wrong:
-            return wrong
-        start = have if response.status == 206 else 0
-        with (
-            open(part, "ab" if start else "wb") as out,
-            _progress(file.name, file.size, start) as bar,
-        ):
-            while start < file.size:
-                try:  # read1 returns what has arrived, so a timeout loses nothing
-                    chunk = response.read1(min(_CHUNK, file.size - start))
-                except (OSError, http.client.HTTPException) as error:
-                    return f"{_words(error)} after {start:,} of {file.size:,} bytes"
-                if not chunk:
-                    return f"ended after {start:,} of {file.size:,} bytes"
-                out.write(chunk)
-                bar.update(len(chunk))
-                start += len(chunk)
-    return None
-
-
-def _unusable(response: Any, have: int, size: int) -> str | None:
-    """Why the response is not (the rest of) the file; None if it is."""
-    if response.status == 206:
-        content_range = response.headers.get("Content-Range", "")
-        if not content_range.startswith(f"bytes {have}-"):
-            return f"asked for bytes from {have}, was sent {content_range or 'an unnamed range'}"
-    elif response.status != 200:
-        return f"HTTP {response.status}"
-    else:
-        length = response.headers.get("Content-Length")
-        if length is not None and length != str(size):
-            return f"offers {length} bytes, expected {size}"
-    return None
+        from tqdm import tqdm
+    except ImportError:
+        return False
+    if sys.stderr is None or getattr(sys.stderr, "closed", False):
+        return False
+    return tqdm(total=file.size, desc=file.name, unit="B", unit_scale=True, file=sys.stderr)
 
 
 def unpack(archive: str, members: Mapping[str, int], folder: str) -> None:
@@ -317,47 +257,3 @@ def lock(folder: str) -> Iterator[None]:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _md5(path: str) -> str:
-    import hashlib
-
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _size(path: str) -> int:
-    return os.path.getsize(path) if os.path.exists(path) else 0
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-class _Lines(AbstractContextManager[Any]):
-    """Progress without tqdm: a line on stderr at the start and at each quarter."""
-
-    def __init__(self, name: str, size: int, start: int) -> None:
-        self.name, self.size, self.done = name, size, start
-        terminal.note(f"downloading {name} ({size / 1e6:.1f} MB)")
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def update(self, count: int) -> None:
-        before, self.done = self.done, self.done + count
-        if self.done * 4 // self.size > before * 4 // self.size:
-            terminal.note(f"downloading {self.name}: {100 * self.done // self.size} %")
-
-
-def _progress(name: str, size: int, start: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return _Lines(name, size, start)
-    if sys.stderr is None or getattr(sys.stderr, "closed", False):
-        return _Lines(name, size, start)
-    return tqdm(total=size, initial=start, desc=name, unit="B", unit_scale=True, file=sys.stderr)
