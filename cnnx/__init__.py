@@ -156,6 +156,7 @@ __all__ = [
     "predict_labels",
     "predict_proba",
     "reset_peak_memory_stats",
+    "safetensors",
     "save_checkpoint",
     "set_backend",
     "set_num_threads",
@@ -173,7 +174,7 @@ def __getattr__(name: str) -> Any:
     """Import sub-modules that few programs use on first access."""
     import importlib
 
-    if name in ("viz", "bench", "compat", "nn", "sklearn", "testing"):
+    if name in ("viz", "bench", "compat", "nn", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "gradcheck":
         return importlib.import_module(f"{__name__}.testing").gradcheck

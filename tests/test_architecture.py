@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "targets": ("checks",),
     "terminal": (),
     "io": ("checks",),
+    "safetensors": ("checks", "io"),
     "init": ("random",),
     "backends": (),
     "backends/reference": ("backends/reference",),
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "nn": ("layers", "losses", "spelling"),
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser updates parameters, and knows no layers
     "metrics": ("checks", "targets"),
-    "models": (*MIDDLE, "layers", "graph", "io"),
+    "models": (*MIDDLE, "layers", "graph", "io", "safetensors"),
     "history": ("io",),
     "checkpoint": ("io",),
     "feed": ("checks", "data"),
@@ -80,6 +81,7 @@ INSIDE_FUNCTIONS = {
     "viz": {"matplotlib", "plotly"},
     "callbacks": {"tqdm", "tensorboardX", "torch"},
     "data": {"tqdm", "PIL", "pooch", "requests"},
+    "safetensors": {"safetensors"},
     "bench": {"torch"},
     "compat": {"matplotlib"},
     "examples": {"torch"},  # for the comparison in one of them

@@ -1,6 +1,8 @@
 """Ready-made networks, and `build(name, input_shape, num_classes)` to create one by name.
 
-`num_classes` is PyTorch's name for the number of outputs; `classes=` is an alias.
+`num_classes` is PyTorch's name for the number of outputs; `classes=` is an alias. All take
+``weights=path`` too: a file `.safetensors`, or `.npz` of ``model.save``, whose arrays are copied
+into the model after a check of their names and shapes; or a `state_dict`, also PyTorch's.
 
 >>> model = cnnx.models.resnet20()
 >>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape

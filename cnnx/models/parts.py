@@ -10,6 +10,8 @@ from typing import ParamSpec, TypeVar
 from cnnx import init
 from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
 
+from .weights import load_weights
+
 __all__ = [
     "Size",
     "classes_too",
@@ -27,7 +29,9 @@ Model = TypeVar("Model", bound=Layer)
 
 
 def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
-    """Decorator: `classes` is an alias of the argument `num_classes`."""
+    """Decorator: `classes` is an alias of the argument `num_classes`, and `weights` is a file, or a
+    state_dict, to load into the model (`load_weights`).
+    """
 
     @functools.wraps(make)
     def named(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
@@ -39,7 +43,11 @@ def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
                     f"{options['num_classes']!r} are the same argument: pass one of them"
                 )
             options["num_classes"] = classes
-        return make(*args, **options)
+        weights = options.pop("weights", None)
+        model = make(*args, **options)
+        if weights is not None:
+            load_weights(make.__name__, model, weights)  # type: ignore[arg-type]
+        return model
 
     return named
 
