@@ -17,11 +17,15 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from .layers import AdaptiveAvgPool1D as AdaptiveAvgPool1d
 from .layers import AdaptiveAvgPool2D as AdaptiveAvgPool2d
+from .layers import AvgPool1D as AvgPool1d
 from .layers import AvgPool2D as AvgPool2d
 from .layers import BatchNorm1D as BatchNorm1d
 from .layers import BatchNorm2D as BatchNorm2d
+from .layers import Conv1D as Conv1d
 from .layers import Conv2D as Conv2d
+from .layers import ConvTranspose1D as ConvTranspose1d
 from .layers import ConvTranspose2D as ConvTranspose2d
 from .layers import (
     Dropout,
@@ -36,7 +40,9 @@ from .layers import (
 )
 from .layers import Dropout2D as Dropout2d
 from .layers import Layer as Module
+from .layers import MaxPool1D as MaxPool1d
 from .layers import MaxPool2D as MaxPool2d
+from .layers import ZeroPad1D as ZeroPad1d
 from .layers import ZeroPad2D as ZeroPad2d
 from .layers import activation as _activation
 from .layers import curves as _curves
@@ -45,13 +51,17 @@ from .layers.curves import *
 from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 
 __all__ = [
+    "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -61,12 +71,14 @@ __all__ = [
     "Linear",
     "LocalResponseNorm",
     "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
     "Module",
     "PReLU",
     "Parameter",
     "Sequential",
     "Upsample",
+    "ZeroPad1d",
     "ZeroPad2d",
 ]
 __all__ += _activation.__all__ + _curves.__all__

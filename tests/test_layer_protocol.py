@@ -35,17 +35,23 @@ from cnnx.layers.base import BUILTIN
 def test_backward_without_a_forward_is_a_clear_error(name):
     arguments = {
         "Activation": (np.sin, np.cos),
+        "AdaptiveAvgPool1D": (2,),
         "AdaptiveAvgPool2D": (2,),
+        "AvgPool1D": (2,),
         "AvgPool2D": (2,),
         "BatchNorm1D": (2,),
         "BatchNorm2D": (2,),
+        "Conv1D": (1, 1, 1),
         "Conv2D": (1, 1, 1),
+        "ConvTranspose1D": (1, 1, 1),
         "ConvTranspose2D": (1, 1, 1),
         "Linear": (1, 1),
+        "MaxPool1D": (2,),
         "MaxPool2D": (2,),
         "Reshape": ((1, 1),),
         "Residual": (Identity(),),
         "Upsample": (2,),
+        "ZeroPad1D": (1,),
         "ZeroPad2D": (1,),
     }
     x = Input((1,))

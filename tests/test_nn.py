@@ -19,6 +19,12 @@ ACTIVATIONS = activation.__all__ + curves.__all__
 CLASSES = {name: getattr(nn, name) for name in nn.__all__}
 # Every public class of cnnx that PyTorch has too, under its name there.
 EXPECTED = {
+    "AdaptiveAvgPool1d": cnnx.AdaptiveAvgPool1D,
+    "AvgPool1d": cnnx.AvgPool1D,
+    "Conv1d": cnnx.Conv1D,
+    "ConvTranspose1d": cnnx.ConvTranspose1D,
+    "MaxPool1d": cnnx.MaxPool1D,
+    "ZeroPad1d": cnnx.ZeroPad1D,
     "AdaptiveAvgPool2d": cnnx.AdaptiveAvgPool2D,
     "AvgPool2d": cnnx.AvgPool2D,
     "BCELoss": cnnx.BCELoss,
@@ -170,7 +176,7 @@ def test_positional_arguments_that_mean_something_else_in_pytorch_are_rejected()
         (cnnx, "Module", "'Module': did you mean cnnx.nn.Module"),
         (cnnx, "zebra", "module 'cnnx' has no 'zebra'$"),
         (nn, "Conv2D", "module 'cnnx.nn' has no 'Conv2D': did you mean Conv2d"),
-        (nn, "LSTM", "has no 'LSTM': of torch.nn it has AdaptiveAvgPool2d, .*ZeroPad2d$"),
+        (nn, "LSTM", "has no 'LSTM': of torch.nn it has AdaptiveAvgPool1d, .*ZeroPad2d$"),
         (nn, "functional", "has no 'functional': .*cnnx.ops"),
         (nn, "init", "has no 'init': .*cnnx.init"),
     ],

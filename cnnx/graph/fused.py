@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from cnnx import ops
 from cnnx.graph.steps import LayerStep, Step
 from cnnx.layers.kept import Watched, keep
+from cnnx.layers.views import lacks_batch
 
 __all__ = ["Epilogue", "Fused", "NormActivation", "ReLUMaxPool"]
 
@@ -66,6 +69,9 @@ class ReLUMaxPool(_Joint):
 
     def compute(self, x: Any) -> tuple[Any, tuple[Any, ...]]:
         pool = self.layers[1]
+        if lacks_batch(x):
+            y, values = self.compute(np.asarray(x)[None])
+            return y[0], values
         x = pool._float(x)
         y, argmax = ops.relu_max_pool2d(x, **pool._geometry())
         return y, (argmax, x.shape, x.dtype)
@@ -73,6 +79,8 @@ class ReLUMaxPool(_Joint):
     def gradient(self, dy: Any, *values: Any) -> Any:
         argmax, x_shape, dtype = values
         pool = self.layers[1]
+        if lacks_batch(dy):
+            return self.gradient(np.asarray(dy)[None], *values)[0]
         dy = pool._float(dy, dtype)
         return ops.relu_max_pool2d_backward(dy, argmax, x_shape, **pool._geometry())
 

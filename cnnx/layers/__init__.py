@@ -23,25 +23,40 @@ from cnnx.layers.reshape import Flatten, Reshape
 from cnnx.layers.residual import Residual
 from cnnx.layers.response_norm import LocalResponseNorm
 from cnnx.layers.run import grad_enabled, no_grad, run_mode
+from cnnx.layers.signals import (
+    AdaptiveAvgPool1D,
+    AvgPool1D,
+    Conv1D,
+    ConvTranspose1D,
+    GlobalAvgPool1D,
+    MaxPool1D,
+    ZeroPad1D,
+)
 from cnnx.layers.summary import Summary
 
 __all__ = [
+    "AdaptiveAvgPool1D",
     "AdaptiveAvgPool2D",
     "Add",
+    "AvgPool1D",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
     "Concat",
+    "Conv1D",
     "Conv2D",
+    "ConvTranspose1D",
     "ConvTranspose2D",
     "Dropout",
     "Dropout2D",
     "Flatten",
+    "GlobalAvgPool1D",
     "GlobalAvgPool2D",
     "Identity",
     "Layer",
     "Linear",
     "LocalResponseNorm",
+    "MaxPool1D",
     "MaxPool2D",
     "Multiply",
     "PReLU",
@@ -51,6 +66,7 @@ __all__ = [
     "Sequential",
     "Summary",
     "Upsample",
+    "ZeroPad1D",
     "ZeroPad2D",
     "grad_enabled",
     "load",

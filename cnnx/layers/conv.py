@@ -7,19 +7,22 @@ from typing import Any, ClassVar
 from cnnx import checks, init, ops, windows
 from cnnx.layers.base import builtin
 from cnnx.layers.linear import Weighted
+from cnnx.layers.views import OverImages, viewed
 
 __all__ = ["Conv2D", "ConvTranspose2D"]
 
 Pair = int | tuple[int, int]
 
 
-class _Conv(Weighted):
-    """Base of both.
+class _Conv(OverImages, Weighted):
+    """Base of both, and of those of signals. One image (c, h, w) gives (oc, oh, ow).
 
     shown  options that the repr shows if they differ from these defaults
     """
 
     shown: ClassVar[dict[str, Any]]
+    forward = viewed(Weighted.forward)
+    backward = viewed(Weighted.backward)
 
     def _set_up(
         self,
@@ -34,10 +37,10 @@ class _Conv(Weighted):
         name = type(self).__name__
         self.in_channels = checks.integer(name, "in_channels", in_channels, least=1)
         self.out_channels = checks.integer(name, "out_channels", out_channels, least=1)
-        self.kernel_size = checks.pair(name, "kernel_size", kernel_size)
-        self.stride = checks.pair(name, "stride", stride)
-        self.dilation = checks.pair(name, "dilation", dilation)
-        geometry = self.kernel_size, self.stride, self.dilation
+        self.kernel_size: tuple[int, ...] = checks.pair(name, "kernel_size", kernel_size)
+        self.stride: tuple[int, ...] = checks.pair(name, "stride", stride)
+        self.dilation: tuple[int, ...] = checks.pair(name, "dilation", dilation)
+        geometry: Any = (self.kernel_size, self.stride, self.dilation)
         self.padding = windows.kept_padding(name, padding, *geometry)
         self.groups = checks.integer(name, "groups", groups, least=1)
         if self.in_channels % self.groups or self.out_channels % self.groups:

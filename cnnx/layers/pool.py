@@ -1,11 +1,12 @@
-"""Max, average, adaptive and global pooling."""
+"""Max, average, adaptive and global pooling. All take one image (c, h, w) too."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cnnx import checks, ops, windows
-from cnnx.layers.base import Layer, builtin
+from cnnx.layers.base import builtin
+from cnnx.layers.views import OverImages, viewed
 from cnnx.ops.adaptive_pool import adaptive_size
 
 __all__ = ["AdaptiveAvgPool2D", "AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
@@ -14,7 +15,7 @@ Pair = int | tuple[int, int]
 
 
 @builtin
-class MaxPool2D(Layer):
+class MaxPool2D(OverImages):
     """Maximum over sliding windows. (n, c, h, w) -> (n, c, oh, ow)
 
     oh = floor((h + 2*padding - dilation*(kernel_size - 1) - 1) / stride) + 1; ow likewise.
@@ -40,18 +41,19 @@ class MaxPool2D(Layer):
         ceil_mode: bool = False,
         dilation: Pair = 1,
     ) -> None:
-        self.dilation = checks.kept_pair("MaxPool2D", "dilation", dilation)
-        self.kernel_size, self.stride, self.padding = _kept(
-            "MaxPool2D", kernel_size, stride, padding
-        )
-        self.ceil_mode = checks.flag("MaxPool2D", "ceil_mode", ceil_mode)
+        name = type(self).__name__
+        self.dilation = checks.kept_pair(name, "dilation", dilation)
+        self.kernel_size, self.stride, self.padding = _kept(name, kernel_size, stride, padding)
+        self.ceil_mode = checks.flag(name, "ceil_mode", ceil_mode)
 
+    @viewed
     def forward(self, x: Any) -> Any:
         x = self._float(x)
         y, argmax = ops.max_pool2d(x, **self._geometry())
         self._save(argmax, x.shape, x.dtype)
         return y
 
+    @viewed
     def backward(self, dy: Any) -> Any:
         argmax, x_shape, dtype = self._saved()
         return ops.max_pool2d_backward(self._float(dy, dtype), argmax, x_shape, **self._geometry())
@@ -75,7 +77,7 @@ class MaxPool2D(Layer):
 
 
 @builtin
-class AvgPool2D(Layer):
+class AvgPool2D(OverImages):
     """Mean over sliding windows. (n, c, h, w) -> (n, c, oh, ow), sizes as in `MaxPool2D`.
 
     kernel_size, stride, padding, ceil_mode  as in `MaxPool2D`; the border holds zeros
@@ -98,43 +100,44 @@ class AvgPool2D(Layer):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ) -> None:
-        self.kernel_size, self.stride, self.padding = _kept(
-            "AvgPool2D", kernel_size, stride, padding
-        )
-        self.ceil_mode = checks.flag("AvgPool2D", "ceil_mode", ceil_mode)
-        self.count_include_pad = checks.flag("AvgPool2D", "count_include_pad", count_include_pad)
+        name = type(self).__name__
+        self.kernel_size, self.stride, self.padding = _kept(name, kernel_size, stride, padding)
+        self.ceil_mode = checks.flag(name, "ceil_mode", ceil_mode)
+        self.count_include_pad = checks.flag(name, "count_include_pad", count_include_pad)
         self.divisor_override = divisor_override
         if divisor_override is not None:
             self.divisor_override = checks.integer(
-                "AvgPool2D", "divisor_override", divisor_override, least=1
+                name, "divisor_override", divisor_override, least=1
             )
 
+    @viewed
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y = ops.avg_pool2d(x, *self._geometry())
+        y = ops.avg_pool2d(x, **self._geometry())
         self._save(x.shape, x.dtype)
         return y
 
+    @viewed
     def backward(self, dy: Any) -> Any:
         x_shape, dtype = self._saved()
-        return ops.avg_pool2d_backward(self._float(dy, dtype), x_shape, *self._geometry())
+        return ops.avg_pool2d_backward(self._float(dy, dtype), x_shape, **self._geometry())
 
-    def _geometry(self) -> tuple[Any, ...]:
-        return (
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
+    def _geometry(self) -> dict[str, Any]:
+        return {
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "padding": self.padding,
+            "ceil_mode": self.ceil_mode,
+            "count_include_pad": self.count_include_pad,
+            "divisor_override": self.divisor_override,
+        }
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding!r}"
 
 
 @builtin
-class AdaptiveAvgPool2D(Layer):
+class AdaptiveAvgPool2D(OverImages):
     """Mean over oh x ow windows that cover the image. (n, c, h, w) -> (n, c, oh, ow)
 
     output_size  (oh, ow): a number or a pair; None, alone or in the pair, keeps the size of x
@@ -149,22 +152,28 @@ class AdaptiveAvgPool2D(Layer):
         rows, columns = adaptive_size("AdaptiveAvgPool2D", output_size)
         self.output_size = (rows, columns) if checks.is_sequence(output_size) else rows
 
+    @viewed
     def forward(self, x: Any) -> Any:
         x = self._float(x)
-        y = ops.adaptive_avg_pool2d(x, self.output_size)
+        y = ops.adaptive_avg_pool2d(x, self._size())
         self._save(x.shape, x.dtype)
         return y
 
+    @viewed
     def backward(self, dy: Any) -> Any:
         x_shape, dtype = self._saved()
         return ops.adaptive_avg_pool2d_backward(self._float(dy, dtype), x_shape)
+
+    def _size(self) -> Any:
+        """output_size, as the op takes it."""
+        return self.output_size
 
     def extra_repr(self) -> str:
         return f"{self.output_size}"
 
 
 @builtin
-class GlobalAvgPool2D(Layer):
+class GlobalAvgPool2D(OverImages):
     """Mean of each channel over the whole image. (n, c, h, w) -> (n, c, 1, 1)
 
     M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014.
@@ -173,12 +182,14 @@ class GlobalAvgPool2D(Layer):
     of any size.
     """
 
+    @viewed
     def forward(self, x: Any) -> Any:
         x = self._float(x)
         y = ops.global_avg_pool2d(x)
         self._save(x.shape, x.dtype)
         return y
 
+    @viewed
     def backward(self, dy: Any) -> Any:
         x_shape, dtype = self._saved()
         return ops.global_avg_pool2d_backward(self._float(dy, dtype), x_shape)
