@@ -46,6 +46,7 @@ def test_backward_without_a_forward_is_a_clear_error(name):
         "ConvTranspose1D": (1, 1, 1),
         "ConvTranspose2D": (1, 1, 1),
         "Linear": (1, 1),
+        "LocalResponseNorm": (2,),
         "MaxPool1D": (2,),
         "MaxPool2D": (2,),
         "Reshape": ((1, 1),),
