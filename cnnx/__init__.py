@@ -175,6 +175,7 @@ __all__ = [
     "set_backend",
     "set_num_threads",
     "show_config",
+    "sklearn",
     "testing",
     "top_k_accuracy",
     "use_algorithm",
@@ -188,7 +189,7 @@ def __getattr__(name: str) -> Any:
     """Import sub-modules that few programs use on first access."""
     import importlib
 
-    if name in ("viz", "bench", "compat", "nn", "testing"):
+    if name in ("viz", "bench", "compat", "nn", "sklearn", "testing"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "gradcheck":
         return importlib.import_module(f"{__name__}.testing").gradcheck
