@@ -97,3 +97,35 @@ class Double64(Layer):
 
     def backward(self, dy):
         return np.float64(2) * dy
+
+
+def check_against_torch(layer, twin, shape):
+    """Outputs, gradients, names and buffers of two steps, against those of a module of torch.nn."""
+    torch = pytest.importorskip("torch")
+    theirs = eval(twin, vars(torch.nn)).double()
+    ours = layer.copy().astype(np.float64)
+    assert ours.training == theirs.training
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.uniform_(0.5, 1.5)
+    ours.load_state_dict(theirs.state_dict())
+    for step in range(2):
+        x, dy = images(*shape, seed=step), None
+        tensor = torch.tensor(x, requires_grad=True)
+        expected = theirs(tensor)
+        dy = images(*expected.shape, seed=10 + step)
+        expected.backward(torch.tensor(dy))
+        y = ours(x)
+        np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+        dx = ours.backward(dy)
+        np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-9, atol=1e-11)
+    for (name, one), (other_name, other) in zip(
+        ours.named_parameters(), theirs.named_parameters(), strict=True
+    ):
+        assert name == other_name
+        np.testing.assert_allclose(one.grad, other.grad.numpy(), rtol=1e-9, atol=1e-11)
+    state, expected_state = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(expected_state)
+    for name, array in state.items():
+        assert array.shape == tuple(expected_state[name].shape)
+        np.testing.assert_allclose(array, expected_state[name].numpy(), rtol=1e-10, atol=1e-12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from layer_helpers import Double64, Scale, check_gradients, images
+from layer_helpers import Double64, Scale, check_against_torch, check_gradients, images
 
 import cnnx
 from cnnx import init, random
@@ -12,27 +12,21 @@ from cnnx.layers import (
     ELU,
     GELU,
     Activation,
-    AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
-    AvgPool1D,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
-    Conv1D,
     Conv2D,
-    ConvTranspose1D,
     ConvTranspose2D,
     Dropout,
     Dropout2D,
     Flatten,
-    GlobalAvgPool1D,
     GlobalAvgPool2D,
     Identity,
     LeakyReLU,
     Linear,
     LocalResponseNorm,
     LogSoftmax,
-    MaxPool1D,
     MaxPool2D,
     Mish,
     PReLU,
@@ -46,7 +40,6 @@ from cnnx.layers import (
     Softplus,
     Tanh,
     Upsample,
-    ZeroPad1D,
     ZeroPad2D,
 )
 
@@ -75,32 +68,6 @@ TWINS = [
     (MaxPool2D(3, (2, 1), 1, dilation=2), "MaxPool2d(3, (2, 1), 1, 2)", (3, 4, 9, 8)),
     (AvgPool2D(3, 2, 1, divisor_override=4),
      "AvgPool2d(3, 2, 1, divisor_override=4)", (3, 4, 7, 6)),
-    (Conv1D(4, 6, 3), "Conv1d(4, 6, 3)", (3, 4, 9)),
-    (Conv1D(4, 6, (2,), 2, 1, 3, 2, False), "Conv1d(4, 6, (2,), 2, 1, 3, 2, False)", (3, 4, 9)),
-    (Conv1D(4, 6, 5, padding="same"), "Conv1d(4, 6, 5, padding='same')", (3, 4, 9)),
-    (Conv1D(4, 6, 3), "Conv1d(4, 6, 3)", (4, 9)),
-    (ConvTranspose1D(4, 6, 3), "ConvTranspose1d(4, 6, 3)", (4, 5)),
-    (ConvTranspose1D(4, 6, 4, 3, 1, 2, 2, False, 2),
-     "ConvTranspose1d(4, 6, 4, 3, 1, 2, 2, False, 2)", (3, 4, 5)),
-    (MaxPool1D(2), "MaxPool1d(2)", (3, 4, 9)),
-    (MaxPool1D(3, 2, 1, True, 2), "MaxPool1d(3, 2, 1, 2, ceil_mode=True)", (4, 10)),
-    (AvgPool1D(3, 2, 1, True, False), "AvgPool1d(3, 2, 1, True, False)", (3, 4, 10)),
-    (AvgPool1D(3, 2, 1), "AvgPool1d(3, 2, 1)", (4, 10)),
-    (AdaptiveAvgPool1D(4), "AdaptiveAvgPool1d(4)", (3, 4, 10)),
-    (GlobalAvgPool1D(), "AdaptiveAvgPool1d(1)", (3, 4, 10)),
-    (ZeroPad1D((1, -2)), "ZeroPad1d((1, -2))", (3, 4, 10)),
-    (ZeroPad1D(2), "ZeroPad1d(2)", (4, 10)),
-    (Conv2D(4, 6, 3), "Conv2d(4, 6, 3)", (4, 7, 6)),
-    (ConvTranspose2D(4, 6, 3), "ConvTranspose2d(4, 6, 3)", (4, 7, 6)),
-    (MaxPool2D(2), "MaxPool2d(2)", (4, 7, 6)),
-    (AvgPool2D(2), "AvgPool2d(2)", (4, 7, 6)),
-    (AdaptiveAvgPool2D(3), "AdaptiveAvgPool2d(3)", (4, 7, 6)),
-    (ZeroPad2D(1), "ZeroPad2d(1)", (4, 7, 6)),
-    (Sequential(Conv2D(4, 6, 3), ReLU(), MaxPool2D(2), ReLU(), Conv2D(6, 2, 2), ReLU()),
-     "Sequential(Conv2d(4, 6, 3), ReLU(), MaxPool2d(2), ReLU(), Conv2d(6, 2, 2), ReLU())",
-     (4, 7, 6)),
-    (Sequential(Conv2D(4, 6, 3), ReLU(), AvgPool2D(2), Flatten(0), Linear(24, 3)),
-     "Sequential(Conv2d(4, 6, 3), ReLU(), AvgPool2d(2), Flatten(0), Linear(24, 3))", (4, 7, 7)),
     (GlobalAvgPool2D(), "AdaptiveAvgPool2d(1)", (3, 4, 7, 6)),
     (AdaptiveAvgPool2D(1), "AdaptiveAvgPool2d(1)", (3, 4, 7, 6)),
     (AdaptiveAvgPool2D((3, None)), "AdaptiveAvgPool2d((3, None))", (3, 4, 7, 6)),
@@ -161,69 +128,9 @@ TWINS = [
 ]  # fmt: skip
 
 
-def test_pooling_in_words_pads_as_keras_does():
-    """Two windows on three pixels: the mean of the last is that of its one pixel."""
-    x = np.array([[[1.0, 2.0, 6.0]]])
-    assert AvgPool1D(2, padding="same")(x).tolist() == [[[1.5, 6.0]]]
-    assert MaxPool1D(3, 2, padding="same")(x).tolist() == [[[2.0, 6.0]]]
-    assert AvgPool1D(2, padding="valid")(x).tolist() == [[[1.5]]]
-    with pytest.raises(ValueError, match="padding='full'"):
-        MaxPool2D(2, padding="full")
-
-
-def test_views_of_signals_and_single_images_refuse_other_ranks():
-    for layer, shape, words in (
-        (Conv1D(4, 2, 3), (2, 4, 5, 6), r"Conv1D: .*\(2, 4, 5, 6\).*\(n, c, l\)"),
-        (MaxPool1D(2), (9,), r"MaxPool1D: .*\(9,\).*\(c, l\)"),
-        (MaxPool2D(2), (6, 6), r"\(6, 6\).*4 dimensions"),
-        (BatchNorm2D(4), (4, 6, 6), r"BatchNorm2D: x has shape \(4, 6, 6\)"),
-        (Conv2D(4, 2, 3), (3, 6, 6), r"conv2d: .*3.*4"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            layer(np.zeros(shape))
-
-
-def test_a_signal_is_a_view_of_an_image():
-    pool, x = MaxPool1D(1), images(2, 3, 8)
-    pool.forward(x)
-    conv = Conv1D(3, 2, 3).astype(np.float64)
-    conv.forward(x)
-    (kept,) = conv._saved()
-    assert kept.shape == (2, 3, 1, 8) and np.shares_memory(kept, x)
-    assert conv.output_shape((3, 8)) == (2, 6) and conv.macs((3, 8)) == 2 * 3 * 3 * 6
-    assert "stride=(1,)" in repr(conv) and "padding" not in repr(conv)
-
-
 @pytest.mark.parametrize(("layer", "twin", "shape"), TWINS, ids=[t for _, t, _ in TWINS])
 def test_forward_backward_and_state_are_those_of_torch(layer, twin, shape):
-    torch = pytest.importorskip("torch")
-    theirs = eval(twin, vars(torch.nn)).double()
-    ours = layer.copy().astype(np.float64)
-    assert ours.training == theirs.training
-    with torch.no_grad():
-        for parameter in theirs.parameters():
-            parameter.uniform_(0.5, 1.5)
-    ours.load_state_dict(theirs.state_dict())
-    for step in range(2):
-        x, dy = images(*shape, seed=step), None
-        tensor = torch.tensor(x, requires_grad=True)
-        expected = theirs(tensor)
-        dy = images(*expected.shape, seed=10 + step)
-        expected.backward(torch.tensor(dy))
-        y = ours(x)
-        np.testing.assert_allclose(y, expected.detach().numpy(), rtol=1e-10, atol=1e-12)
-        dx = ours.backward(dy)
-        np.testing.assert_allclose(dx, tensor.grad.numpy(), rtol=1e-9, atol=1e-11)
-    for (name, one), (other_name, other) in zip(
-        ours.named_parameters(), theirs.named_parameters(), strict=True
-    ):
-        assert name == other_name
-        np.testing.assert_allclose(one.grad, other.grad.numpy(), rtol=1e-9, atol=1e-11)
-    state, expected_state = ours.state_dict(), theirs.state_dict()
-    assert list(state) == list(expected_state)
-    for name, array in state.items():
-        assert array.shape == tuple(expected_state[name].shape)
-        np.testing.assert_allclose(array, expected_state[name].numpy(), rtol=1e-10, atol=1e-12)
+    check_against_torch(layer, twin, shape)
 
 
 @pytest.mark.parametrize(
