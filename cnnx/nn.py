@@ -30,7 +30,9 @@ from .layers import ConvTranspose2D as ConvTranspose2d
 from .layers import (
     Dropout,
     Flatten,
+    GroupNorm,
     Identity,
+    LayerNorm,
     Linear,
     LocalResponseNorm,
     Parameter,
@@ -39,6 +41,7 @@ from .layers import (
     Upsample,
 )
 from .layers import Dropout2D as Dropout2d
+from .layers import InstanceNorm2D as InstanceNorm2d
 from .layers import Layer as Module
 from .layers import MaxPool1D as MaxPool1d
 from .layers import MaxPool2D as MaxPool2d
@@ -67,7 +70,10 @@ __all__ = [
     "Dropout",
     "Dropout2d",
     "Flatten",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm2d",
+    "LayerNorm",
     "Linear",
     "LocalResponseNorm",
     "MSELoss",

@@ -830,6 +830,61 @@ def _norms():
             _add("batch_norm_backward", name, backward, length)
 
 
+# name: (x, groups, arguments, options)
+_BOTH = ("weight", "bias")
+GROUPS: dict[str, tuple[tuple[int, ...], int, tuple[str, ...], dict[str, Any]]] = {
+    "images": ((2, 6, 4, 5), 3, _BOTH, {}),
+    "one-group": ((2, 6, 3), 1, _BOTH, {}),
+    "groups-of-one": ((2, 5, 3, 3), 5, _BOTH, {}),
+    "alone": ((3, 4, 2, 3), 2, (), {}),
+    "weight-alone": ((3, 4, 2, 3), 2, ("weight",), {"eps": 0.01}),
+    "bias-alone": ((3, 4, 2, 3), 2, ("bias",), {}),
+    "features": ((7, 38), 2, _BOTH, {}),
+    "large-planes": ((1, 2, 71, 67), 1, _BOTH, {}),
+    "empty-batch": ((0, 4, 2, 3), 2, _BOTH, {}),
+}
+# name: (x, normalized_shape, arguments, options)
+LAYERS: dict[str, tuple[tuple[int, ...], Any, tuple[str, ...], dict[str, Any]]] = {
+    "features": ((5, 37), 37, _BOTH, {}),
+    "tokens": ((2, 3, 19), (19,), _BOTH, {}),
+    "images": ((3, 2, 4, 5), (2, 4, 5), _BOTH, {}),
+    "one-vector": ((9,), 9, _BOTH, {"eps": 0.01}),
+    "alone": ((4, 6), 6, (), {}),
+    "weight-alone": ((4, 6), 6, ("weight",), {}),
+    "bias-alone": ((4, 6), 6, ("bias",), {}),
+    "many-rows": ((300, 3), 3, _BOTH, {}),
+    "long-rows": ((2, 4500), 4500, _BOTH, {}),
+    "empty-batch": ((0, 6), 6, _BOTH, {}),
+}
+
+
+def _row_norms():
+    tables = ("group_norm", "num_groups", GROUPS), ("layer_norm", "normalized_shape", LAYERS)
+    for op, key, table in tables:
+        for name, (shape, value, given, options) in table.items():
+            trained = (shape[1],) if op == "group_norm" else np.zeros(shape[-1:]).shape
+            if op == "layer_norm":
+                trained = (value,) if isinstance(value, int) else value
+            row = int(np.prod(shape[1:])) // value if op == "group_norm" else int(np.prod(trained))
+
+            def forward(
+                rng, shape=shape, key=key, value=value, given=given, more=options, t=trained
+            ):
+                x = {"x": 2 * _normal(rng, *shape) + 0.5, key: value}
+                drawn = {"weight": 1 + _normal(rng, *t) / 4, "bias": _normal(rng, *t)}
+                return x | {name: a for name, a in drawn.items() if name in given} | more
+
+            def backward(rng, forward=forward, op=op, key=key):
+                a = forward(rng)
+                _, mean, inv_std = getattr(oracle, op)(**a)
+                saved = {"weight": a.get("weight"), "mean": mean, "inv_std": inv_std}
+                return {"dy": _normal(rng, *a["x"].shape), "x": a["x"], key: a[key], **saved}
+
+            _add(op, name, forward, row)
+            if row < 1000:  # the oracle's time grows with its square
+                _add(f"{op}_backward", name, backward, max(row, int(np.prod(shape))))
+
+
 # name: (x, size, options)
 RESPONSES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
     "usual": ((2, 7, 4, 5), 5, {}),
@@ -1390,6 +1445,22 @@ def _larges():
         8 * plane,
     )
 
+    def rows(r, op, groups, shape, trained):
+        key = "num_groups" if op == "group_norm" else "normalized_shape"
+        return {"x": _normal(r, *shape), key: groups, "weight": 1 + r.random(trained)}
+
+    for op, value, shape, trained, lead in (
+        ("group_norm", 4, (8, 12, 40, 44), 12, (8, 4)),
+        ("layer_norm", 1300, batch, 1300, (66,)),
+    ):
+        add(op, lambda r, a=(op, value, shape, trained): rows(r, *a), 3 * plane)
+
+        def behind(r, a=(op, value, shape, trained), lead=lead):
+            saved = {"mean": _normal(r, *lead) / 9, "inv_std": 1 + r.random(lead)}
+            return {"dy": _normal(r, *a[2]), **rows(r, *a), **saved}
+
+        add(f"{op}_backward", behind, 8 * plane)
+
     def response(r):
         return {"x": _normal(r, *image), "size": 5, "alpha": 0.1}
 
@@ -1465,6 +1536,7 @@ for _fill in (
     _resized,
     _linears,
     _norms,
+    _row_norms,
     _responses,
     _activations,
     _curves,

@@ -563,6 +563,71 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training=True, bias=None, 
 # ------------------------------------------------------------------------------------- activations
 
 
+def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
+    n = x.shape[0]
+    y, means, inverses = _zeros(x.shape), _zeros((n, num_groups)), _zeros((n, num_groups))
+    for i, group in _indices(n, num_groups):
+        where = _group(x, i, group, num_groups)
+        if not where:
+            inverses[i, group] = 1 / math.sqrt(eps)
+            continue
+        mean = math.fsum(x[p] for p in where) / len(where)
+        variance = math.fsum((x[p] - mean) ** 2 for p in where) / len(where)
+        means[i, group], inverses[i, group] = mean, 1 / math.sqrt(variance + eps)
+        for p in where:
+            y[p] = (x[p] - mean) * inverses[i, group]
+            y[p] *= 1.0 if weight is None else weight[p[1]]
+            y[p] += 0.0 if bias is None else bias[p[1]]
+    return y, means, inverses
+
+
+def _group(x, i, group, num_groups):
+    """Positions of all elements of a group of channels of image i."""
+    c = x.shape[1] // num_groups
+    return [(i, group * c + k, *rest) for k, *rest in _indices(c, *x.shape[2:])]
+
+
+def group_norm_backward(dy, x, num_groups, weight, mean, inv_std):
+    dx, dweight, dbias = _zeros(x.shape), _zeros(x.shape[1]), _zeros(x.shape[1])
+    for i, group in _indices(x.shape[0], num_groups):
+        where = _group(x, i, group, num_groups)
+        normal = {p: (x[p] - mean[i, group]) * inv_std[i, group] for p in where}
+        for p in where:
+            dbias[p[1]] += dy[p]
+            dweight[p[1]] += dy[p] * normal[p]
+            slope = dy[p] * inv_std[i, group] * (1.0 if weight is None else weight[p[1]])
+            for q in where:
+                jacobian = (p == q) - (1 + normal[p] * normal[q]) / len(where)
+                dx[q] += slope * jacobian
+    return dx, dweight, dbias
+
+
+def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
+    lead, flat = _rows(x, normalized_shape)
+    vectors = [None if v is None else v.ravel() for v in (weight, bias)]
+    y, mean, inv_std = group_norm(flat, 1, *vectors, eps)
+    return y.reshape(x.shape), mean.reshape(lead), inv_std.reshape(lead)
+
+
+def layer_norm_backward(dy, x, normalized_shape, weight, mean, inv_std):
+    _, flat = _rows(x, normalized_shape)
+    statistics = mean.reshape(-1, 1), inv_std.reshape(-1, 1)
+    weights = None if weight is None else weight.ravel()
+    dx, *rest = group_norm_backward(dy.reshape(flat.shape), flat, 1, weights, *statistics)
+    shape = x.shape[x.ndim - len(_tuple(normalized_shape)) :]
+    return dx.reshape(x.shape), *(v.reshape(shape) for v in rest)
+
+
+def _tuple(value):
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+def _rows(x, normalized_shape):
+    """The shape of the other axes, and x as rows of the numbers that are normalised together."""
+    lead = x.shape[: x.ndim - len(_tuple(normalized_shape))]
+    return lead, x.reshape(math.prod(lead), math.prod(_tuple(normalized_shape)))
+
+
 def _squares(x, n, i, where, size):
     first, end = max(0, i - size // 2), min(x.shape[1], i + (size - 1) // 2 + 1)
     return {j: float(x[(n, j, *where)]) for j in range(first, end)}

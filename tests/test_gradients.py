@@ -124,6 +124,15 @@ def _activation(op):
     return backward
 
 
+def _row_norm(op, key):
+    def backward(dy, results, a):
+        function = getattr(ops, f"{op}_backward")
+        gradients = function(dy, a["x"], a[key], a.get("weight"), *results[1:])
+        return dict(zip(("x", "weight", "bias"), gradients, strict=True))
+
+    return backward
+
+
 def _local_response_norm(dy, results, a):
     return {"x": ops.local_response_norm_backward(dy, **a)}
 
@@ -188,6 +197,8 @@ GRADIENTS = {
     "bce": _loss("pred"),
     "bce_with_logits": _loss("logits"),
     "prelu": _prelu,
+    "group_norm": _row_norm("group_norm", "num_groups"),
+    "layer_norm": _row_norm("layer_norm", "normalized_shape"),
     "local_response_norm": _local_response_norm,
 }
 GRADIENTS |= {op: _activation(op) for op in (*oracle.ENDINGS, *oracle.CURVES)}

@@ -149,6 +149,59 @@ def _prelu_backward(a: dict[str, Any]) -> dict[str, Any]:
     return {"1": terms.sum().reshape(1) if one else terms.sum(_all_but_channels(a["x"]))}
 
 
+def _row_norm(a: dict[str, Any]) -> tuple[np.ndarray, Any, np.ndarray, tuple[int, ...]]:
+    """x as (rows, channels, elements), the weight of these, and its shape there."""
+    x = a["x"]
+    if "num_groups" in a:
+        n, c = x.shape[:2]
+        shape = (1, a["num_groups"], c // a["num_groups"], 1)
+        x = x.reshape(n, *shape[1:3], -1)
+        return x, (2, 3), (n, a["num_groups"], 1, 1), shape
+    axes = len(cases.oracle._tuple(a["normalized_shape"]))
+    lead = x.shape[: x.ndim - axes]
+    x = x.reshape(int(np.prod(lead)), -1)
+    return x, (1,), (len(x), 1), (1, x.shape[1])
+
+
+def _norm_of_rows(a: dict[str, Any]) -> dict[str, Any]:
+    """As `_batch_norm`."""
+    x, axes, rows, shape = _row_norm(a)
+    mean = np.abs(x).mean(axes, keepdims=True)
+    inv_std = 1 / np.sqrt(x.var(axes, keepdims=True) + a.get("eps", 1e-5))
+    of_var = 1 + (mean * inv_std) ** 2
+    weight, bias = (
+        1.0 * (name == "weight") if a.get(name) is None else np.abs(a[name]).reshape(shape)
+        for name in ("weight", "bias")
+    )
+    y = (np.abs(x) + mean) * inv_std * of_var * weight + bias
+    lead = rows[:2] if "num_groups" in a else a["x"].shape[: -len(_trained(a))]
+    return {
+        "0": y.reshape(a["x"].shape),
+        "1": mean.reshape(lead),
+        "2": (inv_std * of_var).reshape(lead),
+    }
+
+
+def _trained(a: dict[str, Any]) -> tuple[int, ...]:
+    return a["x"].shape[1:2] if "num_groups" in a else cases.oracle._tuple(a["normalized_shape"])
+
+
+def _norm_of_rows_backward(a: dict[str, Any]) -> dict[str, Any]:
+    x, axes, rows, shape = _row_norm(a)
+    dy = np.abs(a["dy"]).reshape(x.shape)
+    mean, inv_std = np.abs(a["mean"]).reshape(rows), a["inv_std"].reshape(rows)
+    normal = (np.abs(x) + mean) * inv_std
+    g = dy * (1.0 if a.get("weight") is None else np.abs(a["weight"]).reshape(shape))
+    count = int(np.prod([x.shape[axis] for axis in axes]))
+    sums = g.sum(axes, keepdims=True) + normal * (g * normal).sum(axes, keepdims=True)
+    across = tuple(axis for axis in range(x.ndim) if shape[axis] == 1)
+    return {
+        "0": ((g + sums / count) * inv_std).reshape(a["x"].shape),
+        "1": (dy * normal).sum(across).reshape(_trained(a)),
+        "2": dy.sum(across).reshape(_trained(a)),
+    }
+
+
 def _response(a: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of local_response_norm: |x|, the base of the power, and the exponent of e that it becomes."""
     base = _around(a["x"] ** 2, a["size"] // 2, (a["size"] - 1) // 2)
@@ -285,6 +338,10 @@ TERMS = {
     "softmax": _softmax,
     "softmax_backward": _softmax_backward,
     "log_softmax": _log_softmax,
+    "group_norm": _norm_of_rows,
+    "layer_norm": _norm_of_rows,
+    "group_norm_backward": _norm_of_rows_backward,
+    "layer_norm_backward": _norm_of_rows_backward,
     "local_response_norm": _local_response_norm,
     "local_response_norm_backward": _local_response_norm_backward,
     "gelu": _gelu,

@@ -235,6 +235,36 @@ def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: torch.ops.aten.native_batch_norm_backward(a["dy"], *saved)
 
 
+def _group_norm(torch: Any, a: Arguments) -> Callable[[], Any]:
+    n, c, h, w = a["x"].shape
+    function, given = torch.native_group_norm, (a["x"], a["weight"], a["bias"])
+    return lambda: function(*given, n, c, h * w, a["num_groups"], 1e-5)
+
+
+def _group_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    n, c, h, w = a["x"].shape
+    function, given = torch.ops.aten.native_group_norm_backward, [a["dy"], a["x"]]
+    given += [a["mean"], a["inv_std"], a["weight"], n, c, h * w, a["num_groups"], [True] * 3]
+    return lambda: function(*given)
+
+
+def _layer_norm(torch: Any, a: Arguments) -> Twin:
+    function, given = torch.native_layer_norm, (a["x"], [a["normalized_shape"]])
+    vectors = a["weight"], a["bias"], 1e-5
+
+    def read(result: Any) -> list[np.ndarray]:
+        y, mean, inv_std = arrays_of(result)
+        return [y, mean.ravel(), inv_std.ravel()]
+
+    return Twin(lambda: function(*given, *vectors), read)
+
+
+def _layer_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    function, given = torch.ops.aten.native_layer_norm_backward, [a["dy"], a["x"]]
+    given += [[a["normalized_shape"]], a["mean"][:, None], a["inv_std"][:, None], a["weight"]]
+    return lambda: function(*given, a["weight"], [True] * 3)
+
+
 def _local_response_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     """No operator of its own: autograd through forward, which is part of the time."""
     leaf, function = a["x"].requires_grad_(), torch.nn.functional.local_response_norm
@@ -506,6 +536,10 @@ TWINS: dict[str, Make] = {
     "linear_backward": _linear_backward,
     "batch_norm": _batch_norm,
     "batch_norm_backward": _batch_norm_backward,
+    "group_norm": _group_norm,
+    "group_norm_backward": _group_norm_backward,
+    "layer_norm": _layer_norm,
+    "layer_norm_backward": _layer_norm_backward,
     "local_response_norm": _call("nn.functional.local_response_norm", "x", "size"),
     "local_response_norm_backward": _local_response_norm_backward,
     "relu": _call("relu", "x"),

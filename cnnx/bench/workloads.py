@@ -305,6 +305,28 @@ _add("batch_norm", NORMS, lambda s: 7 * s.elements, _batch_norm)
 _add("batch_norm_backward", NORMS, lambda s: 9 * s.elements, _batch_norm_backward)
 
 
+def _row_norm(op: str, key: str, sizes: list[Shape]) -> None:
+    """The same of rows: group_norm with 8 groups, layer_norm of the last axis."""
+
+    def arguments(draw: Draw, s: Shape) -> Arguments:
+        c = s[1]
+        group = {key: math.gcd(c, 8) if op == "group_norm" else c}
+        return {"x": draw.normal(*s), **group, "weight": draw.uniform(c), "bias": draw.normal(c)}
+
+    def arguments_backward(draw: Draw, s: Shape) -> Arguments:
+        forward = arguments(draw, s)
+        _, mean, inv_std = getattr(ops, op)(**forward)
+        del forward["bias"]
+        return {"dy": draw.normal(*s), **forward, "mean": mean, "inv_std": inv_std}
+
+    _add(op, sizes, lambda s: 7 * s.elements, arguments)
+    _add(f"{op}_backward", sizes, lambda s: 10 * s.elements, arguments_backward)
+
+
+_row_norm("group_norm", "num_groups", [Shape((64, 64, 32, 32)), Shape((16, 256, 14, 14))])
+_row_norm("layer_norm", "normalized_shape", [Shape((2048, 768)), Shape((8192, 96))])
+
+
 def _response(draw: Draw, s: Shape) -> Arguments:
     return {"x": draw.normal(*s), "size": 5}
 

@@ -11,6 +11,8 @@ from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.curves import *
 from cnnx.layers.dropout import Dropout, Dropout2D
 from cnnx.layers.files import load
+from cnnx.layers.group_norm import GroupNorm, LayerNorm
+from cnnx.layers.instance_norm import InstanceNorm2D
 from cnnx.layers.linear import Linear
 from cnnx.layers.merge import Add, Multiply
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
@@ -52,8 +54,11 @@ __all__ = [
     "Flatten",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "Identity",
+    "InstanceNorm2D",
     "Layer",
+    "LayerNorm",
     "Linear",
     "LocalResponseNorm",
     "MaxPool1D",

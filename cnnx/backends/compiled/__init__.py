@@ -61,6 +61,7 @@ MODULES = (
     "pool.pool2d",
     "norm_tasks",
     "norm",
+    "group_norm",
 )
 
 

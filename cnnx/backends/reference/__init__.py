@@ -19,6 +19,7 @@ from .conv import (
 )
 from .curves import *
 from .dropout import dropout, dropout_backward
+from .group_norm import group_norm, group_norm_backward, layer_norm, layer_norm_backward
 from .linear import linear, linear_backward
 from .loss import bce, bce_with_logits, cross_entropy, mse
 from .multiply import multiply, multiply_backward
@@ -64,9 +65,13 @@ __all__ = [
     "dropout_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "group_norm",
+    "group_norm_backward",
     "im2col",
     "interpolate",
     "interpolate_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "linear_backward",
     "local_response_norm",
