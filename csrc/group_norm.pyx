@@ -4,8 +4,8 @@
 # x is (n, groups, k, l): k channels of l elements in a group, whose mean and variance are taken over its k*l numbers,
 # a row that lies in one piece of memory. A task is one row: its statistics, by the kernels and with the care of batch
 # normalisation (norm_tasks.pyx), then the normalisation while it is in the cache.
-# Weight and bias belong to a channel. If channels have one element, a row is multiplied by the row of weights, in pieces
-# that stay in the first cache; else each channel is a plane, as in batch normalisation.
+# Weight and bias belong to a channel. If channels have one element, a row is multiplied by the row of weights, in
+# pieces that stay in the first cache; else each channel is a plane, as in batch normalisation.
 # Backward is the same by rows for dx. The sums for dweight and dbias run across rows. Of planes, the task of a row
 # leaves two sums for each plane, which are then added in the order of the images. Of single elements, a second loop
 # has tasks of some columns, each through all rows in order: so no result depends on the number of threads.
