@@ -82,17 +82,40 @@ from .layers import activation as _activation
 from .layers import curves as _curves
 from .layers.activation import *
 from .layers.curves import *
-from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
-from .optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
+from .optim import (
+    EMA,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    NAdam,
+    RMSProp,
+    clip_grad_norm,
+    clip_grad_value,
+)
 from .preprocessing import Preprocessing
 from .random import manual_seed
 from .training import fit
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adagrad",
     "Adam",
+    "AdamW",
     "AdaptiveAvgPool1D",
     "AdaptiveAvgPool2D",
     "Add",
@@ -111,18 +134,22 @@ __all__ = [
     "ConvTranspose1D",
     "ConvTranspose2D",
     "CrossEntropyLoss",
+    "DiceLoss",
     "Dropout",
     "Dropout2D",
     "EarlyStopping",
     "Flatten",
+    "FocalLoss",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
     "Graph",
     "GroupNorm",
     "History",
+    "HuberLoss",
     "Identity",
     "Input",
     "InstanceNorm2D",
+    "L1Loss",
     "LRScheduler",
     "Layer",
     "LayerNorm",
@@ -132,6 +159,8 @@ __all__ = [
     "MaxPool1D",
     "MaxPool2D",
     "Multiply",
+    "NAdam",
+    "NLLLoss",
     "PReLU",
     "Parameter",
     "Preprocessing",
@@ -140,6 +169,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Sequential",
+    "SmoothL1Loss",
     "TensorBoard",
     "Upsample",
     "ZeroPad1D",

@@ -316,13 +316,22 @@ def flag(op: str, name: str, value: Any) -> bool:
     return bool(value)
 
 
-def labels(op: str, target: np.ndarray, classes: int) -> np.ndarray:
-    """Integer labels within 0 ... classes - 1, as contiguous and aligned int64."""
+def labels(
+    op: str, target: np.ndarray, classes: int, ignore_index: int | None = None
+) -> np.ndarray:
+    """Integer labels within 0 ... classes - 1, as contiguous and aligned int64; -1 for those that
+    are equal to ignore_index."""
     numbers = target
     if not plain(target, _INT64):
         numbers = np.require(target, np.int64, ["C", "ALIGNED", "ENSUREARRAY"])
-    if numbers.size and largest(numbers.view(np.uint64)) >= classes:  # -1 is huge as unsigned
-        where = tuple(int(i) for i in np.argwhere((target < 0) | (target >= classes))[0])
+    inside = ignore_index is not None and 0 <= ignore_index < classes
+    # -1 is huge as unsigned.
+    if inside or (numbers.size and largest(numbers.view(np.uint64)) >= classes):
+        ignored = np.zeros(numbers.shape, bool) if ignore_index is None else target == ignore_index
+        wrong = ((target < 0) | (target >= classes)) & ~ignored
+        if not wrong.any():
+            return np.where(ignored, -1, numbers)
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
         position = where[0] if len(where) == 1 else where
         raise ValueError(
             f"{op}: target[{position}] is {target[where]}, but with {classes} classes "

@@ -51,7 +51,16 @@ from .layers import activation as _activation
 from .layers import curves as _curves
 from .layers.activation import *
 from .layers.curves import *
-from .losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
+from .losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -71,8 +80,10 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "GroupNorm",
+    "HuberLoss",
     "Identity",
     "InstanceNorm2d",
+    "L1Loss",
     "LayerNorm",
     "Linear",
     "LocalResponseNorm",
@@ -80,9 +91,11 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "NLLLoss",
     "PReLU",
     "Parameter",
     "Sequential",
+    "SmoothL1Loss",
     "Upsample",
     "ZeroPad1d",
     "ZeroPad2d",

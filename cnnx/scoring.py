@@ -19,7 +19,18 @@ from cnnx import metrics as metric_functions
 from cnnx import targets
 from cnnx.graph import Graph
 from cnnx.layers import Flatten, Identity, Layer, Reshape, Sequential, Sigmoid, Softmax
-from cnnx.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+from cnnx.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    HuberLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+    SmoothL1Loss,
+)
 from cnnx.objective import SeveralLosses, main
 
 __all__ = ["Measures", "Metric", "Metrics", "Streaming", "check_loss", "gives_probabilities"]
@@ -49,6 +60,8 @@ _METRICS: dict[str, Metric] = {
     "accuracy": metric_functions.accuracy,
     "mean_iou": metric_functions.mean_iou,
 }
+_REGRESSIONS = (MSELoss, L1Loss, HuberLoss, SmoothL1Loss)
+_OF_LOGITS = (CrossEntropyLoss, BCEWithLogitsLoss, FocalLoss, DiceLoss)
 _RESERVED = ("epoch", "loss", "seconds")
 
 
@@ -88,7 +101,14 @@ class Measures:
         if asked is None:
             asked = _by_name(self.op, "accuracy") if self._has_classes(target, shape) else {}
         threshold = self._threshold_of_yes = self._threshold(target, shape)
-        self.settled = {name: _with_threshold(one, threshold) for name, one in asked.items()}
+        self.settled = {
+            name: _with_threshold(one, threshold, self._ignored) for name, one in asked.items()
+        }
+
+    @property
+    def _ignored(self) -> int | None:
+        """The label of samples that metrics leave out, as the loss does."""
+        return getattr(self.loss, "ignore_index", None)
 
     def check(self, outputs: Any, target: Any, name: str) -> None:
         """ValueError, with the name of the set, if the loss does not accept a target of it."""
@@ -112,6 +132,12 @@ class Measures:
         """Update a streaming metric by a batch; one of ours learns the threshold first."""
         if isinstance(metric, metric_functions.Metric):
             metric.settle(self._threshold_of_yes, np.ndim(outputs) > 1 and outputs.shape[1] > 1)
+            if self._ignored is not None:
+                outputs, target, weight = targets.without(
+                    self._ignored, outputs, np.asarray(target), weight
+                )
+                if not len(target):
+                    return
         if weight is None:
             metric.update(outputs, target)
         else:
@@ -129,16 +155,24 @@ class Measures:
 
     def _has_classes(self, target: np.ndarray, shape: tuple[int, ...]) -> bool:
         """Whether accuracy is measured by default."""
-        if isinstance(self.loss, (BCELoss, BCEWithLogitsLoss)):
+        if self._is_binary(shape):
             return bool(((target == 0) | (target == 1)).all())
-        return not isinstance(self.loss, MSELoss) and targets.are_classes(target, shape)
+        return not isinstance(self.loss, _REGRESSIONS) and targets.are_classes(target, shape)
+
+    def _is_binary(self, shape: tuple[int, ...]) -> bool:
+        """Whether the loss reads each output as an answer, yes or no."""
+        if isinstance(self.loss, FocalLoss):
+            return self.loss.is_sigmoid(shape)
+        if isinstance(self.loss, DiceLoss):
+            return len(shape) > 1 and shape[1] == 1
+        return isinstance(self.loss, (BCELoss, BCEWithLogitsLoss))
 
     def _threshold(self, target: np.ndarray, shape: tuple[int, ...]) -> float | None:
         single = len(shape) < 2 or shape[1] == 1
-        binary = isinstance(self.loss, (BCELoss, BCEWithLogitsLoss))
+        binary = self._is_binary(shape)
         if not single and (not binary or target.shape != shape or targets.is_one_hot(target)):
             return None
-        halves = isinstance(self.loss, (BCELoss, MSELoss)) or gives_probabilities(self.model)
+        halves = isinstance(self.loss, (BCELoss, *_REGRESSIONS)) or gives_probabilities(self.model)
         return 0.5 if halves else 0.0
 
 
@@ -162,7 +196,7 @@ def check_loss(op: str, model: Layer, loss: Any) -> None:
     if isinstance(loss, type) or not (callable(loss) and hasattr(loss, "backward")):
         raise TypeError(f"{op}: loss is {loss!r}, expected one such as CrossEntropyLoss()")
     last = _last_layer(model)
-    if isinstance(loss, (CrossEntropyLoss, BCEWithLogitsLoss)) and _is_squash(last):
+    if isinstance(loss, _OF_LOGITS) and _is_squash(last):
         name, given = type(last).__name__, type(loss).__name__
         instead = "" if isinstance(last, Softmax) else ", or use BCELoss()"
         warnings.warn(
@@ -241,11 +275,22 @@ def _is_streaming(metric: Any) -> bool:
     return not isinstance(metric, type) and all(callable(getattr(metric, n, None)) for n in names)
 
 
-def _with_threshold(metric: Callable[..., float], threshold: float | None) -> Metric:
-    """One of our metrics with its threshold; a user's function unchanged."""
-    if any(metric is known for known in _METRICS.values()):
-        return functools.partial(metric, threshold=threshold)
-    return metric
+def _with_threshold(
+    metric: Callable[..., float], threshold: float | None, ignored: int | None
+) -> Metric:
+    """One of our metrics with its threshold, and without ignored labels; a user's function
+    unchanged."""
+    if not any(metric is known for known in _METRICS.values()):
+        return metric
+    settled = functools.partial(metric, threshold=threshold)
+    if ignored is None:
+        return settled
+
+    def of_kept(outputs: Any, target: Any) -> float:
+        pred, labels, _ = targets.without(ignored, outputs, np.asarray(target))
+        return settled(pred, labels) if len(labels) or not len(target) else 0.0
+
+    return of_kept
 
 
 def _function(op: str, metric: Any) -> Any:

@@ -35,6 +35,7 @@ __all__ = [
     "read_labels",
     "read_numbers",
     "refuse_nan",
+    "without",
 ]
 
 Shape = tuple[int, ...]
@@ -54,11 +55,13 @@ def numbers(op: str, name: str, value: Any) -> np.ndarray:
     return value
 
 
-def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
+def read_distribution(
+    op: str, target: np.ndarray, shape: Shape, dtype: Any, ignore_index: int | None = None
+) -> np.ndarray:
     """The target for scores (n, k, ...): labels (n, ...) int64, or probabilities in their dtype.
 
-    ValueError, with advice, for any other form, for labels outside 0 ... k - 1 and for scores of a
-    single class.
+    Labels that are ignore_index become -1. ValueError, with advice, for any other form, for labels
+    outside 0 ... k - 1 and for scores of a single class.
     """
     if len(shape) < 2 or shape[1] == 1:
         raise ValueError(
@@ -74,7 +77,7 @@ def read_distribution(op: str, target: np.ndarray, shape: Shape, dtype: Any) -> 
             f"{op}: target has shape {target.shape}, but pred {shape} expects labels {labels}, or "
             f"one-hot rows or probabilities {shape}"
         )
-    return checks.labels(op, _whole(op, target).reshape(labels), shape[1])
+    return checks.labels(op, _whole(op, target).reshape(labels), shape[1], ignore_index)
 
 
 def read_labels(op: str, target: np.ndarray) -> np.ndarray:
@@ -193,6 +196,22 @@ def refuse_nan(op: str, outputs: np.ndarray) -> None:
             f"{op}: {np.count_nonzero(lost)} of {len(lost)} outputs are NaN, the first that of "
             f"x[{lost.argmax()}], which has no class: look for NaN in x and in the weights"
         )
+
+
+def without(label: int, pred: np.ndarray, target: np.ndarray, weight: Any = None) -> list[Any]:
+    """Scores (m, k), labels (m,) and weights (m,) of the samples with another label than this one,
+    from scores (n, k, ...) and weights (n,) or None; all unchanged if there are no such labels."""
+    shape = (pred.shape[0], *pred.shape[2:])
+    if pred.ndim < 2 or pred.shape[1] < 2 or target.size != np.prod(shape, dtype=int):
+        return [pred, target, weight]
+    labels = target.reshape(shape)
+    kept = labels != label
+    if kept.all():
+        return [pred, target, weight]
+    if weight is not None:
+        each = np.asarray(weight).reshape(-1, *[1] * (kept.ndim - 1))
+        weight = np.broadcast_to(each, shape)[kept]
+    return [np.moveaxis(pred, 1, -1)[kept], labels[kept], weight]
 
 
 def is_one_hot(target: np.ndarray) -> bool:

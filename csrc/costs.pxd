@@ -14,6 +14,7 @@ cdef extern from *:
     #define CNNX_RMSPROP_NANOSECONDS 0.8
     #define CNNX_ADAGRAD_NANOSECONDS 0.6
     #define CNNX_ADAM_NANOSECONDS 0.8
+    #define CNNX_EMA_NANOSECONDS 0.4
     """
     const double GEMM_NANOSECONDS "CNNX_GEMM_NANOSECONDS"                   # a multiplication and an addition
     const double MEMORY_NANOSECONDS "CNNX_MEMORY_NANOSECONDS"               # an element read and written
@@ -29,6 +30,7 @@ cdef extern from *:
     const double RMSPROP_NANOSECONDS "CNNX_RMSPROP_NANOSECONDS"
     const double ADAGRAD_NANOSECONDS "CNNX_ADAGRAD_NANOSECONDS"
     const double ADAM_NANOSECONDS "CNNX_ADAM_NANOSECONDS"
+    const double EMA_NANOSECONDS "CNNX_EMA_NANOSECONDS"
 
 cdef enum:
     ELEMENTS_PER_TASK = 1 << 14     # of a flat array: 64 kB of floats, enough to be worth a call, few enough to share

@@ -222,9 +222,19 @@ KERNEL(void, transpose_across_back, (ptrdiff_t k, ptrdiff_t n, const REAL *x, RE
 
 /* --- losses of n pairs: loss.inc.c; formulas in reference/loss.py --- */
 
-/* Return the sum of the losses, and store the gradients times scale. 0 <= pred[i] <= 1. */
-KERNEL(double, bce, (ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred))
-KERNEL(double, bce_with_logits, (ptrdiff_t n, const REAL *logits, const REAL *target, REAL scale, REAL *dlogits))
+/* Return the sum of the losses, and store the gradients times scale, and each loss unless `losses` is NULL. */
+
+/* 0 <= pred[i] <= 1 */
+KERNEL(double, bce, (ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred, REAL *losses))
+KERNEL(double, bce_with_logits, (ptrdiff_t n, const REAL *logits, const REAL *target, REAL scale, REAL *dlogits,
+                                 REAL *losses))
+/* target[i] is 0 or 1; alpha < 0: none */
+KERNEL(double, binary_focal, (ptrdiff_t n, const REAL *logits, const REAL *target, REAL gamma, REAL alpha, REAL scale,
+                              REAL *dlogits, REAL *losses))
+KERNEL(double, absolute, (ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred, REAL *losses))
+/* Everything times factor: 1 for Huber's loss, 1 / delta for the smooth absolute one. */
+KERNEL(double, huber, (ptrdiff_t n, const REAL *pred, const REAL *target, REAL delta, REAL factor, REAL scale,
+                       REAL *dpred, REAL *losses))
 
 /* --- planes in lanes: lanes.inc.c, pool.inc.c, depthwise.inc.c --- */
 /* A vector holds one pixel of each of `lanes` planes: pixel p of plane l is lanes[p*lanes + l]. */
@@ -301,7 +311,14 @@ KERNEL(void, sgd, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *
 KERNEL(void, rmsprop, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *grad, REAL *square_avg,
                        REAL *grad_avg, REAL *velocity))
 KERNEL(void, adagrad, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *grad, REAL *sum_sq))
-/* lr is lr / (1 - beta1^t), root_scale 1 / sqrt(1 - beta2^t) in step t. */
-KERNEL(void, adam, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *grad, REAL *exp_avg, REAL *exp_avg_sq))
+/* lr is lr / (1 - beta1^t), root_scale 1 / sqrt(1 - beta2^t) in step t; keep 1, or, with decoupled weight decay,
+   1 - lr * weight_decay. max_avg_sq NULL: not AMSGrad. */
+KERNEL(void, adam, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *grad, REAL *exp_avg, REAL *exp_avg_sq,
+                    REAL *max_avg_sq))
+/* grad_lr and lr are the rates of the gradient and of its mean; keep and root_scale as above. */
+KERNEL(void, nadam, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL *grad, REAL *exp_avg,
+                     REAL *exp_avg_sq))
+/* average[i] += share * (value[i] - average[i]) */
+KERNEL(void, ema, (ptrdiff_t n, REAL share, REAL *average, const REAL *value))
 
 #undef KERNEL

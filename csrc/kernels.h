@@ -65,6 +65,7 @@ typedef struct {
 /* The numbers of an optimiser step, those that its method has. */
 typedef struct {
     double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale;
+    double keep, grad_lr, share;
     int nesterov;
 } cnnx_step;
 

@@ -35,6 +35,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct cnnx_step:
         double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale
+        double keep, grad_lr, share
         bint nesterov
 
     ctypedef struct cnnx_tile:
@@ -67,7 +68,7 @@ cdef extern from "kernels.h" nogil:
         # exponentials, losses
         kernel curve, curve_backward, power
         kernel sigmoid, tanh, softmax_backward, log_softmax, log_softmax_backward
-        kernel_to_double softmax, bce, bce_with_logits
+        kernel_to_double softmax, bce, bce_with_logits, binary_focal, absolute, huber
         kernel transpose_across, transpose_across_back, softmax_across, softmax_backward_across
         kernel log_softmax_across, log_softmax_backward_across
         # planes in lanes, pooling
@@ -77,7 +78,7 @@ cdef extern from "kernels.h" nogil:
         # rows of an image of another size
         kernel blend, add_scaled, add_pairs, read_between, write_between
         # optimiser steps
-        kernel sgd, rmsprop, adagrad, adam
+        kernel sgd, rmsprop, adagrad, adam, nadam, ema
 
     const kernel_table *kernels_for(const void *x)
 

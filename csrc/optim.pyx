@@ -10,7 +10,7 @@
 from libc.math cimport pow
 
 from arrays cimport data_of, is_single, itemsize_of, size_of
-from costs cimport ADAGRAD_NANOSECONDS, ADAM_NANOSECONDS, RMSPROP_NANOSECONDS, SGD_NANOSECONDS
+from costs cimport ADAGRAD_NANOSECONDS, ADAM_NANOSECONDS, EMA_NANOSECONDS, RMSPROP_NANOSECONDS, SGD_NANOSECONDS
 from kernels cimport cnnx_step, kernels_for, real
 from .memory cimport Block, take
 from .parallel cimport EVENLY, Task, run_tasks
@@ -52,15 +52,46 @@ def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
 
 
 def adam_step(
-    params, grads, exp_avg, exp_avg_sq, double lr, double beta1, double beta2, eps, weight_decay, double step
+    params, grads, exp_avg, exp_avg_sq, max_avg_sq, double lr, double beta1, double beta2, eps, double weight_decay,
+    decoupled, double step
 ):
     cdef cnnx_step rule
-    rule.lr, rule.eps, rule.weight_decay = lr / (1 - pow(beta1, step)), eps, weight_decay
+    moments(&rule, lr, beta1, beta2, eps, weight_decay, decoupled, step)
+    rule.lr = lr / (1 - pow(beta1, step))
+    walk(
+        <Task>adam_task[float], <Task>adam_task[double], &rule, params, grads, (exp_avg, exp_avg_sq, max_avg_sq),
+        ADAM_NANOSECONDS,
+    )
+
+
+def nadam_step(
+    params, grads, exp_avg, exp_avg_sq, double lr, double beta1, double beta2, eps, double weight_decay, decoupled,
+    double mu, double mu_next, double mu_product, double step
+):
+    cdef cnnx_step rule
+    moments(&rule, lr, beta1, beta2, eps, weight_decay, decoupled, step)
+    rule.grad_lr, rule.lr = lr * (1 - mu) / (1 - mu_product), lr * mu_next / (1 - mu_product * mu_next)
+    walk(
+        <Task>nadam_task[float], <Task>nadam_task[double], &rule, params, grads, (exp_avg, exp_avg_sq),
+        ADAM_NANOSECONDS,
+    )
+
+
+cdef void moments(
+    cnnx_step *rule, double lr, double beta1, double beta2, double eps, double weight_decay, bint decoupled, double step
+) noexcept:
+    """What the methods with two moments of the gradient have in common."""
+    rule.eps, rule.weight_decay, rule.keep = eps, weight_decay, 1
+    if decoupled:
+        rule.weight_decay, rule.keep = 0, 1 - lr * weight_decay
     rule.one_minus_beta1, rule.beta2, rule.one_minus_beta2 = 1 - beta1, beta2, 1 - beta2
     rule.root_scale = pow(1 - pow(beta2, step), -0.5)
-    walk(
-        <Task>adam_task[float], <Task>adam_task[double], &rule, params, grads, (exp_avg, exp_avg_sq), ADAM_NANOSECONDS
-    )
+
+
+def ema_step(averages, values, double decay):
+    cdef cnnx_step rule
+    rule.share = 1 - decay
+    walk(<Task>ema_task[float], <Task>ema_task[double], &rule, averages, values, (), EMA_NANOSECONDS)
 
 
 cdef int walk(
@@ -128,5 +159,18 @@ cdef void adam_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept n
     cdef const Piece *piece = &walk.pieces[task]
     kernels_for(scratch).adam(
         &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
+        <real *>piece.state[1], <real *>piece.state[2],
+    )
+
+
+cdef void nadam_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
+    kernels_for(scratch).nadam(
+        &walk.step, piece.n, <real *>piece.param, <const real *>piece.grad, <real *>piece.state[0],
         <real *>piece.state[1],
     )
+
+
+cdef void ema_task(const Walk *walk, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef const Piece *piece = &walk.pieces[task]
+    kernels_for(scratch).ema(piece.n, <real>walk.step.share, <real *>piece.param, <const real *>piece.grad)

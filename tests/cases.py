@@ -24,7 +24,9 @@ IN_PLACE = {
     "sgd_step": ("params", "velocity"),
     "rmsprop_step": ("params", "square_avg", "grad_avg", "velocity"),
     "adagrad_step": ("params", "sum_sq"),
-    "adam_step": ("params", "exp_avg", "exp_avg_sq"),
+    "adam_step": ("params", "exp_avg", "exp_avg_sq", "max_avg_sq"),
+    "nadam_step": ("params", "exp_avg", "exp_avg_sq"),
+    "ema_step": ("averages",),
 }
 
 
@@ -1189,7 +1191,21 @@ CROSS_ENTROPY: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
     "probabilities-images": ((2, 3, 2, 3), "float", {}),
     "empty-batch-sum": ((0, 4), "int64", {"reduction": "sum"}),
     "far-apart": ((6, 5), "int64", {}),
+    "none": ((5, 4), "int64", {"reduction": "none", "weight": True}),
+    "none-images": ((2, 3, 2, 2), "int64", {"reduction": "none"}),
+    "none-probabilities": ((5, 4), "float", {"reduction": "none"}),
+    "empty-none": ((0, 4), "int64", {"reduction": "none"}),
+    "ignore": ((5, 4), "int64", {"ignore_index": 2}),
+    "ignore-weight": ((67, 3), "int64", {"ignore_index": 2, "weight": True}),
+    "ignore-smooth": ((9, 4), "int64", {"ignore_index": 0, "label_smoothing": 0.2}),
+    "ignore-images": ((2, 3, 4, 2), "int64", {"ignore_index": 1}),
+    "ignore-many-classes": ((6, 131), "int64", {"ignore_index": -1}),
+    "ignore-all": ((3, 2), "int64", {"ignore_index": -1}),
 }
+# The rows whose options nll and focal have, too.
+SHARED = ("one-image", "one-class", "many-classes", "many-lines", "sum", "weight", "images", "none")
+SHARED += ("none-images", "empty-none", "empty-batch-sum", "far-apart", "int32")
+SHARED += ("ignore", "ignore-weight", "ignore-images", "ignore-many-classes", "ignore-all")
 POINTWISE: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "matrix": ((5, 4), {}),
     "one-value": ((1,), {}),
@@ -1197,6 +1213,7 @@ POINTWISE: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
     "several-vectors": ((3, 67), {}),
     "sum": ((5, 4), {"reduction": "sum"}),
     "empty-sum": ((0, 4), {"reduction": "sum"}),
+    "none": ((3, 67), {"reduction": "none"}),
 }
 
 
@@ -1210,10 +1227,25 @@ def _losses():
                 target /= target.sum(axis=1, keepdims=True)
             else:
                 target = rng.integers(shape[1], size=(shape[0], *shape[2:])).astype(dtype)
+            if options.get("ignore_index", 0) < 0:
+                target[: None if name == "ignore-all" else 2] = options["ignore_index"]
             weight = {"weight": 0.5 + rng.random(shape[1])} if "weight" in options else {}
             return {"logits": logits, "target": target, **options, **weight}
 
         _add("cross_entropy", name, make, int(np.prod(shape)))
+        if name in SHARED:
+            _add("nll", name, lambda rng, m=make: _renamed(m(rng), "log_p", "weight"), shape[0])
+            _add(
+                "focal",
+                name,
+                lambda rng, m=make: _renamed(m(rng), "logits", "alpha"),
+                int(np.prod(shape)),
+            )
+    for gamma in (0.0, 0.5, 1.0, 5.0):
+        certain = {"logits": np.array([[0.0, 40.0], [-3, 60], [900, -900], [1, 2]])}
+        labels = {"target": np.array([1, 0, 0, 1])}
+        given = {**certain, **labels, "gamma": gamma}
+        _add("focal", f"gamma-{gamma:g}", lambda rng, g=given: dict(g), 8)
     for name, (shape, options) in POINTWISE.items():
 
         def pair(rng, first, draw, shape=shape, options=options):
@@ -1222,6 +1254,24 @@ def _losses():
         length = int(np.prod(shape))
         _add("mse", name, lambda rng, p=pair: p(rng, "pred", rng.standard_normal), length)
         _add("bce", name, lambda rng, p=pair: p(rng, "pred", lambda s: _inside(rng, s)), length)
+
+        def errors(rng, pair=pair):
+            """Away from 0 and 1, where the slopes of these losses jump."""
+            drawn = pair(rng, "pred", rng.standard_normal)
+            size = rng.choice([0.4, 0.7, 1.6, 2.3], drawn["pred"].shape)
+            return {**drawn, "pred": drawn["target"] + np.copysign(size, drawn["pred"])}
+
+        for op, option in (("l1", None), ("huber", "delta"), ("smooth_l1", "beta")):
+            _add(op, name, errors, length)
+            if option and name in ("matrix", "none"):
+                more = {option: 0.5}
+                _add(op, f"{name}-{option}", lambda rng, e=errors, m=more: {**e(rng), **m}, length)
+
+        def answers(rng, pair=pair):
+            drawn = pair(rng, "logits", rng.standard_normal)
+            return {**drawn, "target": (drawn["target"] > 0.5).astype(float)}
+
+        _add("binary_focal", name, answers, length)
         _add(
             "bce_with_logits",
             name,
@@ -1238,6 +1288,20 @@ def _losses():
     )
     far = np.array([-800.0, 800, -800, 30])
     _add("bce_with_logits", "far-from-zero", lambda rng: {"logits": far, **hard}, 4)
+    for gamma, alpha in ((0.0, 0.25), (0.5, None), (3.0, 1.0)):
+        options = {"gamma": gamma, "alpha": alpha}
+        given = {"logits": far, **hard, **options}
+        _add("binary_focal", f"far-gamma-{gamma:g}", lambda rng, g=given: dict(g), 4)
+
+
+def _renamed(given, scores, weight):
+    """The arguments of cross_entropy as those of another loss of classes."""
+    names = {"logits": scores, "weight": weight}
+    given = {names.get(name, name): value for name, value in given.items()}
+    if scores == "log_p":
+        x = given["log_p"]
+        given["log_p"] = x - np.log(np.exp(x - x.max(1, keepdims=True)).sum(1, keepdims=True))
+    return given
 
 
 def _inside(rng, shape):
@@ -1278,6 +1342,22 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         "tenth": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 10}),
         "weight-decay": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.1, "step": 2}),
         "late": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 100_000}),
+        "decoupled": (
+            ("exp_avg", "exp_avg_sq"),
+            {"weight_decay": 0.5, "step": 3, "decoupled": True},
+        ),
+        "amsgrad": (
+            ("exp_avg", "exp_avg_sq", "max_avg_sq"),
+            {"weight_decay": 0.1, "step": 3},
+        ),
+    },
+    "nadam_step": {
+        "first": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 1}),
+        "weight-decay": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.1, "step": 2}),
+        "decoupled": (
+            ("exp_avg", "exp_avg_sq"),
+            {"weight_decay": 0.5, "step": 3, "decoupled": True},
+        ),
     },
 }
 # name: shapes of the parameters
@@ -1295,9 +1375,24 @@ PARAMETERS: dict[str, list[tuple[int, ...]]] = {
 }
 
 
+def _averages(shapes, missing=()):
+    def make(rng):
+        return {
+            "averages": [np.asarray(_normal(rng, *shape)) for shape in shapes],
+            "values": [
+                None if i in missing else np.asarray(_normal(rng, *s)) for i, s in enumerate(shapes)
+            ],
+            "decay": 0.9,
+        }
+
+    return make
+
+
 def _step(op, states, options, shapes, missing=()):
     """A step of parameters of these shapes; those with indices in `missing` have no gradient."""
-    betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if op == "adam_step" else {}
+    betas = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8} if "adam" in op else {}
+    if op == "nadam_step":
+        betas |= {"mu": 0.46, "mu_next": 0.47, "mu_product": 0.3}
 
     def make(rng):
         grads = [
@@ -1307,7 +1402,7 @@ def _step(op, states, options, shapes, missing=()):
         size = sum(int(np.prod(shape)) for shape in shapes)
         for state in states:
             # A mean of squares is well above the square of a mean.
-            squares = state in ("square_avg", "sum_sq", "exp_avg_sq")
+            squares = state in ("square_avg", "sum_sq", "exp_avg_sq", "max_avg_sq")
             drawn[state] = 1 + rng.random(size) if squares else rng.random(size) / 2
         return drawn | {"lr": 0.1} | betas | options
 
@@ -1321,6 +1416,9 @@ def _steps():
                 if size != "pieces" or variant in ("everything", "plain", "tenth"):
                     missing = (0, 2) if size == "several-without-all-gradients" else ()
                     _add(op, f"{variant}-{size}", _step(op, states, options, shapes, missing))
+    for size, shapes in PARAMETERS.items():
+        missing = (0, 2) if size == "several-without-all-gradients" else ()
+        _add("ema_step", size, _averages(shapes, missing))
 
 
 # ----------------------------------------------------------------------------------- many scales
@@ -1513,6 +1611,22 @@ def _larges():
     )
     add("mse", lambda r: {"pred": _normal(r, *batch), "target": r.random(batch)}, size)
     add("bce", lambda r: {"pred": _inside(r, batch), "target": r.random(batch)}, size)
+    for op, scores in (("nll", "log_p"), ("focal", "logits")):
+        add(
+            op,
+            lambda r, s=scores: {
+                s: -np.abs(_normal(r, *batch)),
+                "target": r.integers(batch[1], size=batch[0]),
+            },
+            size,
+        )
+    for op in ("l1", "huber", "smooth_l1"):
+        add(op, lambda r: {"pred": 2 * _normal(r, *batch), "target": r.random(batch)}, size)
+    add(
+        "binary_focal",
+        lambda r: {"logits": _normal(r, *batch), "target": np.round(r.random(batch))},
+        size,
+    )
     add(
         "bce_with_logits", lambda r: {"logits": _normal(r, *batch), "target": r.random(batch)}, size
     )
@@ -1521,9 +1635,11 @@ def _larges():
         ("rmsprop_step", "everything"),
         ("adagrad_step", "plain"),
         ("adam_step", "tenth"),
+        ("nadam_step", "weight-decay"),
     ):
         shapes = [(300,), (70_001,), (17,), (64, 129)]
         add(op, _step(op, *STEPS[op][variant], shapes, missing=(2,)))
+    add("ema_step", _averages(shapes, missing=(2,)))
 
 
 for _fill in (

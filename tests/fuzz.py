@@ -37,6 +37,8 @@ INTEGERS = [0, 1, 2, 3, 4, 5, 7, 16, 255, 257, 1000, 4097, 2**16, 2**20, 2**24, 
 INTEGERS += [2**31 - 1, 2**31, 2**32 + 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64, 10**30]
 NUMBERS = [0.0, -0.0, 0.5, 1.0, -1.0, 2, 1e-300, 1e30, 1e300, np.nan, np.inf, -np.inf, 10**400]
 TEXTS = ["", "same", "valid", *oracle.ENDINGS, "mean", "sum", "1", "nan", "Same", b"same"]
+PAIRWISE = ("bce", "bce_with_logits", "binary_focal", "huber", "l1", "mse", "smooth_l1")
+OF_CLASSES = ("cross_entropy", "focal", "nll")
 OTHERS = [None, True, False, object(), {}, {1, 2}, range(2), 1j, np.array(2), np.array([])]
 DTYPES = ["f2", "f4", "f8", ">f4", ">f8", "i8", "u1", "?", "c8", "U3", "O", "g"]
 
@@ -251,8 +253,9 @@ def result_shapes(op, a):
         return [np.shape(a["x"]), np.shape(a["y"])]
     if op in ("batch_norm", "batch_norm_backward"):
         return [np.shape(a["x"]), np.shape(a["x"])[1:2], np.shape(a["x"])[1:2]]
-    if op in ("bce", "bce_with_logits", "mse", "cross_entropy"):
-        return [(), first]
+    if op in PAIRWISE or op in OF_CLASSES:
+        each = first if op in PAIRWISE else (*first[:1], *first[2:])
+        return [each if a.get("reduction") == "none" else (), first]
     if op == "linear":
         return [(*np.shape(a["x"])[:-1], np.shape(a["weight"])[0])]
     if op == "global_avg_pool2d":

@@ -959,16 +959,28 @@ def _softplus(x):
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
-def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="mean"):
+def _reduced(losses, gradient, divisor, reduction):
+    if reduction == "none":
+        return losses, gradient
+    divisor = (divisor or 1) if reduction == "mean" else 1
+    return losses.sum() / divisor, gradient / divisor
+
+
+def cross_entropy(
+    logits, target, weight=None, label_smoothing=0.0, reduction="mean", ignore_index=-100
+):
     k, dlogits = logits.shape[1], _zeros(logits.shape)
+    losses = _zeros((logits.shape[0], *logits.shape[2:]))
     labels = target.shape != logits.shape
     weights = [1.0] * k if weight is None else weight.tolist()
     log_p = log_softmax(logits, 1)
-    loss = divisor = 0.0
+    divisor = 0.0
     for line in _lines(logits.shape, 1):
         n, _, *rest = line[0]
         if labels:
             label = int(target[(n, *rest)])
+            if label == ignore_index:
+                continue
             truth = [float(c == label) for c in range(k)]
             divisor += weights[label]
         else:
@@ -978,16 +990,92 @@ def cross_entropy(logits, target, weight=None, label_smoothing=0.0, reduction="m
             w * (t * (1 - label_smoothing) + label_smoothing / k) for w, t in zip(weights, truth)
         ]
         for p, s in zip(line, share):
-            loss -= s * log_p[p]
+            losses[(n, *rest)] -= s * log_p[p]
             for q in line:  # d(-log p[p]) / d logits[q]
                 dlogits[q] += s * (math.exp(log_p[q]) - (p == q))
-    scale = divisor if reduction == "mean" else 1.0
-    return loss / scale, dlogits / scale
+    return _reduced(losses, dlogits, divisor, reduction)
+
+
+def nll(log_p, target, weight=None, reduction="mean", ignore_index=-100):
+    losses, gradient, divisor = _zeros(target.shape), _zeros(log_p.shape), 0.0
+    for n, *rest in np.ndindex(target.shape):
+        label = int(target[(n, *rest)])
+        if label != ignore_index:
+            w = 1.0 if weight is None else float(weight[label])
+            losses[(n, *rest)] = -w * log_p[(n, label, *rest)]
+            gradient[(n, label, *rest)] = -w
+            divisor += w
+    return _reduced(losses, gradient, divisor, reduction)
+
+
+def focal(logits, target, gamma=2.0, alpha=None, reduction="mean", ignore_index=-100):
+    losses, gradient, count = _zeros(target.shape), _zeros(logits.shape), 0
+    log_p = log_softmax(logits, 1)
+    for n, *rest in np.ndindex(target.shape):
+        label = int(target[(n, *rest)])
+        if label == ignore_index:
+            continue
+        count += 1
+        a = 1.0 if alpha is None else float(alpha[label])
+        log = log_p[(n, label, *rest)]
+        p, far = math.exp(log), -math.expm1(log)
+        losses[(n, *rest)] = -a * far**gamma * log
+        # d loss / d log p, by the product rule; d log p / d logits[c] = (c == label) - softmax[c]
+        slope = far**gamma - (gamma * far ** (gamma - 1) * p * log if far and gamma else 0)
+        for c in range(logits.shape[1]):
+            at = (n, c, *rest)
+            gradient[at] = a * slope * (math.exp(log_p[at]) - (c == label))
+    return _reduced(losses, gradient, count, reduction)
+
+
+def binary_focal(logits, target, gamma=2.0, alpha=None, reduction="mean"):
+    def factor(t):
+        return 1 if alpha is None else alpha if t else 1 - alpha
+
+    def value(x, t):
+        z = x if t else -x
+        return factor(t) * _sigmoid(-z) ** gamma * _softplus(-z)
+
+    def slope(x, t):
+        z = x if t else -x
+        p, q = _sigmoid(z), _sigmoid(-z)
+        down = -factor(t) * q**gamma * (gamma * p * _softplus(-z) + q)
+        return down if t else -down
+
+    return _pointwise_loss(value, slope, logits, target, reduction)
 
 
 def _pointwise_loss(value, slope, pred, target, reduction):
-    scale = pred.size if reduction == "mean" else 1
-    return _map(value, pred, target).sum() / scale, _map(slope, pred, target) / scale
+    losses, gradient = _map(value, pred, target), _map(slope, pred, target)
+    return _reduced(losses, gradient, pred.size, reduction)
+
+
+def l1(pred, target, reduction="mean"):
+    return _pointwise_loss(
+        lambda p, t: abs(p - t), lambda p, t: (p > t) - (p < t), pred, target, reduction
+    )
+
+
+def huber(pred, target, delta=1.0, reduction="mean"):
+    def value(p, t):
+        d = abs(p - t)
+        return d * d / 2 if d <= delta else delta * (d - delta / 2)
+
+    def slope(p, t):
+        return p - t if abs(p - t) <= delta else math.copysign(delta, p - t)
+
+    return _pointwise_loss(value, slope, pred, target, reduction)
+
+
+def smooth_l1(pred, target, beta=1.0, reduction="mean"):
+    def value(p, t):
+        d = abs(p - t)
+        return d * d / (2 * beta) if d < beta else d - beta / 2
+
+    def slope(p, t):
+        return (p - t) / beta if abs(p - t) < beta else float((p > t) - (p < t))
+
+    return _pointwise_loss(value, slope, pred, target, reduction)
 
 
 def mse(pred, target, reduction="mean"):
@@ -1076,10 +1164,66 @@ def adagrad_step(params, grads, sum_sq, lr, eps=1e-10, weight_decay=0.0):
         param[p] -= lr * g / (math.sqrt(sum_sq[s]) + eps)
 
 
-def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
-    for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq):
+def _moments(param, p, grad, s, exp_avg, exp_avg_sq, lr, beta1, beta2, weight_decay, decoupled):
+    """Updates the two moments; returns the gradient with its weight decay."""
+    g = grad
+    if decoupled:
+        param[p] *= 1 - lr * weight_decay
+    else:
         g = grad + weight_decay * param[p]
-        exp_avg[s] = beta1 * exp_avg[s] + (1 - beta1) * g
-        exp_avg_sq[s] = beta2 * exp_avg_sq[s] + (1 - beta2) * g * g
-        mean, variance = exp_avg[s] / (1 - beta1**step), exp_avg_sq[s] / (1 - beta2**step)
+    exp_avg[s] = beta1 * exp_avg[s] + (1 - beta1) * g
+    exp_avg_sq[s] = beta2 * exp_avg_sq[s] + (1 - beta2) * g * g
+    return g
+
+
+def adam_step(
+    params,
+    grads,
+    exp_avg,
+    exp_avg_sq,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    step,
+    max_avg_sq=None,
+    decoupled=False,
+):
+    for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq, max_avg_sq):
+        decay = weight_decay, decoupled
+        _moments(param, p, grad, s, exp_avg, exp_avg_sq, lr, beta1, beta2, *decay)
+        square = exp_avg_sq[s]
+        if max_avg_sq is not None:
+            square = max_avg_sq[s] = max(max_avg_sq[s], square)
+        mean, variance = exp_avg[s] / (1 - beta1**step), square / (1 - beta2**step)
         param[p] -= lr * mean / (math.sqrt(variance) + eps)
+
+
+def nadam_step(
+    params,
+    grads,
+    exp_avg,
+    exp_avg_sq,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    mu,
+    mu_next,
+    mu_product,
+    step,
+    decoupled=False,
+):
+    for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq):
+        decay = weight_decay, decoupled
+        g = _moments(param, p, grad, s, exp_avg, exp_avg_sq, lr, beta1, beta2, *decay)
+        mean = exp_avg[s] / (1 - mu_product * mu_next)
+        nesterov = (1 - mu) * g / (1 - mu_product) + mu_next * mean
+        param[p] -= lr * nesterov / (math.sqrt(exp_avg_sq[s] / (1 - beta2**step)) + eps)
+
+
+def ema_step(averages, values, decay):
+    for average, p, value, _ in _moving(averages, values):
+        average[p] = decay * average[p] + (1 - decay) * value

@@ -167,6 +167,8 @@ def _split(dy, results, a):
 
 def _loss(name):
     def backward(dy, results, a):
+        if 0 < results[0].ndim < results[1].ndim:  # a loss for each sample
+            dy = np.expand_dims(dy, 1)
         return {name: results[1] * dy}
 
     return backward
@@ -200,6 +202,12 @@ GRADIENTS = {
     "group_norm": _row_norm("group_norm", "num_groups"),
     "layer_norm": _row_norm("layer_norm", "normalized_shape"),
     "local_response_norm": _local_response_norm,
+    "nll": _loss("log_p"),
+    "focal": _loss("logits"),
+    "binary_focal": _loss("logits"),
+    "l1": _loss("pred"),
+    "huber": _loss("pred"),
+    "smooth_l1": _loss("pred"),
 }
 GRADIENTS |= {op: _activation(op) for op in (*oracle.ENDINGS, *oracle.CURVES)}
 GRADIENTS |= {

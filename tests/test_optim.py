@@ -12,7 +12,14 @@ import pytest
 import cnnx
 from cnnx import ops
 from cnnx.layers import Linear, Parameter
-from cnnx.optim import SGD, Adagrad, Adam, RMSProp, clip_grad_norm, clip_grad_value
+from cnnx.optim import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    NAdam,
+    RMSProp,
+)
 
 METHODS = [
     (SGD, "SGD", {"lr": 0.1}),
@@ -29,7 +36,25 @@ METHODS = [
     ),
     (Adam, "Adam", {}),
     (Adam, "Adam", {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
+    (Adam, "Adam", {"lr": 0.01, "amsgrad": True, "betas": (0.5, 0.7)}),
+    (AdamW, "AdamW", {}),
+    (AdamW, "AdamW", {"lr": 0.1, "weight_decay": 0.5, "amsgrad": True}),
+    (NAdam, "NAdam", {}),
+    (
+        NAdam,
+        "NAdam",
+        {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.2, "momentum_decay": 0.3},
+    ),
+    (NAdam, "NAdam", {"lr": 0.05, "weight_decay": 0.2, "decoupled_weight_decay": True}),
 ]
+
+
+def exact_torch(request):
+    """PyTorch, with scalars of the state (NAdam's product) in float64 until the test ends."""
+    torch = pytest.importorskip("torch")
+    torch.set_default_dtype(torch.float64)
+    request.addfinalizer(lambda: torch.set_default_dtype(torch.float32))
+    return torch
 
 
 def parameters(dtype=np.float64):
@@ -79,8 +104,8 @@ def test_momentum_accumulates():
 
 
 @pytest.mark.parametrize(("method", "name", "options"), METHODS)
-def test_twenty_steps_are_those_of_torch(method, name, options):
-    torch = pytest.importorskip("torch")
+def test_twenty_steps_are_those_of_torch(method, name, options, request):
+    torch = exact_torch(request)
     params = parameters()
     theirs = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
     optimizer, twin = method(params, **options), getattr(torch.optim, name)(theirs, **options)
@@ -118,6 +143,35 @@ def test_a_saved_state_continues_with_the_same_bits(method, name, options):
     for one, other in zip(params, resumed, strict=True):
         assert np.array_equal(one.data, other.data)
     assert twin.lr == optimizer.lr
+
+
+def test_a_state_from_before_amsgrad_is_loaded():
+    params = parameters()
+    optimizer = Adam(params)
+    take_steps(optimizer, params, range(2))
+    state = optimizer.state_dict()
+    del state["groups"][0]["amsgrad"]
+    twin = Adam(parameters(), amsgrad=True)
+    twin.load_state_dict(state)
+    assert twin.param_groups[0]["amsgrad"] is False
+    assert np.array_equal(
+        twin.state_dict()["state"][1]["exp_avg"], optimizer.state_dict()["state"][1]["exp_avg"]
+    )
+
+
+@pytest.mark.parametrize("beta1", [0.0, 0.5, 0.9, 0.999])
+def test_late_steps_of_nadam_are_those_of_torch(beta1, request):
+    """The product of many factors is cut short."""
+    torch = exact_torch(request)
+    theirs, own = torch.ones(1, dtype=torch.float64, requires_grad=True), Parameter(np.ones(1))
+    twin = torch.optim.NAdam([theirs], betas=(beta1, 0.999))
+    optimizer = NAdam([own], betas=(beta1, 0.999))
+    for step in range(100):
+        own.grad = np.array([math.sin(step)])
+        theirs.grad = torch.tensor(own.grad)
+        optimizer.step()
+        twin.step()
+    assert own.data[0] == pytest.approx(theirs.item(), rel=1e-12)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))])
@@ -211,8 +265,8 @@ def test_state_is_cast_and_not_lost_when_the_model_changes_its_dtype():
 
 
 @pytest.mark.parametrize(("method", "name", "options"), METHODS)
-def test_parameters_that_skip_steps_are_updated_as_in_torch(method, name, options):
-    torch = pytest.importorskip("torch")
+def test_parameters_that_skip_steps_are_updated_as_in_torch(method, name, options, request):
+    torch = exact_torch(request)
     params = parameters()
     theirs = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
     optimizer, twin = method(params, **options), getattr(torch.optim, name)(theirs, **options)
@@ -285,6 +339,8 @@ def test_a_gradient_that_is_not_finite_is_not_hidden():
         (lambda p: Adam(p, betas=(0.9, 1.0)), r"betas\[1\]=1"),
         (lambda p: Adam(p, betas=0.9), "betas is 0.9"),
         (lambda p: Adam(p, eps=-1), "eps=-1"),
+        (lambda p: AdamW(p, betas=(0.9, 1.0)), r"AdamW: betas\[1\]=1"),
+        (lambda p: NAdam(p, momentum_decay=-1), "momentum_decay=-1"),
         (lambda p: RMSProp(p, alpha=1.5), "alpha=1.5"),
         (lambda p: Adagrad(p, initial_accumulator_value=-1), "initial_accumulator_value=-1"),
         (lambda p: SGD([], lr=0.1), "empty"),
@@ -301,43 +357,6 @@ def test_bad_settings_are_named_with_their_number(make, message):
 def test_a_value_that_is_not_a_list_of_parameters_is_a_type_error(params):
     with pytest.raises(TypeError, match="Parameter"):
         Adam(params)
-
-
-def test_clip_grad_norm_scales_all_gradients_together():
-    one, two = Parameter([0.0, 0.0]), Parameter([0.0])
-    one.grad, two.grad = [3.0, 0.0], [4.0]
-    assert clip_grad_norm([one, two], 1.0) == pytest.approx(5.0)
-    np.testing.assert_allclose(one.grad, [0.6, 0], rtol=1e-5)
-    np.testing.assert_allclose(two.grad, [0.8], rtol=1e-5)
-    assert clip_grad_norm([one, two], 10.0) == pytest.approx(1.0, rel=1e-5)
-    np.testing.assert_allclose(two.grad, [0.8], rtol=1e-5)
-    assert clip_grad_norm([one, two], 10.0, norm_type=math.inf) == pytest.approx(0.8, rel=1e-5)
-    assert clip_grad_norm([Parameter([1.0])], 1.0) == 0.0
-    two.grad = [np.inf]
-    assert clip_grad_norm([one, two], 1.0) == math.inf
-    assert one.grad[0] == pytest.approx(0.6, rel=1e-5)
-
-
-@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, math.inf])
-def test_clipping_is_that_of_torch(norm_type):
-    torch = pytest.importorskip("torch")
-    params = parameters()
-    theirs = [torch.tensor(p.data, requires_grad=True) for p in params]
-    for parameter, tensor, grad in zip(params, theirs, gradients(0), strict=True):
-        parameter.grad, tensor.grad = grad.copy(), torch.tensor(grad)
-    expected = torch.nn.utils.clip_grad_norm_(theirs, 0.7, norm_type)
-    assert clip_grad_norm(params, 0.7, norm_type) == pytest.approx(expected.item(), rel=1e-12)
-    for parameter, tensor in zip(params, theirs, strict=True):
-        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-12)
-
-
-def test_clip_grad_value_cuts_every_entry():
-    parameter = Parameter([0.0, 0.0, 0.0])
-    parameter.grad = [-3.0, 0.2, 5.0]
-    clip_grad_value([parameter, Parameter([1.0])], 0.5)
-    np.testing.assert_allclose(parameter.grad, [-0.5, 0.2, 0.5])
-    with pytest.raises(ValueError, match="clip_value=-1"):
-        clip_grad_value([parameter], -1)
 
 
 @pytest.mark.parametrize("backend", cnnx.available_backends())

@@ -240,19 +240,41 @@ def _cross_entropy(a: dict[str, Any]) -> dict[str, Any]:
     q = np.moveaxis(np.eye(classes)[target.astype(int)], -1, 1) if labels else target
     shape = (1, classes, *[1] * (logits.ndim - 2))
     q = weight.reshape(shape) * ((1 - smoothing) * q + smoothing / classes)
-    m = np.sum(weight[target.astype(int)]) if labels else logits.size / classes
-    m = 1 if a.get("reduction") == "sum" else m
+    kept = target != a.get("ignore_index", -100) if labels else np.ones(1, bool)
+    q = np.where(np.expand_dims(kept, 1), q, 0) if labels else q
+    m = np.sum(weight[target[kept].astype(int)]) if labels else logits.size / classes
+    m = 1 if a.get("reduction", "mean") != "mean" else m or 1
     log_p = np.where(q == 0, 0, q * _log_softmax({"x": logits})["0"])
     p = _softmax({"x": logits})["0"]
-    return {"0": np.sum(log_p) / m, "1": (p * np.sum(q, 1, keepdims=True) + q) / m}
+    loss = np.sum(log_p, 1) if a.get("reduction") == "none" else np.sum(log_p)
+    return {"0": loss / m, "1": (p * np.sum(q, 1, keepdims=True) + q) / m}
+
+
+def _focal(a: dict[str, Any]) -> dict[str, Any]:
+    """Those of the weighted cross-entropy; a power multiplies the relative error of its base."""
+    options = {"weight": a.get("alpha"), "ignore_index": a.get("ignore_index", -100)}
+    options |= {"reduction": "none"}
+    terms = _cross_entropy({"logits": a["logits"], "target": a["target"], **options})
+    m = np.count_nonzero(a["target"] != options["ignore_index"]) or 1
+    m = m if a.get("reduction", "mean") == "mean" else 1
+    power = (1 + a.get("gamma", 2.0)) ** 2
+    loss = terms["0"] if a.get("reduction") == "none" else np.sum(terms["0"])
+    return {"0": power * loss / m, "1": power * terms["1"] / m}
+
+
+def _binary_focal(a: dict[str, Any]) -> dict[str, Any]:
+    plain = {name: a[name] for name in ("logits", "target", "reduction") if name in a}
+    power = (1 + a.get("gamma", 2.0)) ** 2
+    return {name: power * terms for name, terms in _bce_with_logits(plain).items()}
 
 
 def _bce_with_logits(a: dict[str, Any]) -> dict[str, Any]:
     x, t = a["logits"], a["target"]
-    m = 1 if a.get("reduction") == "sum" else x.size
+    m = 1 if a.get("reduction", "mean") != "mean" else x.size
     e = np.exp(-np.abs(x))
     loss = np.maximum(x, 0) + np.abs(x * t) + np.log1p(e)
-    return {"0": np.sum(loss) / m, "1": (np.where(x < 0, e, 1) / (1 + e) + t) / m}
+    loss = loss if a.get("reduction") == "none" else np.sum(loss)
+    return {"0": loss / m, "1": (np.where(x < 0, e, 1) / (1 + e) + t) / m}
 
 
 def _batch_norm(a: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +376,8 @@ TERMS = {
     "log_softmax_backward": _log_softmax_backward,
     "cross_entropy": _cross_entropy,
     "bce_with_logits": _bce_with_logits,
+    "focal": _focal,
+    "binary_focal": _binary_focal,
     "batch_norm": _batch_norm,
     "batch_norm_backward": _batch_norm_backward,
 }

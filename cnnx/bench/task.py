@@ -32,6 +32,8 @@ IN_PLACE = {
     "rmsprop_step": ("params", "square_avg"),
     "adagrad_step": ("params", "sum_sq"),
     "adam_step": ("params", "exp_avg", "exp_avg_sq"),
+    "nadam_step": ("params", "exp_avg", "exp_avg_sq"),
+    "ema_step": ("averages",),
 }
 
 

@@ -301,13 +301,30 @@ def _loss(name: str) -> Make:
     """Loss and gradient: forward, and autograd's backward."""
 
     def make(torch: Any, a: Arguments) -> Callable[[], Any]:
-        leaf = (a["logits"] if "logits" in a else a["pred"]).requires_grad_()
+        leaf = next(a[name] for name in ("logits", "pred", "log_p") if name in a).requires_grad_()
         function, target = getattr(torch.nn.functional, name), a["target"]
 
         def run() -> Any:
             loss = function(leaf, target)
             (gradient,) = torch.autograd.grad(loss, leaf)
             return loss.item(), gradient
+
+        return run
+
+    return make
+
+
+def _focal(loss: str) -> Make:
+    """The usual way to write it: from the cross-entropies."""
+
+    def make(torch: Any, a: Arguments) -> Callable[[], Any]:
+        leaf, function = a["logits"].requires_grad_(), getattr(torch.nn.functional, loss)
+
+        def run() -> Any:
+            each = function(leaf, a["target"], reduction="none")
+            mean = ((1 - torch.exp(-each)) ** 2 * each).mean()
+            (gradient,) = torch.autograd.grad(mean, leaf)
+            return mean.item(), gradient
 
         return run
 
@@ -331,6 +348,13 @@ def _step(name: str, state: tuple[str, ...], **options: Any) -> Make:
         return Twin(optimizer.step, read)
 
     return make
+
+
+def _ema(torch: Any, a: Arguments) -> Twin:
+    def run() -> None:
+        torch._foreach_lerp_(a["averages"], a["values"], 1 - a["decay"])
+
+    return Twin(run, lambda _: arrays_of(a["averages"]))
 
 
 # ---------------------------------------------------------------------------------------- models
@@ -582,11 +606,19 @@ TWINS: dict[str, Make] = {
     "cross_entropy": _loss("cross_entropy"),
     "mse": _loss("mse_loss"),
     "bce": _loss("binary_cross_entropy"),
+    "focal": _focal("cross_entropy"),
+    "binary_focal": _focal("binary_cross_entropy_with_logits"),
+    "l1": _loss("l1_loss"),
+    "huber": _loss("huber_loss"),
+    "smooth_l1": _loss("smooth_l1_loss"),
+    "nll": _loss("nll_loss"),
     "bce_with_logits": _loss("binary_cross_entropy_with_logits"),
     "sgd_step": _step("SGD", ("momentum_buffer",), fused=True),
     "rmsprop_step": _step("RMSprop", ("square_avg",)),
     "adagrad_step": _step("Adagrad", ("sum",), fused=True),
     "adam_step": _step("Adam", ("exp_avg", "exp_avg_sq"), fused=True),
+    "nadam_step": _step("NAdam", ("exp_avg", "exp_avg_sq")),
+    "ema_step": _ema,
     "train": _train,
     "accumulate": partial(_train, zero_grad=False),
     "predict": _predict,

@@ -465,6 +465,23 @@ LOGITS = [Shape((256, 1000)), Shape((64, 10)), Shape((10000, 10))]
 _add("cross_entropy", LOGITS, lambda s: 7 * s.elements, _cross_entropy)
 
 
+_add("focal", LOGITS, lambda s: 7 * s.elements, _cross_entropy)
+
+
+def _nll(draw: Draw, s: Shape) -> Arguments:
+    return {"log_p": draw.normal(*s), "target": draw.labels(*s)}
+
+
+_add("nll", LOGITS, lambda s: s.elements, _nll)  # zeros, and one number of each row
+
+
+def _binary_focal(draw: Draw, s: Shape) -> Arguments:
+    return {"logits": draw.normal(*s), "target": np.round(draw.uniform(*s))}
+
+
+_add("binary_focal", [Shape((256, 1000))], lambda s: 20 * s.elements, _binary_focal)
+
+
 def _loss(op: str, name: str, flops: int) -> None:
     """A loss of pairs of numbers, with its gradient."""
 
@@ -476,6 +493,9 @@ def _loss(op: str, name: str, flops: int) -> None:
 
 _loss("mse", "pred", 4)  # difference, square, sum; scaled difference
 _loss("bce", "pred", 12)  # 8 in the loss, two of them logarithms; (p - t) / (p * (1 - p)), scaled
+_loss("l1", "pred", 4)
+_loss("huber", "pred", 8)
+_loss("smooth_l1", "pred", 8)
 _loss("bce_with_logits", "logits", 12)  # 8 in max(z, 0) - z*t + log1p(exp(-|z|)), 4 in the gradient
 
 
@@ -500,6 +520,28 @@ _step("sgd_step", 4, momentum=0.9)
 _step("rmsprop_step", 9)
 _step("adagrad_step", 7)
 _step("adam_step", 13, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, step=1)
+
+_MU = [0.9 * (1 - 0.5 * 0.96 ** (0.004 * t)) for t in (1, 2)]  # PyTorch's, with float32 products
+_step(
+    "nadam_step",
+    15,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    mu=_MU[0],
+    mu_next=_MU[1],
+    mu_product=float(np.float32(_MU[0])),
+    step=1,
+)
+
+
+def _ema(draw: Draw, s: Parameters) -> Arguments:
+    averages, values = ([draw.normal(size) for size in s] for _ in range(2))
+    return {"averages": averages, "values": values, "decay": 0.999}
+
+
+_add("ema_step", [ONE, LENET, LARGE], lambda s: 3 * s.elements, _ema)
 
 # --------------------------------------------------------------------------------------- models
 

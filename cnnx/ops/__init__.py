@@ -33,10 +33,28 @@ from .curves import *
 from .dropout import dropout, dropout_backward
 from .group_norm import group_norm, group_norm_backward, layer_norm, layer_norm_backward
 from .linear import linear, linear_backward
-from .loss import bce, bce_with_logits, cross_entropy, mse
+from .loss import (
+    bce,
+    bce_with_logits,
+    binary_focal,
+    cross_entropy,
+    focal,
+    huber,
+    l1,
+    mse,
+    nll,
+    smooth_l1,
+)
 from .multiply import multiply, multiply_backward
 from .norm import batch_norm, batch_norm_backward
-from .optim import adagrad_step, adam_step, rmsprop_step, sgd_step
+from .optim import (
+    adagrad_step,
+    adam_step,
+    ema_step,
+    nadam_step,
+    rmsprop_step,
+    sgd_step,
+)
 from .pad import zero_pad2d
 from .pool import (
     avg_pool2d,
@@ -62,6 +80,7 @@ __all__ = [
     "batch_norm_backward",
     "bce",
     "bce_with_logits",
+    "binary_focal",
     "col2im",
     "concat",
     "conv2d",
@@ -71,13 +90,17 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "dropout_backward",
+    "ema_step",
+    "focal",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "group_norm",
     "group_norm_backward",
+    "huber",
     "im2col",
     "interpolate",
     "interpolate_backward",
+    "l1",
     "layer_norm",
     "layer_norm_backward",
     "linear",
@@ -89,12 +112,15 @@ __all__ = [
     "mse",
     "multiply",
     "multiply_backward",
+    "nadam_step",
+    "nll",
     "prelu",
     "prelu_backward",
     "relu_max_pool2d",
     "relu_max_pool2d_backward",
     "rmsprop_step",
     "sgd_step",
+    "smooth_l1",
     "split",
     "zero_pad2d",
 ]

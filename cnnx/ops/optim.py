@@ -82,7 +82,7 @@ def rmsprop_step(
     Source: Tieleman, Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012).
     """
     op = "rmsprop_step"
-    state = {"square_avg": square_avg, "grad_avg": grad_avg, "velocity": velocity}
+    state: dict[str, Any] = {"square_avg": square_avg, "grad_avg": grad_avg, "velocity": velocity}
     params, grads = _arrays(op, params, grads, optional=("grad_avg", "velocity"), **state)
     numbers = _numbers(
         op, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
@@ -129,30 +129,103 @@ def adam_step(
     eps: float,
     weight_decay: float,
     step: int,
+    max_avg_sq: np.ndarray | None = None,
+    decoupled: bool = False,
 ) -> None:
-    """One step of Adam.
+    """One step of Adam, AdamW (decoupled) or AMSGrad (max_avg_sq given).
 
     exp_avg = beta1*exp_avg + (1 - beta1)*g;  exp_avg_sq = beta2*exp_avg_sq + (1 - beta2)*g^2
     param  -= lr * (exp_avg / (1 - beta1^step)) / (sqrt(exp_avg_sq / (1 - beta2^step)) + eps)
 
     step counts from 1; beta1 and beta2 are from 0 to below 1.
+    decoupled   g is the gradient alone, and before, param *= 1 - lr * weight_decay
+    max_avg_sq  the largest exp_avg_sq so far, which takes its place in the last line
 
     >>> param, mean, square = np.array([1.0]), np.zeros(1), np.zeros(1)
     >>> ops.adam_step([param], [np.array([2.0])], mean, square, 0.5, 0.5, 0.75, 0.0, 0.0, step=1)
     >>> param.tolist()
     [0.5]
 
-    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1.
+    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1; Loshchilov,
+    Hutter, Decoupled Weight Decay Regularization (2019); Reddi, Kale, Kumar, On the Convergence of
+    Adam and Beyond (2018).
     """
     op = "adam_step"
-    params, grads = _arrays(op, params, grads, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
-    betas = (
-        checks.real(op, "beta1", beta1, 0.0, below=1.0),
-        checks.real(op, "beta2", beta2, 0.0, below=1.0),
-    )
+    state: dict[str, Any] = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_avg_sq": max_avg_sq}
+    params, grads = _arrays(op, params, grads, optional=("max_avg_sq",), **state)
+    betas = _betas(op, beta1, beta2)
     lr, eps, weight_decay = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
+    decoupled = checks.flag(op, "decoupled", decoupled)
     step = checks.integer(op, "step", step, 1)
-    backend().adam_step(params, grads, exp_avg, exp_avg_sq, lr, *betas, eps, weight_decay, step)
+    settings = *betas, eps, weight_decay, decoupled
+    backend().adam_step(params, grads, exp_avg, exp_avg_sq, max_avg_sq, lr, *settings, step)
+
+
+def nadam_step(
+    params: Sequence[np.ndarray],
+    grads: Sequence[Any],
+    exp_avg: np.ndarray,
+    exp_avg_sq: np.ndarray,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    mu: float,
+    mu_next: float,
+    mu_product: float,
+    step: int,
+    decoupled: bool = False,
+) -> None:
+    """One step of NAdam: Adam with Nesterov's momentum.
+
+    exp_avg and exp_avg_sq as in `adam_step`;
+    param -= lr * ((1 - mu) / (1 - mu_product) * g + mu_next / (1 - mu_product*mu_next) * exp_avg)
+             / (sqrt(exp_avg_sq / (1 - beta2^step)) + eps)
+
+    mu, mu_next  momentum of this step and of the next, from 0 to below 1
+    mu_product   product of mu over the steps up to this one
+    step counts from 1; decoupled as in `adam_step`.
+
+    >>> param, mean, square = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> rates = {"mu": 0.5, "mu_next": 0.5, "mu_product": 0.5, "step": 1}
+    >>> ops.nadam_step([param], [np.array([2.0])], mean, square, 0.3, 0.5, 0.75, 0.0, 0.0, **rates)
+    >>> round(param.item(), 6)
+    0.6
+
+    Source: Dozat, Incorporating Nesterov Momentum into Adam (2016), in PyTorch's form.
+    """
+    op = "nadam_step"
+    params, grads = _arrays(op, params, grads, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
+    betas = _betas(op, beta1, beta2)
+    lr, eps, weight_decay = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
+    decoupled = checks.flag(op, "decoupled", decoupled)
+    momenta = [
+        checks.real(op, name, value, 0.0, below=1.0)
+        for name, value in (("mu", mu), ("mu_next", mu_next), ("mu_product", mu_product))
+    ]
+    step = checks.integer(op, "step", step, 1)
+    settings = *betas, eps, weight_decay, decoupled, *momenta
+    backend().nadam_step(params, grads, exp_avg, exp_avg_sq, lr, *settings, step)
+
+
+def ema_step(averages: Sequence[np.ndarray], values: Sequence[Any], decay: float) -> None:
+    """Exponential moving averages, in place: average = decay * average + (1 - decay) * value.
+
+    averages, values  lists of arrays of the same shapes, all of one dtype; an average whose value
+                      is None does not change
+    decay             from 0 to 1
+
+    >>> averages = [np.array([1.0, 2.0])]
+    >>> ops.ema_step(averages, [np.array([5.0, 2.0])], decay=0.75)
+    >>> averages[0].tolist()
+    [2.0, 2.0]
+
+    Source: Polyak, Juditsky, Acceleration of Stochastic Approximation by Averaging (1992).
+    """
+    op = "ema_step"
+    averages, values = _arrays(op, averages, values, names=("averages", "values"))
+    backend().ema_step(averages, values, checks.real(op, "decay", decay, 0.0, 1.0))
 
 
 def _arrays(
@@ -160,26 +233,28 @@ def _arrays(
     params: Sequence[np.ndarray],
     grads: Sequence[Any],
     optional: tuple[str, ...] = (),
+    names: tuple[str, str] = ("params", "grads"),
     **state: np.ndarray | None,
 ) -> tuple[list[np.ndarray], list[np.ndarray | None]]:
     """params and grads as lists, checked against each other and the state."""
-    params, grads = _list(op, "params", params), _list(op, "grads", grads)
+    one, other = names
+    params, grads = _list(op, one, params), _list(op, other, grads)
     if len(params) != len(grads):
-        raise ValueError(f"{op}: {len(params)} params, but {len(grads)} grads")
-    first = checks.in_place(op, "params[0]", params[0]) if params else np.empty(0)
+        raise ValueError(f"{op}: {len(params)} {one}, but {len(grads)} {other}")
+    first = checks.in_place(op, f"{one}[0]", params[0]) if params else np.empty(0)
     flat = [x for name, x in state.items() if x is not None or name not in optional]
     if _fit(params, grads, flat, first.dtype):
         return params, grads
     size = 0
     for i, (param, grad) in enumerate(zip(params, grads)):
-        checks.in_place(op, f"params[{i}]", param)
-        checks.same_dtype(op, **{"params[0]": first, f"params[{i}]": param})
+        checks.in_place(op, f"{one}[{i}]", param)
+        checks.same_dtype(op, **{f"{one}[0]": first, f"{one}[{i}]": param})
         size += param.size
         if grad is None:
             continue
-        grads[i] = grad = checks.array(op, f"grads[{i}]", grad)
-        checks.same_shape(op, f"grads[{i}]", grad.shape, param.shape, f"the shape of params[{i}]")
-        checks.same_dtype(op, **{"params[0]": first, f"grads[{i}]": grad})
+        grads[i] = grad = checks.array(op, f"{other}[{i}]", grad)
+        checks.same_shape(op, f"{other}[{i}]", grad.shape, param.shape, f"the shape of {one}[{i}]")
+        checks.same_dtype(op, **{f"{one}[0]": first, f"{other}[{i}]": grad})
     for name, value in state.items():
         if value is not None or name not in optional:
             x = checks.in_place(op, name, value)
@@ -203,6 +278,13 @@ def _list(op: str, name: str, value: Any) -> list[Any]:
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"{op}: {name} is a {type(value).__name__}, but a list is expected")
     return list(value)
+
+
+def _betas(op: str, beta1: float, beta2: float) -> tuple[float, float]:
+    return (
+        checks.real(op, "beta1", beta1, 0.0, below=1.0),
+        checks.real(op, "beta2", beta2, 0.0, below=1.0),
+    )
 
 
 def _numbers(op: str, **numbers: Any) -> list[float]:

@@ -6,18 +6,30 @@ In a training step: ``optimizer.zero_grad()``, then forward, loss and backward, 
 
 from __future__ import annotations
 
-from cnnx.optim import schedules
+import importlib
+from types import ModuleType
+
 from cnnx.optim.base import Optimizer
 from cnnx.optim.clip import clip_grad_norm, clip_grad_value
-from cnnx.optim.methods import SGD, Adagrad, Adam, RMSProp
+from cnnx.optim.ema import EMA
+from cnnx.optim.methods import SGD, Adagrad, Adam, AdamW, NAdam, RMSProp
 
 __all__ = [
+    "EMA",
     "SGD",
     "Adagrad",
     "Adam",
+    "AdamW",
+    "NAdam",
     "Optimizer",
     "RMSProp",
     "clip_grad_norm",
     "clip_grad_value",
-    "schedules",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """`schedules`, imported when it is asked for: many programs need none."""
+    if name == "schedules":
+        return importlib.import_module("cnnx.optim.schedules")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,6 +39,7 @@ class Optimizer:
     """
 
     _bounds: ClassVar[Bounds] = {}
+    _later: ClassVar[dict[str, Any]] = {}  # settings that states written before do not have
 
     def __init__(self, params: Params, settings: dict[str, Any]) -> None:
         self.param_groups: list[dict[str, Any]] = []
@@ -203,7 +204,10 @@ class Optimizer:
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise ValueError(f"{where}: groups have {sizes} parameters, expected {expected}")
-        groups = [{k: v for k, v in g.items() if k != "params"} for g in state["groups"]]
+        groups = [
+            {**self._later, **{k: v for k, v in g.items() if k != "params"}}
+            for g in state["groups"]
+        ]
         for settings in groups:
             if set(settings) != set(self._defaults):
                 raise ValueError(
@@ -228,6 +232,9 @@ class Optimizer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update({"_initial_lrs": [], **state})
+        for settings in (self._defaults, *self.param_groups):
+            for name, value in self._later.items():
+                settings.setdefault(name, value)
         self._restore(state["_states"])
 
     def __repr__(self) -> str:

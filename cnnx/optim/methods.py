@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnnx import checks, ops
 from cnnx.optim.base import Bounds, Optimizer, Params
 from cnnx.optim.state import Arrays, Grads, Group, State
 
-__all__ = ["SGD", "Adagrad", "Adam", "RMSProp"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "NAdam", "RMSProp"]
+
+_LOG_OF_NOTHING = -38.0  # exp of it is below the rounding error of 1
 
 
 class SGD(Optimizer):
@@ -181,25 +185,46 @@ class Adagrad(Optimizer):
         ops.adagrad_step(params, grads, state["sum_sq"], lr, group["eps"], group["weight_decay"])
 
 
-class Adam(Optimizer):
-    """Running mean of the gradient over the root of its running square, both bias-corrected.
-
-    g = grad + weight_decay * w
-    m = beta1 * m + (1 - beta1) * g;   v = beta2 * v + (1 - beta2) * g^2
-    w -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
-
-    params  parameters or groups      lr, betas = (beta1, beta2), eps, weight_decay  as in PyTorch
-
-    D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
-
-    Example: ``Adam(model.parameters(), lr=1e-3)``
-    """
+class _Moments(Optimizer):
+    """Methods with the running mean of the gradient and of its square."""
 
     _bounds: ClassVar[Bounds] = {
         "lr": (0.0, math.inf),
         "eps": (0.0, math.inf),
         "weight_decay": (0.0, math.inf),
     }
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        betas = settings["betas"]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"{self._name}: betas is {betas!r}, expected (beta1, beta2)")
+        for index, beta in enumerate(betas):
+            checks.real(self._name, f"betas[{index}]", beta, 0.0, below=1.0)
+        return super()._checked(settings)
+
+    def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+
+class Adam(_Moments):
+    """Running mean of the gradient over the root of its running square, both bias-corrected.
+
+    g = grad + weight_decay * w
+    m = beta1 * m + (1 - beta1) * g;   v = beta2 * v + (1 - beta2) * g^2
+    w -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps)
+    amsgrad: the largest v so far takes its place in the last line
+
+    params  parameters or groups
+    lr, betas = (beta1, beta2), eps, weight_decay, amsgrad  as in PyTorch
+
+    D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015; amsgrad: S. Reddi,
+    S. Kale, S. Kumar, "On the Convergence of Adam and Beyond", ICLR 2018.
+
+    Example: ``Adam(model.parameters(), lr=1e-3)``
+    """
+
+    _decoupled: ClassVar[bool] = False
+    _later: ClassVar[dict[str, Any]] = {"amsgrad": False}
 
     def __init__(
         self,
@@ -208,20 +233,24 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
     ) -> None:
-        settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+        }
         super().__init__(params, settings)
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        betas = settings["betas"]
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"Adam: betas is {betas!r}, expected (beta1, beta2)")
-        for index, beta in enumerate(betas):
-            checks.real("Adam", f"betas[{index}]", beta, 0.0, below=1.0)
+        checks.flag(self._name, "amsgrad", settings["amsgrad"])
         return super()._checked(settings)
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
-        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+        names = super()._state_arrays(group)
+        return {**names, "max_exp_avg_sq": 0.0} if group["amsgrad"] else names
 
     def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         beta1, beta2 = group["betas"]
@@ -236,4 +265,111 @@ class Adam(Optimizer):
             group["eps"],
             group["weight_decay"],
             step,
+            state["max_exp_avg_sq"] if group["amsgrad"] else None,
+            self._decoupled,
         )
+
+
+class AdamW(Adam):
+    """`Adam` with decoupled weight decay: w *= 1 - lr * weight_decay before each step, and g is the
+    gradient alone.
+
+    params  parameters or groups
+    lr, betas, eps, weight_decay (0.01), amsgrad  as in PyTorch
+
+    I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Example: ``AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)``
+    """
+
+    _decoupled: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+
+
+class NAdam(_Moments):
+    """Adam with Nesterov's momentum.
+
+    g, m, v as in `Adam`;   mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2) in step t
+    w -= lr * ((1 - mu_t) / (1 - mu_1...mu_t) * g + mu_(t+1) / (1 - mu_1...mu_(t+1)) * m)
+            / (sqrt(v / (1 - beta2^t)) + eps)
+
+    params  parameters or groups
+    lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay (as in `AdamW`)  as in
+            PyTorch
+
+    The product mu_1...mu_t is that of the present settings: PyTorch's differs if beta1 changes
+    during training, as with `OneCycleLR`.
+
+    T. Dozat, "Incorporating Nesterov Momentum into Adam", ICLR Workshop 2016.
+
+    Example: ``NAdam(model.parameters(), lr=2e-3)``
+    """
+
+    _bounds: ClassVar[Bounds] = {**_Moments._bounds, "momentum_decay": (0.0, math.inf)}
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, settings)
+
+    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
+        name = "decoupled_weight_decay"
+        checks.flag(self._name, name, settings[name])
+        return super()._checked(settings)
+
+    def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
+        beta1, beta2 = group["betas"]
+        mu, mu_next, mu_product = _nesterov(step, beta1, group["momentum_decay"])
+        ops.nadam_step(
+            params,
+            grads,
+            state["exp_avg"],
+            state["exp_avg_sq"],
+            group["lr"],
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            mu,
+            mu_next,
+            mu_product,
+            step,
+            group["decoupled_weight_decay"],
+        )
+
+
+def _nesterov(step: int, beta1: float, decay: float) -> tuple[float, float, float]:
+    """NAdam's momentum in this step and in the next, and its product over the steps up to this."""
+
+    def mu(step: Any) -> Any:
+        return beta1 * (1 - 0.5 * 0.96 ** (step * decay))
+
+    # Every factor is at most beta1: further ones change nothing, for 1 less the product is 1.
+    enough = 1 if not beta1 else math.ceil(_LOG_OF_NOTHING / math.log(beta1))
+    product = np.prod(mu(np.arange(1, min(step, enough) + 1)))
+    return mu(step), mu(step + 1), float(product)

@@ -44,15 +44,38 @@ static void NAME(adagrad)(const cnnx_step *step, ptrdiff_t n, REAL *restrict par
     }
 }
 
+/* keep is 1, or what decoupled weight decay leaves of a parameter; max_avg_sq NULL: not AMSGrad */
 static void NAME(adam)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
-                       REAL *restrict exp_avg, REAL *restrict exp_avg_sq) {
+                       REAL *restrict exp_avg, REAL *restrict exp_avg_sq, REAL *restrict max_avg_sq) {
     const REAL lr = (REAL)step->lr, eps = (REAL)step->eps, weight_decay = (REAL)step->weight_decay;
     const REAL one_minus_beta1 = (REAL)step->one_minus_beta1, root_scale = (REAL)step->root_scale;
+    const REAL beta2 = (REAL)step->beta2, one_minus_beta2 = (REAL)step->one_minus_beta2, keep = (REAL)step->keep;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL g = grad[i] + weight_decay * param[i];
+        exp_avg[i] += one_minus_beta1 * (g - exp_avg[i]);
+        REAL square = exp_avg_sq[i] = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g;
+        if (max_avg_sq) {
+            const REAL most = max_avg_sq[i];
+            square = max_avg_sq[i] = most > square || most != most ? most : square; /* NaN stays */
+        }
+        param[i] = param[i] * keep - lr * exp_avg[i] / (SQRT(square) * root_scale + eps);
+    }
+}
+
+static void NAME(nadam)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
+                        REAL *restrict exp_avg, REAL *restrict exp_avg_sq) {
+    const REAL grad_lr = (REAL)step->grad_lr, lr = (REAL)step->lr, eps = (REAL)step->eps;
+    const REAL weight_decay = (REAL)step->weight_decay, keep = (REAL)step->keep, root_scale = (REAL)step->root_scale;
+    const REAL one_minus_beta1 = (REAL)step->one_minus_beta1;
     const REAL beta2 = (REAL)step->beta2, one_minus_beta2 = (REAL)step->one_minus_beta2;
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
         exp_avg[i] += one_minus_beta1 * (g - exp_avg[i]);
         exp_avg_sq[i] = beta2 * exp_avg_sq[i] + one_minus_beta2 * g * g;
-        param[i] -= lr * exp_avg[i] / (SQRT(exp_avg_sq[i]) * root_scale + eps);
+        param[i] = param[i] * keep - (grad_lr * g + lr * exp_avg[i]) / (SQRT(exp_avg_sq[i]) * root_scale + eps);
     }
+}
+
+static void NAME(ema)(ptrdiff_t n, REAL share, REAL *restrict average, const REAL *restrict value) {
+    for (ptrdiff_t i = 0; i < n; i++) average[i] += share * (value[i] - average[i]);
 }

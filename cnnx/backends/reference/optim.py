@@ -74,24 +74,96 @@ def adagrad_step(params, grads, sum_sq, lr, eps, weight_decay):
         param -= lr * g / (np.sqrt(total) + eps)
 
 
-def adam_step(params, grads, exp_avg, exp_avg_sq, lr, beta1, beta2, eps, weight_decay, step):
+def adam_step(
+    params,
+    grads,
+    exp_avg,
+    exp_avg_sq,
+    max_avg_sq,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    decoupled,
+    step,
+):
     """Running averages of the gradient and of its square, corrected for their bias towards zero.
 
     exp_avg    = beta1 * exp_avg + (1 - beta1) * g
     exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g^2
     param     -= lr * (exp_avg / (1 - beta1^step)) / (sqrt(exp_avg_sq / (1 - beta2^step)) + eps)
 
-    step counts from 1.
+    decoupled: g = grad, and before, param *= 1 - lr * weight_decay (AdamW)
+    max_avg_sq, if given, is the largest exp_avg_sq so far, and takes its place in the last line
+    (AMSGrad). step counts from 1.
 
-    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1.
+    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), algorithm 1; Loshchilov,
+    Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2; Reddi, Kale, Kumar, On the
+    Convergence of Adam and Beyond (2018), algorithm 2.
     """
     correction1, correction2 = 1 - beta1**step, 1 - beta2**step
-    for param, grad, mean, square in _each(params, grads, exp_avg, exp_avg_sq):
-        g = _decayed(param, grad, weight_decay)
+    states = exp_avg, exp_avg_sq, max_avg_sq
+    for param, grad, mean, square, most in _each(params, grads, *states):
+        g = _shrunk(param, grad, lr, weight_decay, decoupled)
         mean += (1 - beta1) * (g - mean)
         square *= beta2
         square += (1 - beta2) * g * g
+        if most is not None:
+            square = np.maximum(most, square, out=most)
         param -= (lr / correction1) * mean / (np.sqrt(square) / correction2**0.5 + eps)
+
+
+def nadam_step(
+    params,
+    grads,
+    exp_avg,
+    exp_avg_sq,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    decoupled,
+    mu,
+    mu_next,
+    mu_product,
+    step,
+):
+    """Adam with Nesterov's momentum, which is mu in this step and mu_next in the next one.
+
+    exp_avg    = beta1 * exp_avg + (1 - beta1) * g
+    exp_avg_sq = beta2 * exp_avg_sq + (1 - beta2) * g^2
+    param     -= lr * ((1 - mu) / (1 - mu_product) * g
+                       + mu_next / (1 - mu_product * mu_next) * exp_avg)
+                    / (sqrt(exp_avg_sq / (1 - beta2^step)) + eps)
+
+    mu_product is the product of mu over all steps up to this one, which count from 1; decoupled as
+    in `adam_step`.
+
+    Source: Dozat, Incorporating Nesterov Momentum into Adam (2016), algorithm 2, in PyTorch's form.
+    """
+    correction2 = 1 - beta2**step
+    of_grad, of_mean = lr * (1 - mu) / (1 - mu_product), lr * mu_next / (1 - mu_product * mu_next)
+    for param, grad, mean, square in _each(params, grads, exp_avg, exp_avg_sq):
+        g = _shrunk(param, grad, lr, weight_decay, decoupled)
+        mean += (1 - beta1) * (g - mean)
+        square *= beta2
+        square += (1 - beta2) * g * g
+        param -= (of_grad * g + of_mean * mean) / (np.sqrt(square) / correction2**0.5 + eps)
+
+
+def ema_step(averages, values, decay):
+    """Exponential moving averages: average = decay * average + (1 - decay) * value.
+
+    averages and values are lists of arrays of the same shapes, all of one dtype; an average whose
+    value is None does not change.
+
+    Source: Polyak, Juditsky, Acceleration of Stochastic Approximation by Averaging (1992).
+    """
+    for average, value in zip(averages, values):
+        if value is not None:
+            average += (1 - decay) * (value - average)
 
 
 def _each(params, grads, *states):
@@ -107,3 +179,11 @@ def _each(params, grads, *states):
 
 def _decayed(param, grad, weight_decay):
     return grad + weight_decay * param if weight_decay else grad
+
+
+def _shrunk(param, grad, lr, weight_decay, decoupled):
+    """The gradient with weight decay; if it is decoupled, param shrinks instead."""
+    if not decoupled:
+        return _decayed(param, grad, weight_decay)
+    param *= 1 - lr * weight_decay
+    return grad
