@@ -29,6 +29,7 @@ from .layers import ConvTranspose1D as ConvTranspose1d
 from .layers import ConvTranspose2D as ConvTranspose2d
 from .layers import (
     Dropout,
+    Embedding,
     Flatten,
     GroupNorm,
     Identity,
@@ -78,6 +79,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
+    "Embedding",
     "Flatten",
     "GroupNorm",
     "HuberLoss",

@@ -832,6 +832,33 @@ def _norms():
             _add("batch_norm_backward", name, backward, length)
 
 
+# name: (indices, their type, weight, padding_idx)
+EMBEDDINGS: dict[str, tuple[tuple[int, ...], str, tuple[int, int], int | None]] = {
+    "words": ((5,), "int64", (7, 3), None),
+    "texts": ((4, 9), "int32", (6, 70), 2),
+    "bytes": ((2, 3, 5), "uint8", (200, 1), 199),
+    "one-row": ((8,), "int64", (1, 4), None),
+    "repeated": ((900,), "int16", (3, 5), 0),
+    "empty-batch": ((0, 4), "int64", (5, 3), None),
+}
+
+
+def _embeddings():
+    for name, (shape, dtype, weight, padding) in EMBEDDINGS.items():
+
+        def forward(rng, shape=shape, dtype=dtype, weight=weight):
+            numbers = rng.integers(weight[0], size=shape).astype(dtype)
+            return {"indices": numbers, "weight": _normal(rng, *weight)}
+
+        def backward(rng, forward=forward, shape=shape, weight=weight, padding=padding):
+            dy, numbers = _normal(rng, *shape, weight[1]), forward(rng)["indices"]
+            more = {"num_embeddings": weight[0], "padding_idx": padding}
+            return {"dy": dy, "indices": numbers, **more}
+
+        _add("embedding", name, forward)
+        _add("embedding_backward", name, backward, int(np.prod(shape)))
+
+
 # name: (x, groups, arguments, options)
 _BOTH = ("weight", "bias")
 GROUPS: dict[str, tuple[tuple[int, ...], int, tuple[str, ...], dict[str, Any]]] = {
@@ -1543,6 +1570,16 @@ def _larges():
         8 * plane,
     )
 
+    def numbers(r):
+        return r.integers(90, size=(40, 30))
+
+    add("embedding", lambda r: {"indices": numbers(r), "weight": _normal(r, 90, 150)})
+    add(
+        "embedding_backward",
+        lambda r: {"dy": _normal(r, 40, 30, 150), "indices": numbers(r), "num_embeddings": 90},
+        40,
+    )
+
     def rows(r, op, groups, shape, trained):
         key = "num_groups" if op == "group_norm" else "normalized_shape"
         return {"x": _normal(r, *shape), key: groups, "weight": 1 + r.random(trained)}
@@ -1652,6 +1689,7 @@ for _fill in (
     _resized,
     _linears,
     _norms,
+    _embeddings,
     _row_norms,
     _responses,
     _activations,

@@ -563,6 +563,21 @@ def batch_norm_backward(dy, x, weight, mean, inv_std, training=True, bias=None, 
 # ------------------------------------------------------------------------------------- activations
 
 
+def embedding(indices, weight):
+    y = _zeros((*indices.shape, weight.shape[1]))
+    for p in np.ndindex(y.shape):
+        y[p] = weight[int(indices[p[:-1]]), p[-1]]
+    return y
+
+
+def embedding_backward(dy, indices, num_embeddings, padding_idx=None):
+    dweight = _zeros((num_embeddings, dy.shape[-1]))
+    for p in np.ndindex(dy.shape):
+        if int(indices[p[:-1]]) != padding_idx:
+            dweight[int(indices[p[:-1]]), p[-1]] += dy[p]
+    return dweight
+
+
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     n = x.shape[0]
     y, means, inverses = _zeros(x.shape), _zeros((n, num_groups)), _zeros((n, num_groups))

@@ -124,6 +124,10 @@ def _activation(op):
     return backward
 
 
+def _embedding(dy, results, a):
+    return {"weight": ops.embedding_backward(dy, a["indices"], len(a["weight"]))}
+
+
 def _row_norm(op, key):
     def backward(dy, results, a):
         function = getattr(ops, f"{op}_backward")
@@ -198,6 +202,7 @@ GRADIENTS = {
     "mse": _loss("pred"),
     "bce": _loss("pred"),
     "bce_with_logits": _loss("logits"),
+    "embedding": _embedding,
     "prelu": _prelu,
     "group_norm": _row_norm("group_norm", "num_groups"),
     "layer_norm": _row_norm("layer_norm", "normalized_shape"),
@@ -228,6 +233,7 @@ LINEAR_IN = {
     "interpolate": ("x",),
     "linear": ("x", "weight"),
     "dropout": ("x",),
+    "embedding": ("weight",),
     "multiply": ("x", "y"),
     "split": ("x",),
 }

@@ -45,6 +45,7 @@ def test_backward_without_a_forward_is_a_clear_error(name):
         "Conv2D": (1, 1, 1),
         "ConvTranspose1D": (1, 1, 1),
         "ConvTranspose2D": (1, 1, 1),
+        "Embedding": (1, 1),
         "GroupNorm": (1, 1),
         "InstanceNorm2D": (1,),
         "LayerNorm": (1,),

@@ -40,6 +40,7 @@ EXPECTED = {
     "CrossEntropyLoss": cnnx.CrossEntropyLoss,
     "Dropout": cnnx.Dropout,
     "Dropout2d": cnnx.Dropout2D,
+    "Embedding": cnnx.Embedding,
     "Flatten": cnnx.Flatten,
     "Identity": cnnx.Identity,
     "GroupNorm": cnnx.GroupNorm,

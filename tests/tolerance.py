@@ -46,6 +46,7 @@ MULTILINEAR = (
     "global_avg_pool2d_backward",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
+    "embedding_backward",
     "interpolate",
     "interpolate_backward",
     "linear",
@@ -383,8 +384,8 @@ TERMS = {
 }
 # Their results are copies or selections of inputs, without rounding.
 EXACT = (
-    "concat", "im2col", "max_pool2d", "relu", "relu_backward", "relu6", "relu6_backward",
-    "relu_max_pool2d", "split", "zero_pad2d",
+    "concat", "embedding", "im2col", "max_pool2d", "relu", "relu_backward", "relu6",
+    "relu6_backward", "relu_max_pool2d", "split", "zero_pad2d",
 )  # fmt: skip
 
 

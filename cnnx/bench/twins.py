@@ -235,6 +235,11 @@ def _batch_norm_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: torch.ops.aten.native_batch_norm_backward(a["dy"], *saved)
 
 
+def _embedding_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
+    function, given = torch.ops.aten.embedding_dense_backward, (a["dy"], a["indices"])
+    return lambda: function(*given, a["num_embeddings"], -1, False)
+
+
 def _group_norm(torch: Any, a: Arguments) -> Callable[[], Any]:
     n, c, h, w = a["x"].shape
     function, given = torch.native_group_norm, (a["x"], a["weight"], a["bias"])
@@ -560,6 +565,8 @@ TWINS: dict[str, Make] = {
     "linear_backward": _linear_backward,
     "batch_norm": _batch_norm,
     "batch_norm_backward": _batch_norm_backward,
+    "embedding": _call("nn.functional.embedding", "indices", "weight"),
+    "embedding_backward": _embedding_backward,
     "group_norm": _group_norm,
     "group_norm_backward": _group_norm_backward,
     "layer_norm": _layer_norm,

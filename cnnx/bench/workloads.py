@@ -305,6 +305,21 @@ _add("batch_norm", NORMS, lambda s: 7 * s.elements, _batch_norm)
 _add("batch_norm_backward", NORMS, lambda s: 9 * s.elements, _batch_norm_backward)
 
 
+def _embedding(draw: Draw, s: Dense) -> Arguments:
+    return {"indices": draw.labels(s.n, s.inputs), "weight": draw.normal(s.inputs, s.outputs)}
+
+
+def _embedding_backward(draw: Draw, s: Dense) -> Arguments:
+    given = {"indices": draw.labels(s.n, s.inputs), "num_embeddings": s.inputs}
+    return {"dy": draw.normal(s.n, s.outputs), **given}
+
+
+# So many words of a vocabulary, as vectors.
+WORDS = [Dense(8192, 10000, 128), Dense(8192, 100, 64)]
+_add("embedding", WORDS, lambda s: 0, _embedding)  # copies only
+_add("embedding_backward", WORDS, lambda s: s.n * s.outputs, _embedding_backward)
+
+
 def _row_norm(op: str, key: str, sizes: list[Shape]) -> None:
     """The same of rows: group_norm with 8 groups, layer_norm of the last axis."""
 

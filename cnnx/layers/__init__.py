@@ -10,6 +10,7 @@ from cnnx.layers.containers import Identity, Sequential
 from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.curves import *
 from cnnx.layers.dropout import Dropout, Dropout2D
+from cnnx.layers.embedding import Embedding
 from cnnx.layers.files import load
 from cnnx.layers.group_norm import GroupNorm, LayerNorm
 from cnnx.layers.instance_norm import InstanceNorm2D
@@ -51,6 +52,7 @@ __all__ = [
     "ConvTranspose2D",
     "Dropout",
     "Dropout2D",
+    "Embedding",
     "Flatten",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",

@@ -31,6 +31,7 @@ from .conv import (
 )
 from .curves import *
 from .dropout import dropout, dropout_backward
+from .embedding import embedding, embedding_backward
 from .group_norm import group_norm, group_norm_backward, layer_norm, layer_norm_backward
 from .linear import linear, linear_backward
 from .loss import (
@@ -91,6 +92,8 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "ema_step",
+    "embedding",
+    "embedding_backward",
     "focal",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",

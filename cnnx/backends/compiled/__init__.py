@@ -31,6 +31,7 @@ MODULES = (
     "concat",
     "curves",
     "dropout",
+    "embedding",
     "loss",
     "optim",
     "pad",
