@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from training_helpers import blobs, mlp
 
+import cnnx
 from cnnx import data
 from cnnx.inference import evaluate, predict, predict_labels, predict_proba
 from cnnx.layers import Flatten, Identity, Linear, Sequential, Sigmoid, Softmax
@@ -310,3 +311,22 @@ def test_callbacks_are_a_list_or_one_object():
     for wrong in (3, object(), print):
         with pytest.raises(TypeError, match=r"fit: callbacks is .*expected a list of objects"):
             quiet_fit(mlp(), blobs(9), callbacks=wrong)
+
+
+@pytest.mark.parametrize("metrics", ["accuracy", [cnnx.metrics.Accuracy()]])
+def test_labels_that_the_loss_ignores_do_not_count(metrics):
+    x = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]] * 9
+    y = np.array([0, 2, -100, -100])
+    scores = cnnx.evaluate(cnnx.Identity(), (x, y), metrics=metrics)
+    assert scores["accuracy"] == 0.5
+
+
+def test_regressions_have_no_accuracy_and_focal_losses_do():
+    x = np.array([[0.0], [1.0]], np.float32)
+    data = x, np.array([0, 1])
+    for loss in (cnnx.L1Loss(), cnnx.HuberLoss(), cnnx.SmoothL1Loss()):
+        assert "accuracy" not in cnnx.evaluate(cnnx.Identity(), data, loss=loss)
+    for scores in (2 * x - 1, np.eye(2, dtype=np.float32) * 5):
+        loss = cnnx.FocalLoss()
+        result = cnnx.evaluate(cnnx.Identity(), (scores, np.array([0, 1])), loss=loss)
+        assert result["accuracy"] == 1.0
