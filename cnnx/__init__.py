@@ -8,20 +8,10 @@ Layers have an explicit forward and backward. Two interchangeable backends compu
 >>> history = cnnx.fit(model, train, validation=test, epochs=5)
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import callbacks, data, init, io, models, ops
+from . import data, init, io, layers, ops  # noqa: F401  # layers first: graph needs some of them
 from ._version import __version__
-from .callbacks import (
-    Callback,
-    Checkpoint,
-    CSVLogger,
-    EarlyStopping,
-    LRScheduler,
-    ProgressBar,
-    TensorBoard,
-)
-from .checkpoint import load_checkpoint, save_checkpoint
 from .config import (
     available_backends,
     config_dict,
@@ -38,7 +28,6 @@ from .config import (
 )
 from .graph import Graph, Input
 from .history import History
-from .inference import evaluate, predict, predict_labels, predict_proba
 from .layers import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -95,7 +84,6 @@ from .losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
 from .optim import (
     EMA,
     SGD,
@@ -109,7 +97,61 @@ from .optim import (
 )
 from .preprocessing import Preprocessing
 from .random import manual_seed
-from .training import fit
+
+if TYPE_CHECKING:
+    from . import models
+    from .callbacks import (
+        Callback,
+        Checkpoint,
+        CSVLogger,
+        EarlyStopping,
+        LRScheduler,
+        ProgressBar,
+        TensorBoard,
+    )
+    from .checkpoint import load_checkpoint, save_checkpoint
+    from .inference import evaluate, predict, predict_labels, predict_proba
+    from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
+    from .optim.schedules import (
+        ChainedScheduler,
+        CosineAnnealingLR,
+        CosineAnnealingWarmRestarts,
+        ExponentialLR,
+        LinearWarmup,
+        MultiStepLR,
+        OneCycleLR,
+        ReduceLROnPlateau,
+        SequentialLR,
+        StepLR,
+    )
+    from .testing import gradcheck
+    from .training.fit import fit
+
+# Imported when they are first asked for, so that a program that only runs a network starts fast:
+# sub-modules, and the names above with the modules that they come from.
+_LATER_MODULES = (
+    *("bench", "callbacks", "compat", "inference", "metrics", "models", "nn"),
+    *("safetensors", "sklearn", "testing", "training", "viz"),
+)
+_LATER = {
+    **dict.fromkeys(
+        ("Callback", "Checkpoint", "CSVLogger", "EarlyStopping", "LRScheduler"), "callbacks"
+    ),
+    **dict.fromkeys(("ProgressBar", "TensorBoard"), "callbacks"),
+    **dict.fromkeys(("load_checkpoint", "save_checkpoint"), "checkpoint"),
+    **dict.fromkeys(("evaluate", "predict", "predict_labels", "predict_proba"), "inference"),
+    **dict.fromkeys(
+        ("accuracy", "confusion_matrix", "precision_recall_f1", "top_k_accuracy"), "metrics"
+    ),
+    **dict.fromkeys(("ChainedScheduler", "SequentialLR"), "optim.schedules"),
+    **dict.fromkeys(
+        ("CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR"), "optim.schedules"
+    ),
+    **dict.fromkeys(("ExponentialLR", "LinearWarmup", "MultiStepLR", "StepLR"), "optim.schedules"),
+    "ReduceLROnPlateau": "optim.schedules",
+    "gradcheck": "testing",
+    "fit": "training",
+}
 
 __all__ = [
     "EMA",
@@ -128,18 +170,22 @@ __all__ = [
     "BatchNorm2D",
     "CSVLogger",
     "Callback",
+    "ChainedScheduler",
     "Checkpoint",
     "Concat",
     "Conv1D",
     "Conv2D",
     "ConvTranspose1D",
     "ConvTranspose2D",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "CrossEntropyLoss",
     "DiceLoss",
     "Dropout",
     "Dropout2D",
     "EarlyStopping",
     "Embedding",
+    "ExponentialLR",
     "Flatten",
     "FocalLoss",
     "GlobalAvgPool1D",
@@ -156,22 +202,28 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "LinearWarmup",
     "LocalResponseNorm",
     "MSELoss",
     "MaxPool1D",
     "MaxPool2D",
+    "MultiStepLR",
     "Multiply",
     "NAdam",
     "NLLLoss",
+    "OneCycleLR",
     "PReLU",
     "Parameter",
     "Preprocessing",
     "ProgressBar",
     "RMSProp",
+    "ReduceLROnPlateau",
     "Reshape",
     "Residual",
     "Sequential",
+    "SequentialLR",
     "SmoothL1Loss",
+    "StepLR",
     "TensorBoard",
     "Upsample",
     "ZeroPad1D",
@@ -224,14 +276,20 @@ __all__ += _activation.__all__ + _curves.__all__
 
 
 def __getattr__(name: str) -> Any:
-    """Import sub-modules that few programs use on first access."""
+    """The names that are imported when they are first asked for."""
     import importlib
 
-    if name in ("viz", "bench", "compat", "nn", "sklearn", "testing"):
+    if name in _LATER_MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "gradcheck":
-        return importlib.import_module(f"{__name__}.testing").gradcheck
+    if name in _LATER:
+        value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+        globals()[name] = value
+        return value
     from .spelling import unknown
 
     pytorch = importlib.import_module(f"{__name__}.nn").__all__
     raise unknown(__name__, name, __all__, others={n.lower(): f"cnnx.nn.{n}" for n in pytorch})
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
