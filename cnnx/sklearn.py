@@ -9,7 +9,8 @@
 # The constructor only stores its arguments and `fit` checks them, as scikit-learn's `clone` and
 # `GridSearchCV` require; what is learned has a trailing underscore. All randomness of a fit comes
 # from `random_state`, in `random.seeded`, so a fit changes no one's stream of random numbers.
-# Worker processes of `n_jobs` are limited by joblib, which sets OMP_NUM_THREADS for them.
+# Worker processes of `n_jobs` share the processors: joblib sets OMP_NUM_THREADS for each to
+# processors / n_jobs before cnnx is imported there (a value that the user has set stays).
 
 from __future__ import annotations
 

@@ -55,12 +55,22 @@ def test_flat_images_and_string_labels_are_learned_and_survive_joblib(digits):
     np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
 
 
-def test_pipeline_cross_validation_and_grid_search_with_two_processes(digits):
+def threads_of_this_process(model, x, y):
+    return cnnx.get_num_threads()
+
+
+def test_pipeline_cross_validation_and_grid_search_with_two_processes(digits, monkeypatch):
     x, y = digits
     pipeline = make_pipeline(StandardScaler(), CNNClassifier("mlp", epochs=6, random_state=0))
     assert cross_val_score(pipeline, x, y, cv=2).mean() > 0.5
-    search = GridSearchCV(pipeline, {"cnnclassifier__lr": [1e-5, 1e-2]}, cv=2, n_jobs=2)
+    for variable in ("OMP_NUM_THREADS", "CNNX_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    scoring = {"accuracy": "accuracy", "threads": threads_of_this_process}
+    rates = {"cnnclassifier__lr": [1e-5, 1e-2]}
+    search = GridSearchCV(pipeline, rates, scoring=scoring, refit="accuracy", cv=2, n_jobs=2)
     assert search.fit(x, y).best_params_ == {"cnnclassifier__lr": 1e-2}
+    # Two processes share the processors: more threads than this would be too many.
+    assert set(search.cv_results_["mean_test_threads"]) == {max(1, joblib.cpu_count() // 2)}
 
 
 def test_partial_fit_continues_and_needs_all_classes_first(digits):
