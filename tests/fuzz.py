@@ -54,6 +54,17 @@ LAYERS = {
     "AdaptiveAvgPool2D": {"output_size": 2},
     "Upsample": {"scale_factor": 2},
     "ZeroPad2D": {"padding": 1},
+    "Conv1D": {"in_channels": 2, "out_channels": 4, "kernel_size": 3},
+    "ConvTranspose1D": {"in_channels": 2, "out_channels": 4, "kernel_size": 3},
+    "MaxPool1D": {"kernel_size": 2},
+    "AvgPool1D": {"kernel_size": 2},
+    "AdaptiveAvgPool1D": {"output_size": 2},
+    "ZeroPad1D": {"padding": 1},
+    "Embedding": {"num_embeddings": 5, "embedding_dim": 3},
+    "GroupNorm": {"num_groups": 2, "num_channels": 2},
+    "LayerNorm": {"normalized_shape": 4},
+    "InstanceNorm2D": {"num_features": 2},
+    "LocalResponseNorm": {"size": 3},
     "Reshape": {"shape": (-1, 2)},
 }
 # Constructed from functions, layers or Symbols, or with several inputs.
@@ -253,6 +264,21 @@ def result_shapes(op, a):
         return [np.shape(a["x"]), np.shape(a["y"])]
     if op in ("batch_norm", "batch_norm_backward"):
         return [np.shape(a["x"]), np.shape(a["x"])[1:2], np.shape(a["x"])[1:2]]
+    if op in ("group_norm", "layer_norm"):
+        n = np.ndim(a["x"]) - np.size(a.get("normalized_shape"))
+        each = (first[0], int(a["num_groups"])) if op == "group_norm" else first[:n]
+        return [first, each, each]
+    if op in ("group_norm_backward", "layer_norm_backward"):
+        of_weight = np.shape(a["x"])[1:2]
+        if op == "layer_norm_backward":
+            of_weight = np.shape(a["x"])[np.ndim(a["x"]) - np.size(a["normalized_shape"]) :]
+        return [np.shape(a["x"]), of_weight, of_weight]
+    if op == "prelu_backward":
+        return [np.shape(a["x"]), np.shape(a["weight"])]
+    if op == "embedding":
+        return [(*first, np.shape(a["weight"])[1])]
+    if op == "embedding_backward":
+        return [(int(a["num_embeddings"]), first[-1])]
     if op in PAIRWISE or op in OF_CLASSES:
         each = first if op in PAIRWISE else (*first[:1], *first[2:])
         return [each if a.get("reduction") == "none" else (), first]

@@ -47,7 +47,7 @@ def fast(monkeypatch):
 
 
 def test_run_measures_every_backend_and_reports_each_row(fast):
-    reported, kinds = [], ("relu_max_pool2d", "relu", "relu6", "leaky_relu")
+    reported, kinds = [], ("relu_max_pool2d", "relu", "relu6", "leaky_relu", "prelu")
     rows = run("ops", filter="relu", quick=True, threads=1, report=reported.append)
     ops = [row.workload.split()[0] for row in rows]
     assert ops == [f"{op}{way}" for op in kinds for way in ("", "_backward")]

@@ -131,7 +131,7 @@ PRODUCTS = [  # x and y (1,)
 SAME_SHAPE = [
     ("a target of another shape", {"target": _zeros(5, 3)}, ValueError, ["(5, 3)", "(5, 4)"]),
     ("a target that would broadcast", {"target": _zeros(4)}, ValueError, ["(4,)", "(5, 4)"]),
-    ("an unknown reduction", {"reduction": "none"}, ValueError, ["reduction", "none", "mean"]),
+    ("an unknown reduction", {"reduction": "median"}, ValueError, ["reduction", "median", "mean"]),
 ]
 STEPS = [
     (
@@ -436,7 +436,7 @@ TABLE = {
         ("logits of one axis", {"logits": _zeros(5)}, ValueError, ["logits", "(5,)"]),
         ("weights for other classes", {"weight": _zeros(3)}, ValueError, ["weight", "(3,)", "4"]),
         ("too much smoothing", {"label_smoothing": 1.5}, ValueError, ["label_smoothing", "1.5"]),
-        ("an unknown reduction", {"reduction": "none"}, ValueError, ["none", "mean", "sum"]),
+        ("an unknown reduction", {"reduction": "median"}, ValueError, ["median", "mean", "sum"]),
     ],
     "mse": SAME_SHAPE,
     "bce": [
@@ -512,6 +512,7 @@ FLOATS = [
 SEVERAL = [p for p in FLOATS if sum(p[0] == q[0] for q in FLOATS) > 1]
 # In conv2d and linear, the weight is not such an array.
 OPTIONAL = ("bias", "weight", "running_mean", "running_var", "grads[0]", "grads[1]")
+OPTIONAL += ("values[0]", "values[1]")  # of ema_step
 REQUIRED = [
     (op, name)
     for op in cases.CASES

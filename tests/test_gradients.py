@@ -283,6 +283,7 @@ def test_a_gradient_is_the_slope_along_a_random_direction(case):
 
 
 TIES = ("plain", "overlapping", "padded", "ceil-mode", "wide-rows", "short-rows", "kernel-of-272")
+TIES += ("dilated", "dilated-ceil-mode")
 NOT_DIFFERENCED = {
     *(f"{op}[{name}-ties]" for op in ("max_pool2d", "relu_max_pool2d") for name in TIES),
     *(f"{op}[ends]" for op, bends in oracle.ENDINGS.items() if bends),

@@ -217,7 +217,9 @@ def _not_in_place():
 
 
 # For ops without a variant that has all arguments.
-FULL = ("weight-decay-and-eps-several", "tenth-several")
+FULL = ("weight-decay-and-eps-several", "tenth-several", "amsgrad-several", "several")
+FULL += ("decoupled-several",)
+LISTS = ("params", "averages")  # of arrays of any shape
 NOT_IN_PLACE = list(_not_in_place())
 
 
@@ -243,7 +245,7 @@ def test_every_array_changed_in_place_is_tested_in_every_possible_layout():
     vectors = set(LAYOUTS) - {"fortran"}
     assert set(tried) == {f"{op} {name}" for op, names in cases.IN_PLACE.items() for name in names}
     for array, layouts in tried.items():
-        assert layouts == (vectors | {"fortran"} if array.endswith("params") else vectors), array
+        assert layouts == (vectors | {"fortran"} if array.endswith(LISTS) else vectors), array
 
 
 def _replaced(case, name, array):

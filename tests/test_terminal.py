@@ -60,9 +60,11 @@ def test_a_download_works_with_any_replacement_of_standard_error(stream, with_tq
     if not with_tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", stream)
-    with download._progress("mnist", 100, 0) as bar:
+    bar = download._bar(download.RemoteFile("mnist", 100, "", ()))
+    if bar is not False:  # pooch draws none for False
         bar.update(60)
         bar.update(40)
+        bar.close()
 
 
 @pytest.mark.parametrize("stream", [None, Half()], ids=["None", "half"])

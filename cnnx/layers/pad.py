@@ -27,7 +27,7 @@ class ZeroPad2D(OverImages):
     """
 
     def __init__(self, padding: int | tuple[int, int, int, int]) -> None:
-        left, *others = sides("ZeroPad2D", padding)
+        left, *others = sides(type(self).__name__, padding)
         self.padding = (left, *others) if checks.is_sequence(padding) else left
 
     @viewed
@@ -40,7 +40,7 @@ class ZeroPad2D(OverImages):
     @viewed
     def backward(self, dy: Any) -> Any:
         (dtype,) = self._saved()
-        back = tuple(-side for side in sides("ZeroPad2D", self._sides()))
+        back = tuple(-side for side in sides(type(self).__name__, self._sides()))
         return ops.zero_pad2d(self._float(dy, dtype), back)
 
     def _sides(self) -> Any:

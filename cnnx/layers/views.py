@@ -34,30 +34,37 @@ def lacks_batch(x: Any) -> bool:
 def viewed(method: Callable[..., Any]) -> Callable[..., Any]:
     """A forward or backward on batches of images, as one of whatever the layer takes."""
 
-    @wraps(method)
-    def call(self: Any, x: Any, **options: Any) -> Any:
-        if self.axes == 1:
-            return _of_signals(method, self, x, options)
-        if getattr(x, "ndim", None) != 4 and lacks_batch(x):
-            result = method(self, np.asarray(x)[None], **options)
-            return None if result is None else result[0]
-        return method(self, x, **options)
+    def forward(self: Any, x: Any) -> Any:
+        if self.axes == 1 or (getattr(x, "ndim", None) != 4 and lacks_batch(x)):
+            return _through_a_view(self, x, lambda images: method(self, images))
+        return method(self, x)
 
-    return call
+    def backward(self: Any, dy: Any, need_dx: bool = True) -> Any:
+        options = {} if need_dx else {"need_dx": False}  # not every layer knows it
+        if self.axes == 1 or (getattr(dy, "ndim", None) != 4 and lacks_batch(dy)):
+            return _through_a_view(self, dy, lambda images: method(self, images, **options))
+        return method(self, dy, **options)
+
+    return wraps(method)(forward if method.__name__ == "forward" else backward)
 
 
-def _of_signals(method: Callable[..., Any], layer: Any, x: Any, options: dict[str, Any]) -> Any:
-    shape = np.shape(x)
-    if len(shape) not in (2, 3):
-        raise ValueError(
-            f"{type(layer).__name__}: an array of shape {shape} is given, but signals (n, c, l), "
-            "or one signal (c, l), are expected"
-        )
-    images = np.asarray(x)[..., None, :]
-    result = method(layer, images if len(shape) == 3 else images[None], **options)
-    if result is None:  # need_dx=False
+def _through_a_view(layer: Any, x: Any, compute: Callable[[np.ndarray], Any]) -> Any:
+    """compute on one image or on signals; its result (None without dx) as x is."""
+    x = np.asarray(x)
+    batched = x.ndim == 2 + layer.axes
+    if layer.axes == 1:
+        if x.ndim not in (2, 3):
+            raise ValueError(
+                f"{type(layer).__name__}: an array of shape {x.shape} is given, but signals "
+                "(n, c, l), or one signal (c, l), are expected"
+            )
+        x = x[..., None, :]
+    result = compute(x if batched else x[None])
+    if result is None:
         return None
-    return (result if len(shape) == 3 else result[0])[..., 0, :]
+    if not batched:
+        result = result[0]
+    return result[..., 0, :] if layer.axes == 1 else result
 
 
 def single(name: str, what: str, value: Any, least: int = 1) -> int:
