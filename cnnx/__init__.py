@@ -126,6 +126,7 @@ if TYPE_CHECKING:
     )
     from .testing import gradcheck
     from .training.fit import fit
+    from .training.lr_find import lr_find
 
 # Imported when they are first asked for, so that a program that only runs a network starts fast:
 # sub-modules, and the names above with the modules that they come from.
@@ -151,6 +152,7 @@ _LATER = {
     "ReduceLROnPlateau": "optim.schedules",
     "gradcheck": "testing",
     "fit": "training",
+    "lr_find": "training",
 }
 
 __all__ = [
@@ -248,6 +250,7 @@ __all__ = [
     "io",
     "load",
     "load_checkpoint",
+    "lr_find",
     "manual_seed",
     "memory_stats",
     "metrics",

@@ -26,6 +26,7 @@ from .diagram import plot_model
 from .history import plot_history
 from .images import plot_feature_maps, plot_filters, plot_images
 from .masks import plot_masks
+from .rates import plot_lr_find
 from .scores import plot_probabilities
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "plot_filters",
     "plot_history",
     "plot_images",
+    "plot_lr_find",
     "plot_masks",
     "plot_model",
     "plot_probabilities",
