@@ -120,6 +120,12 @@ def test_taps_past_the_image(backend, huge):
     np.testing.assert_array_equal(ops.conv2d(X, pointwise, dilation=huge), ops.conv2d(X, pointwise))
 
 
+def test_an_empty_batch_with_taps_further_apart_than_memory_is_long(backend):
+    """No image, but 2 x (2**32 + 4) windows on each."""
+    y = ops.conv2d(X[:0], WEIGHT[:, :, :, :2], padding=2**32 + 1, dilation=2**32 + 2)
+    assert y.shape == (0, 3, 2, 2**32 + 4)
+
+
 @pytest.mark.parametrize(
     ("op", "arguments"),
     [

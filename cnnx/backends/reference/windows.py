@@ -7,7 +7,7 @@ Arguments   kernel, stride, dilation are (rows, columns), padding ((top, bottom)
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 
 def pad(x, padding, value=0):
@@ -27,8 +27,11 @@ def windows(x, kernel, stride, dilation=(1, 1)):
     windows[n, c, i, j, u, v] = x[n, c, i*sh + u*dh, j*sw + v*dw]
     """
     (kh, kw), (sh, sw), (dh, dw) = kernel, stride, dilation
-    reach = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
-    return sliding_window_view(x, reach, axis=(2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]
+    (n, c, h, w), (dn, dc, row, column) = x.shape, x.strides
+    oh, ow = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
+    # Not sliding_window_view: it lists the pixels between the taps too, more than NumPy can count.
+    strides = (dn, dc, sh * row, sw * column, dh * row, dw * column)
+    return as_strided(x, (n, c, oh, ow, kh, kw), strides, writeable=False)
 
 
 def scatter_windows(values, x_shape, stride, padding, dilation=(1, 1)):
