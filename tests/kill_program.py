@@ -47,9 +47,7 @@ def main(directory, result):
         cnnx.Linear(64, 2),
     )
     optimizer = cnnx.Adam(model.parameters(), lr=0.01)
-    extras = {}
-    if hasattr(cnnx, "EMA"):
-        extras["ema"] = cnnx.EMA(model, decay=0.9)
+    ema = cnnx.EMA(model, decay=0.9)
     model.fit(
         x,
         y,
@@ -67,7 +65,7 @@ def main(directory, result):
         ],
         resume=directory,
         verbose=False,
-        **extras,
+        ema=ema,
     )
     cnnx.save_checkpoint(result, model.state_dict())
 
