@@ -84,6 +84,7 @@ INSIDE_FUNCTIONS = {
     "data": {"tqdm", "PIL", "pooch", "requests"},
     "safetensors": {"safetensors"},
     "bench": {"torch"},
+    "cli": {"tomli"},  # Python 3.10 has no tomllib
     "compat": {"matplotlib"},
     "examples": {"torch"},  # for the comparison in one of them
 }

@@ -17,7 +17,15 @@ from cnnx.data import Dataset, save_csv
 
 pytestmark = pytest.mark.usefixtures("own_directory")
 
-ALWAYS = {"history.csv", "loss.png", "model.npz", "run.json", "split.json"}
+ALWAYS = {
+    "checkpoints",
+    "config.toml",
+    "history.csv",
+    "loss.png",
+    "model.npz",
+    "run.json",
+    "split.json",
+}
 
 
 def held_out(name, seed):

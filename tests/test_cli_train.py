@@ -25,8 +25,8 @@ def test_training_on_the_digits_prints_its_progress_and_writes_its_files(capsys)
     out = capsys.readouterr().out
     assert "1,437 train, 360 test" in out and "epoch 1/1" in out and "test accuracy" in out
     assert sorted(os.listdir("runs/digits-1")) == [
-        *("confusion.png", "feature_maps.png", "filters.png", "history.csv", "loss.png"),
-        *("model.npz", "probabilities.png", "run.json", "split.json"),
+        *("checkpoints", "config.toml", "confusion.png", "feature_maps.png", "filters.png"),
+        *("history.csv", "loss.png", "model.npz", "probabilities.png", "run.json", "split.json"),
     ]
     for picture in Path("runs/digits-1").glob("*.png"):
         assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in out
@@ -176,7 +176,14 @@ def test_an_empty_directory_is_accepted(npz):
         (("--dtype", "float16"), "float64"),
         (("--data", "mnits"), "digits, mnist, fashion-mnist, cifar10, spiral"),
         (("--data", "notes.txt"), "neither a folder of class folders nor an .npz or .csv"),
-        (("--resume", "x"), "--resume"),
+        (("--resume", "x"), "--resume: x is not the directory of a run"),
+        (("--schedule", "linear"), "onecycle"),
+        (("--augment", "heavy"), "randaugment"),
+        (("--ema", "1"), "'1' is not a number between 0 and 1"),
+        (("--val-split", "2"), "'2' is not a number between 0 and 1"),
+        (("--early-stop", "0"), "'0' is not an integer of 1 or more"),
+        (("--workers", "-1"), "'-1' is not an integer from 0 to 64"),
+        (("notes.txt",), "'notes.txt' is not the name of a .toml file"),
     ],
 )
 def test_wrong_arguments_are_usage_errors_that_leave_nothing_behind(capsys, words, expected):

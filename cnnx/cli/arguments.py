@@ -7,7 +7,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Intermixed", "add_command", "add_images", "add_machine", "integer", "positive", "size"]
+__all__ = [
+    "Intermixed",
+    "add_command",
+    "add_images",
+    "add_machine",
+    "fraction",
+    "integer",
+    "positive",
+    "size",
+]
 
 
 class Intermixed(argparse.ArgumentParser):
@@ -126,4 +135,15 @@ def positive(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """argparse type: a number between 0 and 1, without these."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
     return value

@@ -1,4 +1,4 @@
-"""A run directory: model.npz, history.csv, run.json, split.json, and pictures."""
+"""A run directory: model.npz, history.csv, run.json, config.toml, split.json, pictures."""
 
 # Design:
 # The directory is created once data and model exist and before the first step, so an unwritable
@@ -6,28 +6,47 @@
 # are written after every epoch: an interruption costs the current epoch only, and after the last
 # epoch only pictures remain to be drawn. Every file is written completely or not at all
 # (io.atomic_write). `evaluate` and `predict` read the run's settings from run.json.
+# A checkpoint is written after every epoch and on Ctrl-C, after the other files: if those are a
+# step ahead because the process was killed in between, a resumed run writes the same ones again.
+# A finished run keeps its last checkpoint, so that it can get more epochs.
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from cnnx import io
+from cnnx.callbacks import Callback
+from cnnx.callbacks.checkpoint import checkpoints
 from cnnx.cli import pictures
 from cnnx.cli.data import Parts
 from cnnx.cli.splits import Record
 from cnnx.history import History, Row
 from cnnx.layers import Layer, run_mode
 
-__all__ = ["Run", "check_out", "find_model", "read_record", "read_settings"]
+__all__ = [
+    "CHECKPOINTS",
+    "FILES",
+    "HISTORY",
+    "SETTINGS",
+    "SPLIT",
+    "Run",
+    "check_out",
+    "find_model",
+    "read_json",
+    "read_record",
+    "read_settings",
+]
 
 MODEL, HISTORY, SETTINGS, SPLIT = "model.npz", "history.csv", "run.json", "split.json"
+CONFIG, CHECKPOINTS = "config.toml", "checkpoints"
 _MOST_BYTES = 1 << 26  # limit for reading a JSON file: records of a million samples take a quarter
-FILES = (MODEL, HISTORY, SETTINGS, SPLIT, *pictures.PICTURES)
+FILES = (MODEL, HISTORY, SETTINGS, CONFIG, SPLIT, *pictures.PICTURES)
 
 
 def check_out(path: str) -> None:
@@ -43,13 +62,17 @@ def check_out(path: str) -> None:
         )
 
 
-class Run:
+class Run(Callback):
     """The directory of a training run; a callback of `fit` that keeps its files up to date.
 
     model     the model being trained
     settings  the contents of run.json except the result; its "epochs" is the planned number
     out       the directory; None: runs/<name>-<n>, with the first free n
     record    which samples are used for training and which are held out, for split.json
+    toml      the contents of config.toml
+    resume    whether `out` is the directory of this run already
+    validated whether epochs are scored on validation data, and the test set after the last one
+    chosen    whether the model of another epoch than the last may be kept (early stopping)
     """
 
     def __init__(
@@ -59,14 +82,28 @@ class Run:
         name: str,
         out: str | None,
         record: Record,
+        *,
+        toml: str,
+        resume: bool = False,
+        validated: bool = False,
+        chosen: bool = False,
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
         self.epochs: int = settings["epochs"]
+        self.scores: Row = {}  # of the test set, after the end
+        self._prefix = "val" if validated else "test"
+        self._has_end = validated or chosen
         self._start = time.perf_counter()
+        if resume:
+            assert out is not None
+            self.directory, self._keep_directory = out, True
+            self._start -= seconds_of(self.path(SETTINGS))
+            return
         self._keep_directory = out is not None and os.path.isdir(out)  # it existed before
         self.directory = _next_directory(name) if out is None else _make(out)
         try:
             self._write_settings(None, new=True)
+            io.write_text_atomic(self.path(CONFIG), toml)
             io.write_text_atomic(self.path(SPLIT), json.dumps(record.to_json()) + "\n")
         except FileExistsError:  # another run was given the same directory
             check_out(self.directory)
@@ -82,25 +119,48 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, and only pictures remain."""
-        return len(self.history) == self.epochs
+        return bool(self.scores) if self._has_end else len(self.history) == self.epochs
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is a checkpoint."""
+        path = self.path(CHECKPOINTS)
+        return os.path.isdir(path) and bool(checkpoints(path))
 
     @property
     def seconds(self) -> float:
         """Time since the run began."""
         return time.perf_counter() - self._start
 
+    def on_train_begin(self) -> None:
+        """Continue the history of the checkpoint."""
+        self.history = History(self.trainer.history.rows)
+
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         """Write model, history, and run.json with the scores of this epoch."""
+        ema = self.trainer.ema
+        with nullcontext() if ema is None else ema.averaged():
+            self._save_model()
+        self.history.append(logs)  # after saving: the history has no epoch whose model was lost
+        self._write_result()
+
+    def end(self, scores: Row) -> None:
+        """Write the model that is kept, and its scores on the test set."""
+        if self._has_end:
+            self._save_model()
+        self.scores = {f"test_{name}": value for name, value in scores.items()}
+        self._write_result()
+
+    def _save_model(self) -> None:
         # Saved in eval mode, since a loaded model is usually used; `fit` trains in any mode.
         with run_mode(training=False):
             self.model.save(self.path(MODEL))
-        self.history.append(logs)  # after saving: the history has no epoch whose model was lost
-        self._write_result()
 
     def interrupted(self) -> None:
         """Clean up after an error or Ctrl-C."""
         if not self.history:
-            self.discard()
+            if not self.resumable:
+                self.discard()
         else:
             with suppress(OSError):  # the cause may be a full disk
                 self._write_result()
@@ -109,7 +169,10 @@ class Run:
 
     def kept(self) -> str:
         """What is on the disk, as text, if the run stops now."""
+        go_on = f"; continue with: cnnx train --resume {self.directory}"
         if not self.history:
+            if self.resumable:
+                return f"that was before the end of epoch 1{go_on}"
             return "that was before the end of epoch 1: nothing was saved"
         epochs = "epoch 1" if len(self.history) == 1 else f"{len(self.history)} epochs"
         if self.finished:
@@ -117,7 +180,8 @@ class Run:
             return f"training was complete: model, history and scores of {epochs} are in " + (
                 self.directory
             )
-        return f"model and history of {epochs} are in {self.directory}"
+        kept = f"model and history of {epochs} are in {self.directory}"
+        return kept + go_on if self.resumable else kept
 
     def draw(self, parts: Parts | None = None) -> list[str]:
         """Write the pictures; returns why some are missing. Without data, only the curves."""
@@ -143,6 +207,7 @@ class Run:
             for name in FILES:
                 with suppress(FileNotFoundError):
                     os.unlink(self.path(name))
+            shutil.rmtree(self.path(CHECKPOINTS), ignore_errors=True)
             if not self._keep_directory:
                 os.rmdir(self.directory)
 
@@ -150,12 +215,12 @@ class Run:
         """Write history and run.json as of the last epoch whose model is on the disk."""
         self.history.to_csv(self.path(HISTORY))
         scores = {
-            f"test_{name.removeprefix('val_')}": value
+            f"{self._prefix}_{name.removeprefix('val_')}": value
             for name, value in self.history[-1].items()
             if name.startswith("val_")
         }
         done = {"finished": self.finished, "epochs": len(self.history), "seconds": self.seconds}
-        self._write_settings({**done, **scores})
+        self._write_settings({**done, **scores, **self.scores})
 
     def _write_settings(self, result: dict[str, Any] | None, *, new: bool = False) -> None:
         text = json.dumps({**self.settings, "result": result}, indent=2)
@@ -191,6 +256,12 @@ def _make(out: str) -> str:
 def find_model(path: str) -> str:
     """The model file: `path` itself, or model.npz if `path` is a run directory."""
     return os.path.join(path, MODEL) if os.path.isdir(path) else path
+
+
+def seconds_of(path: str) -> float:
+    """The duration of a run until its last epoch, from its run.json."""
+    result = read_json(path).get("result")
+    return float(result["seconds"]) if isinstance(result, dict) else 0.0
 
 
 def read_settings(model_path: str) -> dict[str, Any]:

@@ -10,158 +10,189 @@ from typing import Any
 import numpy as np
 
 from cnnx import config, models, random
-from cnnx.cli import data
-from cnnx.cli.arguments import add_command, add_images, add_machine, integer, positive, size
+from cnnx.callbacks import Checkpoint, EarlyStopping
+from cnnx.cli import data, options
 from cnnx.cli.console import printable, warn
 from cnnx.cli.images import prepare
-from cnnx.cli.recipes import LOWERED, OPTIMIZERS, LowerRate, defaults, recipe
-from cnnx.cli.runs import FILES, Run, check_out
+from cnnx.cli.recipes import AUGMENTS, LOWERED, OPTIMIZERS, SCHEDULES, recipe
+from cnnx.cli.runs import (
+    CHECKPOINTS,
+    FILES,
+    SETTINGS,
+    SPLIT,
+    Run,
+    check_out,
+    read_json,
+    read_record,
+)
+from cnnx.cli.settings import complete, stored, to_toml
 from cnnx.cli.splits import Record, hold_out, named
+from cnnx.data import Dataset, train_test_split
+from cnnx.data.transforms import Compose
+from cnnx.history import Row
+from cnnx.inference import evaluate
 from cnnx.layers import Layer
-from cnnx.losses import CrossEntropyLoss, MSELoss
+from cnnx.losses import CrossEntropyLoss, Loss, MSELoss
+from cnnx.optim import EMA, Optimizer
 from cnnx.preprocessing import Preprocessing
 from cnnx.training import fit
 
 __all__ = ["add", "run"]
 
-_EXAMPLE = """\
-  cnnx train                                    the bundled digits, in seconds
-  cnnx train --data mnist --model lenet5 --epochs 5
-  cnnx train --data spiral                      points: an MLP, and a plot of its boundary
-  cnnx train --data photos/ --resize 64 --epochs 30 --out runs/photos
-  cnnx train --data scans.npz --layout channels_last --invert
-
-Data sets are searched in the directory CNNX_DATA, then in the cache, and are otherwise downloaded.
-Synthetic points are drawn with --seed; for other variants, use cnnx.data.make_spiral and similar
-functions, and save_csv to write a .csv file. A polynomial, or a .csv file with y0, is a regression,
-whose loss is the mean squared error. A folder (photos/cat/1.png ...), points, and an .npz file
-(arrays x and y) without x_test and y_test are split: a fifth of every class, chosen by --seed, is
-held out. Held-out samples do not influence training; they are scored after each epoch. Folders
-train/ and test/ with one subfolder per class are used as they are. Images in an .npz file with
-values from 0 to 16, 255 or similar are scaled to 0..1. The model file records this preprocessing:
-cnnx info MODEL shows it."""
+_SECONDS = 300.0  # a checkpoint within an epoch that takes longer
 
 
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
-    parser = add_command(commands, "train", run, "train a model on a data set", _EXAMPLE)
-    parser.add_argument(
-        "--data",
-        type=data.parse,
-        default="digits",
-        metavar="DATA",
-        help=f"{data.SOURCES} (default: digits)",
-    )
-    names = models.names("classification")
-    parser.add_argument(
-        "--model",
-        choices=names,
-        metavar="NAME",
-        help=f"{', '.join(names)} (default: {defaults('model')}); points need mlp",
-    )
-    parser.add_argument(
-        "--epochs", type=integer(1), metavar="N", help=f"default: {defaults('epochs')}"
-    )
-    parser.add_argument(
-        "--batch-size", type=integer(1), metavar="N", help=f"default: {defaults('batch_size')}"
-    )
-    rates = ", ".join(f"{name} {method.lr:g}" for name, method in OPTIMIZERS.items())
-    parser.add_argument(
-        "--lr", type=positive, metavar="RATE", help=f"learning rate (default: {rates})"
-    )
-    parser.add_argument(
-        "--constant-lr",
-        action="store_true",
-        help="do not lower the learning rate to a tenth for the last fifth of the epochs",
-    )
-    parser.add_argument(
-        "--optimizer",
-        choices=tuple(OPTIMIZERS),
-        default="adam",
-        help="default: adam; sgd has momentum 0.9",
-    )
-    parser.add_argument(
-        "--seed",
-        type=integer(0),
-        default=0,
-        metavar="N",
-        help="fixes initial weights, sample order, dropout, split and synthetic points: the same "
-        "seed gives the same bits (default: 0)",
-    )
-    parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
-    )
-    parser.add_argument(
-        "--drop-last",
-        action="store_true",
-        help="leave out the last batch of an epoch if it is smaller than the others",
-    )
-    parser.add_argument(
-        "--resize",
-        type=size,
-        metavar="SIZE",
-        help="scale images from folders to this height and width: 64, or 48x64 (height x width)",
-    )
-    add_images(
-        parser, "", "train on inverted images: dark on light becomes light on dark, in predict too"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help="directory for model.npz, history.csv, run.json and pictures; must be new or empty "
-        "(default: runs/<data>-<n>, counting up)",
-    )
-    add_machine(parser)
+    options.add(commands, run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, print, write; returns the exit code."""
+    complete(args)
+    if args.resume is not None and _is_finished(args):
+        return 0
     _check_arguments(args)
+    with config.use_backend(args.backend):
+        return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
-
     parts, preprocessing, own_test = _load(args)
     for name, default in recipe(args.data, parts.sample_shape)._asdict().items():
         if getattr(args, name) is None:
             setattr(args, name, default)
+    record = Record.of(parts, own_test)
+    if args.resume is not None and record != read_record(os.path.join(args.resume, SPLIT)):
+        raise ValueError(f"{args.data} has changed since {args.resume} began: start a new run")
+    parts, validation = _validation(args, parts)
+    augment = _augment(args, parts, preprocessing)
     random.manual_seed(args.seed)
     model = models.build(args.model, parts.sample_shape, parts.outputs)
     model.astype(np.dtype(args.dtype))
     model.preprocessing = preprocessing
     optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
-    loss = MSELoss() if parts.regression else CrossEntropyLoss()
-    settings = _settings(args, parts, model)
+    loss = _loss(args, parts)
+    settings = _settings(args, parts, validation, model)
     _print_header(args, parts, settings, preprocessing)
-    record = Record.of(parts, own_test)
     if record.doubles and not data.is_drawn(args.data):
         doubles = data.count(record.doubles, "held-out sample equals", "held-out samples equal")
         warn("train", f"{doubles} a training sample: the test score is too optimistic")
-    place = Run(model, settings, data.short_name(args.data), args.out, record)
-    schedule = [] if args.constant_lr else [LowerRate(optimizer, args.epochs)]
+    place = Run(
+        model,
+        settings,
+        data.short_name(args.data),
+        args.out if args.resume is None else args.resume,
+        record,
+        toml=to_toml(settings["options"]),
+        resume=args.resume is not None,
+        validated=args.val_split is not None,
+        chosen=args.early_stop is not None,
+    )
     args.kept = place.kept
     try:
-        fit(
-            model,
-            parts.train,
-            validation=parts.test,
-            epochs=args.epochs,
-            batch_size=args.batch_size,
-            optimizer=optimizer,
-            loss=loss,
-            seed=args.seed,
-            drop_last=args.drop_last,
-            callbacks=[*schedule, place],
-        )
+        _fit(args, parts.train, validation, place, optimizer, loss, augment)
+        scores = _test_scores(args, place, parts, loss)
+        place.end(scores)
     except BaseException:
         place.interrupted()
         raise
-    _print_result(place, parts)
+    _print_result(scores, place, parts)
     for missing in place.draw(parts):
         warn("train", missing)
     files = [name for name in FILES if os.path.exists(place.path(name))]
     print(f"{', '.join(files)} are in {printable(place.directory)}")
     print(f"evaluate it with: cnnx evaluate {printable(place.directory)}")
     return 0
+
+
+def _is_finished(args: argparse.Namespace) -> bool:
+    """Whether nothing is left to do for the run to resume, which is printed then."""
+    result = read_json(os.path.join(args.resume, SETTINGS)).get("result")
+    done = isinstance(result, dict) and result.get("finished") is True
+    if not done or (result["epochs"] < args.epochs and args.early_stop is None):
+        return False
+    count = data.count(result["epochs"], "epoch", "epochs")
+    print(f"{printable(args.resume)} is finished, after {count}: evaluate it, or start a new run")
+    return True
+
+
+def _fit(
+    args: argparse.Namespace,
+    train: Dataset,
+    validation: Dataset,
+    place: Run,
+    optimizer: Optimizer,
+    loss: Loss,
+    augment: Compose | None,
+) -> None:
+    """Train, from the last checkpoint if there is one."""
+    batches = len(train) // args.batch_size
+    if not args.drop_last or not batches:
+        batches = -(-len(train) // args.batch_size)
+    stop = [] if args.early_stop is None else [EarlyStopping(patience=args.early_stop)]
+    saved = place.path(CHECKPOINTS)
+    fit(
+        place.model,
+        train,
+        validation=validation,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        optimizer=optimizer,
+        loss=loss,
+        seed=args.seed,
+        drop_last=args.drop_last,
+        callbacks=[*stop, place, Checkpoint(saved, seconds=_SECONDS, keep=1)],
+        schedule=SCHEDULES[args.schedule].make(optimizer, args.epochs, batches),
+        ema=None if args.ema is None else EMA(place.model, args.ema),
+        augment=augment,
+        workers=args.workers,
+        resume=saved if place.resumable else None,
+    )
+
+
+def _test_scores(args: argparse.Namespace, place: Run, parts: data.Parts, loss: Loss) -> Row:
+    """Loss and metrics on the test set; of the last epoch if those are of the kept model."""
+    if args.val_split is None and args.early_stop is None:
+        last = place.history[-1]
+        return {k.removeprefix("val_"): v for k, v in last.items() if k.startswith("val_")}
+    return dict(evaluate(place.model, parts.test, loss=loss))
+
+
+def _validation(args: argparse.Namespace, parts: data.Parts) -> tuple[data.Parts, Dataset]:
+    """The parts without the samples of --val-split, and the samples to score after each epoch."""
+    if args.val_split is None:
+        return parts, parts.test
+    if len(parts.train) < 2:
+        raise ValueError(f"{args.data}: 1 training sample cannot be split by --val-split")
+    train, validation = train_test_split(
+        parts.train,
+        test_size=args.val_split,
+        stratify=not parts.regression,
+        seed=args.seed,
+    )
+    return data.Parts(train, parts.test), validation
+
+
+def _augment(
+    args: argparse.Namespace, parts: data.Parts, preprocessing: Preprocessing
+) -> Compose | None:
+    if args.augment == "none":
+        return None
+    if len(parts.sample_shape) != 3 or preprocessing.value_range is None:
+        raise ValueError(f"{args.data}: --augment is for images on a scale from black to white")
+    return Compose(AUGMENTS[args.augment].make(*parts.sample_shape[1:]))
+
+
+def _loss(args: argparse.Namespace, parts: data.Parts) -> Loss:
+    if not args.class_weights:
+        return MSELoss() if parts.regression else CrossEntropyLoss()
+    if parts.regression:
+        raise ValueError(f"{args.data}: --class-weights is for classes, and these are numbers")
+    counts = np.bincount(parts.train.y, minlength=parts.outputs)
+    return CrossEntropyLoss(weight=len(parts.train) / (parts.outputs * np.maximum(counts, 1)))
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
@@ -227,7 +258,9 @@ def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
     return parts, replace(preprocessing, layout=args.layout or "channels_first"), test is not None
 
 
-def _settings(args: argparse.Namespace, parts: data.Parts, model: Layer) -> dict[str, Any]:
+def _settings(
+    args: argparse.Namespace, parts: data.Parts, validation: Dataset, model: Layer
+) -> dict[str, Any]:
     """The contents of run.json except the result."""
     method = OPTIMIZERS[args.optimizer]
     return {
@@ -236,6 +269,7 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Layer) -> dict
             "source": data.absolute(args.data),
             "train": len(parts.train),
             "test": len(parts.test),
+            **({} if args.val_split is None else {"validation": len(validation)}),
             "sample_shape": list(parts.sample_shape),
             "classes": list(parts.classes),
         },
@@ -249,10 +283,11 @@ def _settings(args: argparse.Namespace, parts: data.Parts, model: Layer) -> dict
         "optimizer": {
             "name": args.optimizer,
             "lr": args.lr,
-            "lowered_to": None if args.constant_lr else args.lr * LOWERED,
+            "lowered_to": args.lr * LOWERED if args.schedule == "tenth" else None,
             **method.settings,
         },
         "seed": args.seed,
+        "options": stored(args),
     }
 
 
@@ -273,8 +308,10 @@ def _print_header(
     if input_words:
         print(f"input     {input_words}")
     print(f"model     {args.model}: {settings['parameters']:,} parameters, {args.dtype}")
-    lowered = args.epochs // 5 if not args.constant_lr else 0
+    lowered = args.epochs // 5 if args.schedule == "tenth" else 0
     last = f" (the last {lowered}: {args.lr * LOWERED:g})" if lowered else ""
+    if args.schedule not in ("tenth", "constant"):
+        last = f" ({args.schedule})"
     print(
         f"training  {args.optimizer} {args.lr:g}, {args.epochs} epochs{last}, "
         f"batches of {args.batch_size}, seed {args.seed}"
@@ -293,13 +330,12 @@ def _input_words(preprocessing: Preprocessing) -> str:
     return ", ".join(filter(None, (scaled, "inverted" if preprocessing.invert else "")))
 
 
-def _print_result(place: Run, parts: data.Parts) -> None:
-    """Print the scores of the last epoch, which `fit` measures in the same way as `evaluate`."""
+def _print_result(scores: Row, place: Run, parts: data.Parts) -> None:
+    """Print the scores, which `fit` measures in the same way as `evaluate`."""
     of = f"{len(parts.test):,} {'images' if len(parts.sample_shape) == 3 else 'points'}"
-    last = place.history[-1]
     if parts.regression:
-        result = f"test loss {last['val_loss']:.4f} (mean squared error of {of})"
+        result = f"test loss {scores['loss']:.4f} (mean squared error of {of})"
     else:
-        accuracy = 100 * last["val_accuracy"]
-        result = f"test accuracy {accuracy:.2f} % of {of}, loss {last['val_loss']:.4f}"
+        accuracy = 100 * scores["accuracy"]
+        result = f"test accuracy {accuracy:.2f} % of {of}, loss {scores['loss']:.4f}"
     print(f"{result}, after {place.seconds:.1f} s", flush=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import cnnx
 from cnnx import Adam
-from cnnx.cli.recipes import LowerRate
+from cnnx.cli.recipes import SCHEDULES
 from cnnx.data import make_shapes, train_test_split
 from cnnx.examples import arguments
 from cnnx.metrics import iou
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> float:
         optimizer=optimizer,
         seed=0,
         metrics=["mean_iou"],
-        callbacks=LowerRate(optimizer, args.epochs),
+        schedule=SCHEDULES["tenth"].make(optimizer, args.epochs, 0),
     )
 
     masks = cnnx.predict_labels(model, test)  # (n, height, width)
