@@ -15,7 +15,7 @@ from cli_helpers import sides
 import cnnx
 from cnnx.cli import _parser, data, main
 
-COMMANDS = ("train", "evaluate", "predict", "bench", "info")
+COMMANDS = ("train", "runs", "evaluate", "predict", "bench", "info")
 
 
 def examples(command):
