@@ -340,3 +340,13 @@ def test_the_variance_of_a_channel_far_from_zero_keeps_its_digits(shape):
     axes = (0, *range(2, x.ndim))
     np.testing.assert_allclose(mean, np.mean(x, axes, np.float64), rtol=1e-6)
     np.testing.assert_allclose(inv_std, 1 / np.std(x, axes, np.float64), rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", cnnx.available_backends())
+def test_gelu_takes_an_array_of_no_axes(backend):
+    with cnnx.use_backend(backend):
+        gelu, x = GELU(), np.array(0.5, np.float32)
+        y, dx = gelu(x), gelu.backward(np.array(2.0, np.float32))
+    assert np.shape(y) == np.shape(dx) == ()
+    assert y == pytest.approx(0.5 * 0.691462, rel=1e-5)  # P(X < 0.5) of a normal X
+    assert dx == pytest.approx(2 * (0.691462 + 0.5 * 0.352065), rel=1e-5)  # and its density

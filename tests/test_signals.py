@@ -19,6 +19,7 @@ from cnnx.layers import (
     ConvTranspose2D,
     Flatten,
     GlobalAvgPool1D,
+    InstanceNorm2D,
     Linear,
     MaxPool1D,
     MaxPool2D,
@@ -55,7 +56,10 @@ TWINS = [
      (4, 7, 6)),
     (Sequential(Conv2D(4, 6, 3), ReLU(), AvgPool2D(2), Flatten(0), Linear(24, 3)),
      "Sequential(Conv2d(4, 6, 3), ReLU(), AvgPool2d(2), Flatten(0), Linear(24, 3))", (4, 7, 7)),
-
+    (InstanceNorm2D(4, affine=True, track_running_stats=True),
+     "InstanceNorm2d(4, affine=True, track_running_stats=True)", (4, 7, 6)),
+    (Sequential(Conv2D(4, 6, 3), InstanceNorm2D(6), ReLU()),
+     "Sequential(Conv2d(4, 6, 3), InstanceNorm2d(6), ReLU())", (4, 7, 6)),
 ]  # fmt: skip
 
 

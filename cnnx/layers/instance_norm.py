@@ -14,6 +14,7 @@ import numpy as np
 from cnnx import ops
 from cnnx.layers.base import builtin
 from cnnx.layers.norm import BatchNorm2D
+from cnnx.layers.views import viewed
 
 __all__ = ["InstanceNorm2D"]
 
@@ -21,6 +22,8 @@ __all__ = ["InstanceNorm2D"]
 @builtin
 class InstanceNorm2D(BatchNorm2D):
     """Normalise each channel of each image over its pixels. (n, c, h, w) -> the same
+
+    One image (c, h, w) may be given instead of a batch.
 
     y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) variance of a channel of an
     image; weight and bias per channel.
@@ -41,6 +44,10 @@ class InstanceNorm2D(BatchNorm2D):
     """
 
     _shapes: ClassVar[dict[int, str]] = {4: "(n, c, h, w)"}
+    axes: ClassVar[int] = 2  # for `viewed`
+
+    forward = viewed(BatchNorm2D.forward)
+    backward = viewed(BatchNorm2D.backward)
 
     def __init__(
         self,

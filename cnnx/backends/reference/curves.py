@@ -75,7 +75,7 @@ _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 def _normal_below(x):
-    return (_erfc(x.astype(np.float64) * -math.sqrt(0.5)) / 2).astype(x.dtype)
+    return np.asarray(_erfc(x.astype(np.float64) * -math.sqrt(0.5)) / 2, x.dtype)
 
 
 def silu(x):
