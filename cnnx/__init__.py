@@ -27,7 +27,6 @@ from .config import (
     use_backend,
 )
 from .graph import Graph, Input
-from .history import History
 from .layers import (
     AdaptiveAvgPool1D,
     AdaptiveAvgPool2D,
@@ -110,6 +109,7 @@ if TYPE_CHECKING:
         TensorBoard,
     )
     from .checkpoint import load_checkpoint, save_checkpoint
+    from .history import History
     from .inference import evaluate, predict, predict_labels, predict_proba
     from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
     from .optim.schedules import (
@@ -151,6 +151,7 @@ _LATER = {
     **dict.fromkeys(("ExponentialLR", "LinearWarmup", "MultiStepLR", "StepLR"), "optim.schedules"),
     "ReduceLROnPlateau": "optim.schedules",
     "gradcheck": "testing",
+    "History": "history",
     "fit": "training",
     "lr_find": "training",
 }

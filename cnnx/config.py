@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -154,6 +153,8 @@ def empty_cache() -> None:
 
 def config_dict() -> dict[str, Any]:
     """Everything `show_config` prints, as a dictionary."""
+    import platform
+
     config = {
         "cnnx": __version__,
         "numpy": np.__version__,

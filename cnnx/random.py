@@ -64,9 +64,22 @@ class Stream:
         self.dropout_calls = 0
 
 
-_lock = threading.Lock()  # threads may share a stream, and all derive theirs from the main thread's
-_main_stream = Stream(np.random.SeedSequence())
+_lock = (
+    threading.RLock()
+)  # threads may share a stream, and all derive theirs from the main thread's
+_main_stream: Stream | None = None
 _own_stream: ContextVar[Stream | None] = ContextVar("cnnx_random_stream", default=None)
+
+
+def _main() -> Stream:
+    """The main thread's stream, made when it is first asked for: NumPy imports its random module
+    then, which takes as long as a quarter of cnnx."""
+    global _main_stream
+    if _main_stream is None:
+        with _lock:
+            if _main_stream is None:
+                _main_stream = Stream(np.random.SeedSequence())
+    return _main_stream
 
 
 def _stream() -> Stream:
@@ -74,9 +87,9 @@ def _stream() -> Stream:
     stream = _own_stream.get()
     if stream is None:
         if _in_main_thread():
-            return _main_stream
+            return _main()
         with _lock:
-            root = _main_stream.root.spawn(1)[0]
+            root = _main().root.spawn(1)[0]
         stream = Stream(root)
         _own_stream.set(stream)
     return stream
