@@ -12,7 +12,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
 
 import cnnx
 from cnnx import ops, windows
@@ -30,10 +29,12 @@ def backend(request):
 
 
 @pytest.fixture
-def one_torch_thread():
+def torch():
+    """PyTorch on one thread."""
+    torch = pytest.importorskip("torch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    yield torch
     torch.set_num_threads(threads)
 
 
@@ -179,7 +180,7 @@ def _torch(function, *arguments, **options):
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
-def test_pooling_geometries_are_those_of_torch(backend, ceil_mode, one_torch_thread):
+def test_pooling_geometries_are_those_of_torch(backend, ceil_mode, torch):
     """Every geometry along one axis, with any along the other: values, divisors, errors."""
     pools = list(_pools())
     others = np.random.default_rng(1).permutation(len(pools))
@@ -213,7 +214,7 @@ def test_pooling_geometries_are_those_of_torch(backend, ceil_mode, one_torch_thr
 
 
 @pytest.mark.parametrize("ceil_mode", [False, True])
-def test_dilated_maxima_are_those_of_torch(backend, ceil_mode, one_torch_thread):
+def test_dilated_maxima_are_those_of_torch(backend, ceil_mode, torch):
     rng = np.random.default_rng(2)
     refused = 0
     for _ in range(150):
