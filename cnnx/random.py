@@ -73,7 +73,7 @@ _own_stream: ContextVar[Stream | None] = ContextVar("cnnx_random_stream", defaul
 
 def _main() -> Stream:
     """The main thread's stream, made when it is first asked for: NumPy imports its random module
-    then, which takes as long as a quarter of cnnx."""
+    then, which takes 10 ms."""
     global _main_stream
     if _main_stream is None:
         with _lock:
