@@ -3,6 +3,7 @@ contains fixtures used by several files."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -65,6 +66,14 @@ def all_threads():
     compiled.parallel._teams()
     yield compiled.parallel._teams
     compiled.parallel._set_worth_a_thread(before)
+
+
+@pytest.fixture
+def interruptible():
+    """Python's own handler of SIGINT, which a process started in the background lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cli_helpers import failure, settings_of, sides, usage_error
 import cnnx
 from cnnx.cli import main
 
-pytestmark = pytest.mark.usefixtures("own_directory", "no_pictures")
+pytestmark = pytest.mark.usefixtures("own_directory", "no_pictures", "interruptible")
 
 # 32 training samples: 4 batches per epoch. Everything that has a state is in use.
 RUN = ("--threads", "1", "--model", "mnist_cnn", "--batch-size", "8", "--augment", "strong")

@@ -255,14 +255,6 @@ def test_a_damaged_newest_file_falls_back_to_the_one_before(tmp_path):
         train(tmp_path, resume=tmp_path)
 
 
-@pytest.fixture
-def interruptible():
-    """Python's own handler of SIGINT, which a process started in the background lacks."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def test_ctrl_c_ends_after_the_batch_with_a_checkpoint(tmp_path, interruptible):
     class Press(Callback):
         """Ctrl-C in the middle of a batch."""
