@@ -12,7 +12,16 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx.data import ImageFolder, Subset, batches, image_folder, load_folder
+from cnnx.data import (
+    Dataset,
+    ImageFolder,
+    Subset,
+    batches,
+    image_folder,
+    load_folder,
+    load_folders,
+    train_test_split,
+)
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -63,6 +72,81 @@ def test_its_samples_are_those_of_load_folder(tmp_path):
     scaled = ImageFolder(tmp_path, (4, 3), 1, invert=True)
     expected = load_folder(tmp_path, (4, 3), 1, invert=True).x
     np.testing.assert_allclose(scaled.take(np.arange(12))[0], expected, atol=1e-6)
+
+
+def save_deep(root, kind):
+    """An image of pixels that 8 bits do not hold, as PNG, GIF or WebP."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (6, 5, 4), np.uint8)
+    path = root / "cat" / f"deep.{kind.split()[0]}"
+    if kind == "png 16":
+        Image.fromarray(rng.integers(0, 65536, (6, 5), np.uint16)).save(path)
+    elif kind == "png palette":
+        index = Image.fromarray(levels[..., 0] // 64).convert("P")
+        index.putpalette(levels[:, :, :3].tobytes()[:12])
+        index.save(path, transparency=bytes([0, 90, 180, 255]))
+    elif kind == "gif":
+        Image.fromarray(levels[..., 0] % 4).save(path, transparency=2)
+    else:
+        Image.fromarray(levels).save(path, **({"lossless": True} if "webp" in kind else {}))
+
+
+@pytest.mark.parametrize("kind", ["png 16", "png palette", "png", "gif", "webp"])
+def test_open_folders_has_the_bits_of_load_folders_for_deep_images_too(tmp_path, kind):
+    write(tmp_path / "train"), write(tmp_path / "test", 2, classes=("owl", "cat"), seed=1)
+    for deep in (False, True):
+        if deep:
+            save_deep(tmp_path / "test", kind)
+        for options in ({}, {"size": (4, 3), "channels": 1, "background": 0.3}):
+            parts = image_folder.open_folders(tmp_path, **options)
+            for folder, whole in zip(parts, load_folders(tmp_path, **options), strict=True):
+                assert folder.dtype == (np.float32 if deep else np.uint8)
+                assert folder.names == whole.names and folder.classes == whole.classes
+                for _ in range(2):  # from the files, and from the cache
+                    x, y = folder.take(np.arange(len(whole)))
+                    np.testing.assert_array_equal(x, whole.x)
+                    np.testing.assert_array_equal(y, whole.y)
+    only, none = image_folder.open_folders(tmp_path / "train")
+    assert none is None and only.names == load_folder(tmp_path / "train").names
+
+
+def test_two_folders_share_the_memory_of_the_cache(tmp_path):
+    write(tmp_path / "train"), write(tmp_path / "test")
+    train, test = image_folder.open_folders(tmp_path, cache_bytes=90 * 17)
+    for folder in (train, test):
+        folder.take(np.arange(12))
+    assert (train.cached, test.cached) == (12, 5)
+
+
+def test_all_headers_are_read_before_any_image_is_decoded(tmp_path, read):
+    Image.new("RGB", (7, 6)).save(write(tmp_path) / "owl" / "1.png")
+    with pytest.raises(ValueError, match=r"owl.1\.png: 7 x 6 pixels .* cat.0.png has 5 x 6"):
+        image_folder.open_folders(tmp_path)
+    assert not read
+
+
+def test_a_cache_of_floats_keeps_what_bytes_would_round(tmp_path):
+    save_deep(write(tmp_path), "png")
+    expected = load_folder(tmp_path).x
+    exact, rounded = ImageFolder(tmp_path, dtype="float32"), ImageFolder(tmp_path)
+    for _ in range(2):
+        np.testing.assert_array_equal(exact.take(np.arange(13))[0], expected)
+    difference = np.abs(rounded.take(np.arange(13))[0] - expected).max()
+    assert 0 < difference <= 0.5001 / 255
+    with pytest.raises(ValueError, match="dtype is float64, expected uint8 or float32"):
+        ImageFolder(tmp_path, dtype=float)
+
+
+def test_train_test_split_chooses_the_samples_that_it_chooses_of_arrays(tmp_path, read):
+    folder = ImageFolder(write(tmp_path, 7))
+    arrays = Dataset(np.arange(21), folder.y)
+    for options in ({"test_size": 6}, {"test_size": 0.3, "stratify": False, "seed": 5}):
+        parts = train_test_split(folder, **options)
+        for part, whole in zip(parts, train_test_split(arrays, **options), strict=True):
+            assert isinstance(part, Subset)
+            assert part.indices.tolist() == whole.x.tolist()
+            assert part.y.tolist() == whole.y.tolist()
+    assert not read
 
 
 def test_nothing_is_decoded_before_a_batch_needs_it(tmp_path, read):

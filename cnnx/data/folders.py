@@ -13,7 +13,7 @@ import errno
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,15 @@ from .datasets import Dataset
 from .images import SUFFIXES, Look, behind, read_header, read_image, uniform
 from .limits import check_memory
 
-__all__ = ["class_samples", "load_folder", "load_folders", "sample_names"]
+__all__ = [
+    "Sample",
+    "Survey",
+    "class_samples",
+    "load_folder",
+    "load_folders",
+    "sample_names",
+    "survey",
+]
 
 Path = str | os.PathLike[str]
 Sample = tuple[str, int]  # path of an image relative to the root, and its label
@@ -33,6 +41,16 @@ _BESIDE = (
 _NO_CLASSES = ("__MACOSX", "@eaDir")  # created by archive tools and network drives
 _TRAIN = ("train", "training")
 _TEST = ("test", "testing", "val", "valid", "validation")
+
+
+class Survey(NamedTuple):
+    """What a folder holds, known from names and headers."""
+
+    root: str
+    classes: tuple[str, ...]
+    parts: list[list[Sample]]  # of one set, or of train and test
+    shape: tuple[int, int, int]  # channels, height, width of all images, as they will be read
+    deep: bool  # whether some pixels are not just 8-bit numbers
 
 
 def load_folder(
@@ -60,9 +78,8 @@ def load_folder(
     """
     look = Look.of("load_folder", size, channels, background, invert)
     root = os.path.expanduser(os.fsdecode(path))
-    parts = _parts(root)
-    _check_one("load_folder", root, parts)
-    return _read(root, parts, look)[0]
+    _check_one("load_folder", root, _parts(root))
+    return _read(survey(path, look), look)[0]
 
 
 def load_folders(
@@ -87,8 +104,7 @@ def load_folders(
     Example: `train, test = load_folders("flowers", size=64)`
     """
     look = Look.of("load_folders", size, channels, background, invert)
-    root = os.path.expanduser(os.fsdecode(path))
-    train, *test = _read(root, _parts(root), look)
+    train, *test = _read(survey(path, look), look)
     return train, (test[0] if test else None)
 
 
@@ -109,6 +125,22 @@ def class_samples(
     if left_out:
         _warn(_left_out_words(path, left_out))
     return tuple(map(_text, found)), samples
+
+
+def survey(path: Path, look: Look) -> Survey:
+    """What `load_folders` would read: all names and all headers, but no pixels."""
+    root = os.path.expanduser(os.fsdecode(path))
+    parts = _parts(root)
+    classes = _folders(os.path.join(root, parts[0]))
+    left_out = _images_at(root)
+    if not classes:
+        held = _some(left_out, "image") if left_out else "no folder"
+        raise ValueError(f"{root}: expected a folder of images for each class, found {held}")
+    samples = [_samples(root, part, classes, left_out) for part in parts]
+    if left_out:
+        _warn(_left_out_words(root, left_out))
+    files = [file for part in samples for file, _ in part]
+    return Survey(root, tuple(map(_text, classes)), samples, *_common_shape(root, files, look))
 
 
 def sample_names(files: list[str]) -> tuple[str, ...]:
@@ -148,42 +180,30 @@ def _parts(root: str) -> list[str]:
     return [train[0], test[0]]
 
 
-def _read(root: str, parts: list[str], look: Look) -> list[Dataset]:
+def _read(found: Survey, look: Look) -> list[Dataset]:
     """One data set per part, all with the classes of the first part."""
-    classes = _folders(os.path.join(root, parts[0]))
-    left_out = _images_at(root)
-    if not classes:
-        held = _some(left_out, "image") if left_out else "no folder"
-        raise ValueError(f"{root}: expected a folder of images for each class, found {held}")
-    samples = [_samples(root, part, classes, left_out) for part in parts]
-    if left_out:
-        _warn(_left_out_words(root, left_out))
-    shape = _common_shape(root, [file for part in samples for file, _ in part], look)
-    look = look._replace(channels=shape[0])
+    shape = (sum(map(len, found.parts)), *found.shape)
+    check_memory(found.root, "the array", shape, "scale them by size= (--resize)")
+    look = look._replace(channels=found.shape[0])
     plain: dict[str, str] = {}  # images of one colour, and the remark about them
-    sets = [_load(root, part, shape, look, classes, plain) for part in samples]
+    sets = [_load(found, samples, look, plain) for samples in found.parts]
     if plain:
         said = max(plain.values(), key=len)
-        _warn(f"{root}: all pixels have the same value in {_some(list(plain), 'image')}{said}")
+        _warn(
+            f"{found.root}: all pixels have the same value in {_some(list(plain), 'image')}{said}"
+        )
     return sets
 
 
-def _load(
-    root: str,
-    samples: list[Sample],
-    shape: tuple[int, int, int],
-    look: Look,
-    classes: list[str],
-    plain: dict[str, str],
-) -> Dataset:
-    x = np.empty((len(samples), *shape), np.float32)
+def _load(found: Survey, samples: list[Sample], look: Look, plain: dict[str, str]) -> Dataset:
+    x = np.empty((len(samples), *found.shape), np.float32)
     for pixels, (file, _) in zip(x, samples, strict=True):
-        pixels[...] = read_image(os.path.join(root, file), look)
+        pixels[...] = read_image(os.path.join(found.root, file), look)
         if uniform(pixels):
             plain[file] = behind(pixels, look)
     y = np.array([label for _, label in samples], np.int64)
     names = sample_names([file for file, _ in samples])
-    return Dataset(x, y, tuple(map(_text, classes)), names)
+    return Dataset(x, y, found.classes, names)
 
 
 def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> list[Sample]:
@@ -213,20 +233,20 @@ def _samples(root: str, part: str, classes: list[str], left_out: list[str]) -> l
     return samples
 
 
-def _common_shape(root: str, files: list[str], look: Look) -> tuple[int, int, int]:
-    """(channels, height, width) of all images, from their headers only."""
-    headers = [read_header(os.path.join(root, file)) for file in files]
-    channels = look.channels or max(header.channels for header in headers)
-    size = look.size or headers[0].size
-    for file, header in zip(files, headers, strict=True):
+def _common_shape(root: str, files: list[str], look: Look) -> tuple[tuple[int, int, int], bool]:
+    """(channels, height, width) of all images, and whether one is deep, from their headers."""
+    first = read_header(os.path.join(root, files[0]))
+    size, channels, deep = look.size or first.size, first.channels, False
+    for file in files:
+        header = read_header(os.path.join(root, file))
         if look.size is None and header.size != size:
             raise ValueError(
                 f"{os.path.join(root, file)}: {header.size[1]} x {header.size[0]} pixels (width x "
                 f"height), but {files[0]} has {size[1]} x {size[0]}; all must have one size: size= "
                 f"(on the command line --resize) scales them"
             )
-    check_memory(root, "the array", (len(files), channels, *size), "scale them by size= (--resize)")
-    return channels, *size
+        channels, deep = max(channels, header.channels), deep or header.deep
+    return (look.channels or channels, *size), deep
 
 
 def _names(folder: str) -> list[str]:

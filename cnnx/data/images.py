@@ -66,10 +66,11 @@ class Look(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What the header of an image says: its size after rotation, and its channels."""
+    """What the header of an image says: its size after rotation, its channels, and its depth."""
 
     size: tuple[int, int]  # height, width
     channels: int
+    deep: bool  # whether its numbers are not just 8-bit ones: 16 bits, or drawn on a background
 
 
 def load_image(
@@ -139,12 +140,13 @@ def _seen(colour: tuple[float, float, float], channels: int) -> np.ndarray:
 
 
 def read_header(file: str) -> Header:
-    """Size and channels of an image, without reading its pixels."""
+    """Size, channels and depth of an image, without reading its pixels."""
     with _opened(file) as image:
         width, height = image.size
         if _turn(image) >= 5:
             width, height = height, width
-        return Header((height, width), _channels(file, image))
+        deep = image.mode.startswith("I") or _is_clear(image)
+        return Header((height, width), _channels(file, image), deep)
 
 
 def read_image(file: str, look: Look) -> np.ndarray:
@@ -288,7 +290,7 @@ def _pixels(
     """(channels, h, w) float32: as stored, scaled to size (width, height), on the background."""
     if image.mode.startswith("I"):
         return _deep_pixels(image, channels, background, size)
-    clear = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    clear = _is_clear(image)
     if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
         # Pillow converts a palette with transparency, CMYK and others to grey via these modes.
         image = image.convert("RGBA" if clear else "RGB")
@@ -305,6 +307,11 @@ def _pixels(
         x *= alpha
         x += background[:, None, None] * (1 - alpha)
     return x
+
+
+def _is_clear(image: Image) -> bool:
+    """Whether pixels may be transparent."""
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
 def _deep_pixels(

@@ -11,10 +11,10 @@ import numpy as np
 from .. import checks
 from ..random import generator
 from ..targets import is_one_hot
-from .datasets import Dataset, as_dataset
+from .datasets import Dataset
 from .limits import integer
 from .samplers import class_numbers
-from .sources import Subset, as_source
+from .sources import Subset, as_source, labels_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -27,27 +27,30 @@ def train_test_split(
     test_size: float = 0.2,
     stratify: bool = True,
     seed: int | None = 0,
-) -> tuple[Dataset, Dataset]:
+) -> tuple[Any, Any]:
     """Split a data set at random into training and test set.
 
-    data, y    Dataset or (x, y) pair; or x and y as two arguments
+    data, y    Dataset or (x, y) pair; x and y as two arguments; or an ImageFolder, Subset or any
+               map-style data set with labels `y`
     test_size  a fraction of the samples between 0 and 1 (rounded up), or their number
     stratify   keep the class proportions in the test set, to within one sample; y must then be
                integer labels (n,) or (n, 1), or one-hot rows, with at least two samples of each
                class
     seed       int from 0: the same seed gives the same split; None: `cnnx.manual_seed`'s generator
 
-    returns    train, test: Datasets, copied, in random order
+    returns    train, test, in random order: Datasets, copied, of arrays; `Subset`s, without copies,
+               of other data sets
 
     Example:
         train, test = train_test_split((x, y), test_size=0.25)
         train, test = train_test_split(x, y, stratify=False)
+        train, test = train_test_split(cnnx.data.ImageFolder("flowers", size=64))
     """
     op = "train_test_split"
-    whole = as_dataset(data if y is None else (data, y))
+    whole = as_source(data if y is None else (data, y))
     count = _test_count(op, test_size, len(whole))
     seed = None if seed is None else integer(op, "seed", seed, 0)
-    labels = _stratified_labels(op, whole.y, count) if stratify else None
+    labels = _stratified_labels(op, labels_of(op, whole), count) if stratify else None
     order = generator(seed).permutation(len(whole))
     test = np.zeros(len(whole), bool)  # indexed by position in `order`
     if labels is None:
@@ -56,7 +59,9 @@ def train_test_split(
         shares = _shares(np.bincount(labels), count)
         for label, share in enumerate(shares):
             test[np.flatnonzero(labels[order] == label)[:share]] = True
-    return whole[order[~test]], whole[order[test]]
+    if isinstance(whole, Dataset):
+        return whole[order[~test]], whole[order[test]]
+    return Subset(whole, order[~test]), Subset(whole, order[test])
 
 
 def _test_count(op: str, test_size: float, n: int) -> int:
