@@ -271,8 +271,8 @@ class Adam(_Moments):
 
 
 class AdamW(Adam):
-    """`Adam` with decoupled weight decay: w *= 1 - lr * weight_decay before each step, and g is the
-    gradient alone.
+    """`Adam` with decoupled weight decay: w *= 1 - lr * weight_decay before each step, whose g is
+    the gradient of the loss alone.
 
     params  parameters or groups
     lr, betas, eps, weight_decay (0.01), amsgrad  as in PyTorch
