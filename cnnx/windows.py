@@ -59,7 +59,7 @@ def pool_padding(
     and never counted.
     """
     rows, columns = pool_border(op, value, kernel)
-    if value != "same":
+    if not isinstance(value, str) or value == "valid":
         return ((rows, rows), (columns, columns)), True
     totals = [
         max(0, (-(-n // s) - 1) * s + d * (k - 1) + 1 - n)

@@ -840,6 +840,7 @@ EMBEDDINGS: dict[str, tuple[tuple[int, ...], str, tuple[int, int], int | None]] 
     "one-row": ((8,), "int64", (1, 4), None),
     "repeated": ((900,), "int16", (3, 5), 0),
     "empty-batch": ((0, 4), "int64", (5, 3), None),
+    "rows-of-nothing": ((3, 2), "int64", (4, 0), None),
 }
 
 

@@ -165,6 +165,19 @@ def test_one_entry_and_numpy_integers_are_an_integer(one):
     assert layer(X.astype(np.float32)).shape == (1, 3, 8, 8)
 
 
+@pytest.mark.parametrize("pair", [(1, 0), [1, 0], np.array([1, 0]), np.array([1, 0], np.uint8)])
+def test_a_pair_of_any_type_is_padding(pair):
+    for pool in (
+        lambda x, p: ops.max_pool2d(x, 2, 1, p)[0],
+        lambda x, p: ops.avg_pool2d(x, 2, 1, p),
+    ):
+        np.testing.assert_array_equal(pool(X, pair), pool(X, (1, 0)))
+    np.testing.assert_array_equal(
+        ops.conv2d(X, WEIGHT, padding=pair), ops.conv2d(X, WEIGHT, padding=(1, 0))
+    )
+    assert cnnx.MaxPool2D(2, padding=pair)(X).shape == cnnx.MaxPool2D(2, padding=(1, 0))(X).shape
+
+
 def _pools():
     """All pooling geometries along one axis: size, kernel, stride, padding."""
     for n, k, s in itertools.product(range(1, 8), range(1, 6), (1, 2, 3, 5)):
