@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from dialect_helpers import write_mnist
 
 import cnnx
 
@@ -34,10 +35,20 @@ def model_drawn(names, directory):
     assert (directory / "model.png").exists()
 
 
+def keras_mnist(directory):
+    write_mnist(directory, 2000)
+
+
+def convnet_learnt(names, directory):
+    assert names["scores"].accuracy > 0.75
+    assert (directory / "saved" / "best.npz").exists()
+
+
 # The pages with programs. Add a line here for a new page.
 RUN = {
     "README.md": Page(after=digits_learnt),
     "docs/configuration.md": Page(),
+    "docs/from_keras.md": Page(before=keras_mnist, after=convnet_learnt),
     "docs/graphs.md": Page(needs=("matplotlib",), after=model_drawn),
     "docs/training.md": Page(needs=("matplotlib", "sklearn"), after=digits_learnt),
     "docs/winograd.md": Page(),
