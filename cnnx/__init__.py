@@ -131,7 +131,7 @@ if TYPE_CHECKING:
 # Imported when they are first asked for, so that a program that only runs a network starts fast:
 # sub-modules, and the names above with the modules that they come from.
 _LATER_MODULES = (
-    *("bench", "callbacks", "compat", "inference", "metrics", "models", "nn"),
+    *("bench", "callbacks", "compat", "inference", "metrics", "models", "nn", "onnx"),
     *("safetensors", "sklearn", "testing", "training", "viz"),
 )
 _LATER = {
@@ -258,6 +258,7 @@ __all__ = [
     "models",
     "nn",
     "no_grad",
+    "onnx",
     "ops",
     "precision_recall_f1",
     "predict",

@@ -57,6 +57,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser updates parameters, and knows no layers
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "graph", "io", "safetensors"),
+    "onnx": (*MIDDLE, "io", "layers", "graph"),
     "history": ("io",),
     "checkpoint": ("io",),
     "feed": ("checks", "data"),
@@ -83,6 +84,7 @@ INSIDE_FUNCTIONS = {
     "callbacks": {"tqdm", "tensorboardX", "torch"},
     "data": {"tqdm", "PIL", "pooch", "requests"},
     "safetensors": {"safetensors"},
+    "onnx": {"onnx"},
     "bench": {"torch"},
     "cli": {"tomli"},  # Python 3.10 has no tomllib
     "compat": {"matplotlib"},
