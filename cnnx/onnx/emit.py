@@ -1,4 +1,7 @@
-"""The ONNX form of each layer: a function that adds its nodes, and the table of these."""
+"""The ONNX form of each layer: a function that adds its nodes, and the table of these.
+
+This file is longer than others because all layers are in one table.
+"""
 
 # Design:
 # The sizes of images are known, so what cnnx derives from them (padding="same", ceil_mode, windows
