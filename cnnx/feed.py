@@ -148,7 +148,11 @@ class Feed:
                     f"{self.op}: {self.name}: batch {number} is a {type(batch).__name__}{size}, "
                     "expected (x, y) or (x, y, sample_weight)"
                 )
-            yield tuple(batch)
+            names = ("x", "y", "sample_weight")
+            yield tuple(
+                _member(f"{self.op}: {self.name}: batch {number}", name, part)
+                for name, part in zip(names, batch, strict=False)
+            )
         if self.steps is not None and number < self.steps:
             raise ValueError(
                 f"{self.op}: {self.name} ended after {number} of {self.steps} batches of epoch "
@@ -252,6 +256,13 @@ def _arrays(name: str, given: Any) -> Any:
     if isinstance(given, (tuple, list)) and np.ndim(given[0]) > 0:
         return tuple(_array(f"{name}[{i}]", part) for i, part in enumerate(given))
     return _array(name, given)
+
+
+def _member(where: str, name: str, given: Any) -> Any:
+    """x, y or sample_weight of a user's batch as an array; a tuple of arrays as one of NumPy's."""
+    if isinstance(given, tuple) and given and np.ndim(given[0]) > 0:
+        return tuple(_member(where, name, part) for part in given)
+    return checks.from_anything(where, name, given)
 
 
 def _array(name: str, given: Any) -> np.ndarray:

@@ -27,6 +27,19 @@ def listed(sets, size=32, seed=None):
     return list(batches(sets, size, shuffle=seed is not None, seed=seed))
 
 
+class Tensor:
+    """An array of another library."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, "float"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -35,8 +48,10 @@ def listed(sets, size=32, seed=None):
         lambda sets: listed(sets, seed=3),
         lambda sets: iter(listed(sets, seed=3)),
         lambda sets: ([x, y] for x, y in listed(sets, seed=3)),
+        lambda sets: ((Tensor(x), Tensor(y)) for x, y in listed(sets, seed=3)),
+        lambda sets: ((x.tolist(), y.tolist()) for x, y in listed(sets, seed=3)),
     ],
-    ids=["Batches", "function", "list", "iterator", "generator"],
+    ids=["Batches", "function", "list", "iterator", "generator", "another library", "lists"],
 )
 def test_an_iterable_of_batches_trains_as_the_arrays_do(form):
     sets = blobs()
