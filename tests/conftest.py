@@ -27,7 +27,7 @@ collect_ignore = (
     if compiled
     else [
         "test_accuracy.py",
-        "test_fashion.py",
+        "test_recipes.py",
         "test_bounds.py",
         "test_denormals.py",
         "test_memory.py",

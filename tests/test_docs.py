@@ -55,7 +55,9 @@ RUN = {
 }
 # Pages whose programs are run by a test of their own.
 ELSEWHERE = {
+    "docs/cifar10.md": "test_recipes.py",
     "docs/data.md": "test_data_page.py",
+    "docs/fashion_mnist.md": "test_recipes.py",
     "docs/from_cs231n.md": "test_cs231n_dialect.py",
     "docs/from_functional.md": "test_functional.py",
     "docs/from_listnet.md": "test_listnet.py",
