@@ -7,6 +7,7 @@ case. This file is longer than others because the whole table is in one place.
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -96,6 +97,12 @@ DILATED = [
     ),
 ]
 NOT_POOLED = ("padding in unknown words", {"padding": "full"}, ValueError, ["'full'", "'same'"])
+CEILING = ("rounding up by a number", {"ceil_mode": 1}, TypeError, ["ceil_mode", "1"])
+MEAN = [
+    CEILING,
+    ("a padding counted by a word", {"count_include_pad": "no"}, TypeError, ["'no'", "True"]),
+]
+NO_DX = ("a gradient left out by a number", {"need_dx": 0}, TypeError, ["need_dx", "0"])
 DIVISOR = ("a divisor of zero", {"divisor_override": 0}, ValueError, ["divisor_override", "0"])
 NO_PIXELS = [
     # With padding alone there would be windows.
@@ -194,6 +201,94 @@ INTERPOLATION = [
     ),
 ]
 LABELS = np.array([0, 1, 2, 3, 0])
+CLASS_LABELS = [  # scores (5, 4)
+    ("a label too large", {"target": LABELS * 3}, ValueError, ["target[2]", "6", "4"]),
+    ("a negative label", {"target": LABELS - 1}, ValueError, ["target[0]", "-1", "4"]),
+    ("too few labels", {"target": LABELS[:3]}, ValueError, ["target", "(3,)", "(5,)"]),
+    ("labels of floats", {"target": LABELS * 1.0}, (TypeError, ValueError), ["target", "float64"]),
+    ("labels of text", {"target": LABELS.astype(str)}, TypeError, ["target", "<U21"]),
+    ("labels that are truth", {"target": LABELS > 0}, TypeError, ["target", "bool"]),
+    ("an unknown reduction", {"reduction": "median"}, ValueError, ["median", "mean", "sum"]),
+    ("half a label to ignore", {"ignore_index": 0.5}, TypeError, ["ignore_index", "0.5"]),
+]
+OTHER_SHAPE = [  # dy (1,), as x or y
+    ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["dy", "(2,)", "(1,)"]),
+    ("a dy of more axes", {"dy": _zeros(1, 1)}, ValueError, ["dy", "(1, 1)", "(1,)"]),
+]
+ALPHAS = [
+    ("an alpha that is not a number", {"alpha": np.nan}, ValueError, ["alpha", "nan"]),
+    ("an alpha of text", {"alpha": "1"}, TypeError, ["alpha='1'"]),
+    ("an alpha above float32", {"alpha": 1e39}, ValueError, ["alpha", "1e+39"]),
+]
+SLOPES = [
+    ("an infinite slope", {"negative_slope": np.inf}, ValueError, ["negative_slope", "inf"]),
+    ("no slope", {"negative_slope": None}, TypeError, ["negative_slope", "None"]),
+]
+APPROXIMATIONS = [
+    ("an unknown approximation", {"approximate": "exp"}, ValueError, ["'exp'", "'none'", "'tanh'"]),
+    ("truth in place of a word", {"approximate": True}, ValueError, ["approximate", "True"]),
+]
+BENDS = [
+    ("a beta of zero", {"beta": 0}, ValueError, ["beta", "0"]),
+    ("a beta that is not a number", {"beta": np.nan}, ValueError, ["beta", "nan"]),
+    ("a threshold of text", {"threshold": "20"}, TypeError, ["threshold='20'"]),
+]
+# Base call: x (2, 6, 4, 5), 3 groups, weight and bias (6,).
+GROUPS = [
+    ("groups that do not divide", {"num_groups": 4}, ValueError, ["num_groups", "4", "6"]),
+    ("no groups", {"num_groups": 0}, ValueError, ["num_groups", "0"]),
+    ("half a group", {"num_groups": 1.5}, TypeError, ["num_groups", "1.5"]),
+    ("one axis", {"x": _zeros(6)}, ValueError, ["x", "(6,)"]),
+    ("a weight of another size", {"weight": _zeros(4)}, ValueError, ["weight", "(4,)", "(6,)"]),
+    ("a weight of a group", {"weight": _zeros(3)}, ValueError, ["weight", "(3,)", "(6,)"]),
+]
+# Base call: x (5, 37), normalized_shape 37.
+LAST_AXES = [
+    ("other last axes", {"normalized_shape": 36}, ValueError, ["(5, 37)", "36"]),
+    ("too many axes", {"normalized_shape": (2, 5, 37)}, ValueError, ["(5, 37)", "2", "5", "37"]),
+    ("no axes", {"normalized_shape": ()}, ValueError, ["normalized_shape"]),
+    ("a size of zero", {"normalized_shape": 0}, ValueError, ["normalized_shape", "0"]),
+    ("half a size", {"normalized_shape": 18.5}, TypeError, ["normalized_shape", "18.5"]),
+    ("a size of text", {"normalized_shape": "37"}, TypeError, ["normalized_shape", "37"]),
+    ("a weight of another size", {"weight": _zeros(5)}, ValueError, ["weight", "(5,)", "(37,)"]),
+]
+EPSILON = [
+    ("a negative eps", {"eps": -1.0}, ValueError, ["eps", "-1"]),
+    ("an eps that is not a number", {"eps": np.nan}, ValueError, ["eps", "nan"]),
+]
+SLOPES_OF_CHANNELS = [  # x (3, 4, 5), weight (1,)
+    ("slopes of other channels", {"weight": _zeros(3)}, ValueError, ["(3,)", "(1,)", "(3, 4, 5)"]),
+    ("slopes of two axes", {"weight": _zeros(4, 1)}, ValueError, ["weight", "(4, 1)"]),
+    ("slopes of one axis", {"x": _zeros(4), "weight": _zeros(4)}, ValueError, ["weight", "(4,)"]),
+]
+# Base call: x (2, 7, 4, 5), size 5.
+NEIGHBOURS = [
+    ("rows of features", {"x": _zeros(2, 7)}, ValueError, ["x", "(2, 7)"]),
+    ("a size of zero", {"size": 0}, ValueError, ["size", "0"]),
+    ("half a size", {"size": 2.5}, TypeError, ["size", "2.5"]),
+    ("a negative alpha", {"alpha": -1.0}, ValueError, ["alpha", "-1"]),
+    ("a beta that is not a number", {"beta": np.nan}, ValueError, ["beta", "nan"]),
+    ("a negative k", {"k": -0.5}, ValueError, ["k", "-0.5"]),
+]
+# Base call: 5 indices, weight (7, 3).
+NUMBERS = np.array([0, 6, 2, 2, 1])
+INDICES = [
+    ("a number too large", {"indices": NUMBERS + 1}, ValueError, ["indices[1]", "7", "6"]),
+    ("a negative number", {"indices": NUMBERS - 2}, ValueError, ["indices[0]", "-2", "7"]),
+    ("numbers that are floats", {"indices": NUMBERS * 1.0}, TypeError, ["indices", "float64"]),
+    ("numbers that are truth", {"indices": NUMBERS > 0}, TypeError, ["indices", "bool"]),
+]
+ADAM = [  # of 7 parameters
+    ("a state of another shape", {"exp_avg": _zeros(3)}, ValueError, ["exp_avg", "(3,)", "(7,)"]),
+    ("squares of another shape", {"exp_avg_sq": _zeros(9)}, ValueError, ["exp_avg_sq", "(9,)"]),
+    ("no squares", {"exp_avg_sq": None}, TypeError, ["exp_avg_sq"]),
+    ("a step of zero", {"step": 0}, ValueError, ["step", "0"]),
+    ("half a step", {"step": 1.5}, TypeError, ["step", "1.5"]),
+    ("a beta of one", {"beta1": 1.0}, ValueError, ["beta1", "1"]),
+    ("a negative beta", {"beta2": -0.5}, ValueError, ["beta2", "-0.5"]),
+    ("a negative eps", {"eps": -1e-8}, ValueError, ["eps", "-1e-08"]),
+    ("decoupled by a number", {"decoupled": 1}, TypeError, ["decoupled", "1"]),
+]
 TABLE = {
     "conv2d": [
         *CONVOLUTION,
@@ -204,6 +299,7 @@ TABLE = {
         ("an unknown activation", {"activation": "gelu"}, ValueError, ["'gelu'", "'relu'"]),
     ],
     "conv2d_backward": [
+        NO_DX,
         *CONVOLUTION,
         *CHANNELS,
         ("a dy of another size", {"dy": _zeros(2, 4, 4, 4)}, ValueError, ["dy", "(2, 4, 4, 4)"]),
@@ -214,6 +310,7 @@ TABLE = {
         ("a bias of another size", {"bias": _zeros(5)}, ValueError, ["bias", "(5,)", "4"]),
     ],
     "conv_transpose2d_backward": [
+        NO_DX,
         *TRANSPOSED,
         ("a dy of another size", {"dy": _zeros(2, 4, 7, 7)}, ValueError, ["dy", "(2, 4, 7, 7)"]),
         ("a flat dy", {"dy": _zeros(2, 224)}, ValueError, ["dy", "(2, 224)", "4"]),
@@ -226,11 +323,12 @@ TABLE = {
         ("columns for another image", {"cols": _zeros(24, 26)}, ValueError, ["(24, 26)", "27"]),
         ("cols of three axes", {"cols": _zeros(2, 12, 27)}, ValueError, ["(2, 12, 27)"]),
     ],
-    "max_pool2d": [*POOLING, *DILATED, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
+    "max_pool2d": [*POOLING, *DILATED, CEILING, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
     "max_pool2d_backward": [
         *NO_PIXELS_BACK,
         *POOLING,
         *DILATED,
+        CEILING,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
         (
@@ -268,10 +366,12 @@ TABLE = {
             ["dy", "x", "float32", "float64"],
         ),
     ],
-    "relu_max_pool2d": [*POOLING, *NO_PIXELS, NOT_AN_IMAGE],
+    "relu_max_pool2d": [*POOLING, *DILATED, CEILING, *NO_PIXELS, NOT_AN_IMAGE],
     "relu_max_pool2d_backward": [
         *NO_PIXELS_BACK,
         *POOLING,
+        *DILATED,
+        CEILING,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
         (
@@ -281,10 +381,11 @@ TABLE = {
             ["argmax", "5", "4"],
         ),
     ],
-    "avg_pool2d": [*POOLING, DIVISOR, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
+    "avg_pool2d": [*POOLING, *MEAN, DIVISOR, NOT_POOLED, *NO_PIXELS, NOT_AN_IMAGE],
     "avg_pool2d_backward": [
         *NO_PIXELS_BACK,
         *POOLING,
+        *MEAN,
         DIVISOR,
         *X_SHAPE,
         ("a dy of another size", {"dy": _zeros(2, 3, 3, 3)}, ValueError, ["dy", "(2, 3, 3, 3)"]),
@@ -345,6 +446,7 @@ TABLE = {
         ("an unknown activation", {"activation": "tanh"}, ValueError, ["'tanh'", "'relu'"]),
     ],
     "linear_backward": [
+        NO_DX,
         ("features", {"x": _zeros(4, 7)}, ValueError, ["7", "(5, 6)"]),
         ("a dy of another size", {"dy": _zeros(4, 6)}, ValueError, ["dy", "(4, 6)", "(4, 5)"]),
     ],
@@ -373,15 +475,71 @@ TABLE = {
         ("an inv_std of another size", {"inv_std": _zeros(2)}, ValueError, ["inv_std", "(2,)"]),
         ("a weight of another size", {"weight": _zeros(2)}, ValueError, ["weight", "(2,)"]),
         ("a bias of another size", {"bias": _zeros(4)}, ValueError, ["bias", "(4,)"]),
+        ("training by a number", {"training": 1}, TypeError, ["training", "1"]),
         ("another activation", {"activation": "elu"}, ValueError, ["elu", *oracle.ENDINGS]),
     ],
     **{
-        f"{op}_backward": [
-            ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["(2,)", "(1,)"])
-        ]
+        f"{op}_backward": OTHER_SHAPE
         for op in (*oracle.ENDINGS, *oracle.CURVES, "leaky_relu", "sigmoid", "tanh")
     },
-    "add": [("a y of another shape", {"y": _zeros(2)}, ValueError, ["(2,)", "(1,)"])],
+    "leaky_relu": SLOPES,
+    "leaky_relu_backward": [*OTHER_SHAPE, *SLOPES],
+    "elu": ALPHAS,
+    "elu_backward": [*OTHER_SHAPE, *ALPHAS],
+    "gelu": APPROXIMATIONS,
+    "gelu_backward": [*OTHER_SHAPE, *APPROXIMATIONS],
+    "softplus": BENDS,
+    "softplus_backward": [*OTHER_SHAPE, *BENDS],
+    "prelu": SLOPES_OF_CHANNELS,
+    "prelu_backward": [
+        *SLOPES_OF_CHANNELS[:2],
+        ("a dy of another shape", {"dy": _zeros(3, 4)}, ValueError, ["dy", "(3, 4)", "(3, 4, 5)"]),
+    ],
+    "group_norm": [
+        *GROUPS,
+        *EPSILON,
+        ("a bias of another size", {"bias": _zeros(2)}, ValueError, ["bias", "(2,)", "(6,)"]),
+    ],
+    "group_norm_backward": [
+        *[row for row in GROUPS if "x" not in row[1]],
+        ("a dy of another shape", {"dy": _zeros(2, 6, 4)}, ValueError, ["dy", "(2, 6, 4)"]),
+        ("a mean per channel", {"mean": _zeros(2, 6)}, ValueError, ["mean", "(2, 6)", "(2, 3)"]),
+        ("an inv_std of one axis", {"inv_std": _zeros(6)}, ValueError, ["inv_std", "(6,)"]),
+    ],
+    "layer_norm": [
+        *LAST_AXES,
+        *EPSILON,
+        ("a bias of another size", {"bias": _zeros(36)}, ValueError, ["bias", "(36,)", "(37,)"]),
+    ],
+    "layer_norm_backward": [
+        *LAST_AXES,
+        ("a dy of another shape", {"dy": _zeros(5, 36)}, ValueError, ["dy", "(5, 36)", "(5, 37)"]),
+        ("a mean with an axis", {"mean": _zeros(5, 1)}, ValueError, ["mean", "(5, 1)", "(5,)"]),
+        ("an inv_std of another size", {"inv_std": _zeros(4)}, ValueError, ["inv_std", "(4,)"]),
+    ],
+    "local_response_norm": NEIGHBOURS,
+    "local_response_norm_backward": [
+        *NEIGHBOURS[1:],
+        ("a dy of another shape", {"dy": _zeros(2, 7, 4)}, ValueError, ["dy", "(2, 7, 4)"]),
+    ],
+    "embedding": [
+        *INDICES,
+        ("a weight of one axis", {"weight": _zeros(7)}, ValueError, ["weight", "(7,)"]),
+    ],
+    "embedding_backward": [
+        *INDICES,
+        ("a dy of other rows", {"dy": _zeros(4, 3)}, ValueError, ["dy", "(4, 3)", "(5, d)"]),
+        ("a dy without axes", {"dy": np.float64(1)}, ValueError, ["dy", "()"]),
+        ("a negative number of rows", {"num_embeddings": -1}, ValueError, ["num_embeddings", "-1"]),
+        ("half a row", {"num_embeddings": 7.5}, TypeError, ["num_embeddings", "7.5"]),
+        ("padding beyond the rows", {"padding_idx": 7}, ValueError, ["padding_idx", "7", "6"]),
+        ("a negative padding", {"padding_idx": -1}, ValueError, ["padding_idx", "-1", "0"]),
+        ("huge rows", {"num_embeddings": 2**62}, ValueError, ["dweight", str(2**62)]),
+    ],
+    "add": [
+        ("a y of another shape", {"y": _zeros(2)}, ValueError, ["(2,)", "(1,)"]),
+        ("a y of more axes", {"y": _zeros(1, 1)}, ValueError, ["(1, 1)", "(1,)"]),
+    ],
     "concat": [
         ("no arrays", {"arrays": []}, ValueError, ["arrays"]),
         ("one array", {"arrays": _zeros(2, 3)}, TypeError, ["arrays", "ndarray"]),
@@ -421,12 +579,7 @@ TABLE = {
     "dropout": RATES,
     "dropout_backward": RATES,
     "cross_entropy": [
-        ("a label too large", {"target": LABELS * 3}, ValueError, ["6", "2", "4"]),
-        ("a negative label", {"target": LABELS - 1}, ValueError, ["-1", "0", "4"]),
-        ("too few labels", {"target": LABELS[:3]}, ValueError, ["(3,)", "(5,)"]),
-        ("labels of floats", {"target": LABELS * 1.0}, (TypeError, ValueError), ["float64"]),
-        ("labels of text", {"target": LABELS.astype(str)}, TypeError, ["target"]),
-        ("labels that are truth", {"target": LABELS > 0}, TypeError, ["target", "bool"]),
+        *CLASS_LABELS,
         (
             "probabilities of another shape",
             {"target": _zeros(5, 3)},
@@ -436,7 +589,39 @@ TABLE = {
         ("logits of one axis", {"logits": _zeros(5)}, ValueError, ["logits", "(5,)"]),
         ("weights for other classes", {"weight": _zeros(3)}, ValueError, ["weight", "(3,)", "4"]),
         ("too much smoothing", {"label_smoothing": 1.5}, ValueError, ["label_smoothing", "1.5"]),
-        ("an unknown reduction", {"reduction": "median"}, ValueError, ["median", "mean", "sum"]),
+    ],
+    "nll": [
+        *CLASS_LABELS,
+        ("probabilities", {"target": _zeros(5, 4)}, TypeError, ["target", "float64"]),
+        ("scores of one axis", {"log_p": _zeros(5)}, ValueError, ["log_p", "(5,)"]),
+        ("weights for other classes", {"weight": _zeros(3)}, ValueError, ["weight", "(3,)", "4"]),
+    ],
+    "focal": [
+        *CLASS_LABELS,
+        ("probabilities", {"target": _zeros(5, 4)}, TypeError, ["target", "float64"]),
+        ("logits of one axis", {"logits": _zeros(5)}, ValueError, ["logits", "(5,)"]),
+        ("factors of other classes", {"alpha": _zeros(3)}, ValueError, ["alpha", "(3,)", "4"]),
+        ("one factor", {"alpha": 0.25}, (ValueError, TypeError), ["alpha"]),
+        ("a negative gamma", {"gamma": -1.0}, ValueError, ["gamma", "-1"]),
+        ("an infinite gamma", {"gamma": np.inf}, ValueError, ["gamma", "inf"]),
+    ],
+    "binary_focal": [
+        *SAME_SHAPE,
+        ("a target between", {"target": _zeros(5, 4) + 0.5}, ValueError, ["target[0, 0]", "0.5"]),
+        ("a negative gamma", {"gamma": -1.0}, ValueError, ["gamma", "-1"]),
+        ("an alpha above one", {"alpha": 1.5}, ValueError, ["alpha", "1.5"]),
+        ("factors of classes", {"alpha": _zeros(4)}, TypeError, ["alpha"]),
+    ],
+    "l1": SAME_SHAPE,
+    "huber": [
+        *SAME_SHAPE,
+        ("a delta of zero", {"delta": 0.0}, ValueError, ["delta", "0"]),
+        ("a negative delta", {"delta": -1.0}, ValueError, ["delta", "-1"]),
+    ],
+    "smooth_l1": [
+        *SAME_SHAPE,
+        ("a negative beta", {"beta": -1.0}, ValueError, ["beta", "-1"]),
+        ("a beta of text", {"beta": "1"}, TypeError, ["beta='1'"]),
     ],
     "mse": SAME_SHAPE,
     "bce": [
@@ -448,6 +633,7 @@ TABLE = {
     "sgd_step": [
         *STEPS,
         ("momentum without velocity", {"momentum": 0.9}, (ValueError, TypeError), ["velocity"]),
+        ("a velocity of another shape", {"velocity": _zeros(3)}, ValueError, ["velocity", "(3,)"]),
         (
             "nesterov without momentum",
             {"nesterov": True, "momentum": 0.0},
@@ -464,25 +650,51 @@ TABLE = {
             ["square_avg", "(3,)", "(7,)"],
         ),
         ("momentum without velocity", {"momentum": 0.9}, (ValueError, TypeError), ["velocity"]),
+        ("a velocity of another shape", {"velocity": _zeros(3)}, ValueError, ["velocity", "(3,)"]),
         ("an alpha above one", {"alpha": 1.5}, ValueError, ["alpha", "1.5"]),
+        ("a negative eps", {"eps": -1e-8}, ValueError, ["eps", "-1e-08"]),
+        ("means of another shape", {"grad_avg": _zeros(3)}, ValueError, ["grad_avg", "(3,)"]),
     ],
     "adagrad_step": [
         *STEPS,
         ("a state of another shape", {"sum_sq": _zeros(3)}, ValueError, ["sum_sq", "(3,)", "(7,)"]),
+        ("a negative eps", {"eps": -1e-8}, ValueError, ["eps", "-1e-08"]),
     ],
     "adam_step": [
         *STEPS,
+        *ADAM,
         (
-            "a state of another shape",
-            {"exp_avg": _zeros(3)},
+            "maxima of another shape",
+            {"max_avg_sq": _zeros(3)},
             ValueError,
-            ["exp_avg", "(3,)", "(7,)"],
+            ["max_avg_sq", "(3,)", "(7,)"],
         ),
-        ("a step of zero", {"step": 0}, ValueError, ["step", "0"]),
-        ("a beta of one", {"beta1": 1.0}, ValueError, ["beta1", "1"]),
-        ("a negative beta", {"beta2": -0.5}, ValueError, ["beta2", "-0.5"]),
+        ("maxima in a list", {"max_avg_sq": [0.0] * 7}, TypeError, ["max_avg_sq", "list"]),
+    ],
+    "nadam_step": [
+        *STEPS,
+        *ADAM,
+        ("a momentum of one", {"mu": 1.0}, ValueError, ["mu", "1"]),
+        ("a next momentum below zero", {"mu_next": -0.1}, ValueError, ["mu_next", "-0.1"]),
+        ("a product of text", {"mu_product": "1"}, TypeError, ["mu_product='1'"]),
+    ],
+    "ema_step": [
+        (
+            "a value of another shape",
+            {"values": [_zeros(3), _zeros(2)]},
+            ValueError,
+            ["values[1]", "(2,)", "(2, 2)"],
+        ),
+        ("a value too few", {"values": [_zeros(3)]}, ValueError, ["2 averages", "1 values"]),
+        ("one array for all", {"averages": _zeros(7)}, TypeError, ["averages", "ndarray", "list"]),
+        ("one value for all", {"values": _zeros(7)}, TypeError, ["values", "ndarray", "list"]),
+        ("an average that is a list", {"averages": [[0.0], [1.0]]}, TypeError, ["averages[0]"]),
+        ("a decay above one", {"decay": 1.5}, ValueError, ["decay", "1.5"]),
+        ("a negative decay", {"decay": -0.1}, ValueError, ["decay", "-0.1"]),
     ],
 }
+# Elementwise functions of x alone: their only mistakes are those of arrays, below.
+OF_ONE_ARRAY = {"hardsigmoid", "hardswish", "mish", "relu", "relu6", "sigmoid", "silu", "tanh"}
 MISTAKES = [(op, *mistake) for op, mistakes in TABLE.items() for mistake in mistakes]
 
 
@@ -499,6 +711,20 @@ def test_a_mistake_is_named_with_its_numbers(op, what, changes, kind, words):
         assert re.search(rf"(?<![\w.]){re.escape(word)}(?![\w])", message), (
             f"no {word!r}: {message}"
         )
+
+
+@pytest.mark.parametrize("op", ops.__all__)
+def test_every_op_has_rows_and_each_of_its_settings_a_mistake(op):
+    """A new op, or a new argument, needs rows in TABLE. Any array is tried below, too."""
+    parameters = set(inspect.signature(getattr(ops, op)).parameters)
+    if op in OF_ONE_ARRAY:
+        assert parameters == {"x"}, f"{op} has settings: give it rows in TABLE"
+        return
+    rows = TABLE.get(op, [])
+    assert len(rows) >= 2, f"TABLE has {len(rows)} rows of {op}, expected two or more"
+    arrays = {name.partition("[")[0] for name in cases.arrays(_base(op))}
+    missing = parameters - arrays - {name for row in rows for name in row[1]}
+    assert not missing, f"no row of {op} changes {sorted(missing)}"
 
 
 # ------------------------------------------------------------- mistakes that apply to every op

@@ -321,6 +321,18 @@ def test_a_loss_without_terms_refuses_weights():
         (lambda: FocalLoss()(LOGITS[:, 0], SOFT[:, 0]), "0 and 1"),
         (lambda: BCELoss(weight=[1, 2, 3])(SOFT, YES), r"weight has shape \(3,\)"),
         (lambda: BCEWithLogitsLoss(pos_weight=[-1.0]), "pos_weight holds -1"),
+        (lambda: NLLLoss(weight=[1, 2, 3])(LOG_P, LABELS), r"weight has shape \(3,\)"),
+        (lambda: FocalLoss(alpha=[1, 2, 3])(LOGITS, LABELS), r"alpha has shape \(3,\)"),
+        (lambda: FocalLoss()(LOGITS, np.full((6, 4), 0.25)), "probabilities"),
+        (lambda: BCEWithLogitsLoss()(SOFT, YES + 1), r"target\[.*is 2"),
+        (lambda: L1Loss()(np.ones((3, 2)), np.ones((3, 4))), r"\(3, 4\).*\(3, 2\)"),
+        (lambda: HuberLoss()(np.ones(3), np.ones(4)), r"HuberLoss: target has shape \(4,\)"),
+        (lambda: SmoothL1Loss()(np.ones(3), np.ones((3, 3))), r"target has shape \(3, 3\)"),
+        (lambda: NLLLoss()(LOG_P, LABELS, np.ones((6, 1))), r"sample_weight has shape \(6, 1\)"),
+        (
+            lambda: FocalLoss()(LOGITS, LABELS, [1, 1, 1, 1, 1, np.nan]),
+            r"sample_weight\[5\] is nan",
+        ),
     ],
 )
 def test_bad_settings_of_the_other_losses_are_named(wrong, message):

@@ -192,9 +192,8 @@ class _AlongAxis(Layer):
         name = type(self).__name__
         if axis is not None and dim is not None:
             raise TypeError(f"{name}: axis={axis} and dim={dim} are the same argument: pass one")
-        given = dim if axis is None else axis
-        given = 1 if given is None else given
-        self.axis = checks.integer(name, "axis", given, least=-(2**31))
+        given = ("axis", 1 if axis is None else axis) if dim is None else ("dim", dim)
+        self.axis = checks.integer(name, *given, least=-(2**31))
 
     def forward(self, x: Any) -> Any:
         y = self._function(self._float(x), self.axis)

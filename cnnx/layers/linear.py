@@ -48,10 +48,11 @@ class Weighted(Layer):
         """Weight and bias from U(-b, b) with b = 1/sqrt(fan_in), as in PyTorch."""
         name = type(self).__name__
         checks.array_size(name, shape, "weight")  # drawn in float64
+        bias = checks.flag(name, "bias", bias)
         bound = 1.0 / math.sqrt(fan_in)
         self.weight = Parameter(init.uniform(shape, -bound, bound), "weight")
         self.bias = None
-        if checks.flag(name, "bias", bias):
+        if bias:
             self.bias = Parameter(init.uniform(outputs, -bound, bound), "bias")
 
 

@@ -39,6 +39,7 @@ class Optimizer:
     """
 
     _bounds: ClassVar[Bounds] = {}
+    _flags: ClassVar[tuple[str, ...]] = ()  # settings that are True or False
     _later: ClassVar[dict[str, Any]] = {}  # settings that states written before do not have
 
     def __init__(self, params: Params, settings: dict[str, Any]) -> None:
@@ -85,12 +86,14 @@ class Optimizer:
         self.param_groups.append({"params": params, **merged})
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings with numbers as floats; ValueError names one that is out of bounds."""
+        """The settings with numbers as floats; ValueError names one that is out of bounds,
+        TypeError one that is neither True nor False."""
         numbers = {
             name: checks.real(self._name, name, settings[name], least, most)
             for name, (least, most) in self._bounds.items()
         }
-        return {**settings, **numbers}
+        flags = {name: checks.flag(self._name, name, settings[name]) for name in self._flags}
+        return {**settings, **numbers, **flags}
 
     def zero_grad(self) -> None:
         """Clear the gradients of all parameters."""

@@ -37,6 +37,7 @@ class SGD(Optimizer):
         "momentum": (0.0, math.inf),
         "weight_decay": (0.0, math.inf),
     }
+    _flags = ("nesterov",)
 
     def __init__(
         self,
@@ -55,9 +56,10 @@ class SGD(Optimizer):
         super().__init__(params, settings)
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        if settings["nesterov"] and not settings["momentum"] > 0:
-            raise ValueError(f"SGD: nesterov with momentum={settings['momentum']}, expected > 0")
-        return super()._checked(settings)
+        checked = super()._checked(settings)
+        if checked["nesterov"] and not checked["momentum"]:
+            raise ValueError(f"SGD: nesterov with momentum={checked['momentum']}, expected > 0")
+        return checked
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
         return {"velocity": 0.0} if group["momentum"] else {}
@@ -98,6 +100,7 @@ class RMSProp(Optimizer):
         "weight_decay": (0.0, math.inf),
         "momentum": (0.0, math.inf),
     }
+    _flags = ("centered",)
 
     def __init__(
         self,
@@ -224,6 +227,7 @@ class Adam(_Moments):
     """
 
     _decoupled: ClassVar[bool] = False
+    _flags = ("amsgrad",)
     _later: ClassVar[dict[str, Any]] = {"amsgrad": False}
 
     def __init__(
@@ -243,10 +247,6 @@ class Adam(_Moments):
             "amsgrad": amsgrad,
         }
         super().__init__(params, settings)
-
-    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        checks.flag(self._name, "amsgrad", settings["amsgrad"])
-        return super()._checked(settings)
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
         names = super()._state_arrays(group)
@@ -316,6 +316,7 @@ class NAdam(_Moments):
     """
 
     _bounds: ClassVar[Bounds] = {**_Moments._bounds, "momentum_decay": (0.0, math.inf)}
+    _flags = ("decoupled_weight_decay",)
 
     def __init__(
         self,
@@ -336,11 +337,6 @@ class NAdam(_Moments):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, settings)
-
-    def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
-        name = "decoupled_weight_decay"
-        checks.flag(self._name, name, settings[name])
-        return super()._checked(settings)
 
     def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         beta1, beta2 = group["betas"]
