@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from training_helpers import blobs, mlp
+from training_helpers import Tensor, blobs, mlp
 
 import cnnx
 from cnnx import Graph, Input
@@ -25,19 +25,6 @@ def same(one, other):
 
 def listed(sets, size=32, seed=None):
     return list(batches(sets, size, shuffle=seed is not None, seed=seed))
-
-
-class Tensor:
-    """An array of another library."""
-
-    def __init__(self, values):
-        self.values, self.shape, self.dtype = values, values.shape, "float"
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.values, dtype)
-
-    def __len__(self):
-        return len(self.values)
 
 
 @pytest.mark.parametrize(

@@ -19,3 +19,16 @@ def blobs(n=90, seed=0):
 def mlp(seed=0, dropout=0.0):
     random.manual_seed(seed)
     return Sequential(Linear(2, 16), ReLU(), Dropout(dropout), Linear(16, 3))
+
+
+class Tensor:
+    """An array of another library."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, "float"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def __len__(self):
+        return len(self.values)
