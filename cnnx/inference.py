@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -156,7 +157,8 @@ def evaluate(
 
     If all metrics are streaming objects, or the data are batches, each batch is measured and then
     forgotten, so the outputs may be larger than memory. A function is then computed for each batch,
-    and its result is the mean, weighted by the number of samples.
+    and its result is the mean, weighted by the number of samples (without those whose label the
+    loss ignores). If no label counts, loss and accuracy are NaN.
 
     Outputs that are NaN make the loss NaN, and count as wrong in the accuracy, with a
     RuntimeWarning, so that a diverged model still gets scores.
@@ -210,7 +212,10 @@ def score(
     meter = Meter(loss, measures)
     _, values = meter.add(value, outputs, whole.y, weight)
     streams = {name: value for name, value in meter.result().items() if name in meter.streaming}
-    value = value / len(whole) if per_sample and is_sum(loss) else value
+    if is_sum(loss):
+        value = value / len(whole) if per_sample else value
+    elif not meter.shares:  # no label counts
+        value = math.nan
     return Scores(loss=value, **values, **streams)
 
 

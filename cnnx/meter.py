@@ -17,14 +17,16 @@ __all__ = ["Meter"]
 
 class Meter:
     """Adds up batches. The loss is the mean over all of them, weighted by their shares; a metric
-    that is a function is the mean of its values, weighted by the numbers of samples; a streaming
-    metric is exact. `measures` must be settled before the first batch.
+    that is a function is the mean of its values, weighted by the numbers of samples that it counts
+    (NaN if there is none: all labels are ignored); a streaming metric is exact. `measures` must be
+    settled before the first batch.
     """
 
     def __init__(self, loss: Any, measures: Measures) -> None:
         self.loss, self.measures, self._sum = loss, measures, is_sum(loss)
         self.sums: Row = {}
         self.samples, self.shares = 0, 0.0
+        self.counts: Row = {}  # samples, by metric
         self.streaming = copy.deepcopy(measures.streaming)  # the user's objects are not changed
         for metric in self.streaming.values():
             metric.reset()
@@ -40,15 +42,17 @@ class Meter:
         sums["loss"] = sums.get("loss", 0.0) + (loss if self._sum else loss * share)
         values = self.measures(outputs, wanted)
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value * count
+            counted = self.measures.counted(name, outputs, wanted)
+            self.counts[name] = self.counts.get(name, 0.0) + counted
+            sums[name] = sums.get(name, 0.0) + (value * counted if counted else 0.0)
         for metric in self.streaming.values():
             self.measures.include(metric, outputs, wanted, weight)
         return share, values
 
     def result(self) -> Row:
         """The means so far."""
-        by = {"loss": (self.samples if self._sum else self.shares) or math.nan}
-        row = {name: value / by.get(name, self.samples) for name, value in self.sums.items()}
+        by = {**self.counts, "loss": self.samples if self._sum else self.shares}
+        row = {name: value / (by[name] or math.nan) for name, value in self.sums.items()}
         for name, metric in self.streaming.items():
             row[name] = self.measures.value(name, metric.compute())
         return row
@@ -58,6 +62,7 @@ class Meter:
         return {
             "sums": dict(self.sums),
             "samples": self.samples,
+            "counts": dict(self.counts),
             "shares": self.shares,
             "streaming": {name: _state(metric) for name, metric in self.streaming.items()},
         }
@@ -65,6 +70,7 @@ class Meter:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a `state_dict`."""
         self.sums, self.samples, self.shares = state["sums"], state["samples"], state["shares"]
+        self.counts = state["counts"]
         for name, saved in state["streaming"].items():
             metric = self.streaming[name]
             if hasattr(metric, "load_state_dict"):

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -82,6 +83,7 @@ class Measures:
         self.streaming = {k: m for k, m in (asked or {}).items() if _is_streaming(m)}
         self.asked = asked and {k: m for k, m in asked.items() if k not in self.streaming}
         self.settled: dict[str, Metric] | None = None
+        self._own: set[str] = set()  # names of our functions, which leave out ignored labels
         self._threshold_of_yes: float | None = None
 
     @property
@@ -101,8 +103,10 @@ class Measures:
         if asked is None:
             asked = _by_name(self.op, "accuracy") if self._has_classes(target, shape) else {}
         threshold = self._threshold_of_yes = self._threshold(target, shape)
+        self._own = {k for k, one in asked.items() if any(one is m for m in _METRICS.values())}
         self.settled = {
-            name: _with_threshold(one, threshold, self._ignored) for name, one in asked.items()
+            name: functools.partial(one, threshold=threshold) if name in self._own else one
+            for name, one in asked.items()
         }
 
     @property
@@ -122,11 +126,28 @@ class Measures:
             raise type(error)(f"{self.op}: {name}: {error}") from None
 
     def __call__(self, outputs: Any, target: Any) -> dict[str, float]:
-        """The value of every metric that is a function of all outputs."""
+        """The value of every metric that is a function of all outputs; NaN for one of ours where
+        all labels are ignored."""
         assert self.settled is not None
         return {
-            name: self.value(name, metric(outputs, target)) for name, metric in self.settled.items()
+            name: self.value(name, metric(outputs, target))
+            if name not in self._own
+            else self._of_kept(metric, outputs, target)
+            for name, metric in self.settled.items()
         }
+
+    def counted(self, name: str, outputs: Any, target: Any) -> float:
+        """How many samples a metric counts. Of positions that are ignored, a share of a sample."""
+        if name not in self._own or self._ignored is None:
+            return float(len(target))
+        kept = targets.without(self._ignored, outputs, np.asarray(target))[1]
+        return len(target) * kept.size / (np.size(target) or 1)
+
+    def _of_kept(self, metric: Metric, outputs: Any, target: Any) -> float:
+        if self._ignored is None:
+            return metric(outputs, target)
+        pred, labels, _ = targets.without(self._ignored, outputs, np.asarray(target))
+        return metric(pred, labels) if len(labels) or not len(target) else math.nan
 
     def include(self, metric: Streaming, outputs: Any, target: Any, weight: Any = None) -> None:
         """Update a streaming metric by a batch; one of ours learns the threshold first."""
@@ -273,24 +294,6 @@ def _name(metric: Any) -> str:
 def _is_streaming(metric: Any) -> bool:
     names = ("update", "compute", "reset")
     return not isinstance(metric, type) and all(callable(getattr(metric, n, None)) for n in names)
-
-
-def _with_threshold(
-    metric: Callable[..., float], threshold: float | None, ignored: int | None
-) -> Metric:
-    """One of our metrics with its threshold, and without ignored labels; a user's function
-    unchanged."""
-    if not any(metric is known for known in _METRICS.values()):
-        return metric
-    settled = functools.partial(metric, threshold=threshold)
-    if ignored is None:
-        return settled
-
-    def of_kept(outputs: Any, target: Any) -> float:
-        pred, labels, _ = targets.without(ignored, outputs, np.asarray(target))
-        return settled(pred, labels) if len(labels) or not len(target) else 0.0
-
-    return of_kept
 
 
 def _function(op: str, metric: Any) -> Any:

@@ -171,7 +171,9 @@ def test_a_batch_whose_labels_all_have_weight_0_adds_nothing():
     model, (x, y), _ = two_classes()
     history = quiet_fit(model, (x, y), batch_size=2, shuffle=False, loss=loss_fn)
     assert np.isfinite(history["loss"][0])
-    with pytest.raises(ValueError, match="every label of train has the class weight 0"):
+    with pytest.raises(
+        ValueError, match="every label of train is ignored or has the class weight 0"
+    ):
         quiet_fit(model, (x, np.ones(5, int)), loss=loss_fn)
 
 
@@ -319,6 +321,61 @@ def test_labels_that_the_loss_ignores_do_not_count(metrics):
     y = np.array([0, 2, -100, -100])
     scores = cnnx.evaluate(cnnx.Identity(), (x, y), metrics=metrics)
     assert scores["accuracy"] == 0.5
+
+
+def test_a_function_is_the_mean_over_what_it_counts_in_all_batches():
+    """Batches of 2: one of two labels, one of a single label, one of none."""
+    x = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 1]] * 9
+    y = np.array([0, 2, 1, -100, -100, -100])
+    batches = [(x[i : i + 2], y[i : i + 2]) for i in (0, 2, 4)]
+    expected = 1 / 3  # of the labels that count: right, wrong, wrong
+    seen = []
+
+    class Listen(cnnx.Callback):
+        def on_batch_end(self, batch, logs):
+            seen.append(logs["accuracy"])
+
+    def all_of_them(outputs, target):  # of a user: counts every sample
+        return float(len(target))
+
+    metrics = {
+        "accuracy": cnnx.metrics.accuracy,
+        "exact": cnnx.metrics.Accuracy(),
+        "n": all_of_them,
+    }
+    for form in (batches, (x, y)):
+        scores = cnnx.evaluate(cnnx.Identity(), form, metrics=metrics)
+        assert scores["accuracy"] == pytest.approx(expected, abs=1e-15)
+        assert scores["exact"] == pytest.approx(expected, abs=1e-15)
+        assert scores["n"] == (2 if form is batches else 6)
+    history = cnnx.fit(
+        cnnx.Sequential(cnnx.Identity(), cnnx.PReLU()),
+        batches,
+        metrics=metrics,
+        callbacks=Listen(),
+        verbose=False,
+    )
+    assert history[0]["accuracy"] == pytest.approx(expected, abs=1e-15)
+    assert seen[:2] == [0.5, 0.0] and np.isnan(seen[2])
+
+
+def test_positions_that_are_ignored_do_not_count_in_images():
+    x = np.zeros((2, 2, 2, 2), np.float32)
+    x[:, 1] = 1  # always class 1
+    y = np.array([[[1, 0], [0, -100]], [[1, -100], [-100, -100]]])
+    scores = cnnx.evaluate(cnnx.Identity(), [(x[:1], y[:1]), (x[1:], y[1:])], metrics="accuracy")
+    assert scores["accuracy"] == pytest.approx(2 / 4, abs=1e-15)
+
+
+def test_if_every_label_is_ignored_there_is_no_accuracy_and_no_loss():
+    """0 / 0: as of scikit-learn and PyTorch. The loss of such a batch in training is 0."""
+    x, y = np.ones((4, 3), np.float32), np.full(4, -100)
+    for form in ((x, y), [(x, y)]):
+        scores = cnnx.evaluate(cnnx.Identity(), form)
+        assert np.isnan(scores["accuracy"]) and np.isnan(scores["loss"])
+    assert cnnx.CrossEntropyLoss()(x, y) == 0.0
+    with pytest.raises(ValueError, match="every label of train is ignored or"):
+        cnnx.fit(cnnx.Linear(3, 3), (x, y), verbose=False)
 
 
 def test_regressions_have_no_accuracy_and_focal_losses_do():

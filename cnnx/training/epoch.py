@@ -177,8 +177,8 @@ class Epoch:
             if share_of(self.loss, whole.y, shape, weight) == 0:
                 kind = "class weight" if weight is None else "weight"
                 raise ValueError(
-                    f"fit: every label of train has the {kind} 0, so there is nothing to train: "
-                    "give a class that occurs a weight above 0"
+                    f"fit: every label of train is ignored or has the {kind} 0, so there is "
+                    "nothing to train: give a class that occurs a weight above 0"
                 )
         if held_out is not None and held_out.whole is not None:
             trainer.measures.check(outputs, held_out.whole.y, "validation")
