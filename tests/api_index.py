@@ -54,6 +54,7 @@ CONSTANTS = {
     "bench.LAYERS": "The workloads of ``cnnx bench layers``.",
     "bench.MODELS": "The workloads of ``cnnx bench models``.",
     "bench.OPS": "The workloads of ``cnnx bench ops``.",
+    "onnx.EMITTERS": "How each class of layers is written as ONNX nodes.",
     "metrics.NAMES": "The names of metrics that `fit` and `evaluate` take.",
 }
 
@@ -77,8 +78,8 @@ def members(name):
 
 
 def first_sentence(name, value):
-    if name in CONSTANTS:
-        return CONSTANTS[name]
+    if not hasattr(value, "__name__"):  # a constant, which has no docstring
+        return CONSTANTS.get(name, f"A {type(value).__name__}.")
     if inspect.isclass(value) and value.__name__ != name.rpartition(".")[2]:
         return f"PyTorch's name of `{value.__name__}`."
     paragraph = " ".join(inspect.getdoc(value).split("\n\n")[0].split())
@@ -86,9 +87,10 @@ def first_sentence(name, value):
 
 
 def line(name, value):
-    if name in CONSTANTS:
-        value = importlib.import_module(f"cnnx.{name.rpartition('.')[0]}")
-    path = Path(inspect.getsourcefile(inspect.unwrap(value))).resolve().relative_to(ROOT)
+    source = value
+    if not hasattr(value, "__name__"):
+        source = importlib.import_module(f"cnnx.{name.rpartition('.')[0]}")
+    path = Path(inspect.getsourcefile(inspect.unwrap(source))).resolve().relative_to(ROOT)
     sentence = re.sub(r"(?<=\S)\*|\*(?=\S)", r"\*", first_sentence(name, value))  # not emphasis
     return f"- [`{name}`](../{path}): {sentence}"
 

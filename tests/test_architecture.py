@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "callbacks": ("checks", "io", "terminal", "history", "checkpoint"),
     "training": (*RUNS, "callbacks", "checkpoint"),
     "sklearn": (*RUNS, "callbacks", "training"),
-    "testing": (*MIDDLE, "config", "layers", "graph"),
+    "testing": (*RUNS, "config"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
     "cli": (*RUNS, "terminal", "callbacks", "training", "viz", "bench", "_version"),

@@ -90,7 +90,7 @@ def compare_backends(
     rows = []
     with no_grad():
         values: list[dict[int, Any]] = [dict(enumerate(inputs)) for _ in backends]
-        for name, layer, reads, writes in _nodes(model, len(inputs)):
+        for name, layer, reads, writes in nodes(model, len(inputs)):
             outputs = [
                 _run(layer, [known[i] for i in reads], backend, seed)
                 for backend, known in zip(backends, values, strict=True)
@@ -106,7 +106,7 @@ def compare_backends(
     return Comparison(rows, backends, (1e-12 if double else 1e-4) if rtol is None else rtol)
 
 
-def _nodes(model: Layer, inputs: int) -> Any:
+def nodes(model: Layer, inputs: int) -> Any:
     """(name, layer, inputs, outputs) of each node, by numbers of values."""
     if not isinstance(model, Container):
         yield "", model, tuple(range(inputs)), (inputs,)
