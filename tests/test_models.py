@@ -274,7 +274,7 @@ def test_a_pixel_of_a_unet_depends_on_what_is_near_and_on_what_is_far():
 
 def test_a_unet_says_which_sizes_it_takes():
     for size in ((36, 32), 20, (0, 8)):
-        with pytest.raises(ValueError, match=r"unet: image_size is .* multiples of 2\^depth = 8"):
+        with pytest.raises(ValueError, match=r"unet: .* of 2\^depth = 8 .* halved 3 times"):
             models.unet(image_size=size)
     with pytest.raises(ValueError, match=r"unet: image_size is 28x28"):
         models.build("unet", (1, 28, 28), 10)

@@ -122,10 +122,27 @@ def test_models_take_weights_from_both_kinds_of_files_and_from_a_state_dict(tmp_
                 np.testing.assert_array_equal(array, model.state_dict()[key])
 
 
+def test_without_num_classes_a_model_has_the_classes_of_the_weights(tmp_path):
+    path = tmp_path / "m.safetensors"
+    for make, count, last in (
+        (models.lenet5, 7, -1),
+        (models.mlp, 3, "5"),
+        (models.squeezenet, 4, "conv10"),
+        (models.unet, 3, "head"),
+    ):
+        model = make(num_classes=count)
+        cnnx.safetensors.save(model.state_dict(), path)
+        loaded = make(weights=path)
+        np.testing.assert_array_equal(loaded[last].weight.data, model[last].weight.data)
+        assert loaded[last].weight.shape[0] == count
+
+
 def test_weights_that_do_not_fit_are_named(tmp_path):
     path = tmp_path / "m.safetensors"
     cnnx.safetensors.save(models.lenet5(num_classes=7).state_dict(), path)
     with pytest.raises(ValueError, match=r"m\.safetensors' is of a model with 7 classes, and num_"):
-        models.lenet5(weights=path)
+        models.lenet5(10, weights=path)
+    with pytest.raises(ValueError, match=r"and num_classes is 4.* model\['11'\] = \.\.\."):
+        models.lenet5(classes=4, weights=path)
     with pytest.raises(ValueError, match=r"resnet20: .*m\.safetensors' does not fit this model"):
         models.resnet20(weights=path)

@@ -2,7 +2,8 @@
 
 `num_classes` is PyTorch's name for the number of outputs; `classes=` is an alias. All take
 ``weights=path`` too: a file `.safetensors`, or `.npz` of ``model.save``, whose arrays are copied
-into the model after a check of their names and shapes; or a `state_dict`, also PyTorch's.
+into the model after a check of their names and shapes; or a `state_dict`, also PyTorch's. The model
+then has the file's number of classes, unless `num_classes` says another, which is a ValueError.
 
 >>> model = cnnx.models.resnet20()
 >>> cnnx.models.build("lenet5", (3, 32, 32), 10)(x).shape

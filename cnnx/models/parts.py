@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -10,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from cnnx import init
 from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
 
-from .weights import load_weights
+from .weights import load_weights, other_classes, read_weights
 
 __all__ = [
     "Size",
@@ -30,8 +31,9 @@ Model = TypeVar("Model", bound=Layer)
 
 def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
     """Decorator: `classes` is an alias of the argument `num_classes`, and `weights` is a file, or a
-    state_dict, to load into the model (`load_weights`).
+    state_dict, to load into the model; without `num_classes` it has as many classes as those.
     """
+    signature = inspect.signature(make)
 
     @functools.wraps(make)
     def named(*args: Arguments.args, **options: Arguments.kwargs) -> Model:
@@ -45,8 +47,15 @@ def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
             options["num_classes"] = classes
         weights = options.pop("weights", None)
         model = make(*args, **options)
-        if weights is not None:
-            load_weights(make.__name__, model, weights)  # type: ignore[arg-type]
+        if weights is None:
+            return model
+        arrays, name = read_weights(weights)  # type: ignore[arg-type]
+        if "num_classes" not in signature.bind(*args, **options).arguments:
+            other = other_classes(model, arrays)
+            if other is not None:
+                options["num_classes"] = other.there
+                model = make(*args, **options)
+        load_weights(make.__name__, model, arrays, name)
         return model
 
     return named

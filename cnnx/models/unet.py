@@ -54,7 +54,7 @@ def unet(
     if any(side < 1 or side % 2**depth for side in size):
         raise ValueError(
             f"{op}: image_size is {size[0]}x{size[1]}, but multiples of 2^depth = {2**depth} are "
-            "expected: the image is halved {depth} times, and doubled again"
+            f"expected: the image is halved {depth} times, and doubled again"
         )
     names: dict[str, Layer] = {}
 
