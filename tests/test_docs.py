@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from dialect_helpers import write_mnist
 
@@ -44,11 +45,27 @@ def convnet_learnt(names, directory):
     assert (directory / "saved" / "best.npz").exists()
 
 
+def same_as_pytorch(names, directory):
+    x = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    with names["torch"].no_grad():
+        expected = names["torch_model"].eval()(names["torch"].from_numpy(x)).numpy()
+    np.testing.assert_allclose(names["model"].eval()(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def classifiers_learnt(names, directory):
+    x, y = names["x_test"], names["y_test"]
+    assert names["classifier"].score(x, y) > 0.95
+    assert names["growing"].score(x, y) > 0.9
+    assert names["small"].n_iter_ < 30
+
+
 # The pages with programs. Add a line here for a new page.
 RUN = {
     "README.md": Page(after=digits_learnt),
     "docs/configuration.md": Page(),
     "docs/from_keras.md": Page(before=keras_mnist, after=convnet_learnt),
+    "docs/from_pytorch.md": Page(needs=("torch", "safetensors"), after=same_as_pytorch),
+    "docs/from_sklearn.md": Page(needs=("sklearn",), after=classifiers_learnt),
     "docs/graphs.md": Page(needs=("matplotlib",), after=model_drawn),
     "docs/training.md": Page(needs=("matplotlib", "sklearn"), after=digits_learnt),
     "docs/winograd.md": Page(),
@@ -62,7 +79,6 @@ ELSEWHERE = {
     "docs/from_functional.md": "test_functional.py",
     "docs/from_listnet.md": "test_listnet.py",
     "docs/from_network.md": "test_network_dialect.py",
-    "docs/from_pytorch.md": "test_nn.py",
     "docs/from_sequential.md": "test_sequential_dialect.py",
     "docs/keep_your_loop.md": "test_keep_your_loop.py",
     "docs/onnx.md": "test_onnx_export.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -215,14 +214,3 @@ def test_nn_is_imported_on_first_access():
         check=True,
     )
     assert done.stdout.split() == ["False", "False", "Conv2D"]
-
-
-def test_the_page_on_porting_runs_from_top_to_bottom(torch):
-    page = (Path(__file__).parents[1] / "docs" / "from_pytorch.md").read_text(encoding="utf-8")
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
-        exec(block, names)
-    x = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
-    with torch.no_grad():
-        expected = names["torch_model"].eval()(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(names["model"].eval()(x), expected, rtol=1e-5, atol=1e-6)

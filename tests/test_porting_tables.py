@@ -22,7 +22,7 @@ OBJECTS = {
     "layer": cnnx.Layer,
     "metric": metrics.Metric,
     "model": cnnx.Layer,
-    "optimizer": cnnx.optim.Optimizer,
+    "optimizer": cnnx.SGD(cnnx.Linear(1, 1).parameters(), lr=1),
     "parameter": cnnx.Parameter,
     "schedule": cnnx.optim.schedules.Schedule,
     "scores": dict,
@@ -53,7 +53,7 @@ def spans(page, column):
 
 def resolve(name, root, objects):
     """The object of a dotted name: an attribute of one of objects, or of the module root."""
-    head, *rest = name.split(".")
+    head, *rest = name.removeprefix(f"{root}.").split(".")
     if rest and head in objects:
         found: Any = objects[head]
     else:
@@ -91,7 +91,9 @@ def check(span, root, objects):
         check_call(span, found)
 
 
-@pytest.mark.parametrize(("page", "least"), [("from_keras.md", 100)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("from_keras.md", 100), ("from_pytorch.md", 100), ("from_sklearn.md", 20)]
+)
 def test_the_names_of_cnnx_exist(page, least):
     found = spans(page, "cnnx")
     assert len(found) > least
@@ -100,3 +102,36 @@ def test_the_names_of_cnnx_exist(page, least):
             check(span, "cnnx", OBJECTS)
         except Exception as error:
             raise AssertionError(f"{span} in {row}: {error!r}") from error
+
+
+def test_the_names_of_pytorch_exist():
+    torch = pytest.importorskip("torch")
+    objects = {
+        "model": torch.nn.Module,
+        "optimizer": torch.optim.Adam(torch.nn.Linear(1, 1).parameters()),
+    }
+    found = spans("from_pytorch.md", "PyTorch")
+    assert len(found) > 80
+    for span, row in found.items():
+        try:
+            check(span, "torch", objects)
+        except Exception as error:
+            raise AssertionError(f"{span} in {row}: {error!r}") from error
+
+
+def test_the_tables_for_pytorch_are_complete():
+    left, right = spans("from_pytorch.md", "PyTorch"), spans("from_pytorch.md", "cnnx")
+    left = {re.match(r"[\w.]*", span)[0] for span in left}
+    right = {re.match(r"[\w.]*", span)[0] for span in right}
+    assert {f"nn.{name}" for name in cnnx.nn.__all__} <= left
+    assert set(cnnx.optim.__all__) - {"Optimizer"} <= right
+    assert set(cnnx.optim.schedules.__all__) - {"Schedule"} <= right
+    assert set(cnnx.losses.__all__) - {"Loss"} <= right
+    transforms = set(cnnx.data.transforms.__all__) - {"Transform", "RandomFlip"}
+    assert {f"data.transforms.{name}" for name in transforms} <= right
+    streaming = {
+        name
+        for name in metrics.__all__
+        if inspect.isclass(getattr(metrics, name)) and name != "Metric"
+    }
+    assert {f"metrics.{name}" for name in streaming} <= right
