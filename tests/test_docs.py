@@ -32,6 +32,10 @@ def digits_learnt(names, directory):
     assert (directory / "digits.npz").exists()
 
 
+def transformed_digits_learnt(names, directory):
+    assert cnnx.evaluate(names["model"], names["test"]).accuracy > 0.85
+
+
 def model_drawn(names, directory):
     assert (directory / "model.png").exists()
 
@@ -63,10 +67,12 @@ def classifiers_learnt(names, directory):
 RUN = {
     "README.md": Page(after=digits_learnt),
     "docs/configuration.md": Page(),
+    "docs/fine_tuning.md": Page(),
     "docs/from_keras.md": Page(before=keras_mnist, after=convnet_learnt),
     "docs/from_pytorch.md": Page(needs=("torch", "safetensors"), after=same_as_pytorch),
     "docs/from_sklearn.md": Page(needs=("sklearn",), after=classifiers_learnt),
     "docs/graphs.md": Page(needs=("matplotlib",), after=model_drawn),
+    "docs/own_layers.md": Page(after=transformed_digits_learnt),
     "docs/training.md": Page(needs=("matplotlib", "sklearn"), after=digits_learnt),
     "docs/winograd.md": Page(),
 }

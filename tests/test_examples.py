@@ -18,6 +18,7 @@ from cnnx.data import make_shapes, make_zone, save_csv
 from cnnx.examples import (
     cs231n_convnet,
     fashion_mnist,
+    fine_tuning,
     mnist_conv,
     mnist_mlp,
     segmentation,
@@ -26,8 +27,8 @@ from cnnx.examples import (
 )
 
 NAMES = (
-    *("cs231n_convnet", "fashion_mnist", "mnist_conv", "mnist_mlp", "segmentation"),
-    *("spiral", "xor"),
+    *("cs231n_convnet", "fashion_mnist", "fine_tuning", "mnist_conv", "mnist_mlp"),
+    *("segmentation", "spiral", "xor"),
 )
 REAL = os.environ.get("CNNX_DATA", "")
 
@@ -159,6 +160,25 @@ def test_the_segmentation_learns_masks_from_a_file_and_draws_them(capsys):
     assert out.count("\nepoch") == 6 and f"mean IoU {score:.3f}" in out
     assert "\n0            IoU " in out and "\n1            IoU " in out
     assert Path("masks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_a_network_knew_helps_it_to_learn_new_classes_from_few_images(capsys):
+    means = fine_tuning.main(["--many", "1500", "--draws", "2", "--epochs", "20"])
+    out = capsys.readouterr().out
+    assert means["head"] > means["scratch"] + 0.15
+    assert means["two rates"] > means["scratch"] + 0.15
+    rows = [line.rsplit(maxsplit=5) for line in out.splitlines() if "+-" in line]
+    assert [name for name, *_ in rows] == list(means) == list(fine_tuning.WAYS)
+    for name, mean, _, spread, one, two in rows:
+        assert float(mean) == pytest.approx(100 * means[name], abs=0.051)
+        assert float(mean) == pytest.approx((float(one) + float(two)) / 2, abs=0.11)
+        assert float(spread) == pytest.approx(abs(float(one) - float(two)) / 2**0.5, abs=0.13)
+
+
+def test_fine_tuning_takes_a_directory_of_images(mnist, capsys):
+    words = ["--many", "20", "--draws", "1", "--epochs", "1", "--images", "2", "--data", mnist]
+    assert fine_tuning.main(words).keys() == set(fine_tuning.WAYS)
+    assert "5 to 9 from 2 images of each, 1 draws" in capsys.readouterr().out
 
 
 def test_files_without_masks_are_usage_errors(capsys):

@@ -154,6 +154,30 @@ def test_a_user_defined_loss_is_a_class_with_compute():
         Loss()(np.ones(1), np.ones(1))
 
 
+@pytest.mark.parametrize(
+    ("reduction", "weights", "loss", "gradient"),
+    [
+        ("mean", None, 2.0, [[-0.25, 0.25], [0.25, 0.25]]),
+        ("sum", None, 8.0, [[-1, 1], [1, 1]]),
+        ("none", None, [[1, 2], [1, 4]], [[-1, 1], [1, 1]]),
+        ("mean", [3, 1], 1.75, [[-0.375, 0.375], [0.125, 0.125]]),
+        ("sum", [3, 1], 14.0, [[-3, 3], [1, 1]]),
+        ("none", [3, 1], [[3, 6], [1, 4]], [[-3, 3], [1, 1]]),
+    ],
+)
+def test_a_user_defined_loss_may_have_terms_alone(reduction, weights, loss, gradient):
+    class AbsoluteLoss(Loss):
+        def terms(self, pred, target):
+            return np.abs(pred - target), np.sign(pred - target)
+
+    loss_fn = AbsoluteLoss(reduction)
+    pred = np.array([[1.0, 3.0], [2.0, 4.0]], np.float32)
+    found = loss_fn(pred, np.array([[2, 1], [1, 0]], np.float32), weights)
+    assert np.array_equal(found, loss) and np.ndim(found) == np.ndim(loss)
+    assert np.array_equal(loss_fn.backward(), gradient)
+    assert loss_fn.backward().dtype == np.float32
+
+
 # ------------------------------------------------------------------------- weights, "none", others
 
 OTHERS = [

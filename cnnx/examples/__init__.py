@@ -7,6 +7,7 @@
 ``python -m cnnx.examples.fashion_mnist``  a CNN on images of clothing
 ``python -m cnnx.examples.cs231n_convnet`` the CNN of CS231n on CIFAR-10, by `cnnx.compat.cs231n`
 ``python -m cnnx.examples.segmentation``   a U-Net on images of shapes, a class for every pixel
+``python -m cnnx.examples.fine_tuning``    digits 5 to 9 from five images each, after 0 to 4
 
 All accept ``--epochs`` and ``--data``; ``--help`` describes the data.
 

@@ -14,15 +14,19 @@ from cnnx.data import Dataset, load_csv
 __all__ = ["images", "masks", "points"]
 
 
-def images(program: str, text: str | None, epochs: int) -> argparse.ArgumentParser:
+_SEARCHED = "CNNX_DATA, then the cache, otherwise they are downloaded"
+
+
+def images(
+    program: str, text: str | None, epochs: int, default: str = _SEARCHED
+) -> argparse.ArgumentParser:
     """The arguments of a program on image data sets; `text` is its docstring."""
     parser = _parser(program, text, epochs)
     parser.add_argument(
         "--data",
         type=_directory,
         metavar="DIR",
-        help="directory with mnist/ or fashion-mnist/, or with their files (default: CNNX_DATA, "
-        "then the cache, otherwise they are downloaded)",
+        help=f"directory with mnist/ or fashion-mnist/, or with their files (default: {default})",
     )
     return parser
 

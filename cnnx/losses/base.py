@@ -3,7 +3,7 @@
 # Design:
 # Without weights of samples, a loss is one call of an op, which reduces it, too: `compute`. Weights
 # are rare: then `terms` gives the loss and the gradient of each sample or pair, and they are
-# weighted and reduced here, in NumPy. A user's loss needs `compute` alone.
+# weighted and reduced here, in NumPy. A user's loss needs one of the two.
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["Loss", "reduced", "spread"]
 
 
 class Loss:
-    """Base of all losses. A subclass defines `compute(pred, target) -> (loss, gradient)`.
+    """Base of all losses. A subclass defines `terms(pred, target) -> (losses, gradient)`, the loss
+    of each sample or number, or `compute(pred, target) -> (loss, gradient)`, the reduced loss.
 
-    A subclass may define `read`, which converts a user's target to the form that `compute` expects,
-    and `terms`, without which there is no sample_weight and no reduction="none".
+    Without `terms` there is no sample_weight, and `compute` must heed the reduction. A subclass may
+    define `read`, which converts a user's target to the form that these expect.
 
     reduction  "mean" over everything, "sum", or "none": an array with the loss of each sample or
                number; else ValueError
@@ -28,8 +29,8 @@ class Loss:
     Example::
 
         class AbsoluteLoss(Loss):
-            def compute(self, pred, target):
-                return float(np.abs(pred - target).mean()), np.sign(pred - target) / pred.size
+            def terms(self, pred, target):
+                return np.abs(pred - target), np.sign(pred - target)
     """
 
     _gradient: np.ndarray | None = None
@@ -40,8 +41,17 @@ class Loss:
         self.reduction = checks.choice(type(self).__name__, "reduction", reduction, ways)
 
     def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
-        """The loss and its gradient with respect to pred. Defined by every subclass."""
-        raise NotImplementedError(f"{type(self).__name__} has no compute(pred, target)")
+        """The loss and its gradient with respect to pred. By default the reduced `terms`."""
+        if type(self).terms is Loss.terms:
+            raise NotImplementedError(
+                f"{type(self).__name__} has neither terms(pred, target) nor compute(pred, target)"
+            )
+        losses, gradient = self.terms(pred, target)
+        if self.reduction == "none":
+            return losses, gradient
+        if self.reduction == "sum":
+            return losses.sum(), gradient
+        return (losses.mean() if losses.size else float("nan")), gradient / max(losses.size, 1)
 
     def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The loss of each sample (n, ...) or number (pred's shape), and its gradient, in pred's
