@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "windows": ("checks",),
     "targets": ("checks",),
     "terminal": (),
+    "log": (),
     "io": ("checks",),
     "safetensors": ("checks", "io"),
     "init": ("random",),
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "backends/compiled": ("backends/reference",),  # only for the list of names
     "config": ("backends", "_version"),
     "ops": ("checks", "windows", "config"),
-    "data": ("checks", "random", "io", "targets", "terminal"),
+    "data": ("checks", "random", "io", "targets", "terminal", "log"),
     "preprocessing": ("checks", "data"),
     "layers": MIDDLE,
     "layers/base": (*MIDDLE, "layers", "preprocessing"),  # stored in a model
@@ -65,8 +66,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "scoring": (*PARTS, "objective"),  # checks that loss, model and targets match, and metrics
     "meter": ("history", "objective", "scoring"),
     "inference": (*PARTS, *MEASURED),
-    "callbacks": ("checks", "io", "terminal", "history", "checkpoint"),
-    "training": (*RUNS, "callbacks", "checkpoint"),
+    "callbacks": ("checks", "io", "terminal", "log", "history", "checkpoint"),
+    "training": (*RUNS, "log", "callbacks", "checkpoint"),
     "sklearn": (*RUNS, "callbacks", "training"),
     "testing": (*RUNS, "config"),
     "viz": RUNS,
@@ -347,7 +348,17 @@ def test_importing_cnnx_does_not_import_the_dialects():
     assert _python(code).strip() == "False"
 
 
-HEAVY = ("asyncio", "email", "http", "multiprocessing", "sqlite3", "ssl", "tkinter", "unittest")
+HEAVY = (
+    "asyncio",
+    "email",
+    "http",
+    "logging",
+    "multiprocessing",
+    "sqlite3",
+    "ssl",
+    "tkinter",
+    "unittest",
+)
 
 
 def test_importing_cnnx_imports_no_slow_module_of_the_standard_library():

@@ -123,6 +123,18 @@ def test_a_wrong_checksum_leads_to_the_next_mirror(server, tmp_path):
     assert server.seen == ["/wrong", "/right"]
 
 
+def test_downloads_and_mirrors_that_failed_are_logged(server, tmp_path, caplog):
+    caplog.set_level("INFO", logger="cnnx")
+    wrong, right = server.serve("/a", CONTENT[::-1]), server.serve("/b", CONTENT)
+    path = download.fetch(remote(wrong, right), str(tmp_path))
+    found = [record for record in caplog.records if record.name == "cnnx.data"]
+    assert [record.levelname for record in found] == ["INFO", "WARNING", "INFO", "INFO"]
+    messages = [record.getMessage() for record in found]
+    assert messages[::2] == [f"downloading {wrong}", f"downloading {right}"]
+    assert messages[1].startswith(f"download failed: {wrong}: wrong checksum")
+    assert messages[3] == f"downloaded {path}"
+
+
 def test_a_wrong_checksum_everywhere_leaves_nothing_behind(server, tmp_path):
     wrong = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
     with pytest.raises(DownloadError, match=r"wrong checksum, expected MD5 [0-9a-f]{32}"):

@@ -24,6 +24,7 @@ from cnnx.callbacks.base import Callback
 from cnnx.callbacks.monitor import Monitor
 from cnnx.checkpoint import save_checkpoint
 from cnnx.history import Row
+from cnnx.log import logger
 
 __all__ = ["BEST", "Checkpoint", "checkpoints"]
 
@@ -162,8 +163,9 @@ class Checkpoint(Callback):
                     os.unlink(path)
 
     def _write(self, name: str, tree: Any) -> bool:
+        path = os.path.join(self.path, name)
         try:
-            save_checkpoint(os.path.join(self.path, name), tree)
+            save_checkpoint(path, tree)
         except OSError as error:
             warnings.warn(
                 f"Checkpoint: {name} could not be written: {error}. Training goes on; earlier "
@@ -172,6 +174,7 @@ class Checkpoint(Callback):
                 stacklevel=2,
             )
             return False
+        logger("checkpoint").info("wrote %r", path)
         return True
 
     def state_dict(self) -> dict[str, Any]:

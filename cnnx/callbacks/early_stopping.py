@@ -10,6 +10,7 @@ from cnnx import checks
 from cnnx.callbacks.base import Callback
 from cnnx.callbacks.monitor import Monitor
 from cnnx.history import Row
+from cnnx.log import logger
 
 __all__ = ["EarlyStopping"]
 
@@ -66,6 +67,10 @@ class EarlyStopping(Callback):
             return
         self.waited += 1
         if self.waited >= self.patience:
+            logger("training").info(
+                "EarlyStopping: no improvement in %d epochs; the best one was %s, with %.6g",
+                *(self.waited, self.best_epoch, self.monitor.best),
+            )
             self.trainer.stop()
 
     def on_train_end(self) -> None:
@@ -73,6 +78,7 @@ class EarlyStopping(Callback):
             return  # a checkpoint may be written after this
         if self._weights is not None:
             self.trainer.model.load_state_dict(self._weights)
+            logger("training").info("EarlyStopping: restored the weights of %s", self.best_epoch)
         self._weights = None
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from cnnx.callbacks.base import Callback
 from cnnx.callbacks.monitor import Monitor
 from cnnx.history import Row
+from cnnx.log import logger
 
 __all__ = ["LRScheduler"]
 
@@ -39,6 +40,13 @@ class LRScheduler(Callback):
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         if self._per_batch:
             return
+        before = self.trainer.optimizer.lr
+        self._step(logs)
+        after = self.trainer.optimizer.lr
+        if after != before:
+            logger("training").debug("learning rate %.6g -> %.6g", before, after)
+
+    def _step(self, logs: Row) -> None:
         if not getattr(self.schedule, "needs_metric", False):
             self.schedule.step()
             return

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from .. import terminal
+from ..log import logger
 
 _TIMEOUT = 30.0  # seconds without a byte
 
@@ -172,18 +173,23 @@ def fetch(file: RemoteFile, folder: str, timeout: float = _TIMEOUT) -> str:
         ) from error
     pooch.get_logger().setLevel("WARNING")
     terminal.note(f"downloading {file.name} ({file.size / 1e6:.1f} MB)")
-    reasons = []
+    log, reasons = logger("data"), []
     for url in file.mirrors:
         loader = pooch.HTTPDownloader(
             progressbar=_bar(file), timeout=timeout, headers={"Accept-Encoding": "identity"}
         )
+        log.info("downloading %s", url)
         try:
-            return str(pooch.retrieve(url, f"md5:{file.md5}", file.name, folder, downloader=loader))
+            path = pooch.retrieve(url, f"md5:{file.md5}", file.name, folder, downloader=loader)
         except RequestException as error:  # an OSError; others are those of the disk
             status = getattr(error.response, "status_code", None)
             reasons.append(f"  {url}: {f'HTTP {status}' if status else error}")
         except ValueError:
             reasons.append(f"  {url}: wrong checksum, expected MD5 {file.md5}")
+        else:
+            log.info("downloaded %s", path)
+            return str(path)
+        log.warning("download failed: %s", reasons[-1].strip())
     raise DownloadError(
         f"could not download {file.name}:\n" + "\n".join(reasons) + f"\n"
         f"Without a network, {by_hand}"

@@ -24,7 +24,7 @@ from cnnx.layers import Layer, run_mode
 from cnnx.meter import Meter
 from cnnx.optim import Optimizer
 from cnnx.scoring import Measures
-from cnnx.training import resume
+from cnnx.training import journal, resume
 from cnnx.training.epoch import Epoch
 
 __all__ = ["Trainer"]
@@ -118,6 +118,7 @@ class Trainer:
                 if isinstance(callback, Callback):
                     callback.trainer = self
             with self._ended():
+                journal.begins(self)
                 self.call(self.hooks.on_train_begin)
                 resume.restore_callbacks(self, callbacks)
                 while len(self.history) < self.epochs and self._goes_on():
@@ -125,6 +126,7 @@ class Trainer:
                     self.raise_pending()
                 if self.ema is not None:
                     self.ema.copy_to_model()
+        journal.ends(self)
         return self.history
 
     def _goes_on(self) -> bool:
@@ -157,6 +159,7 @@ class Trainer:
         row["seconds"] = time.perf_counter() - self.started
         self.history.append(row)
         self.meter = None
+        journal.epoch_ends(row)
         self.call(self.hooks.on_epoch_end, self.epoch, row)
 
     def _validated(self, held_out: Feed) -> Row:
@@ -198,6 +201,7 @@ class Trainer:
             yield
         except BaseException as error:
             self.error = error
+            journal.breaks_off(self, error)
             raise
         finally:
             later = None
