@@ -293,7 +293,9 @@ def __getattr__(name: str) -> Any:
     from .spelling import unknown
 
     pytorch = importlib.import_module(f"{__name__}.nn").__all__
-    raise unknown(__name__, name, __all__, others={n.lower(): f"cnnx.nn.{n}" for n in pytorch})
+    elsewhere = {n.lower(): f"cnnx.nn.{n}" for n in pytorch}
+    elsewhere |= {"linearlr": "cnnx.LinearWarmup", "dataloader": "cnnx.data.DataLoader"}
+    raise unknown(__name__, name, __all__, others=elsewhere)
 
 
 def __dir__() -> list[str]:

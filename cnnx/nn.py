@@ -116,6 +116,8 @@ def __getattr__(name: str) -> NoReturn:
         "functional": "cnnx.ops has conv2d, relu, cross_entropy, ... as functions",
         "init": "cnnx.init has kaiming_uniform, xavier_normal, ..., which return arrays",
         "utils": "cnnx has clip_grad_norm and clip_grad_value",
+        "ModuleList": "a list of layers is enough, as an attribute of the module",
+        "ModuleDict": "a dict of layers is enough, as an attribute of the module",
     }
     otherwise = elsewhere.get(name, f"of torch.nn it has {', '.join(__all__)}")
     raise unknown(__name__, name, __all__, otherwise)

@@ -181,11 +181,14 @@ def test_positional_arguments_that_mean_something_else_in_pytorch_are_rejected()
         (cnnx, "CrossEntropyloss", "did you mean CrossEntropyLoss"),
         (cnnx, "maxpool2d", "did you mean MaxPool2D, or cnnx.nn.MaxPool2d"),
         (cnnx, "Module", "'Module': did you mean cnnx.nn.Module"),
+        (cnnx, "LinearLR", "did you mean Linear, or cnnx.LinearWarmup"),
+        (cnnx, "DataLoader", "did you mean cnnx.data.DataLoader"),
         (cnnx, "zebra", "module 'cnnx' has no 'zebra'$"),
         (nn, "Conv2D", "module 'cnnx.nn' has no 'Conv2D': did you mean Conv2d"),
         (nn, "LSTM", "has no 'LSTM': of torch.nn it has AdaptiveAvgPool1d, .*ZeroPad2d$"),
         (nn, "functional", "has no 'functional': .*cnnx.ops"),
         (nn, "init", "has no 'init': .*cnnx.init"),
+        (nn, "ModuleList", "has no 'ModuleList': a list of layers is enough"),
     ],
 )
 def test_an_unknown_name_is_an_error_with_a_suggestion(module, name, words):
