@@ -1347,6 +1347,7 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         "momentum": (("velocity",), {"momentum": 0.9}),
         "nesterov": (("velocity",), {"momentum": 0.9, "nesterov": True}),
         "everything": (("velocity",), {"momentum": 0.7, "nesterov": True, "weight_decay": 0.2}),
+        "maximize": (("velocity",), {"momentum": 0.7, "weight_decay": 0.2, "maximize": True}),
     },
     "rmsprop_step": {
         "plain": (("square_avg",), {"grad_avg": None, "velocity": None}),
@@ -1360,10 +1361,15 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
             ("square_avg", "grad_avg", "velocity"),
             {"alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1},
         ),
+        "maximize": (
+            ("square_avg", "grad_avg", "velocity"),
+            {"momentum": 0.5, "weight_decay": 0.1, "maximize": True},
+        ),
     },
     "adagrad_step": {
         "plain": (("sum_sq",), {}),
         "weight-decay-and-eps": (("sum_sq",), {"weight_decay": 0.1, "eps": 1e-2}),
+        "maximize": (("sum_sq",), {"weight_decay": 0.1, "maximize": True}),
     },
     "adam_step": {
         "first": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 1}),
@@ -1378,6 +1384,10 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
             ("exp_avg", "exp_avg_sq", "max_avg_sq"),
             {"weight_decay": 0.1, "step": 3},
         ),
+        "maximize": (
+            ("exp_avg", "exp_avg_sq"),
+            {"weight_decay": 0.1, "step": 3, "maximize": True},
+        ),
     },
     "nadam_step": {
         "first": (("exp_avg", "exp_avg_sq"), {"weight_decay": 0.0, "step": 1}),
@@ -1385,6 +1395,10 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         "decoupled": (
             ("exp_avg", "exp_avg_sq"),
             {"weight_decay": 0.5, "step": 3, "decoupled": True},
+        ),
+        "maximize": (
+            ("exp_avg", "exp_avg_sq"),
+            {"weight_decay": 0.5, "step": 3, "decoupled": True, "maximize": True},
         ),
     },
 }

@@ -1138,7 +1138,15 @@ def _moving(params, grads, *states):
     assert all(state is None or state.shape == (start,) for state in states)
 
 
-def sgd_step(params, grads, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False):
+def _climbing(lr, weight_decay, maximize):
+    """Uphill is the opposite of downhill on -loss: that changes the sign of both."""
+    return (-lr, -weight_decay) if maximize else (lr, weight_decay)
+
+
+def sgd_step(
+    params, grads, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False, maximize=False
+):
+    lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, velocity):
         g = grad + weight_decay * param[p]
         if momentum:
@@ -1158,7 +1166,9 @@ def rmsprop_step(
     eps=1e-8,
     weight_decay=0.0,
     momentum=0.0,
+    maximize=False,
 ):
+    lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, square_avg, grad_avg, velocity):
         g = grad + weight_decay * param[p]
         square_avg[s] = alpha * square_avg[s] + (1 - alpha) * g * g
@@ -1172,7 +1182,8 @@ def rmsprop_step(
         param[p] -= lr * step
 
 
-def adagrad_step(params, grads, sum_sq, lr, eps=1e-10, weight_decay=0.0):
+def adagrad_step(params, grads, sum_sq, lr, eps=1e-10, weight_decay=0.0, maximize=False):
+    lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, sum_sq):
         g = grad + weight_decay * param[p]
         sum_sq[s] += g * g
@@ -1204,7 +1215,9 @@ def adam_step(
     step,
     max_avg_sq=None,
     decoupled=False,
+    maximize=False,
 ):
+    lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq, max_avg_sq):
         decay = weight_decay, decoupled
         _moments(param, p, grad, s, exp_avg, exp_avg_sq, lr, beta1, beta2, *decay)
@@ -1230,7 +1243,9 @@ def nadam_step(
     mu_product,
     step,
     decoupled=False,
+    maximize=False,
 ):
+    lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, exp_avg, exp_avg_sq):
         decay = weight_decay, decoupled
         g = _moments(param, p, grad, s, exp_avg, exp_avg_sq, lr, beta1, beta2, *decay)

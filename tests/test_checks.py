@@ -153,6 +153,7 @@ STEPS = [
     ("a rate that is not a number", {"lr": np.nan}, ValueError, ["lr", "nan"]),
     ("a negative rate", {"lr": -0.5}, ValueError, ["lr", "-0.5"]),
     ("a negative decay", {"weight_decay": -2.0}, ValueError, ["weight_decay", "-2"]),
+    ("a maximum by a number", {"maximize": 1}, TypeError, ["maximize", "1"]),
 ]
 # Base call: x (2, 3, 5, 6), weight (3, 4, 3, 3), bias (4,), y (2, 4, 7, 8).
 TRANSPOSED = [

@@ -25,6 +25,7 @@ METHODS = [
     (SGD, "SGD", {"lr": 0.1}),
     (SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
     (SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+    (SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.1, "maximize": True}),
     (RMSProp, "RMSprop", {}),
     (RMSProp, "RMSprop", {"lr": 0.02, "alpha": 0.9, "weight_decay": 0.1, "momentum": 0.5}),
     (RMSProp, "RMSprop", {"centered": True, "momentum": 0.3, "eps": 1e-4}),
@@ -284,7 +285,7 @@ def test_parameters_that_skip_steps_are_updated_as_in_torch(method, name, option
 
 def test_a_step_is_one_call_whatever_the_number_of_parameters(monkeypatch):
     calls = []
-    monkeypatch.setattr(ops, "adam_step", lambda params, *rest: calls.append(len(params)))
+    monkeypatch.setattr(ops, "adam_step", lambda params, *_, **__: calls.append(len(params)))
     params = [Parameter([1.0]) for _ in range(5)]
     optimizer = Adam(params)
     for parameter in params[1:]:

@@ -60,6 +60,7 @@ WRONG = {
     "label_smoothing": SHARE,
     "lr": POSITIVE,
     "lr_decay": POSITIVE,
+    "maximize": TRUTH,
     "mode": ("bicubic", 1, None),
     "momentum": SHARE,  # of running statistics
     "momentum_decay": POSITIVE,

@@ -96,12 +96,12 @@ softmax                             6 run    6 passed  skipped: 1 an axis of a n
 softplus                            3 run    3 passed
 tanh                                1 run    1 passed
 -- optimisers
-Adagrad                             6 run    6 passed  skipped: 1 no maximize=
-Adam                                4 run    4 passed  skipped: 1 no maximize=
-AdamW                               4 run    4 passed  skipped: 1 no maximize=
-NAdam                               6 run    6 passed  skipped: 1 no maximize=
-RMSprop                             5 run    5 passed  skipped: 3 no maximize=
-SGD                                 7 run    7 passed  skipped: 1 no dampening=, 1 no maximize=
+Adagrad                             7 run    7 passed
+Adam                                5 run    5 passed
+AdamW                               5 run    5 passed
+NAdam                               7 run    7 passed
+RMSprop                             8 run    8 passed
+SGD                                 8 run    8 passed  skipped: 1 no dampening=
 """
 ROWS = [line for line in TABLE.strip().replace(",\n   ", ",").splitlines() if line[0] != "-"]
 LONG = ("max_pool2d",)  # 1,440 samples

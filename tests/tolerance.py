@@ -414,7 +414,8 @@ def magnitudes(
                 terms["0"] = terms["0"] * _steepest(arguments["activation"])
         elif case.op.endswith("_step"):
             before = cases.arrays(_absolute(arguments))
-            terms = cases.call(function, case.op, _absolute(arguments))
+            downhill = {"maximize": False} if "maximize" in arguments else {}  # no differences
+            terms = cases.call(function, case.op, _absolute(arguments) | downhill)
             for name in before.keys() & terms.keys():
                 if name.startswith("params"):  # what was taken off is what is to be added
                     terms[name] = before[name] + np.abs(before[name] - terms[name])

@@ -68,8 +68,8 @@ OPTIMISERS = {
 
 # Arguments that cnnx lacks.
 LACKING = (
-    "bias", "dampening", "dtype", "maximize", "pos_weight", "recompute_scale_factor",
-    "return_indices", "weight",
+    "bias", "dampening", "dtype", "pos_weight", "recompute_scale_factor", "return_indices",
+    "weight",
 )  # fmt: skip
 
 _OF_IMAGES = ("Conv2d", "conv2d", "conv_transpose2d", "pool2d", "interpolate", "pad")

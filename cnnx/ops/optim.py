@@ -7,6 +7,9 @@ state           a flat array with one number for each number of all params, in t
 
 All arrays of one call have one dtype; those that change must be C-contiguous and writable. The
 formulas are for one parameter, with g = grad + weight_decay * param. A step returns None.
+
+maximize   climb instead of descend: the steps of -lr with -weight_decay, so g = grad - weight_decay
+           * param, and what the formulas subtract from param is added
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ def sgd_step(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     nesterov: bool = False,
+    *,
+    maximize: bool = False,
 ) -> None:
     """Gradient descent: velocity = momentum*velocity + g; param -= lr * velocity.
 
@@ -43,13 +48,15 @@ def sgd_step(
     """
     op = "sgd_step"
     params, grads = _arrays(op, params, grads, optional=("velocity",), velocity=velocity)
-    numbers = _numbers(op, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    lr, weight_decay = _rates(op, lr, weight_decay, maximize)
+    momentum = checks.real(op, "momentum", momentum, 0.0)
     nesterov = checks.flag(op, "nesterov", nesterov)
     if velocity is None and (momentum or nesterov):
         raise ValueError(
             f"{op}: momentum={momentum:g}, nesterov={nesterov} needs a velocity array, not None"
         )
-    backend().sgd_step(params, grads, velocity if momentum else None, *numbers, nesterov)
+    settings = lr, momentum, weight_decay, nesterov
+    backend().sgd_step(params, grads, velocity if momentum else None, *settings)
 
 
 def rmsprop_step(
@@ -63,6 +70,8 @@ def rmsprop_step(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     momentum: float = 0.0,
+    *,
+    maximize: bool = False,
 ) -> None:
     """Divide the gradient by a running average of its magnitude.
 
@@ -84,13 +93,13 @@ def rmsprop_step(
     op = "rmsprop_step"
     state: dict[str, Any] = {"square_avg": square_avg, "grad_avg": grad_avg, "velocity": velocity}
     params, grads = _arrays(op, params, grads, optional=("grad_avg", "velocity"), **state)
-    numbers = _numbers(
-        op, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum
-    )
-    checks.real(op, "alpha", alpha, 0.0, 1.0)
+    lr, weight_decay = _rates(op, lr, weight_decay, maximize)
+    alpha = checks.real(op, "alpha", alpha, 0.0, 1.0)
+    eps, momentum = _numbers(op, eps=eps, momentum=momentum)
     if velocity is None and momentum:
         raise ValueError(f"{op}: momentum={momentum:g} needs a velocity array, but it is None")
-    backend().rmsprop_step(params, grads, *state.values(), *numbers)
+    settings = lr, alpha, eps, weight_decay, momentum
+    backend().rmsprop_step(params, grads, *state.values(), *settings)
 
 
 def adagrad_step(
@@ -100,6 +109,8 @@ def adagrad_step(
     lr: float,
     eps: float = 1e-10,
     weight_decay: float = 0.0,
+    *,
+    maximize: bool = False,
 ) -> None:
     """Divide the gradient by the root of the sum of its squares so far.
 
@@ -114,8 +125,9 @@ def adagrad_step(
     """
     op = "adagrad_step"
     params, grads = _arrays(op, params, grads, sum_sq=sum_sq)
-    numbers = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
-    backend().adagrad_step(params, grads, sum_sq, *numbers)
+    lr, weight_decay = _rates(op, lr, weight_decay, maximize)
+    eps = checks.real(op, "eps", eps, 0.0)
+    backend().adagrad_step(params, grads, sum_sq, lr, eps, weight_decay)
 
 
 def adam_step(
@@ -131,6 +143,8 @@ def adam_step(
     step: int,
     max_avg_sq: np.ndarray | None = None,
     decoupled: bool = False,
+    *,
+    maximize: bool = False,
 ) -> None:
     """One step of Adam, AdamW (decoupled) or AMSGrad (max_avg_sq given).
 
@@ -154,7 +168,8 @@ def adam_step(
     state: dict[str, Any] = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq, "max_avg_sq": max_avg_sq}
     params, grads = _arrays(op, params, grads, optional=("max_avg_sq",), **state)
     betas = _betas(op, beta1, beta2)
-    lr, eps, weight_decay = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
+    lr, weight_decay = _rates(op, lr, weight_decay, maximize)
+    eps = checks.real(op, "eps", eps, 0.0)
     decoupled = checks.flag(op, "decoupled", decoupled)
     step = checks.integer(op, "step", step, 1)
     settings = *betas, eps, weight_decay, decoupled
@@ -176,6 +191,8 @@ def nadam_step(
     mu_product: float,
     step: int,
     decoupled: bool = False,
+    *,
+    maximize: bool = False,
 ) -> None:
     """One step of NAdam: Adam with Nesterov's momentum.
 
@@ -198,7 +215,8 @@ def nadam_step(
     op = "nadam_step"
     params, grads = _arrays(op, params, grads, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq)
     betas = _betas(op, beta1, beta2)
-    lr, eps, weight_decay = _numbers(op, lr=lr, eps=eps, weight_decay=weight_decay)
+    lr, weight_decay = _rates(op, lr, weight_decay, maximize)
+    eps = checks.real(op, "eps", eps, 0.0)
     decoupled = checks.flag(op, "decoupled", decoupled)
     momenta = [
         checks.real(op, name, value, 0.0, below=1.0)
@@ -285,6 +303,12 @@ def _betas(op: str, beta1: float, beta2: float) -> tuple[float, float]:
         checks.real(op, "beta1", beta1, 0.0, below=1.0),
         checks.real(op, "beta2", beta2, 0.0, below=1.0),
     )
+
+
+def _rates(op: str, lr: Any, weight_decay: Any, maximize: Any) -> tuple[float, float]:
+    """lr and weight_decay; negative to maximize."""
+    lr, weight_decay = _numbers(op, lr=lr, weight_decay=weight_decay)
+    return (-lr, -weight_decay) if checks.flag(op, "maximize", maximize) else (lr, weight_decay)
 
 
 def _numbers(op: str, **numbers: Any) -> list[float]:

@@ -13,6 +13,7 @@ from cnnx.optim.state import Arrays, Grads, Group, State
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "NAdam", "RMSProp"]
 
+_LATER: dict[str, Any] = {"maximize": False}
 _LOG_OF_NOTHING = -38.0  # exp of it is below the rounding error of 1
 
 
@@ -24,7 +25,7 @@ class SGD(Optimizer):
 
     params        parameters or groups             lr        step size, required
     momentum      0 = none                         nesterov  needs momentum above 0
-    weight_decay  L2 penalty
+    weight_decay  L2 penalty                       maximize  the loss, in place of minimising it
 
     I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
     ICML 2013.
@@ -37,7 +38,8 @@ class SGD(Optimizer):
         "momentum": (0.0, math.inf),
         "weight_decay": (0.0, math.inf),
     }
-    _flags = ("nesterov",)
+    _flags = ("nesterov", "maximize")
+    _later = _LATER
 
     def __init__(
         self,
@@ -46,12 +48,15 @@ class SGD(Optimizer):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
             "momentum": momentum,
             "nesterov": nesterov,
             "weight_decay": weight_decay,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -73,6 +78,7 @@ class SGD(Optimizer):
             group["momentum"],
             group["weight_decay"],
             group["nesterov"],
+            maximize=group["maximize"],
         )
 
 
@@ -86,7 +92,7 @@ class RMSProp(Optimizer):
     in a velocity
 
     params  parameters or groups
-    lr, alpha, eps, weight_decay, momentum, centered  as in PyTorch
+    lr, alpha, eps, weight_decay, momentum, centered, maximize  as in PyTorch
 
     T. Tieleman, G. Hinton, Coursera Lecture 6.5, 2012.
 
@@ -100,7 +106,8 @@ class RMSProp(Optimizer):
         "weight_decay": (0.0, math.inf),
         "momentum": (0.0, math.inf),
     }
-    _flags = ("centered",)
+    _flags = ("centered", "maximize")
+    _later = _LATER
 
     def __init__(
         self,
@@ -111,6 +118,8 @@ class RMSProp(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -119,6 +128,7 @@ class RMSProp(Optimizer):
             "weight_decay": weight_decay,
             "momentum": momentum,
             "centered": centered,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -140,6 +150,7 @@ class RMSProp(Optimizer):
             group["eps"],
             group["weight_decay"],
             group["momentum"],
+            maximize=group["maximize"],
         )
 
 
@@ -150,7 +161,7 @@ class Adagrad(Optimizer):
     w -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(s) + eps)
 
     params  parameters or groups
-    lr, lr_decay, weight_decay, initial_accumulator_value (of s), eps  as in PyTorch
+    lr, lr_decay, weight_decay, initial_accumulator_value (of s), eps, maximize  as in PyTorch
 
     J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods", JMLR 2011.
 
@@ -161,6 +172,8 @@ class Adagrad(Optimizer):
         name: (0.0, math.inf)
         for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
     }
+    _flags = ("maximize",)
+    _later = _LATER
 
     def __init__(
         self,
@@ -170,6 +183,8 @@ class Adagrad(Optimizer):
         weight_decay: float = 0.0,
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -177,6 +192,7 @@ class Adagrad(Optimizer):
             "weight_decay": weight_decay,
             "initial_accumulator_value": initial_accumulator_value,
             "eps": eps,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -185,7 +201,15 @@ class Adagrad(Optimizer):
 
     def _update(self, params: Arrays, grads: Grads, state: State, group: Group, step: int) -> None:
         lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
-        ops.adagrad_step(params, grads, state["sum_sq"], lr, group["eps"], group["weight_decay"])
+        ops.adagrad_step(
+            params,
+            grads,
+            state["sum_sq"],
+            lr,
+            group["eps"],
+            group["weight_decay"],
+            maximize=group["maximize"],
+        )
 
 
 class _Moments(Optimizer):
@@ -196,6 +220,7 @@ class _Moments(Optimizer):
         "eps": (0.0, math.inf),
         "weight_decay": (0.0, math.inf),
     }
+    _later = _LATER
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
         betas = settings["betas"]
@@ -218,7 +243,7 @@ class Adam(_Moments):
     amsgrad: the largest v so far takes its place in the last line
 
     params  parameters or groups
-    lr, betas = (beta1, beta2), eps, weight_decay, amsgrad  as in PyTorch
+    lr, betas = (beta1, beta2), eps, weight_decay, amsgrad, maximize  as in PyTorch
 
     D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015; amsgrad: S. Reddi,
     S. Kale, S. Kumar, "On the Convergence of Adam and Beyond", ICLR 2018.
@@ -227,8 +252,8 @@ class Adam(_Moments):
     """
 
     _decoupled: ClassVar[bool] = False
-    _flags = ("amsgrad",)
-    _later: ClassVar[dict[str, Any]] = {"amsgrad": False}
+    _flags = ("amsgrad", "maximize")
+    _later: ClassVar[dict[str, Any]] = {**_LATER, "amsgrad": False}
 
     def __init__(
         self,
@@ -238,6 +263,8 @@ class Adam(_Moments):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -245,6 +272,7 @@ class Adam(_Moments):
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -267,6 +295,7 @@ class Adam(_Moments):
             step,
             state["max_exp_avg_sq"] if group["amsgrad"] else None,
             self._decoupled,
+            maximize=group["maximize"],
         )
 
 
@@ -275,7 +304,7 @@ class AdamW(Adam):
     the gradient of the loss alone.
 
     params  parameters or groups
-    lr, betas, eps, weight_decay (0.01), amsgrad  as in PyTorch
+    lr, betas, eps, weight_decay (0.01), amsgrad, maximize  as in PyTorch
 
     I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
 
@@ -292,8 +321,10 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
 
 
 class NAdam(_Moments):
@@ -304,8 +335,8 @@ class NAdam(_Moments):
             / (sqrt(v / (1 - beta2^t)) + eps)
 
     params  parameters or groups
-    lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay (as in `AdamW`)  as in
-            PyTorch
+    lr, betas, eps, weight_decay, momentum_decay, decoupled_weight_decay (as in `AdamW`), maximize
+            as in PyTorch
 
     The product mu_1...mu_t is that of the present settings: PyTorch's differs if beta1 changes
     during training, as with `OneCycleLR`.
@@ -316,7 +347,7 @@ class NAdam(_Moments):
     """
 
     _bounds: ClassVar[Bounds] = {**_Moments._bounds, "momentum_decay": (0.0, math.inf)}
-    _flags = ("decoupled_weight_decay",)
+    _flags = ("decoupled_weight_decay", "maximize")
 
     def __init__(
         self,
@@ -327,6 +358,8 @@ class NAdam(_Moments):
         weight_decay: float = 0.0,
         momentum_decay: float = 4e-3,
         decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         settings = {
             "lr": lr,
@@ -335,6 +368,7 @@ class NAdam(_Moments):
             "weight_decay": weight_decay,
             "momentum_decay": momentum_decay,
             "decoupled_weight_decay": decoupled_weight_decay,
+            "maximize": maximize,
         }
         super().__init__(params, settings)
 
@@ -356,6 +390,7 @@ class NAdam(_Moments):
             mu_product,
             step,
             group["decoupled_weight_decay"],
+            maximize=group["maximize"],
         )
 
 
