@@ -24,6 +24,7 @@ cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 
 cdef int threads_for(double nanoseconds) except -1
 cdef Block team_for(Team *team, double nanoseconds, size_t scratch)
+cdef Team part_of(const Team *team, double nanoseconds) noexcept nogil
 cdef void run_team(
     const Team *team, Task task, const void *job, Py_ssize_t tasks, Schedule schedule
 ) noexcept nogil

@@ -138,6 +138,11 @@ cdef Block team_for(Team *team, double nanoseconds, size_t scratch):
     return block
 
 
+cdef Team part_of(const Team *team, double nanoseconds) noexcept nogil:
+    """Of a team for several loops: all of it, or one thread, for a loop that takes about so long on one."""
+    return Team(team.threads if nanoseconds >= worth_a_thread else 1, team.scratch, team.memory)
+
+
 cdef inline size_t aligned(size_t size) noexcept nogil:
     """In whole cache lines, so that no two threads write to one."""
     return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE

@@ -63,6 +63,7 @@ MODULES = (
     "norm_tasks",
     "norm",
     "group_norm",
+    "executor",
 )
 
 
@@ -88,8 +89,10 @@ if _missing:
     raise ImportError(f"{_core.__file__} is older than these sources: it lacks {_missing[0]}")
 
 globals().update({name: _names[name] for name in _reference.__all__})
-# An op may have the name of its module; the functions that prepare its jobs are all in `jobs`.
+# An op may have the name of its module; the functions that prepare its jobs are all in `jobs`,
+# and so is what runs them.
 vars(jobs).update({name: f for name, f in _names.items() if name.startswith("prepare_")})
+vars(jobs)["Executor"] = _names["Executor"]
 
 build_config, isa, set_isa = _core.build_config, _core.isa, _core.set_isa
 usable_isas = _core.usable_isas

@@ -1,0 +1,153 @@
+"""Prepared ops run one after the other, with no Python in between: the loop of an inference plan.
+
+    executor = Executor([(job, operands), ...], size)
+    arena = executor.new_arena()                      memory for what one job writes and another reads
+    executor.run(arena, [x, y])                       all jobs, in order
+
+# Design:
+# All arrays of a job are known when the plan is made, but for those that each call brings: so an operand is an address,
+# an offset in the arena, or the number of an array that is given to `run`. A call checks the given arrays, takes the
+# workspace of the largest job from the pool, and lets go of the GIL once, for all jobs.
+# A run changes nothing of the executor: any number of threads may use it, each with an arena of its own.
+# The loop has borrowed references to the jobs, which `steps` keeps alive, as it must not touch a reference count.
+"""
+
+import math
+
+import numpy as np
+
+from cpython.ref cimport PyObject
+
+from arrays cimport data_of
+from kernels cimport cnnx_active
+from .jobs cimport MOST_ARRAYS, Job
+from .memory cimport Block, new_array, take
+from .parallel cimport Team, part_of, team_for
+
+cdef enum:
+    ALIGNMENT = 64                  # bytes, of offsets in an arena
+
+cdef enum Place:
+    FIXED                           # value: the address; NULL for an optional array that is not there
+    ARENA                           # value: the offset
+    GIVEN                           # value: the number
+
+cdef struct Operand:
+    Place place
+    size_t value
+
+cdef struct Entry:
+    PyObject *job
+    int count
+    Operand operands[MOST_ARRAYS]
+
+cdef object BYTES = np.dtype(np.uint8)
+
+
+cdef class Executor:
+    """The jobs of a plan, and where their arrays are.
+
+    steps   [(job, operands), ...]. An operand is None, an array, what `job.pack` returned, ("arena", offset), or
+            ("given", number)
+    size    bytes of the arena
+
+    ValueError or TypeError for operands that do not fit the job.
+    """
+    cdef readonly list steps
+    cdef readonly size_t size
+    cdef list given                 # of each step: (number, Array) of the operands that a call brings
+    cdef Block memory               # the entries
+    cdef double cost                # of the most expensive job, and the largest workspaces
+    cdef size_t scratch, shared
+
+    def __init__(self, steps, size):
+        cdef Entry *entry
+        cdef Job job
+        self.steps, self.given, self.size = list(steps), [], size
+        self.memory = take(max(<size_t>1, len(self.steps) * sizeof(Entry)))
+        for i, (one, operands) in enumerate(self.steps):
+            job = one
+            if len(operands) != len(job.arrays):
+                raise TypeError(f"Executor: {len(operands)} operands, but {job.name} has {len(job.arrays)} arrays")
+            entry = <Entry *>self.memory.data + <Py_ssize_t>i
+            entry.job, entry.count = <PyObject *>job, <int>len(operands)
+            self.given.append([])
+            for k, (wanted, operand) in enumerate(zip(job.arrays, operands)):
+                entry.operands[<int>k] = self.located(job, wanted, operand)
+                if entry.operands[<int>k].place == GIVEN:
+                    self.given[i].append((operand[1], wanted))
+            self.cost = max(self.cost, job.cost)
+            self.scratch, self.shared = max(self.scratch, job.scratch), max(self.shared, job.shared)
+
+    cdef Operand located(self, Job job, wanted, operand) except *:
+        if type(operand) is not tuple:
+            return Operand(FIXED, <size_t>job.address(wanted, operand))
+        place, value = operand
+        if place == "given":
+            return Operand(GIVEN, value)
+        size = math.prod(wanted.shape) * wanted.dtype.itemsize
+        if value % ALIGNMENT or not 0 <= value <= self.size - size:
+            raise ValueError(f"Executor: {wanted.name}, {size} bytes at {value}, in an arena of {self.size}")
+        return Operand(ARENA, value)
+
+    def new_arena(self):
+        """Memory for the values between the jobs; each run at the same time needs its own."""
+        return new_array((self.size,), BYTES)
+
+    def run(self, arena, list given, Py_ssize_t first=0, end=None):
+        """Run the jobs first ... end - 1, all by default, in order.
+
+        given   the arrays that operands refer to; those that these jobs do not need may be None. ValueError or
+                TypeError, before any work, for arrays that do not fit
+        """
+        cdef Py_ssize_t count = len(self.steps), last = count if end is None else end, i
+        cdef Block addresses = take(max(<size_t>1, len(given) * sizeof(void *))), scratch, shared = None
+        cdef Team team
+        cdef char *memory = <char *>data_of(arena)
+        if arena.nbytes != self.size or not 0 <= first <= last <= count:
+            raise ValueError(
+                f"Executor.run: jobs {first} to {last} of {count}, and an arena of {arena.nbytes} bytes for one of "
+                f"{self.size}"
+            )
+        for i in range(first, last):
+            self.check(i, given)
+        for i in range(len(given)):
+            (<void **>addresses.data)[i] = data_of(given[i])
+        scratch = team_for(&team, self.cost, self.scratch)
+        if self.shared:
+            shared = take(self.shared)
+        cdef char *shared_data = <char *>shared.data if shared is not None else NULL
+        with nogil:
+            for i in range(first, last):
+                run_entry(<const Entry *>self.memory.data + i, memory, <void **>addresses.data, shared_data, &team)
+
+    cdef int check(self, Py_ssize_t i, list given) except -1:
+        """What a job's own `run` checks, of the arrays that this call brings; they may have another shape."""
+        cdef Job job = self.steps[i][0]
+        job.check_kernels()
+        for number, wanted in self.given[i]:
+            array = given[number]
+            if type(array) is np.ndarray and array.size == math.prod(wanted.shape) and array.flags.c_contiguous:
+                array = array.reshape(wanted.shape)
+            job.check_array(wanted, array)
+        return 0
+
+
+cdef void run_entry(
+    const Entry *entry,
+    char *arena,                    # INOUT
+    void **given,                   # addresses of the arrays that the call brings
+    char *shared,                   # workspace of all threads
+    const Team *team,
+) noexcept nogil:
+    cdef void *arrays[MOST_ARRAYS]
+    cdef Team part = part_of(team, (<Job>entry.job).cost)
+    cdef int k
+    for k in range(entry.count):
+        if entry.operands[k].place == FIXED:
+            arrays[k] = <void *>entry.operands[k].value
+        elif entry.operands[k].place == ARENA:
+            arrays[k] = arena + entry.operands[k].value
+        else:
+            arrays[k] = given[entry.operands[k].value]
+    (<Job>entry.job).compute(arrays, shared, &part)
