@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         TensorBoard,
     )
     from .checkpoint import load_checkpoint, save_checkpoint
+    from .engine import Plan, compile, load_plan
     from .history import History
     from .inference import evaluate, predict, predict_labels, predict_proba
     from .metrics import accuracy, confusion_matrix, precision_recall_f1, top_k_accuracy
@@ -131,7 +132,7 @@ if TYPE_CHECKING:
 # Imported when they are first asked for, so that a program that only runs a network starts fast:
 # sub-modules, and the names above with the modules that they come from.
 _LATER_MODULES = (
-    *("bench", "callbacks", "compat", "inference", "metrics", "models", "nn", "onnx"),
+    *("bench", "callbacks", "compat", "engine", "inference", "metrics", "models", "nn", "onnx"),
     *("safetensors", "sklearn", "testing", "training", "viz"),
 )
 _LATER = {
@@ -140,6 +141,7 @@ _LATER = {
     ),
     **dict.fromkeys(("ProgressBar", "TensorBoard"), "callbacks"),
     **dict.fromkeys(("load_checkpoint", "save_checkpoint"), "checkpoint"),
+    **dict.fromkeys(("Plan", "compile", "load_plan"), "engine"),
     **dict.fromkeys(("evaluate", "predict", "predict_labels", "predict_proba"), "inference"),
     **dict.fromkeys(
         ("accuracy", "confusion_matrix", "precision_recall_f1", "top_k_accuracy"), "metrics"
@@ -217,6 +219,7 @@ __all__ = [
     "OneCycleLR",
     "PReLU",
     "Parameter",
+    "Plan",
     "Preprocessing",
     "ProgressBar",
     "RMSProp",
@@ -238,6 +241,7 @@ __all__ = [
     "clip_grad_norm",
     "clip_grad_value",
     "compat",
+    "compile",
     "config_dict",
     "confusion_matrix",
     "data",
@@ -251,6 +255,7 @@ __all__ = [
     "io",
     "load",
     "load_checkpoint",
+    "load_plan",
     "lr_find",
     "manual_seed",
     "memory_stats",

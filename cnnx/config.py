@@ -54,7 +54,15 @@ def use_backend(name: str) -> Iterator[None]:
     >>> with cnnx.use_backend("reference"):
     ...     y = cnnx.ops.relu(np.array([-1.0, 1.0]))
     """
-    token = _in_context.set(backends.load(name))
+    with compute_with(backends.load(name)):
+        yield
+
+
+@contextmanager
+def compute_with(functions: Any) -> Iterator[None]:
+    """Inside a `with` block, in this thread only, the ops call the functions of this object: of a
+    backend, or of something that looks like one."""
+    token = _in_context.set(functions)
     try:
         yield
     finally:

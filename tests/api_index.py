@@ -39,6 +39,7 @@ PAGES = {
     "optimisers": "training.md#losses-schedules-and-averaged-weights",
     "schedules": "training.md#losses-schedules-and-averaged-weights",
     "training": "training.md",
+    "engine": "engine.md",
     "callbacks": "training.md#callbacks",
     "metrics": "training.md#metrics",
     "backend": "configuration.md",

@@ -81,6 +81,7 @@ NAMES = {
     "OneCycleLR ReduceLROnPlateau LinearWarmup SequentialLR ChainedScheduler",
     "training": "fit evaluate predict predict_proba predict_labels History no_grad lr_find load "
     "save_checkpoint load_checkpoint Preprocessing",
+    "engine": "compile Plan load_plan",
     "callbacks": "Callback EarlyStopping Checkpoint LRScheduler CSVLogger ProgressBar TensorBoard",
     "metrics": "accuracy top_k_accuracy confusion_matrix precision_recall_f1",
     "backend": "use_backend set_backend get_backend available_backends set_num_threads "

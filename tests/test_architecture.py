@@ -52,6 +52,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "layers/residual": (*MIDDLE, "layers", "graph"),
     "layers/summary": (*MIDDLE, "layers", "graph"),
     "layers/files": (*MIDDLE, "layers", "io", "preprocessing"),  # model.save and load
+    # choose: the setting of use_algorithm
+    "engine": (*MIDDLE, "config", "io", "backends/choose", "layers", "graph"),
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),

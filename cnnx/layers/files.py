@@ -21,7 +21,7 @@ from cnnx.layers.base import BUILTIN, Layer
 from cnnx.layers.parameter import Parameter
 from cnnx.preprocessing import Preprocessing
 
-__all__ = ["load", "save"]
+__all__ = ["build", "describe", "load", "save"]
 
 _FORMAT, _VERSION = "cnnx-model", 1
 _MOST_PLACES = 100_000  # paths to layers in a model: nested shared layers double them at each level
@@ -47,17 +47,7 @@ def save(layer: Layer, path: Any) -> None:
     TypeError, before anything is written, for a layer that cannot be described: `Activation` holds
     Python functions, and a user-defined class may need a `config()`.
     """
-    rows: list[dict[str, Any]] = []
-    _describe(layer, rows, {})
-    meta = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "layers": rows,
-        "frozen": [name for name, p in layer.named_parameters() if not p.requires_grad],
-        "tied": _tied(layer),
-        "preprocessing": None if layer.preprocessing is None else layer.preprocessing.to_json(),
-    }
-    io.save_npz(path, layer.state_dict(), meta)
+    io.save_npz(path, layer.state_dict(), describe(layer))
 
 
 def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
@@ -73,7 +63,30 @@ def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
     Example: ``model = cnnx.load("digits.npz").eval()``
     """
     arrays, meta = io.load_npz(path)
-    name = io.name_of(path)
+    return build(arrays, meta, custom, io.name_of(path))
+
+
+def describe(layer: Layer) -> dict[str, Any]:
+    """All of a model but its arrays, as JSON."""
+    rows: list[dict[str, Any]] = []
+    _describe(layer, rows, {})
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "layers": rows,
+        "frozen": [name for name, p in layer.named_parameters() if not p.requires_grad],
+        "tied": _tied(layer),
+        "preprocessing": None if layer.preprocessing is None else layer.preprocessing.to_json(),
+    }
+
+
+def build(
+    arrays: dict[str, np.ndarray],
+    meta: Any,
+    custom: Mapping[str, type[Layer]] | None,
+    name: str,
+) -> Layer:
+    """The model that `describe` described; ValueError with the name of its file if it cannot be."""
     if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
         raise ValueError(f"{name} is not a model of cnnx: it is no file of `model.save`")
     if meta.get("version") != _VERSION:

@@ -1,0 +1,82 @@
+"""Plans in files: `Plan.save` and `load_plan`."""
+
+# Design:
+# A file has the graph after batch norm was folded, as a model (layers/files.py), and the names of
+# the inputs. Packed weights depend on the kernel set, so they are made again when it is loaded: a
+# file that was written on one CPU runs on any other. Nothing is unpickled.
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cnnx import io
+from cnnx.graph.graph import Graph
+from cnnx.layers import files
+from cnnx.layers.base import Layer
+
+if TYPE_CHECKING:
+    from cnnx.engine.plan import Plan
+
+__all__ = ["load_plan", "save_plan"]
+
+_FORMAT, _VERSION = "cnnx-plan", 1
+
+
+def save_plan(plan: Plan, path: Any) -> None:
+    """Write a plan to exactly `path`, atomically, or to a binary file object.
+
+    TypeError, before anything is written, for a layer that cannot be described (see `cnnx.load`).
+    """
+    meta = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "inputs": list(plan.inputs),
+        "model": files.describe(plan.graph),
+    }
+    io.save_npz(path, plan.graph.state_dict(), meta)
+
+
+def load_plan(
+    path: Any, batch: int | None = None, custom: Mapping[str, type[Layer]] | None = None
+) -> Plan:
+    """Load a plan that ``plan.save(path)`` wrote, on this CPU or on another one.
+
+    path    or a binary file object, read from its current position
+    batch   prepare for batches of so many samples now; None: at the first call
+    custom  the user-defined layer classes in it, by name, as in `cnnx.load`
+
+    ValueError with the name of the file for a damaged file, or one of another kind.
+
+    Example: ``plan = cnnx.load_plan("net.npz", batch=1)``
+    """
+    from cnnx.engine.plan import Plan
+
+    arrays, meta = io.load_npz(path)
+    name = io.name_of(path)
+    if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
+        raise ValueError(f"{name} is not a plan of cnnx: it is no file of `plan.save`")
+    if meta.get("version") != _VERSION:
+        raise ValueError(
+            f"{name} has plan format {meta.get('version')}, this cnnx reads {_VERSION}"
+        )
+    graph = files.build(arrays, meta.get("model"), custom, name)
+    if type(graph) is not Graph:
+        raise ValueError(f"{name} cannot be loaded: it holds a {type(graph).__name__}, not a Graph")
+    names = _checked(meta.get("inputs"), graph, name)
+    try:
+        nodes = [node for node, _ in graph.wiring().shapes(*graph.input_shapes)]
+        plan = Plan(graph.eval(), names, [("file", len(nodes))])
+    except (TypeError, ValueError, MemoryError) as error:
+        raise ValueError(f"{name} cannot be loaded: {error}") from error
+    if batch is not None:
+        plan.prepare(batch)
+    return plan
+
+
+def _checked(names: Any, graph: Graph, file: str) -> list[str]:
+    count = len(graph.input_shapes)
+    texts = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    if not texts or len(names) != count or len(set(names)) != count:
+        raise ValueError(f"{file} cannot be loaded: its {count} inputs are named {names}")
+    return names

@@ -1,0 +1,161 @@
+"""Pass 5: a call of the backend as a prepared Job, with the places of its arrays."""
+
+# Design:
+# TABLE has a function for each op that has a Job: from the arguments of the backend's function, in
+# its order, to the Job and its arrays in the order of `Job.arrays`. Ops without one run as they do
+# in the model.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx.engine.record import Recorded, same_memory
+
+__all__ = ["TABLE", "JobStep", "Output", "Scratch", "Value", "lower"]
+
+
+class Value(NamedTuple):
+    """An operand: a value of the network, by its number."""
+
+    number: int
+
+
+class Output(NamedTuple):
+    """An operand: the output of the step."""
+
+
+class Scratch(NamedTuple):
+    """An operand: a result that nobody reads, such as the positions of maxima."""
+
+    size: int  # bytes
+
+
+class JobStep(NamedTuple):
+    """A Job and its operands: `Value`, `Output`, `Scratch`, weights (packed or not), or None.
+
+    in_place  whether its output may have the memory of its first operand
+    """
+
+    job: Any
+    operands: tuple[Any, ...]
+    in_place: bool
+
+
+Lowered = tuple[Any, tuple[Any, ...]]  # a Job, and its arrays
+
+
+def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
+    """The Job of a step, or None if it has none.
+
+    jobs  the module of the compiled backend that prepares them
+    """
+    call = recorded.call
+    if call is None or call.op not in TABLE or not all(x.size for x in recorded.reads):
+        return None
+    found = TABLE[call.op](jobs, call.results, *call.arguments)
+    if found is None:
+        return None
+    job, arrays = found
+    operands = [_operand(recorded, array) for array in arrays]
+    if any(operand is _UNKNOWN for operand in operands):
+        return None
+    for k, wanted in enumerate(job.arrays):
+        if wanted.role == "weight":
+            operands[k] = job.pack(operands[k])
+    return JobStep(job, tuple(operands), call.op in ELEMENTWISE)
+
+
+_UNKNOWN = object()
+
+
+def _operand(recorded: Recorded, array: Any) -> Any:
+    if array is None:
+        return None
+    assert recorded.call is not None
+    results = recorded.call.results
+    if array is results[0]:
+        return Output()
+    if any(array is other for other in results[1:]):
+        return Scratch(array.nbytes)
+    for number, x in zip(recorded.step.inputs, recorded.reads, strict=True):
+        if same_memory(array, x):
+            return Value(number)
+    if any(np.may_share_memory(array, weight) for weight in recorded.weights):
+        return array
+    return _UNKNOWN
+
+
+def _conv2d(jobs: Any, results: Any, x: Any, weight: Any, bias: Any, *settings: Any) -> Lowered:
+    stride, padding, dilation, _, activation, add = settings
+    shapes, first = (x.shape, weight.shape, results[0].shape), (padding[0][0], padding[1][0])
+    job = jobs.prepare_convolution("forward", *shapes, stride, first, dilation, x.dtype, activation)
+    return job, (x, weight, bias, add, *results)
+
+
+def _conv_transpose2d(
+    jobs: Any, results: Any, x: Any, weight: Any, bias: Any, *settings: Any
+) -> Lowered:
+    """It computes what a convolution calls dx, from what that calls dy."""
+    stride, padding, _, dilation, _ = settings
+    shapes, first = (results[0].shape, weight.shape, x.shape), (padding[0][0], padding[1][0])
+    job = jobs.prepare_convolution("backward_data", *shapes, stride, first, dilation, x.dtype)
+    return job, (x, weight, bias, *results)
+
+
+def _linear(jobs: Any, results: Any, x: Any, weight: Any, bias: Any, activation: Any) -> Lowered:
+    job = jobs.prepare_linear(x.shape, weight.shape, x.dtype, activation)
+    return job, (x, weight, bias, *results)
+
+
+def _max_pool2d(jobs: Any, results: Any, x: Any, *windows: Any) -> Lowered:
+    return jobs.prepare_max_pool2d(x.shape, x.dtype, *windows), (x, *results)
+
+
+def _relu_max_pool2d(jobs: Any, results: Any, x: Any, *windows: Any) -> Lowered:
+    return jobs.prepare_max_pool2d(x.shape, x.dtype, *windows, relu=True), (x, *results)
+
+
+def _avg_pool2d(jobs: Any, results: Any, x: Any, *windows: Any) -> Lowered:
+    return jobs.prepare_avg_pool2d(x.shape, x.dtype, *windows), (x, *results)
+
+
+def _adaptive_avg_pool2d(jobs: Any, results: Any, x: Any, size: Any = (1, 1)) -> Lowered:
+    return jobs.prepare_adaptive_avg_pool2d(x.shape, x.dtype, size), (x, *results)
+
+
+def _batch_norm(
+    jobs: Any, results: Any, x: Any, weight: Any, bias: Any, *settings: Any
+) -> Lowered | None:
+    mean, var, training, _, eps, activation, add = settings
+    if training:  # the statistics of the batch
+        return None
+    job = jobs.prepare_batch_norm(x.shape, x.dtype, False, eps, activation)
+    return job, (x, weight, bias, add, mean, var, None, *results)
+
+
+def _activation(op: str) -> Callable[..., Lowered]:
+    def lowered(jobs: Any, results: Any, x: Any, setting: Any = None) -> Lowered:
+        settings = {} if setting is None else {_SETTING[op]: setting}
+        return jobs.prepare_activation(op, x.shape, x.dtype, **settings), (x, *results)
+
+    return lowered
+
+
+_SETTING = {"leaky_relu": "negative_slope", "softmax": "axis", "log_softmax": "axis"}
+ELEMENTWISE = ("relu", "relu6", "hardsigmoid", "hardswish", "leaky_relu", "sigmoid", "tanh")
+
+TABLE: dict[str, Callable[..., Lowered | None]] = {
+    "conv2d": _conv2d,
+    "conv_transpose2d": _conv_transpose2d,
+    "linear": _linear,
+    "max_pool2d": _max_pool2d,
+    "relu_max_pool2d": _relu_max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "global_avg_pool2d": _adaptive_avg_pool2d,
+    "batch_norm": _batch_norm,
+    **{op: _activation(op) for op in (*ELEMENTWISE, "softmax", "log_softmax")},
+}

@@ -1,0 +1,310 @@
+"""`compile` and `Plan`: a trained network, prepared for predictions."""
+
+# Design:
+# A plan has the graph after passes 1 and 2, the steps that `cnnx.graph.rewrite` makes of it for
+# inference (pass 3), and a few programs: the result of the other passes for certain shapes, dtypes,
+# kernel set and algorithm of convolutions. Whatever is not compiled, or is computed by the
+# reference backend, runs by the same steps.
+# The dictionary of programs is replaced, never changed, so a thread reads it without a lock.
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnx import checks
+from cnnx.backends.choose import wanted_algorithm
+from cnnx.config import backend
+from cnnx.engine import report
+from cnnx.engine.fold import fold
+from cnnx.engine.graphs import flat_copy
+from cnnx.engine.program import Program
+from cnnx.engine.simplify import simplify
+from cnnx.graph import run
+from cnnx.graph.container import Container
+from cnnx.graph.graph import Graph
+from cnnx.graph.rewrite import rewrite
+from cnnx.layers.base import Layer
+from cnnx.layers.dtype import as_float
+from cnnx.layers.embedding import Embedding
+from cnnx.layers.run import no_grad, run_mode
+
+__all__ = ["Plan", "compile"]
+
+Shape = tuple[int, ...]
+_MOST_PROGRAMS = 8  # kept: of the shapes used last
+
+
+def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
+    """Prepare a network for predictions: y = plan(x) are the outputs of the model in eval mode.
+
+    model        any layer; it is copied, so training it later does not change the plan
+    input_shape  of one sample, as in `summary`: (3, 32, 32), or 64 for features. Of several inputs
+                 a list of shapes, or {name: shape with the batch axis}, in order, which names them
+    batch        prepare for batches of so many samples now; None: at the first call. With a dict,
+                 the shapes say it
+
+    Layers without effect are removed, batch norm becomes part of the weights before it,
+    activations, sums and pooling are fused with the layer before them, all weights are packed, and
+    all values between the layers are placed in one piece of memory. Outputs differ from the model's
+    by rounding errors only; they are bit-identical for any number of threads.
+
+    TypeError if model is not a layer; ValueError for shapes that the model does not accept.
+
+    Example::
+
+        plan = cnnx.compile(cnnx.models.resnet20(), (3, 32, 32), batch=1)
+        logits = plan(np.zeros((1, 3, 32, 32), np.float32))
+    """
+    if not isinstance(model, Layer):
+        raise TypeError(f"compile: model is a {type(model).__name__}, expected a layer")
+    names, shapes, batches = _inputs(model, input_shape, batch)
+    try:
+        given = flat_copy(model, shapes)
+        simplified = simplify(given)
+        folded = fold(simplified)
+    except ValueError as error:
+        raise ValueError(f"compile: input_shape {_listed(shapes)} does not fit: {error}") from error
+    history = [("all layers", given), ("simplify", simplified), ("fold", folded)]
+    plan = Plan(folded, names, [(name, len(graph.wiring().nodes)) for name, graph in history])
+    if batches is not None:
+        plan.prepare(batches)
+    return plan
+
+
+class Plan:
+    """A network prepared for predictions, made by `cnnx.compile` or `cnnx.load_plan`.
+
+    inputs, outputs  their names: "x" and "y"; if there are several "x0", "x1", ...
+    input_shapes     of one sample of each input
+
+    ``plan(x)`` returns an array, or a tuple if there are several outputs; with several inputs
+    ``plan(x0, x1)``. Any number of threads may call it at the same time. Batches of another size,
+    or images of another size where the network accepts them, are prepared at their first call; the
+    last few are kept. x is cast to the dtype of the weights. ValueError for a shape that does not
+    fit, TypeError for arrays that are not real numbers.
+
+    Where the compiled backend is missing or not in use, the reference backend computes the same
+    steps.
+    """
+
+    def __init__(self, graph: Graph, names: Sequence[str], history: Sequence[tuple[str, int]]):
+        wiring = graph.wiring()
+        self.graph, self.history = graph, tuple(history)
+        self.input_shapes = graph.input_shapes
+        self.inputs = tuple(names)
+        self.outputs = _numbered("y", len(wiring.outputs))
+        self.steps = rewrite(wiring, keeping=False)
+        parameters = graph.parameters()
+        self.dtype = parameters[0].dtype if parameters else None
+        readers = [
+            [node.layer for node in wiring.nodes if i in node.inputs] for i in range(wiring.inputs)
+        ]
+        self._integers = [any(type(layer) is Embedding for layer in each) for each in readers]
+        self._programs: dict[Any, Program] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *xs: Any) -> Any:
+        if len(xs) != len(self.inputs):
+            raise TypeError(f"plan: {len(xs)} inputs given, expected {len(self.inputs)}")
+        arrays = [self._checked(i, x) for i, x in enumerate(xs)]
+        outputs = self._compute(arrays)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The outputs by name, from the inputs by name. ValueError for other names.
+
+        Example: ``plan.run({"x": x})["y"]``
+        """
+        if not isinstance(inputs, Mapping):
+            raise TypeError(f"plan.run: inputs is a {type(inputs).__name__}, expected a dict")
+        if set(inputs) != set(self.inputs):
+            raise ValueError(
+                f"plan.run: inputs are named {', '.join(map(repr, inputs)) or 'nothing'}, expected "
+                f"{', '.join(map(repr, self.inputs))}"
+            )
+        arrays = [self._checked(i, inputs[name]) for i, name in enumerate(self.inputs)]
+        return dict(zip(self.outputs, self._compute(arrays), strict=True))
+
+    def prepare(self, batch: int | Sequence[Shape]) -> None:
+        """Make the program for a batch size now, not at the first call.
+
+        batch  a number of samples, or the whole shape of each input. Does nothing on the reference
+               backend
+
+        Example: ``plan.prepare(32)``
+        """
+        self._program(self._zeros(batch))
+
+    # -- what it is ----------------------------------------------------------------------------
+
+    def explain(self, batch: int | None = None) -> str:
+        """What each pass left, and the steps: their layers, how they are computed, output shapes.
+
+        batch  None: that of the program used last, or 1
+
+        Example: ``print(plan.explain())``
+        """
+        return report.explain(self.history, self._described(batch))
+
+    def memory(self, batch: int | None = None) -> str:
+        """The arena: for each value its place, its size, and the steps between which it lives.
+
+        Example: ``print(plan.memory())``
+        """
+        return report.memory(self._described(batch))
+
+    def profile(self, *xs: Any, repeat: int = 20) -> report.Profile:
+        """A row for each step with its median time, GFLOP/s and GB/s; it prints as a table.
+
+        xs      the inputs, as in a call
+        repeat  how many runs
+
+        Example: ``print(plan.profile(x))``
+        """
+        repeat = checks.integer("plan.profile", "repeat", repeat, least=1)
+        if len(xs) != len(self.inputs):
+            raise TypeError(f"plan.profile: {len(xs)} inputs given, expected {len(self.inputs)}")
+        arrays = [self._checked(i, x) for i, x in enumerate(xs)]
+        program = self._program(arrays)
+        if program is None:
+            raise RuntimeError("plan.profile: the compiled backend is not in use")
+        program.times(arrays)  # once, for the caches
+        seconds = np.median([program.times(arrays) for _ in range(repeat)], axis=0)
+        return report.profile(program, seconds.tolist())
+
+    def save(self, path: Any) -> None:
+        """Write the plan to a file, or a binary file object; see `cnnx.load_plan`.
+
+        Example: ``plan.save("net.npz")``
+        """
+        from cnnx.engine import files
+
+        files.save_plan(self, path)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(
+            f"{name} (n, {', '.join(map(str, shape))})"
+            for name, shape in zip(self.inputs, self.input_shapes, strict=True)
+        )
+        return f"Plan({shapes}: {len(self.steps.steps)} steps)"
+
+    # -- shapes and programs -------------------------------------------------------------------
+
+    def _checked(self, i: int, x: Any) -> np.ndarray:
+        """Input i as a contiguous array of the plan's dtype."""
+        name, shape = self.inputs[i], self.input_shapes[i]
+        x = x if self._integers[i] else as_float(f"plan: {name}", x, self.dtype)
+        x = np.require(x, requirements=("C", "ALIGNED"))
+        if x.ndim != len(shape) + 1:
+            raise ValueError(
+                f"plan: {name} has shape {x.shape}, expected (n, {', '.join(map(str, shape))})"
+            )
+        return x
+
+    def _compute(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
+        program = self._program(arrays)
+        if program is not None:
+            return program.run(arrays)
+        with no_grad(), run_mode(training=False):
+            outputs, _ = run.forward(self.steps, tuple(arrays), False)
+        shared = [any(np.may_share_memory(y, x) for x in arrays) for y in outputs]
+        return tuple([y.copy() if copy else y for y, copy in zip(outputs, shared, strict=True)])
+
+    def _program(self, arrays: Sequence[np.ndarray]) -> Program | None:
+        """For inputs of these shapes; None if the compiled backend is not in use."""
+        computes = backend()
+        jobs = getattr(computes, "jobs", None)
+        if jobs is None:
+            return None
+        kinds = tuple([(x.shape, x.dtype) for x in arrays])
+        key = (kinds, computes.isa(), wanted_algorithm.get())
+        program = self._programs.get(key)
+        if program is None:
+            with self._lock:
+                program = self._programs.get(key)
+                if program is None:
+                    program = self._made([np.zeros(x.shape, x.dtype) for x in arrays], jobs)
+                    kept = list(self._programs.items())[1 - _MOST_PROGRAMS :]
+                    self._programs = dict([*kept, (key, program)])
+        return program
+
+    def _made(self, zeros: list[np.ndarray], jobs: Any) -> Program:
+        try:
+            return Program(self.steps, zeros, jobs)
+        except ValueError as error:
+            shapes = tuple([x.shape for x in zeros])
+            raise ValueError(
+                f"plan: the network does not accept inputs of shape {_listed(shapes)}, it was "
+                f"compiled for samples of {_listed(self.input_shapes)}: {error}"
+            ) from error
+
+    def _zeros(self, batch: int | Sequence[Shape]) -> list[np.ndarray]:
+        if isinstance(batch, (int, np.integer)) and not isinstance(batch, bool):
+            size = checks.integer("plan", "batch", batch, least=1)
+            batch = [(size, *shape) for shape in self.input_shapes]
+        dtypes = [
+            np.dtype(np.int64) if integers else self.dtype or np.dtype(np.float32)
+            for integers in self._integers
+        ]
+        return [np.zeros(shape, dtype) for shape, dtype in zip(batch, dtypes, strict=True)]
+
+    def _described(self, batch: int | None) -> Program:
+        """The program for `explain` and `memory`."""
+        programs = list(self._programs.values())
+        if batch is None and programs:
+            return programs[-1]
+        program = self._program(self._zeros(1 if batch is None else batch))
+        if program is None:
+            raise RuntimeError("plan: the compiled backend is not in use: nothing is prepared")
+        return program
+
+
+def _inputs(
+    model: Layer, input_shape: Any, batch: Any
+) -> tuple[tuple[str, ...], tuple[Shape, ...], Any]:
+    """Names and sample shapes of the inputs; the batch size, or whole shapes, or None."""
+    count = model.wiring().inputs if isinstance(model, Container) and model.opens() else None
+    if isinstance(input_shape, Mapping):
+        if batch is not None:
+            raise ValueError(f"compile: batch={batch}, but the shapes {input_shape} include it")
+        given = [_whole_shape(name, shape) for name, shape in input_shape.items()]
+        if len({shape[0] for shape in given}) != 1:
+            raise ValueError(f"compile: {input_shape} has several batch sizes, or no input")
+        names = tuple(input_shape)
+        if not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"compile: the names of the inputs are {names}, expected text")
+        shapes = tuple([shape[1:] for shape in given])
+        wanted: Any = tuple(given)
+    else:
+        several = checks.is_sequence(input_shape) and any(map(checks.is_sequence, input_shape))
+        listed = list(input_shape) if several else [input_shape]
+        shapes = tuple([checks.sample_shape("compile", "input_shape", each) for each in listed])
+        names = _numbered("x", len(shapes))
+        wanted = None if batch is None else checks.integer("compile", "batch", batch, least=1)
+    if count is not None and len(shapes) != count:
+        raise ValueError(
+            f"compile: {len(shapes)} input shapes given, but the model has {count} inputs"
+        )
+    return names, shapes, wanted
+
+
+def _whole_shape(name: Any, shape: Any) -> Shape:
+    if not checks.is_sequence(shape) or not len(shape):
+        raise ValueError(
+            f"compile: the shape of {name!r} is {shape!r}, expected one with the batch axis: "
+            "(1, 3, 32, 32)"
+        )
+    sizes = [checks.integer("compile", f"a size of {name!r}", size, least=1) for size in shape]
+    return tuple(sizes)
+
+
+def _numbered(letter: str, count: int) -> tuple[str, ...]:
+    return (letter,) if count == 1 else tuple([f"{letter}{i}" for i in range(count)])
+
+
+def _listed(shapes: Sequence[Shape]) -> str:
+    return " and ".join(map(str, shapes))
