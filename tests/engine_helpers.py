@@ -1,13 +1,18 @@
-"""Models with statistics as after training, and how much a plan may differ from them."""
+"""Models for plans, and how much a plan may differ from a model."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import pytest
 from tolerance import AMPLIFICATION
 
 import cnnx
+from cnnx import BatchNorm2D, Concat, Conv2D, Flatten, Linear, MaxPool2D, ReLU, Sequential, Sigmoid
+
+COMPILED = "compiled" in cnnx.available_backends()
+compiled_only = pytest.mark.skipif(not COMPILED, reason="needs the compiled backend")
 
 
 def trained(model, seed=0):
@@ -48,3 +53,32 @@ def assert_close(model, found, expected):
     assert largest > 0
     difference = np.abs(found - expected).max() / largest
     assert difference <= bound(model, expected.dtype), difference
+
+
+def small(seed=0):
+    """A model with every kind of step."""
+    cnnx.manual_seed(seed)
+    body = Sequential(Conv2D(16, 16, 3, padding=1), BatchNorm2D(16), ReLU(), Conv2D(16, 16, 1))
+    branches = Concat(Conv2D(16, 8, 1), MaxPool2D(3, 1, padding=1))
+    head = [cnnx.Residual(body), ReLU(), branches, Sigmoid(), MaxPool2D(2), Flatten()]
+    return trained(Sequential(Conv2D(3, 16, 3), BatchNorm2D(16), *head, Linear(24 * 12, 5)))
+
+
+SMALL = (3, 9, 10)
+
+
+def two_by_two():
+    a, b = cnnx.Input((4,)), cnnx.Input((4, 5, 5))
+    h = ReLU()(Conv2D(4, 4, 3, padding=1)(b))
+    y = Linear(4, 3)(a)
+    return cnnx.Graph((a, b), (y, Flatten()(h), h)).eval()
+
+
+class Halves(cnnx.Layer):
+    """Half of its channels, as a view of its input."""
+
+    def forward(self, x):
+        return x[:, ::2]
+
+    def backward(self, dy):
+        raise NotImplementedError

@@ -42,7 +42,7 @@ def fold(graph: Graph) -> Graph:
     readers = Counter([i for node in wiring.nodes for i in node.inputs] + list(wiring.outputs))
     ranks = {node.outputs: len(shapes[0]) for node, shapes in wiring.shapes(*graph.input_shapes)}
     nodes: dict[int, Node] = {}  # by the number of their value
-    instead = {}
+    instead: dict[int, int] = {}
     for node in wiring.nodes:
         value = instead.get(node.inputs[0], node.inputs[0])
         before = nodes.get(value)

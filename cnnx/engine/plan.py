@@ -243,14 +243,16 @@ class Plan:
             ) from error
 
     def _zeros(self, batch: int | Sequence[Shape]) -> list[np.ndarray]:
-        if isinstance(batch, (int, np.integer)) and not isinstance(batch, bool):
+        if isinstance(batch, Sequence):
+            shapes = list(batch)
+        else:
             size = checks.integer("plan", "batch", batch, least=1)
-            batch = [(size, *shape) for shape in self.input_shapes]
+            shapes = [(size, *shape) for shape in self.input_shapes]
         dtypes = [
             np.dtype(np.int64) if integers else self.dtype or np.dtype(np.float32)
             for integers in self._integers
         ]
-        return [np.zeros(shape, dtype) for shape, dtype in zip(batch, dtypes, strict=True)]
+        return [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
     def _described(self, batch: int | None) -> Program:
         """The program for `explain` and `memory`."""

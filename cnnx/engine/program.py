@@ -101,7 +101,7 @@ class Program:
         last.update(dict.fromkeys(self.outputs, len(self.entries)))
         self.root = {i: i for i in range(self.inputs)}
         users = {i: {i} for i in range(self.inputs)}  # of each root
-        made = {}
+        made: dict[int, bool] = {}  # by a Job
         for number, entry in enumerate(self.entries):
             output, source = entry.step.output, entry.view_of
             if entry.job is not None and entry.job.in_place and entry.job.operands[0]:
