@@ -89,6 +89,7 @@ ELSEWHERE = {
     "docs/from_sequential.md": "test_sequential_dialect.py",
     "docs/keep_your_loop.md": "test_keep_your_loop.py",
     "docs/onnx.md": "test_onnx_export.py",
+    "docs/own_photos.md": "test_photos_page.py",
     "docs/segmentation.md": "test_segmentation_page.py",
 }
 
