@@ -160,6 +160,49 @@ def test_padding_is_given_by_side_and_filled_as_asked():
         assert found[0, 0, 0].tolist() == row
 
 
+def test_a_crop_pads_by_what_an_image_lacks_if_asked():
+    x = np.array([[[[1, 2], [3, 4], [5, 6]]]], np.float32)
+    crop = RandomCrop((2, 5), pad_if_needed=True, fill=9)
+    padded = np.full((3, 8), 9, np.float32)  # 3 columns are lacking, and added on both sides
+    padded[:, 3:5] = x[0, 0]
+    windows = {padded[i : i + 2, j : j + 5].tobytes() for i in range(2) for j in range(4)}
+    assert {image.tobytes() for image in crop(np.repeat(x, 300, axis=0), seed=0)} == windows
+    assert RandomCrop(2, pad_if_needed=True)(x, seed=1).shape == (1, 1, 2, 2)
+    with pytest.raises(TypeError, match="RandomCrop: pad_if_needed=1"):
+        RandomCrop(2, pad_if_needed=1)
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        RandomRotation((90, 90), center=(1, 3)),
+        RandomAffine((-90, -90), center=(1, 3)),
+    ],
+)
+def test_a_quarter_turn_about_a_point(turn):
+    """Counter-clockwise, (dx, dy) from the point becomes (dy, -dx): y is down."""
+    x = np.arange(1, 21, dtype=np.float32).reshape(1, 1, 4, 5)
+    expected = np.zeros((4, 5), np.float32)
+    for row in range(4):
+        for column in range(5):
+            dx, dy = column + 0.5 - 1, row + 0.5 - 3
+            to_column, to_row = int(np.floor(1 + dy)), int(np.floor(3 - dx))
+            if 0 <= to_column < 5 and 0 <= to_row < 4:
+                expected[to_row, to_column] = x[0, 0, row, column]
+    assert np.array_equal(turn(x, seed=0)[0, 0], expected) and expected.any()
+
+
+@pytest.mark.parametrize("transform", [RandomRotation, RandomAffine])
+def test_the_centre_of_an_image_is_the_default(transform):
+    x = np.random.default_rng(0).random((3, 2, 4, 5))
+    middle = transform(30, interpolation="bilinear", center=(2.5, 2))(x, seed=0)
+    np.testing.assert_allclose(
+        middle, transform(30, interpolation="bilinear")(x, seed=0), atol=1e-12
+    )
+    with pytest.raises((ValueError, TypeError), match=f"{transform.__name__}: center"):
+        transform(30, center=3)
+
+
 def test_the_middle_is_cut_out_and_small_images_are_padded():
     x = np.arange(20, dtype=np.float32).reshape(1, 1, 4, 5)
     assert CenterCrop((2, 3))(x)[0, 0].tolist() == [[6, 7, 8], [11, 12, 13]]

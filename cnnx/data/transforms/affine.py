@@ -15,7 +15,7 @@ import numpy as np
 from ... import checks
 from .base import Transform, interval, numbers
 
-__all__ = ["RandomAffine", "RandomRotation", "inverse_maps", "sample"]
+__all__ = ["RandomAffine", "RandomRotation", "about", "inverse_maps", "sample"]
 
 Amount = np.ndarray | float  # one for each sample, or one for all
 INTERPOLATIONS = ("nearest", "bilinear")
@@ -52,6 +52,14 @@ def inverse_maps(
             -inverse[:, axis, 0] * translate[0] - inverse[:, axis, 1] * translate[1]
         )
     return inverse
+
+
+def about(maps: np.ndarray, center: tuple[float, float] | None, x: np.ndarray) -> np.ndarray:
+    """The maps about another point than the centre of the images x: (x, y) from the corner."""
+    if center is not None:
+        to_center = np.subtract(center, (x.shape[3] / 2, x.shape[2] / 2))
+        maps[:, :, 2] += to_center - maps[:, :, :2] @ to_center
+    return maps
 
 
 def sample(x: np.ndarray, maps: np.ndarray, interpolation: str, fill: float) -> np.ndarray:
@@ -99,10 +107,12 @@ def _coordinate(row: np.ndarray, right: np.ndarray, down: np.ndarray) -> np.ndar
 
 @dataclass
 class RandomRotation(Transform):
-    """Rotate each image about its centre by a random angle.
+    """Rotate each image by a random angle.
 
     degrees        interval of the angle, counter-clockwise; a number d means (-d, d)
     interpolation  "nearest" or "bilinear"
+    center         the point that stays, (x, y) in pixels from the upper left corner; None: that in
+                   the middle
     fill           the value of pixels from outside of the image
 
     Example: ``RandomRotation(15, "bilinear")``
@@ -111,23 +121,26 @@ class RandomRotation(Transform):
     degrees: float | tuple[float, float]
     interpolation: str = "nearest"
     _: KW_ONLY
+    center: tuple[float, float] | None = None
     fill: float = 0.0
 
     def __post_init__(self) -> None:
         op = "RandomRotation"
         self.degrees = _around_zero(op, "degrees", self.degrees)
         checks.choice(op, "interpolation", self.interpolation, INTERPOLATIONS)
+        self.center = _point(op, self.center)
         self.fill = checks.real(op, "fill", self.fill)
 
     def apply_x(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         low, high = _around_zero("", "", self.degrees)
         angle = rng.uniform(low, high, len(x))
-        return sample(x, inverse_maps(-angle), self.interpolation, self.fill)
+        maps = about(inverse_maps(-angle), self.center, x)
+        return sample(x, maps, self.interpolation, self.fill)
 
 
 @dataclass
 class RandomAffine(Transform):
-    """Rotate, shift, scale and shear each image about its centre by random amounts.
+    """Rotate, shift, scale and shear each image by random amounts.
 
     degrees        interval of the angle, clockwise; a number d means (-d, d), 0 no rotation
     translate      largest shift as a share of width and height, (a, b) from 0 to 1: whole pixels,
@@ -137,6 +150,8 @@ class RandomAffine(Transform):
                    high) along x; or (low, high, low, high) along x and y; None: none
     interpolation  "nearest" or "bilinear"
     fill           the value of pixels from outside of the image
+    center         the point about which it turns, (x, y) in pixels from the upper left corner;
+                   None: that in the middle
 
     The map is given in `inverse_maps`: torchvision's.
 
@@ -149,6 +164,7 @@ class RandomAffine(Transform):
     shear: float | tuple[float, ...] | None = None
     interpolation: str = "nearest"
     fill: float = 0.0
+    center: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         op = "RandomAffine"
@@ -163,6 +179,7 @@ class RandomAffine(Transform):
         if self.shear is not None:
             self.shear = _shear(op, self.shear)
         checks.choice(op, "interpolation", self.interpolation, INTERPOLATIONS)
+        self.center = _point(op, self.center)
         self.fill = checks.real(op, "fill", self.fill)
 
     def apply_x(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -175,7 +192,8 @@ class RandomAffine(Transform):
         scale = rng.uniform(least, most, n)
         low, high, low_y, high_y = (0.0,) * 4 if self.shear is None else _shear("", self.shear)
         shear = rng.uniform(low, high, n), rng.uniform(low_y, high_y, n)
-        return sample(x, inverse_maps(angle, shift, scale, shear), self.interpolation, self.fill)
+        maps = about(inverse_maps(angle, shift, scale, shear), self.center, x)
+        return sample(x, maps, self.interpolation, self.fill)
 
 
 def _around_zero(op: str, name: str, value: Any) -> tuple[float, float]:
@@ -186,6 +204,13 @@ def _around_zero(op: str, name: str, value: Any) -> tuple[float, float]:
     if half < 0:
         raise ValueError(f"{op}: {name} is {value}, expected 0 or more, or (low, high)")
     return -half, half
+
+
+def _point(op: str, center: Any) -> tuple[float, float] | None:
+    if center is None:
+        return None
+    x, y = numbers(op, "center", center, 2)
+    return x, y
 
 
 def _shear(op: str, value: Any) -> tuple[float, float, float, float]:

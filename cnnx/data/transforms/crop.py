@@ -22,6 +22,8 @@ class RandomCrop(Transform):
     size          (height, width) of the window, or one number for both
     padding       pixels on each side: one number, (left and right, top and bottom), or (left, top,
                   right, bottom)
+    pad_if_needed after that, an image that is smaller than the window is padded on both sides by
+                  what it lacks
     fill          the value of added pixels, for padding_mode="constant"
     padding_mode  "constant", "edge" (repeats the border), "reflect" (mirrors without it) or
                   "symmetric" (mirrors with it)
@@ -38,6 +40,7 @@ class RandomCrop(Transform):
     size: int | tuple[int, int]
     padding: int | tuple[int, ...] = 0
     _: KW_ONLY
+    pad_if_needed: bool = False
     fill: float = 0.0
     padding_mode: str = "constant"
 
@@ -45,17 +48,18 @@ class RandomCrop(Transform):
         op = "RandomCrop"
         self.size = checks.pair(op, "size", self.size)
         _sides(self.padding)
+        self.pad_if_needed = checks.flag(op, "pad_if_needed", self.pad_if_needed)
         self.fill = checks.real(op, "fill", self.fill)
         checks.choice(op, "padding_mode", self.padding_mode, _MODES)
 
     def apply_x(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        left, top, right, bottom = _sides(self.padding)
-        if left or top or right or bottom:
-            sides = ((0, 0), (0, 0), (top, bottom), (left, right))
-            constant = {"constant_values": self.fill} if self.padding_mode == "constant" else {}
-            x = np.pad(x, sides, self.padding_mode, **constant)  # type: ignore[call-overload]
-        n, _, h, w = x.shape
         height, width = checks.pair("RandomCrop", "size", self.size)
+        x = self._padded(x, *_sides(self.padding))
+        n, _, h, w = x.shape
+        if self.pad_if_needed:
+            down, across = max(height - h, 0), max(width - w, 0)
+            x = self._padded(x, across, down, across, down)
+            h, w = x.shape[2:]
         if height > h or width > w:
             raise ValueError(
                 f"RandomCrop: size is {self.size}, but with padding the images have {(h, w)}"
@@ -64,6 +68,13 @@ class RandomCrop(Transform):
         columns = rng.integers(w - width + 1, size=n)
         windows = np.lib.stride_tricks.sliding_window_view(x, (height, width), axis=(2, 3))
         return windows[np.arange(n), :, rows, columns]
+
+    def _padded(self, x: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
+        if not (left or top or right or bottom):
+            return x
+        sides = ((0, 0), (0, 0), (top, bottom), (left, right))
+        constant = {"constant_values": self.fill} if self.padding_mode == "constant" else {}
+        return np.pad(x, sides, self.padding_mode, **constant)  # type: ignore[call-overload]
 
 
 @dataclass
