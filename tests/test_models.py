@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,3 +321,15 @@ def test_a_model_with_branches_is_saved_and_loaded(name, tmp_path):
     loaded = load(tmp_path / "model.npz")
     assert list(loaded.state_dict()) == list(model.state_dict())
     assert np.array_equal(loaded(x), expected)
+
+
+def test_the_last_layer_of_every_model_is_where_the_page_about_fine_tuning_says():
+    page = (Path(__file__).parents[1] / "docs" / "fine_tuning.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*`) \| `(model\[.*\])`, an? .*`(Linear|Conv2D)` \|$", page, re.M)
+    places = {name: row for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert sorted(places) == sorted(models.names())
+    for name, (_, place, kind) in places.items():
+        model = getattr(models, name)(num_classes=7)
+        layer = eval(place, {"model": model})
+        assert type(layer).__name__ == kind
+        assert layer.weight.shape[0] == 7 and layer.weight is model.parameters()[-2]
