@@ -13,7 +13,7 @@ from cnnx import BatchNorm2D, Conv1D, Conv2D, ConvTranspose2D, Sequential, ZeroP
 
 PAGE = (Path(__file__).parents[1] / "docs" / "from_keras.md").read_text(encoding="utf-8")
 (PROGRAM,) = re.findall(r"^```python\n(def conv_kernel.*?)^```", PAGE, re.M | re.S)
-CONVERT: dict = {}
+CONVERT: dict = {"np": np}
 exec(compile(PROGRAM, "from_keras.md", "exec"), CONVERT)
 
 
