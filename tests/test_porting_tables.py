@@ -135,3 +135,21 @@ def test_the_tables_for_pytorch_are_complete():
         if inspect.isclass(getattr(metrics, name)) and name != "Metric"
     }
     assert {f"metrics.{name}" for name in streaming} <= right
+
+
+# Arguments that no class of cnnx has: the page says so once, or PyTorch advises against them.
+NOWHERE = {"device", "dtype", "size_average", "reduce", "recompute_scale_factor"}
+
+
+def test_the_arguments_that_layers_and_losses_lack_are_listed():
+    torch = pytest.importorskip("torch")
+    for row, cell in tables("from_pytorch.md", "PyTorch"):
+        classes = set(re.findall(r"`nn\.(\w+)", cell)) & set(cnnx.nn.__all__)
+        lacking = set()
+        for name in classes - {"Module", "Parameter", "Sequential", "Identity", "Sigmoid", "Tanh"}:
+            theirs = inspect.signature(getattr(torch.nn, name)).parameters
+            lacking |= set(theirs) - set(inspect.signature(getattr(cnnx.nn, name)).parameters)
+        lacking = {name for name in lacking - NOWHERE if not name.startswith("_")}
+        listed = re.search(r"\bno ((?:`\w+`(?:, )?)+)", row)
+        if classes:
+            assert lacking == set(re.findall(r"`(\w+)`", listed[1] if listed else "")), row
