@@ -364,6 +364,42 @@ def test_bad_settings_of_the_other_losses_are_named(wrong, message):
         wrong()
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("options", [{}, {"weight": [1, 2, 3, 4]}, {"ignore_index": 2}])
+@pytest.mark.parametrize("make", [CrossEntropyLoss, NLLLoss])
+def test_one_sample_needs_no_batch(make, options, reduction):
+    for label in (0, 2, np.int64(3)):
+        alone, batch = (make(reduction=reduction, **options) for _ in range(2))
+        loss = alone(LOG_P[1], label)
+        expected = np.asarray(batch(LOG_P[1:2], [label]))
+        assert np.ndim(loss) == 0 and loss == expected.item()
+        np.testing.assert_array_equal(alone.backward(), batch.backward()[0])
+    if reduction == "none":
+        np.testing.assert_array_equal(alone.backward(3.0), batch.backward([3.0])[0])
+        with pytest.raises(ValueError, match=r"dloss has shape \(1,\), but \(\)"):
+            alone.backward([3.0])
+
+
+def test_one_sample_of_torch():
+    torch = pytest.importorskip("torch")
+    for ours, theirs in (
+        (CrossEntropyLoss(label_smoothing=0.1), torch.nn.CrossEntropyLoss(label_smoothing=0.1)),
+        (NLLLoss(weight=[1, 2, 3, 4]), torch.nn.NLLLoss(torch.tensor([1.0, 2, 3, 4]).double())),
+    ):
+        row = torch.tensor(LOG_P[2], requires_grad=True)
+        expected = theirs(row, torch.tensor(3))
+        expected.backward()
+        assert ours(LOG_P[2], 3) == pytest.approx(expected.item(), rel=1e-14)
+        np.testing.assert_allclose(ours.backward(), row.grad.numpy(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("make", [CrossEntropyLoss, NLLLoss])
+def test_outputs_without_classes_are_still_an_error(make):
+    for pred, target in ((LOG_P[:, 0], LABELS), (LOG_P[0], None), (np.float64(1), 0)):
+        with pytest.raises((ValueError, TypeError), match=make.__name__):
+            make()(pred, target)
+
+
 def test_a_gradient_of_losses_needs_their_shape():
     loss_fn = MSELoss()
     loss_fn(np.ones(2), np.ones(2))

@@ -78,7 +78,7 @@ _OF_IMAGES = ("Conv2d", "conv2d", "conv_transpose2d", "pool2d", "interpolate", "
 # inputs and the options of a sample.
 LIMITS: tuple[tuple[str, Callable[[str, list[Any], dict[str, Any]], bool]], ...] = (
     ("a row without a batch", lambda name, x, o: x[0].ndim == 1 and name in
-        ("CrossEntropyLoss", "batch_norm", "nll_loss")),
+        ("batch_norm", "nll_loss")),
     ("an axis of a number", lambda name, x, o: x[0].ndim == 0 and "softmax" in name.lower()),
     ("a slope without an axis", lambda name, x, o: name == "prelu" and o["weight"].ndim == 0),
     ("not a batch of images", lambda name, x, o: x[0].ndim != 4 and name.endswith(_OF_IMAGES)

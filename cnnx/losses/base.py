@@ -137,7 +137,7 @@ class Loss:
 
 def spread(losses: np.ndarray, ndim: int) -> np.ndarray:
     """Losses (n,), (n, ...) without the axis of classes, or of pred's shape, as factors of pred."""
-    if losses.ndim == ndim:
+    if losses.ndim in (0, ndim):
         return losses
     if losses.ndim == 1:
         return losses.reshape(-1, *[1] * (ndim - 1))

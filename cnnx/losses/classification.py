@@ -14,14 +14,28 @@ __all__ = ["CrossEntropyLoss", "NLLLoss", "class_factors", "label_to_ignore", "l
 __all__ += ["read_labels"]
 
 
-class CrossEntropyLoss(Loss):
+class _OfClasses(Loss):
+    """A loss of batches of scores, which takes the scores (k,) of one sample and its label, too."""
+
+    def __call__(self, pred: Any, target: Any, sample_weight: Any = None) -> Any:
+        if np.ndim(pred) != 1 or np.ndim(target) != 0 or target is None:
+            return super().__call__(pred, target, sample_weight)
+        loss = super().__call__(np.asarray(pred)[None], np.asarray(target)[None], sample_weight)
+        assert self._gradient is not None
+        self._gradient = self._gradient[0]
+        if self.reduction == "none":
+            loss, self._losses = loss[0], ()
+        return loss
+
+
+class CrossEntropyLoss(_OfClasses):
     """-log of the probability that softmax(pred) assigns to the true class. For classification.
 
     pred    logits (n, k) or (n, k, d1, ...), k at least 2; without a softmax before, since both are
             computed in one step, which is accurate for large logits too
     target  class numbers (n,) or (n, d1, ...), also with an axis 1 of length 1, as integers,
             booleans or integral floats; or, in pred's shape, one-hot rows of any dtype or
-            probabilities
+            probabilities. For one sample without a batch: pred (k,) and its class number
 
     label_smoothing  fraction of the target spread over all classes (C. Szegedy et al., "Rethinking
                      the Inception Architecture", CVPR 2016)
@@ -83,7 +97,7 @@ class CrossEntropyLoss(Loss):
         return ops.cross_entropy(pred, target, weight, self.label_smoothing, reduction, -1)
 
 
-class NLLLoss(Loss):
+class NLLLoss(_OfClasses):
     """-log of the probability of the true class, from log-probabilities, as of a `LogSoftmax`.
 
     pred    log-probabilities (n, k) or (n, k, d1, ...), k at least 2
