@@ -195,6 +195,7 @@ class Preprocessing:
             raise ValueError(f"{os.fspath(path)}: {self._no_scale()}")
         channels, height, width = self.input_shape
         size = (height, width) if self.resize else None
+        # With resize, no size is None: the constructor refuses it.
         x = load_image(path, size, channels, background=self.background)  # type: ignore[arg-type]
         if not _fits(x.shape, self.input_shape):
             raise ValueError(

@@ -113,6 +113,7 @@ def choose(
         source,
         seed,
         layout=how.layout if how is not None and how.layout == "channels_last" else args.layout,
+        # The shape of an image has three numbers, none of which is None with resize.
         size=how.input_shape[1:] if how is not None and how.resize and images else None,  # type: ignore[arg-type]
         channels=how.input_shape[0] if how is not None and images else None,
         background=None if how is None else how.background,

@@ -142,6 +142,7 @@ def _read_toml(args: argparse.Namespace) -> dict[str, Any]:
         import tomllib as toml
     except ImportError:  # Python 3.10
         try:
+            # mypy knows the library of one version of Python only.
             import tomli as toml  # type: ignore[import-not-found,no-redef,unused-ignore]
         except ImportError:
             raise ImportError(

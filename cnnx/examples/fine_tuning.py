@@ -13,6 +13,7 @@ two rates   the same, but the old layers have a tenth of the learning rate of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, float]:
 
 def network(size: Sequence[int]) -> cnnx.Sequential:
     """Three convolutions with batch norm, and a Linear layer, for five classes."""
-    return cnnx.models.digits_cnn(num_classes=5, in_channels=3, image_size=tuple(size))
+    return cnnx.models.digits_cnn(num_classes=5, in_channels=3, image_size=(size[0], size[1]))
 
 
 def start(
@@ -95,9 +96,11 @@ def start(
     if way == "head":
         body.freeze()
     rate = RATE if way == "one rate" else RATE / 10
-    return model, Adam(
-        [{"params": body.parameters(), "lr": rate}, {"params": [head.weight, head.bias]}], lr=RATE
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": body.parameters(), "lr": rate},
+        {"params": [head.weight, head.bias]},
+    ]
+    return model, Adam(groups, lr=RATE)
 
 
 def draw(digits: Dataset, images: int, seed: int) -> Dataset:

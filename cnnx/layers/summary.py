@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from cnnx import checks
@@ -62,7 +63,9 @@ class Summary:
             [row.name, row.layer, _shape(row.output_shape), f"{row.parameters:,}", f"{row.macs:,}"]
             for row in self.rows
         ]
-        columns = [("step", lambda row: str(row.step))] if self.fused else []
+        columns: list[tuple[str, Callable[[SummaryRow], str]]] = []
+        if self.fused:
+            columns.append(("step", lambda row: str(row.step)))
         if not self._is_chain():
             columns.append(("reads", lambda row: ", ".join(row.reads)))
         for title, cell in columns:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cnnx import init
 from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
@@ -45,11 +45,11 @@ def classes_too(make: Callable[Arguments, Model]) -> Callable[Arguments, Model]:
                     f"{options['num_classes']!r} are the same argument: pass one of them"
                 )
             options["num_classes"] = classes
-        weights = options.pop("weights", None)
+        weights: Any = options.pop("weights", None)
         model = make(*args, **options)
         if weights is None:
             return model
-        arrays, name = read_weights(weights)  # type: ignore[arg-type]
+        arrays, name = read_weights(weights)
         if "num_classes" not in signature.bind(*args, **options).arguments:
             other = other_classes(model, arrays)
             if other is not None:

@@ -60,7 +60,7 @@ def conv2d(
 @gate("x", "weight", "bias", "add", optional=("bias", "add"))
 def _forward(
     op: str, shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, activation: Any
-):
+) -> tuple[Any, ...]:
     """The backend's (stride, padding, dilation, groups, activation)."""
     x, weight, bias, add = shapes
     geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
@@ -108,7 +108,7 @@ def conv2d_backward(
 @gate("dy", "x", "weight")
 def _backward(
     op: str, shapes: Any, stride: Any, padding: Any, dilation: Any, groups: Any, need_dx: Any
-):
+) -> tuple[Any, ...]:
     """The backend's (stride, padding, dilation, groups, need_dx)."""
     dy, x, weight = shapes
     geometry, y = _geometry(op, x, weight, stride, padding, dilation, groups)
@@ -117,7 +117,9 @@ def _backward(
     return *geometry, checks.flag(op, "need_dx", need_dx)
 
 
-def _geometry(op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any):
+def _geometry(
+    op: str, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> tuple[Any, ...]:
     """The backend's (stride, padding, dilation, groups), and the shape of y, from those of x and
     weight."""
     checks.dimensions(op, "x", x, 4)
@@ -192,7 +194,7 @@ def conv_transpose2d(
 
 
 @gate("x", "weight", "bias", optional=("bias",))
-def _transpose_forward(op: str, shapes: Any, *settings: Any):
+def _transpose_forward(op: str, shapes: Any, *settings: Any) -> tuple[Any, ...]:
     """The backend's (stride, padding, output_padding, dilation, groups)."""
     x, weight, bias = shapes
     (stride, padding, *rest), extra, y = _transpose_geometry(op, x, weight, *settings)
@@ -237,7 +239,7 @@ def conv_transpose2d_backward(
 
 
 @gate("dy", "x", "weight")
-def _transpose_backward(op: str, shapes: Any, *settings: Any):
+def _transpose_backward(op: str, shapes: Any, *settings: Any) -> tuple[Any, ...]:
     """The backend's (stride, padding, dilation, groups, need_dx)."""
     dy, x, weight = shapes
     *windowed, need_dx = settings
@@ -257,7 +259,7 @@ def _transpose_geometry(
     output_padding: Any,
     dilation: Any,
     groups: Any,
-):
+) -> tuple[Any, ...]:
     """The backend's (stride, padding, dilation, groups) and output_padding, and the shape of y."""
     checks.dimensions(op, "x", x, 4)
     checks.dimensions(op, "weight", weight, 4)
@@ -332,7 +334,9 @@ def col2im(
     return backend().col2im(cols, x_shape, *geometry)
 
 
-def _windows(op: str, x_shape: tuple, kernel_size: Any, stride: Any, padding: Any, dilation: Any):
+def _windows(
+    op: str, x_shape: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any
+) -> tuple[Any, ...]:
     """The backend's (kernel, stride, padding, dilation), and the shape of the window matrix."""
     n, c, h, w = x_shape
     kernel = checks.pair(op, "kernel_size", kernel_size)

@@ -28,7 +28,9 @@ _IMMUTABLE = (int, float, str, bool, type(None))
 _MOST = 1024  # entries of a gate
 
 
-def gate(*names: str, optional: tuple[str, ...] = ()) -> Callable[[Callable[..., Result]], Gate]:
+def gate(
+    *names: str, optional: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Result]], Gate[Result]]:
     """Make a gate of `check(op, shapes, *settings)`: a function of (op, arrays, *settings) that
     returns the arrays as the backends accept them, and what `check` returned.
 
@@ -37,7 +39,7 @@ def gate(*names: str, optional: tuple[str, ...] = ()) -> Callable[[Callable[...,
     shapes    further shapes that `check` gets after those of the arrays, tuples of integers
     """
 
-    def decorate(check: Callable[..., Result]) -> Gate:
+    def decorate(check: Callable[..., Result]) -> Gate[Result]:
         entries: dict[tuple[Any, ...], tuple[Result, tuple[Any, ...]]] = {}
 
         @wraps(check)

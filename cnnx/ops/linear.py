@@ -32,7 +32,7 @@ def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None)
 
 
 @gate("x", "weight", "bias", optional=("bias",))
-def _forward(op: str, shapes: Any, activation: Any):
+def _forward(op: str, shapes: Any, activation: Any) -> tuple[Any, ...]:
     """The shapes of x as a matrix and of y, and the activation."""
     x, weight, bias = shapes
     rows, y = _matrix(op, x, weight)
@@ -69,7 +69,7 @@ def linear_backward(
 
 
 @gate("dy", "x", "weight")
-def _backward(op: str, shapes: Any, need_dx: Any):
+def _backward(op: str, shapes: Any, need_dx: Any) -> tuple[Any, ...]:
     """The shapes of x and of dy as matrices, and need_dx."""
     dy, x, weight = shapes
     rows, y = _matrix(op, x, weight)

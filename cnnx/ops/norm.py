@@ -70,7 +70,7 @@ def batch_norm(
     *("x", "weight", "bias", "running_mean", "running_var", "add"),
     optional=("weight", "bias", "running_mean", "running_var", "add"),
 )
-def _forward(op: str, shapes: Any, training: Any, activation: Any):
+def _forward(op: str, shapes: Any, training: Any, activation: Any) -> tuple[Any, ...]:
     """The shape (n, c, positions) of x, training and activation."""
     x, weight, bias, mean, var, add = shapes
     flat = _flat(op, x)
@@ -135,7 +135,7 @@ def batch_norm_backward(
 
 
 @gate("dy", "x", "weight", "mean", "inv_std", "bias", optional=("weight", "bias"))
-def _backward(op: str, shapes: Any, training: Any, activation: Any):
+def _backward(op: str, shapes: Any, training: Any, activation: Any) -> tuple[Any, ...]:
     """The shape (n, c, positions) of x, training and activation."""
     dy, x, weight, mean, inv_std, bias = shapes
     flat = _flat(op, x)

@@ -253,7 +253,7 @@ def _counted(
 
 
 @gate("x")
-def _forward(op: str, shapes: Any, *settings: Any):
+def _forward(op: str, shapes: Any, *settings: Any) -> list[Any]:
     """kernel, stride, padding as a mean counts it and as extended by ceil_mode, dilation."""
     (x,) = shapes
     checks.dimensions(op, "x", x, 4)
@@ -262,7 +262,7 @@ def _forward(op: str, shapes: Any, *settings: Any):
 
 
 @gate("dy")
-def _backward(op: str, shapes: Any, *settings: Any):
+def _backward(op: str, shapes: Any, *settings: Any) -> list[Any]:
     """The same, for the shapes of dy, argmax (of max-pooling only) and x."""
     dy, *argmax, x = shapes
     checks.dimensions(op, "dy", dy, 4)
@@ -277,13 +277,13 @@ def _backward(op: str, shapes: Any, *settings: Any):
 
 def _windows(
     op: str,
-    x_shape: tuple,
+    x_shape: tuple[int, ...],
     kernel_size: Any,
     stride: Any,
     padding: Any,
     ceil_mode: Any,
     dilation: Any = 1,
-):
+) -> tuple[Any, ...]:
     """kernel, stride, the padding that a mean may count and that extended by ceil_mode, dilation,
     and the shape of y."""
     n, c, h, w = x_shape

@@ -116,7 +116,13 @@ def resizing(
 
 
 def _resized(
-    op: str, name: str, shape: tuple, size: Any, scale_factor: Any, mode: Any, align_corners: Any
+    op: str,
+    name: str,
+    shape: tuple[int, ...],
+    size: Any,
+    scale_factor: Any,
+    mode: Any,
+    align_corners: Any,
 ) -> tuple[checks.Pair, tuple[float, float], bool]:
     """(oh, ow), pixels of x for one of y along each axis, and align_corners."""
     to, factors = resizing(op, size, scale_factor, mode, align_corners)

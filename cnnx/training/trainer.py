@@ -191,6 +191,7 @@ class Trainer:
         try:
             yield
         except BaseException as error:
+            # Any exception object takes attributes.
             error.history = self.history  # type: ignore[attr-defined]
             raise
 

@@ -33,7 +33,7 @@ class Sequential(Module):
             x = layer.forward(x)
         return x
 
-    def backward(self, y_pred: Any, y_true: Any) -> Any:  # type: ignore[override]
+    def backward(self, y_pred: Any, y_true: Any) -> Any:  # type: ignore[override]  # as in the dialect
         """The loss's gradient through all layers; returns the input's gradient."""
         gradient = self.loss_func.backward(y_pred, y_true)
         for layer in reversed(self.layers):

@@ -74,6 +74,7 @@ class RandomCrop(Transform):
             return x
         sides = ((0, 0), (0, 0), (top, bottom), (left, right))
         constant = {"constant_values": self.fill} if self.padding_mode == "constant" else {}
+        # NumPy declares one overload for each mode, and this one is chosen at run time.
         return np.pad(x, sides, self.padding_mode, **constant)  # type: ignore[call-overload]
 
 

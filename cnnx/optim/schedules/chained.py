@@ -142,9 +142,10 @@ class ChainedScheduler(_Composed):
         optimizer: Optimizer | None = None,
         interval: str | None = None,
     ) -> None:
-        if optimizer is None and schedulers:
-            optimizer = getattr(schedulers[0], "optimizer", None)
-        super().__init__(optimizer, schedulers, interval)  # type: ignore[arg-type]
+        common: Any = optimizer
+        if common is None and schedulers:
+            common = getattr(schedulers[0], "optimizer", None)
+        super().__init__(common, schedulers, interval)
 
     def _begin(self) -> None:
         """Every schedule has made its step 0."""

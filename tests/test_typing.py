@@ -1,0 +1,56 @@
+"""The package is typed: py.typed is part of it, and mypy checks it strictly."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import cnnx
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_py_typed_is_part_of_the_package():
+    assert (ROOT / "cnnx" / "py.typed").is_file()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'cnnx = ["py.typed"]' in text.split("[tool.setuptools.package-data]")[1]
+
+
+def test_mypy_is_strict_and_part_of_ci():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert "strict = true" in text.split("[tool.mypy]")[1].split("\n[")[0]
+    assert "ignore_errors" not in text
+    ci = ROOT / ".ci" / "run"
+    if ci.exists():  # not in an sdist
+        assert '"$work/dev/bin/mypy"' in ci.read_text(encoding="utf-8").splitlines()
+
+
+def test_an_ignored_error_of_mypy_has_a_code_and_a_reason():
+    for path in sorted((ROOT / "cnnx").rglob("*.py")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for before, line in zip(["", *lines], lines):
+            ignored = re.search(r"# type: ignore(\[[a-z, -]+\])?(.*)", line)
+            if ignored:
+                assert ignored[1] and ("# " in ignored[2] or "# " in before), f"{path.name}: {line}"
+
+
+def test_every_argument_and_result_of_a_public_function_is_annotated():
+    for name in cnnx.__all__:
+        value = getattr(cnnx, name)
+        functions = [value] if inspect.isfunction(value) else []
+        if inspect.isclass(value) and value.__module__.startswith("cnnx"):
+            functions += [
+                f
+                for key, f in vars(value).items()
+                if inspect.isfunction(f) and (key == "__init__" or not key.startswith("_"))
+            ]
+        for function in functions:
+            parameters = inspect.signature(function).parameters
+            missing = [
+                p.name
+                for p in parameters.values()
+                if p.annotation is p.empty and p.name not in ("self", "cls")
+            ]
+            assert not missing, f"{name}: {function.__qualname__} {missing}"
+            assert "return" in function.__annotations__, f"{name}: {function.__qualname__}"
