@@ -9,13 +9,15 @@
 # The constructor only stores its arguments and `fit` checks them, as scikit-learn's `clone` and
 # `GridSearchCV` require; what is learned has a trailing underscore. All randomness of a fit comes
 # from `random_state`, in `random.seeded`, so a fit changes no one's stream of random numbers.
+# `fit` and `partial_fit` are the same steps (`_learn`): samples are checked, targets become numbers
+# (`_targets`), the model is trained. An estimator adds what its targets, loss and outputs are.
 # Worker processes of `n_jobs` share the processors: joblib sets OMP_NUM_THREADS for each to
 # processors / n_jobs before cnnx is imported there (a value that the user has set stays).
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -30,6 +32,9 @@ from cnnx.layers import Layer
 from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.optim import Adam
 from cnnx.training import fit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["CNNClassifier", "CNNRegressor"]
 
@@ -109,33 +114,73 @@ class _Estimator(BaseEstimator):
         small = len(shape) == 3 and min(shape[1:]) >= 4
         return models.build("digits_cnn" if small else "mlp", shape, outputs)
 
-    def _train(self, x: Any, y: Any, loss: Any, outputs: int, again: bool) -> None:
-        """Train `model_`, a new one unless `again`."""
+    def _learn(self, x: Any, y: Any, sample_weight: Any, again: bool, once: bool = False) -> Self:
+        """Train the present model if `again`, else a new one; `once`: for one epoch."""
+        samples, y = self._samples(x, y, reset=not (once and again))
+        weight = self._weights(sample_weight, len(samples))
+        self._train(samples, self._targets(y, weight, again, once), weight, again, once)
+        return self
+
+    def _weights(self, sample_weight: Any, count: int) -> np.ndarray | None:
+        """Checked weights (n,) float64, or None."""
+        if sample_weight is None:
+            return None
+        weight = np.asarray(sample_weight, np.float64)
+        name = type(self).__name__
+        if weight.shape != (count,):
+            raise ValueError(
+                f"{name}: sample_weight has shape {weight.shape}, but one number for each of "
+                f"{count} samples is expected"
+            )
+        if not (np.isfinite(weight).all() and (weight >= 0).all()):
+            raise ValueError(f"{name}: sample_weight must be finite, and 0 or more")
+        if not weight.any():
+            raise ValueError(f"{name}: sample_weight is zero for all samples: none is left to fit")
+        return weight
+
+    def _train(
+        self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, again: bool, once: bool
+    ) -> None:
+        data = (x, y) if weight is None else (x, y, weight)
+        held, callbacks = None, list(self.callbacks)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31 - 1))
         with random.seeded(seed):
-            if not (again and hasattr(self, "model_")):
-                self.model_ = self._made(x.shape[1:], outputs)
+            if not again:
+                self.model_ = self._made(x.shape[1:], self._outputs(y))
                 self._optimizer = (self.optimizer or Adam)(self.model_.parameters(), lr=self.lr)
-            data, held, callbacks = (x, y), None, list(self.callbacks)
-            if self.early_stopping:
+            if self.early_stopping and not once:
                 kept, left_out = self._split(len(x), rng)
-                data, held = (x[kept], y[kept]), (x[left_out], y[left_out])
+                data, held = (tuple(part[rows] for part in data) for rows in (kept, left_out))
                 callbacks.append(EarlyStopping(patience=self.patience))
             history = fit(
                 self.model_,
                 data,
                 validation=held,
-                epochs=self.epochs,
+                epochs=1 if once else self.epochs,
                 batch_size=self.batch_size,
                 optimizer=self._optimizer,
-                loss=loss,
+                loss=self._loss(y, weight),
                 seed=seed,
                 callbacks=callbacks,
                 verbose=bool(self.verbose),
             )
         self.history_ = history
         self.n_iter_ = len(history)
+
+    def _targets(
+        self, y: np.ndarray, weight: np.ndarray | None, again: bool, once: bool
+    ) -> np.ndarray:
+        """y as the model is trained on it; `again`: for a model that exists."""
+        raise NotImplementedError
+
+    def _outputs(self, y: np.ndarray) -> int:
+        """The number of outputs of a model for such targets."""
+        raise NotImplementedError
+
+    def _loss(self, y: np.ndarray, weight: np.ndarray | None) -> Any:
+        """The loss of a training on these samples."""
+        raise NotImplementedError
 
     def _split(self, count: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
         size = max(1, round(count * self.validation_fraction))
@@ -160,7 +205,8 @@ class CNNClassifier(ClassifierMixin, _Estimator):
     lr, optimizer the learning rate, and a class of `cnnx.optim`; None: Adam
     early_stopping  hold out `validation_fraction` of the samples, stop after `patience` epochs
                   without a lower loss on them, and keep the best weights
-    class_weight  "balanced", or a dict class -> weight
+    class_weight  "balanced", or a dict class -> weight; multiplied by sample_weight, and "balanced"
+                  by the sums of these
     random_state  of weights, shuffling, dropout and the held-out samples
     warm_start    whether `fit` continues with the present model
 
@@ -209,57 +255,60 @@ class CNNClassifier(ClassifierMixin, _Estimator):
         )
         self.class_weight = class_weight
 
-    def fit(self, x: Any, y: Any) -> CNNClassifier:
-        """Train on samples (n, features) or (n, c, h, w) and their classes (n,)."""
-        samples, y = self._samples(x, y, reset=True)
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        again = self.warm_start and hasattr(self, "model_")
-        if again and not np.array_equal(classes, self.classes_):
-            raise ValueError("CNNClassifier: with warm_start the classes must stay the same")
-        if len(classes) < 2:
-            raise ValueError("CNNClassifier: y has one class, expected at least two classes")
-        self.classes_ = classes
-        self._run(samples, labels, again)
-        return self
+    def fit(self, x: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on samples (n, features) or (n, c, h, w) and their classes (n,).
 
-    def partial_fit(
-        self, x: Any, y: Any, classes: Any = None, sample_weight: Any = None
-    ) -> CNNClassifier:
-        """Train one more time on some samples; the first call needs all classes."""
-        first = not hasattr(self, "model_")
-        samples, y = self._samples(x, y, reset=first)
-        check_classification_targets(y)
-        if first:
+        sample_weight  (n,), 0 or more: factors of the losses of the samples; of the held-out ones
+                       of early stopping, too
+        """
+        return self._learn(x, y, sample_weight, self.warm_start and hasattr(self, "model_"))
+
+    def partial_fit(self, x: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train one more epoch, on some samples; the first call needs all classes."""
+        again = hasattr(self, "model_")
+        if not again:
             if classes is None:
                 raise ValueError("CNNClassifier: the first partial_fit needs classes=")
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError("CNNClassifier: classes differ from those of the first partial_fit")
+        return self._learn(x, y, sample_weight, again, once=True)
+
+    def _targets(
+        self, y: np.ndarray, weight: np.ndarray | None, again: bool, once: bool
+    ) -> np.ndarray:
+        check_classification_targets(y)
+        if not once:
+            classes = np.unique(y)
+            if again and not np.array_equal(classes, self.classes_):
+                raise ValueError("CNNClassifier: with warm_start the classes must stay the same")
+            if len(classes) < 2:
+                raise ValueError("CNNClassifier: y has one class, expected at least two classes")
+            self.classes_ = classes
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise ValueError(f"CNNClassifier: y has {unknown[0]!r}, which is not in classes")
-        labels = np.searchsorted(self.classes_, y)
-        epochs, stop = self.epochs, self.early_stopping
-        try:
-            self.epochs, self.early_stopping = 1, False
-            self._run(samples, labels, again=True)
-        finally:
-            self.epochs, self.early_stopping = epochs, stop
-        return self
+        return np.searchsorted(self.classes_, y)
 
-    def _run(self, x: Any, labels: Any, again: bool) -> None:
-        loss = self.loss
-        if self.class_weight is not None:
-            if loss is not None:
-                raise ValueError("CNNClassifier: class_weight is for loss=None: weight the loss")
-            present = np.unique(labels)
-            factors = np.ones(len(self.classes_), np.float32)
+    def _outputs(self, y: np.ndarray) -> int:
+        return len(self.classes_)
+
+    def _loss(self, y: np.ndarray, weight: np.ndarray | None) -> Any:
+        if self.class_weight is None:
+            return CrossEntropyLoss() if self.loss is None else self.loss
+        if self.loss is not None:
+            raise ValueError("CNNClassifier: class_weight is for loss=None: weight the loss")
+        factors = np.ones(len(self.classes_))
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            sizes = np.bincount(y, weight, minlength=len(factors))
+            present = sizes > 0
+            factors[present] = sizes.sum() / (present.sum() * sizes[present])
+        else:
+            present = np.unique(y)
             factors[present] = compute_class_weight(
-                self.class_weight, classes=self.classes_[present], y=self.classes_[labels]
+                self.class_weight, classes=self.classes_[present], y=self.classes_[y]
             )
-            loss = CrossEntropyLoss(weight=factors)
-        self._train(x, labels, loss or CrossEntropyLoss(), len(self.classes_), again)
+        return CrossEntropyLoss(weight=factors)
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """The probabilities of the classes, (n, classes)."""
@@ -288,39 +337,30 @@ class CNNRegressor(RegressorMixin, _Estimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, x: Any, y: Any) -> CNNRegressor:
-        """Train on samples and their targets."""
-        samples, y = self._samples(x, y, reset=True)
-        targets = np.asarray(y, np.float64).reshape(len(samples), -1)
-        again = self.warm_start and hasattr(self, "model_")
+    def fit(self, x: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on samples and their targets; sample_weight as in `CNNClassifier.fit`."""
+        return self._learn(x, y, sample_weight, self.warm_start and hasattr(self, "model_"))
+
+    def partial_fit(self, x: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train one more epoch, on some samples; targets are scaled by those of the first call."""
+        return self._learn(x, y, sample_weight, hasattr(self, "model_"), once=True)
+
+    def _targets(
+        self, y: np.ndarray, weight: np.ndarray | None, again: bool, once: bool
+    ) -> np.ndarray:
+        targets = np.asarray(y, np.float64).reshape(len(y), -1)
         if not again:
             self._flat = np.ndim(y) == 1
-            self._mean, deviation = targets.mean(axis=0), targets.std(axis=0)
-            self._scale = np.where(deviation > 0, deviation, 1.0)
-        self._run(samples, targets, again)
-        return self
+            self._mean = np.average(targets, axis=0, weights=weight)
+            variance = np.average((targets - self._mean) ** 2, axis=0, weights=weight)
+            self._scale = np.where(variance > 0, np.sqrt(variance), 1.0)
+        return ((targets - self._mean) / self._scale).astype(np.float32)
 
-    def partial_fit(self, x: Any, y: Any) -> CNNRegressor:
-        """Train one more time on some samples; targets are scaled by those of the first call."""
-        first = not hasattr(self, "model_")
-        samples, y = self._samples(x, y, reset=first)
-        targets = np.asarray(y, np.float64).reshape(len(samples), -1)
-        if first:
-            self._flat = np.ndim(y) == 1
-            self._mean, deviation = targets.mean(axis=0), targets.std(axis=0)
-            self._scale = np.where(deviation > 0, deviation, 1.0)
-        epochs, stop = self.epochs, self.early_stopping
-        try:
-            self.epochs, self.early_stopping = 1, False
-            self._run(samples, targets, again=True)
-        finally:
-            self.epochs, self.early_stopping = epochs, stop
-        return self
+    def _outputs(self, y: np.ndarray) -> int:
+        return y.shape[1]
 
-    def _run(self, x: Any, targets: Any, again: bool) -> None:
-        scaled = ((targets - self._mean) / self._scale).astype(np.float32)
-        loss = MSELoss() if self.loss is None else self.loss
-        self._train(x, scaled, loss, scaled.shape[1], again)
+    def _loss(self, y: np.ndarray, weight: np.ndarray | None) -> Any:
+        return MSELoss() if self.loss is None else self.loss
 
     def predict(self, x: Any) -> np.ndarray:
         """The numbers, in the form of the targets."""
