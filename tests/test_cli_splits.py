@@ -13,7 +13,7 @@ from cli_helpers import SHORT, failure, settings_of, sides
 
 import cnnx
 from cnnx.cli import main, splits
-from cnnx.data import Dataset, save_csv
+from cnnx.data import Dataset, Subset, save_csv
 
 pytestmark = pytest.mark.usefixtures("own_directory", "no_pictures")
 
@@ -186,11 +186,15 @@ def test_runs_without_a_record_and_models_without_a_run_are_reported(capsys):
 
 
 def test_a_hash_depends_only_on_the_content():
+    def digests(x):
+        return splits.digests(Dataset(x, np.zeros(len(x))))
+
     x = np.random.default_rng(0).random((3, 2, 4))
-    first = splits.digests(x)
+    first = digests(x)
     assert len(set(first)) == 3
-    assert splits.digests(x.astype(np.float32)) == first
-    assert splits.digests(np.asfortranarray(x)) == first
-    assert splits.digests(np.zeros((1, 2))) == splits.digests(-np.zeros((1, 2)))
+    assert digests(x.astype(np.float32)) == first
+    assert digests(np.asfortranarray(x)) == first
+    assert digests(np.zeros((1, 2))) == digests(-np.zeros((1, 2)))
+    assert splits.digests(Subset(Subset((x, x), [2, 0]), [1, 1, 0])) == [*first[:1] * 2, first[2]]
     one = Dataset(x, np.arange(3))
     assert splits.named(one).names == ("0", "1", "2")

@@ -13,13 +13,14 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from cnnx import data
 from cnnx.cli.console import listed, printable
-from cnnx.data import Dataset
+from cnnx.data import Dataset, Subset
+from cnnx.data.image_folder import open_folders
 from cnnx.data.npz import stored_dtype
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SOURCES",
     "Loaded",
     "Parts",
+    "Samples",
     "absolute",
     "count",
     "describe",
@@ -35,6 +37,7 @@ __all__ = [
     "load",
     "match_classes",
     "parse",
+    "sample_shape",
     "short_name",
 ]
 
@@ -60,16 +63,33 @@ SOURCES = (
 _FILES = (".npz", ".csv")
 
 
+class Samples(Protocol):
+    """What any data set of the command line has: a Dataset, images of a folder, or their Subset."""
+
+    @property
+    def y(self) -> np.ndarray: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
+
+
 class Parts(NamedTuple):
     """A data set split into training and test part, and properties of its samples."""
 
-    train: Dataset
-    test: Dataset
+    train: Samples
+    test: Samples
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample; for images (channels, height, width)."""
-        return self.train.x.shape[1:]
+        return sample_shape(self.train)
 
     @property
     def regression(self) -> bool:
@@ -90,6 +110,14 @@ class Parts(NamedTuple):
             return self.train.classes
         count = 1 + max((int(part.y.max()) for part in self if len(part)), default=-1)
         return tuple(map(str, range(count)))
+
+
+def sample_shape(part: Any) -> tuple[int, ...]:
+    """Shape of one sample, without reading any."""
+    if isinstance(part, Subset):
+        return sample_shape(part.dataset)
+    shape: tuple[int, ...] = part.x.shape[1:] if isinstance(part, Dataset) else part.shape
+    return shape
 
 
 def parse(text: str) -> str:
@@ -121,10 +149,13 @@ def short_name(source: str) -> str:
 
 
 class Loaded(NamedTuple):
-    """A data set as it was loaded, before any conversion of numbers and labels."""
+    """A data set as it was loaded, before any conversion of numbers and labels.
 
-    train: Dataset
-    test: Dataset | None  # None: the data set has no test set of its own
+    Both parts are Datasets, or ImageFolders, which are read as they are used.
+    """
+
+    train: Any
+    test: Any  # None: the data set has no test set of its own
     unit: bool  # whether one of our loaders has scaled x to [0, 1]
 
 
@@ -136,19 +167,23 @@ def load(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
     background: Any = None,
+    cache_bytes: int = 256 << 20,
 ) -> Loaded:
     """Load what `parse` accepted.
 
     layout            of arrays in an .npz file, as in `load_arrays`
     size, channels, background  of images in folders, as in `load_folder`
+    cache_bytes       memory for decoded images of folders, as in `ImageFolder`
     """
     if source in _LOADERS:
         return Loaded(*_LOADERS[source](), unit=True)
     if source in _MAKERS:
         return Loaded(_MAKERS[source](seed=seed), None, unit=False)
     if os.path.isdir(source):
-        parts = data.load_folders(source, size, channels, background=background)
-        return Loaded(*parts, unit=True)
+        folders = open_folders(
+            source, size, channels, background=background, cache_bytes=cache_bytes
+        )
+        return Loaded(*folders, unit=True)
     if source.endswith(".csv"):
         return Loaded(data.load_csv(source), None, unit=False)
     train, test = data.load_arrays(source, layout)
@@ -163,8 +198,8 @@ def is_drawn(source: str) -> bool:
     return source in _MAKERS
 
 
-def match_classes(source: str, part: Dataset, known: tuple[str, ...]) -> Dataset:
-    """The data set with its labels mapped to those of a model with the classes `known`.
+def match_classes(source: str, part: Any, known: tuple[str, ...]) -> Any:
+    """A Dataset or `Images` with its labels mapped to those of a model with the classes `known`.
 
     Classes are matched by name. If the data set has numbers instead of names, they are indices of
     the model's classes, unless all of those are numbers too. A class that the model does not know

@@ -6,7 +6,7 @@ For a regression: its loss, the mean squared error.
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,9 +16,10 @@ from cnnx import targets
 from cnnx.cli import data, splits
 from cnnx.cli.arguments import add_command, add_images, add_machine, integer
 from cnnx.cli.console import listed, printable, warn
+from cnnx.cli.folders import Images
 from cnnx.cli.images import Doubts, prepare, preprocessing_of
 from cnnx.cli.runs import find_model, read_record, read_settings
-from cnnx.data import Dataset
+from cnnx.data import Batches, ImageFolder
 from cnnx.inference import predict
 from cnnx.layers import Layer, load
 from cnnx.losses import CrossEntropyLoss, MSELoss
@@ -82,8 +83,8 @@ class Chosen(NamedTuple):
     """The samples to score, converted to the model's input."""
 
     source: str
-    test: Dataset
-    new: Dataset | None  # samples added to the run's own data since training
+    test: data.Samples
+    new: data.Samples | None  # samples added to the run's own data since training
     notes: tuple[str, ...]  # warnings about the choice of samples
 
 
@@ -128,7 +129,9 @@ def choose(
             f"{source} contains classes, but the model was trained on regression targets"
         )
 
-    def made(part: Dataset) -> Dataset:
+    def made(part: Any) -> Any:
+        if isinstance(part, ImageFolder):
+            return data.match_classes(source, Images.of(part, how, source), known)
         x, unit = part.x, found.unit
         if unit and source.endswith(".npz") and how is not None and how.value_range != (0, 1):
             x, unit = np.rint(x * 255).astype(np.uint8), False  # back to the bytes in the file
@@ -145,14 +148,14 @@ def _choose(
     if found.test is not None and (own or record is None):
         return Chosen(source, made(found.test), None, ())
     if record is None:
-        part = made(splits.named(found.train))
+        part = splits.named(made(found.train))
         note = (
             f"there is no record of what the model was trained on: a fifth of {source}, chosen "
             f"with seed {seed}, is scored. If this is the training data, and samples were added "
             "or removed since, some of the scored samples are training samples"
         )
         return Chosen(source, splits.hold_out(source, part, seed).test, None, (note,))
-    whole = made(splits.named(found.train if found.test is None else found.test))
+    whole = splits.named(made(found.train if found.test is None else found.test))
     seen = record.look(whole, own)
     notes = []
     if seen.gone and own:
@@ -179,28 +182,27 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{chosen.source}: nothing to score: the model was trained on all of it")
     for note in chosen.notes:
         warn("evaluate", note)
-    doubts = Doubts("evaluate", how, plain=not os.path.isdir(chosen.source))
-    shape = "x".join(map(str, test.x.shape[1:]))
+    doubts = Doubts("evaluate", how)
+    shape = "x".join(map(str, data.sample_shape(test)))
     print(f"data      {printable(chosen.source)}: {len(test):,} to score, {shape}")
     if len(test):
-        _report(model, test, args.batch_size)
-        doubts.look(list(test.names or map(str, range(len(test)))), test.x)
+        _report(model, test, args.batch_size, doubts)
     if new is not None:
         names = data.count(len(new), "sample that was", "samples that were")
         print(f"\nnew       {names} added since, scored separately: {listed(new.names)}")
-        _report(model, new, args.batch_size)
-        doubts.look(list(new.names), new.x)
+        _report(model, new, args.batch_size, doubts)
     doubts.say()
     return 0
 
 
-def _report(model: Layer, test: Dataset, batch_size: int) -> None:
+def _report(model: Layer, test: data.Samples, batch_size: int, doubts: Doubts) -> None:
     """Print the scores of a data set: the loss, and for classes a table too."""
+    outputs = predict(model, _watched(test, batch_size, doubts))
     if test.y.dtype.kind == "f":
-        loss = _squared_error(model, test, batch_size)
+        loss = _squared_error(outputs, test.y)
         print(f"loss {loss:.4f} (mean squared error of {data.count(len(test), 'point', 'points')})")
         return
-    loss, labels = _scores(model, test, batch_size)
+    loss, labels = _scores(outputs, test)
     right = labels == test.y
     rows = []
     for label in np.unique(np.concatenate([np.arange(len(test.classes)), test.y])):
@@ -211,9 +213,16 @@ def _report(model: Layer, test: Dataset, batch_size: int) -> None:
     print(f"loss {loss:.4f}, accuracy {100 * right.mean():.2f} %")
 
 
-def _scores(model: Layer, test: Dataset, batch_size: int) -> tuple[float, np.ndarray]:
+def _watched(test: data.Samples, batch_size: int, doubts: Doubts) -> Iterator[np.ndarray]:
+    """The inputs batch by batch, of which anything odd is noted."""
+    names = list(test.names or map(str, range(len(test))))
+    for number, (x, _) in enumerate(Batches(test, batch_size)):
+        doubts.look(names[number * batch_size :][: len(x)], x)
+        yield x
+
+
+def _scores(outputs: np.ndarray, test: data.Samples) -> tuple[float, np.ndarray]:
     """The loss over a test set, and the predicted label of each sample."""
-    outputs = predict(model, test, batch_size)
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
             f"the model's outputs have shape {outputs.shape}, but one score for each class "
@@ -223,14 +232,13 @@ def _scores(model: Layer, test: Dataset, batch_size: int) -> tuple[float, np.nda
     return float(CrossEntropyLoss()(outputs, test.y)), outputs.argmax(axis=1)
 
 
-def _squared_error(model: Layer, test: Dataset, batch_size: int) -> float:
+def _squared_error(outputs: np.ndarray, y: np.ndarray) -> float:
     """The loss over the test set of a regression."""
-    outputs = predict(model, test, batch_size)
-    if outputs.shape != test.y.shape:
+    if outputs.shape != y.shape:
         raise ValueError(
-            f"the model's outputs have shape {outputs.shape}, but the targets {test.y.shape}"
+            f"the model's outputs have shape {outputs.shape}, but the targets {y.shape}"
         )
-    return float(MSELoss()(outputs, test.y))
+    return float(MSELoss()(outputs, y))
 
 
 def _print_table(rows: list[tuple[str, int, int]]) -> None:

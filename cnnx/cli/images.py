@@ -146,13 +146,10 @@ def _read_member(path: str) -> np.ndarray:
 
 
 class Doubts:
-    """Collects samples that differ from the training data, and warns about them once.
+    """Collects samples that differ from the training data, and warns about them once."""
 
-    plain  whether to look for images of one colour: for folders, their loader warns
-    """
-
-    def __init__(self, command: str, how: Preprocessing | None, plain: bool = True) -> None:
-        self.command, self.how, self.plain = command, how, plain
+    def __init__(self, command: str, how: Preprocessing | None) -> None:
+        self.command, self.how = command, how
         self.uniform: list[str] = []
         self.inverted: list[str] = []
         self.unusual: list[tuple[str, float]] = []
@@ -167,7 +164,7 @@ class Doubts:
         for name, is_plain, is_inverted, is_unusual, sample in zip(
             names, plain, inverted, unusual, x, strict=True
         ):
-            if is_plain and self.plain:
+            if is_plain:
                 self.uniform.append(name)
             elif is_inverted:
                 self.inverted.append(name)

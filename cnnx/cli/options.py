@@ -42,9 +42,11 @@ train/ and test/ with one subfolder per class are used as they are. Images in an
 values from 0 to 16, 255 or similar are scaled to 0..1. The model file records this preprocessing:
 cnnx info MODEL shows it.
 
+A folder may be larger than memory: images are read as they are used, and kept within --cache-mb.
+
 --resume needs no other option: those of the run are used, and others are an error. --epochs may be
-raised if the schedule does not depend on it, and --workers and --threads do not affect results. A
-run keeps its last checkpoint in checkpoints/, which is only needed to continue."""
+raised if the schedule does not depend on it; --workers, --cache-mb and --threads do not affect
+results. A run keeps its last checkpoint in checkpoints/, which is only needed to continue."""
 
 
 def add(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
@@ -188,6 +190,13 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         type=size,
         metavar="SIZE",
         help="scale images from folders to this height and width: 64, or 48x64 (height x width)",
+    )
+    parser.add_argument(
+        "--cache-mb",
+        type=integer(0, 1 << 24),
+        metavar="N",
+        help="megabytes for decoded images of a folder; those beyond it are decoded again "
+        "in each epoch, with the same results (default: 1024)",
     )
     add_images(
         parser, "", "train on inverted images: dark on light becomes light on dark, in predict too"

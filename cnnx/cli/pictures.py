@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnx.cli.data import Parts
+from cnnx.data.sources import take
 from cnnx.history import History
 from cnnx.inference import predict, predict_labels
 from cnnx.layers import Conv2D, Layer
@@ -42,7 +43,7 @@ def plan(
         return
     if any(isinstance(layer, Conv2D) for layer in model.modules()):
         yield FILTERS, lambda: viz.plot_filters(model, path=path(FILTERS))
-        sample = parts.test.x[0]
+        sample, _ = parts.test[0]
         yield MAPS, lambda: viz.plot_feature_maps(model, sample, path=path(MAPS))
     if parts.regression:
         if parts.sample_shape == (1,) and parts.outputs == 1:
@@ -70,12 +71,10 @@ def _plan_classes(
             lambda: viz.plot_decision_boundary(model, shown, classes=classes, path=path(BOUNDARY)),
         )
     if len(parts.sample_shape) == 3 and parts.sample_shape[0] in (1, 3):  # images can be shown
-        chosen = test[_worth_a_look(labels, test.y)]
+        x, y = take(test, _worth_a_look(labels, test.y))
         yield (
             PROBABILITIES,
-            lambda: viz.plot_probabilities(
-                model, chosen.x, chosen.y, classes=classes, path=path(PROBABILITIES)
-            ),
+            lambda: viz.plot_probabilities(model, x, y, classes=classes, path=path(PROBABILITIES)),
         )
 
 
@@ -88,7 +87,7 @@ def _plot_fit(model: Layer, parts: Parts, path: str) -> None:
     for name, points, colour in sides:
         shown = points[:_POINTS]
         axes.scatter(shown.x[:, 0], shown.y[:, 0], s=12, color=colour, alpha=0.7, label=name)
-    x = np.concatenate([parts.train.x, parts.test.x])
+    x = np.concatenate([part[:].x for part in parts])
     grid = np.linspace(x.min(), x.max(), 400, dtype=np.float32)
     y = predict(model, grid[:, None])[:, 0]
     axes.plot(grid, y, color=figures.INK, linewidth=1.8, label="model")

@@ -22,6 +22,7 @@ from cnnx.cli.console import printable, warn
 from cnnx.cli.evaluate import Chosen, add_source, choose
 from cnnx.cli.images import Doubts, find_images, preprocessing_of, read
 from cnnx.cli.runs import find_model, read_settings
+from cnnx.data import Batches
 from cnnx.layers import Layer, load
 
 __all__ = ["add", "run"]
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(path)
     model = load(path)
     how = preprocessing_of(model, settings, args)
-    doubts = Doubts("predict", how, plain=args.data is None or not os.path.isdir(args.data))
+    doubts = Doubts("predict", how)
     samples: Samples
     regression = bool(settings) and not settings["data"]["classes"]
     write: Callable[[str, list[Guess]], None]
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             warn("predict", note)
         classes = chosen.test.classes
         regression = regression or (not settings and chosen.test.y.dtype.kind == "f")
-        samples = _samples_of(chosen)
+        samples = _samples_of(chosen, args.batch_size)
     else:
         files = [entry for file in args.files for entry in _files(file)]
         width = max(len(printable(file)) for file, _ in files)
@@ -129,11 +130,12 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
         yield file, folder
 
 
-def _samples_of(chosen: Chosen) -> Samples:
+def _samples_of(chosen: Chosen, batch_size: int) -> Samples:
     """The samples of a data set, named by their files if it is a folder, else by their numbers."""
     names = chosen.test.names or tuple(map(str, range(len(chosen.test))))
     folder = os.path.isdir(chosen.source)
-    for name, x in zip(names, chosen.test.x, strict=True):
+    rows = (row for x, _ in Batches(chosen.test, batch_size) for row in x)
+    for name, x in zip(names, rows, strict=True):
         yield (os.path.join(chosen.source, name) if folder else f"{chosen.source}[{name}]"), x
 
 

@@ -42,9 +42,10 @@ _DEFAULTS: dict[str, Any] = {
     "background": None,
     "invert": False,
     "workers": 0,
+    "cache_mb": None,
     "backend": None,
 }
-_FREE = ("epochs", "workers")  # may differ from those of the run that is resumed
+_FREE = ("epochs", "workers", "cache_mb")  # may differ from those of the run that is resumed
 
 
 def complete(args: argparse.Namespace) -> None:

@@ -12,36 +12,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnx.cli.data import Parts, count, label_name
-from cnnx.data import Dataset, train_test_split
+from cnnx.cli.data import Parts, Samples, count, label_name
+from cnnx.cli.folders import Images, digest
+from cnnx.data import Subset, train_test_split
 
-__all__ = ["Record", "Seen", "digests", "hold_out", "named"]
-
-_HASH_BYTES = 8  # per sample: two of a million collide once in 37 million data sets
+__all__ = ["Record", "Seen", "digests", "hold_out", "named", "rows"]
 
 
-def named(part: Dataset) -> Dataset:
+def named(part: Any) -> Any:
     """The data set with names: its own, or else the row numbers."""
     return part if part.names else replace(part, names=tuple(map(str, range(len(part)))))
 
 
-def digests(x: np.ndarray) -> list[str]:
-    """A hash of each sample's numbers, as float32."""
-    return [
-        # + 0 turns -0.0 into 0.0.
-        blake2b((np.asarray(row, np.float32) + np.float32(0)).tobytes(), digest_size=_HASH_BYTES)
-        .digest()
-        .hex()
-        for row in x
-    ]
+def digests(part: Any) -> list[str]:
+    """A hash of the content of each sample."""
+    if isinstance(part, Subset):
+        known = digests(part.dataset)
+        return [known[row] for row in part.indices]
+    return part.facts.digests if isinstance(part, Images) else list(map(digest, part.x))
 
 
-def hold_out(source: str, whole: Dataset, seed: int) -> Parts:
+def hold_out(source: str, whole: Samples, seed: int) -> Parts:
     """Hold out a fifth of every class, chosen by the seed, as the test part."""
     if whole.y.dtype.kind == "f":
         if len(whole) < 2:
@@ -89,15 +84,15 @@ class Record(NamedTuple):
         held_out: tuple[tuple[str, str], ...] = ()
         if not own_test:
             test = named(parts.test)
-            held_out = tuple(zip(test.names, digests(test.x), strict=True))
-        return cls(held_out, frozenset(digests(parts.train.x)))
+            held_out = tuple(zip(test.names, digests(test), strict=True))
+        return cls(held_out, frozenset(digests(parts.train)))
 
     @property
     def doubles(self) -> int:
         """Number of held-out samples whose content is also among the training samples."""
         return sum(content in self.trained for _, content in self.held_out)
 
-    def look(self, part: Dataset, own: bool) -> Seen:
+    def look(self, part: Samples, own: bool) -> Seen:
         """Which samples of a data set the run was trained on, and which it held out.
 
         own  whether this is the run's own data set: then names decide which of two samples of
@@ -107,7 +102,7 @@ class Record(NamedTuple):
         by_name = {pair: k for k, pair in enumerate(self.held_out)}
         held_out: list[tuple[int, int]] = []
         trained, new = [], []
-        for row, pair in enumerate(zip(named(part).names, digests(part.x), strict=True)):
+        for row, pair in enumerate(zip(named(part).names, digests(part), strict=True)):
             content = pair[1]
             if own and pair in by_name:
                 held_out.append((by_name[pair], row))
@@ -145,7 +140,7 @@ def _are_strings(value: Any, length: int | None = None) -> bool:
     )
 
 
-def rows(part: Dataset, indices: Sequence[int]) -> Dataset:
+def rows(part: Samples, indices: Sequence[int]) -> Samples:
     """Some of the samples, in the order given."""
-    chosen: Dataset = part[np.asarray(indices, np.intp)]
+    chosen: Samples = part[np.asarray(indices, np.intp)]
     return chosen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from cnnx import config, models, random
 from cnnx.callbacks import Checkpoint, EarlyStopping
 from cnnx.cli import data, options
 from cnnx.cli.console import printable, warn
-from cnnx.cli.images import prepare
+from cnnx.cli.loading import load
 from cnnx.cli.recipes import AUGMENTS, LOWERED, OPTIMIZERS, SCHEDULES, recipe
 from cnnx.cli.runs import (
     CHECKPOINTS,
@@ -26,8 +25,8 @@ from cnnx.cli.runs import (
     read_record,
 )
 from cnnx.cli.settings import complete, stored, to_toml
-from cnnx.cli.splits import Record, hold_out, named
-from cnnx.data import Dataset, train_test_split
+from cnnx.cli.splits import Record
+from cnnx.data import train_test_split
 from cnnx.data.transforms import Compose
 from cnnx.history import Row
 from cnnx.inference import evaluate
@@ -60,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
-    parts, preprocessing, own_test = _load(args)
+    parts, preprocessing, own_test = load(args)
     for name, default in recipe(args.data, parts.sample_shape)._asdict().items():
         if getattr(args, name) is None:
             setattr(args, name, default)
     record = Record.of(parts, own_test)
-    if args.resume is not None and record != read_record(os.path.join(args.resume, SPLIT)):
-        raise ValueError(f"{args.data} has changed since {args.resume} began: start a new run")
+    if args.resume is not None:
+        _check_unchanged(args, record)
     parts, validation = _validation(args, parts)
     augment = _augment(args, parts, preprocessing)
     random.manual_seed(args.seed)
@@ -119,10 +118,19 @@ def _is_finished(args: argparse.Namespace) -> bool:
     return True
 
 
+def _check_unchanged(args: argparse.Namespace, record: Record) -> None:
+    """ValueError if the data are not those of the run to resume."""
+    known = read_record(os.path.join(args.resume, SPLIT))
+    if known is None and not os.path.exists(os.path.join(args.resume, CHECKPOINTS)):
+        return  # killed before the first step
+    if record != known:
+        raise ValueError(f"{args.data} has changed since {args.resume} began: start a new run")
+
+
 def _fit(
     args: argparse.Namespace,
-    train: Dataset,
-    validation: Dataset,
+    train: data.Samples,
+    validation: data.Samples,
     place: Run,
     optimizer: Optimizer,
     loss: Loss,
@@ -161,7 +169,7 @@ def _test_scores(args: argparse.Namespace, place: Run, parts: data.Parts, loss: 
     return dict(evaluate(place.model, parts.test, loss=loss))
 
 
-def _validation(args: argparse.Namespace, parts: data.Parts) -> tuple[data.Parts, Dataset]:
+def _validation(args: argparse.Namespace, parts: data.Parts) -> tuple[data.Parts, data.Samples]:
     """The parts without the samples of --val-split, and the samples to score after each epoch."""
     if args.val_split is None:
         return parts, parts.test
@@ -206,60 +214,15 @@ def _check_arguments(args: argparse.Namespace) -> None:
     for flag, value, fits, what in (
         ("--resize", args.resize, folder, "a folder of images"),
         ("--background", args.background, folder, "a folder of images"),
+        ("--cache-mb", args.cache_mb, folder, "a folder of images"),
         ("--layout", args.layout, arrays, "an .npz file"),
     ):
         if value is not None and not fits:
             args.parser.error(f"{flag} is for {what}, and --data is {args.data}")
 
 
-def _load(args: argparse.Namespace) -> tuple[data.Parts, Preprocessing, bool]:
-    """The data in two parts, as the model's input; their preprocessing; and whether the data set
-    has its own test set.
-    """
-    found = data.load(
-        args.data,
-        args.seed,
-        layout=args.layout,
-        size=args.resize,
-        background=args.background,
-    )
-    whole = found.train
-    parts = data.Parts(whole, whole if found.test is None else found.test)
-    if len(whole) == 0:
-        raise ValueError(f"{args.data}: 0 samples are too few to train on")
-    labels = np.unique(whole.y)
-    if not parts.regression and len(labels) < 2:
-        name = data.label_name(parts.classes, int(labels[0]))
-        raise ValueError(
-            f"{args.data}: all {len(whole)} samples are of class {name}, but at least 2 classes "
-            "are required"
-        )
-    preprocessing = Preprocessing.from_data(
-        whole,
-        classes=parts.classes,
-        resize=args.resize is not None,
-        background=args.background,
-        invert=args.invert,
-        **({"value_range": (0.0, 1.0)} if found.unit else {}),
-    )
-    if args.invert and (len(parts.sample_shape) != 3 or preprocessing.value_range is None):
-        raise ValueError(f"{args.data}: --invert is for images on a scale from black to white")
-    made = [
-        None if part is None else replace(part, x=prepare(preprocessing, part.x, found.unit, name))
-        for part, name in ((whole, args.data), (found.test, f"{args.data}: x_test"))
-    ]
-    train, test = made
-    assert train is not None
-    if test is None:
-        parts = hold_out(args.data, named(train), args.seed)
-    else:
-        parts = data.Parts(train, test)
-    # Arrays given to `predict` are expected in the same form as the stored training arrays.
-    return parts, replace(preprocessing, layout=args.layout or "channels_first"), test is not None
-
-
 def _settings(
-    args: argparse.Namespace, parts: data.Parts, validation: Dataset, model: Layer
+    args: argparse.Namespace, parts: data.Parts, validation: data.Samples, model: Layer
 ) -> dict[str, Any]:
     """The contents of run.json except the result."""
     method = OPTIMIZERS[args.optimizer]
