@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnnx
 from cnnx.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,15 @@ def sides(n=40, classes=2):
 
 def settings_of(directory):
     return json.loads(Path(directory, "run.json").read_text())
+
+
+def results(directory):
+    """Everything that a run computed, without times."""
+    history = cnnx.History.from_csv(Path(directory, "history.csv"))
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
+    result = {k: v for k, v in settings_of(directory)["result"].items() if k != "seconds"}
+    weights = cnnx.load(Path(directory, "model.npz")).state_dict()
+    return rows, result, {name: value.tobytes() for name, value in weights.items()}
 
 
 def usage_error(capsys, *words):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_helpers import failure, settings_of, sides, usage_error
+from cli_helpers import failure, results, settings_of, sides, usage_error
 
 import cnnx
 from cnnx.cli import main
@@ -31,15 +31,6 @@ def interrupt(monkeypatch, step):
         real(optimizer)
 
     monkeypatch.setattr(cnnx.Adam, "step", stepping)
-
-
-def results(directory):
-    """Everything that a run computed, without times."""
-    history = cnnx.History.from_csv(Path(directory, "history.csv"))
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history]
-    result = {k: v for k, v in settings_of(directory)["result"].items() if k != "seconds"}
-    weights = cnnx.load(Path(directory, "model.npz")).state_dict()
-    return rows, result, {name: value.tobytes() for name, value in weights.items()}
 
 
 @pytest.mark.parametrize("step", [3, 8, 10])  # in the first epoch, at the end of one, within one

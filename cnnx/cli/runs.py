@@ -98,13 +98,14 @@ class Run(Callback):
             assert out is not None
             self.directory, self._keep_directory = out, True
             self._start -= seconds_of(self.path(SETTINGS))
+            io.leftovers(out, FILES, remove=True)
+            self._write_start(toml, record)
             return
         self._keep_directory = out is not None and os.path.isdir(out)  # it existed before
         self.directory = _next_directory(name) if out is None else _make(out)
         try:
             self._write_settings(None, new=True)
-            io.write_text_atomic(self.path(CONFIG), toml)
-            io.write_text_atomic(self.path(SPLIT), json.dumps(record.to_json()) + "\n")
+            self._write_start(toml, record)
         except FileExistsError:  # another run was given the same directory
             check_out(self.directory)
             raise
@@ -221,6 +222,12 @@ class Run(Callback):
         }
         done = {"finished": self.finished, "epochs": len(self.history), "seconds": self.seconds}
         self._write_settings({**done, **scores, **self.scores})
+
+    def _write_start(self, toml: str, record: Record) -> None:
+        """Write what does not change; a process may have been killed before it did."""
+        for name, text in ((CONFIG, toml), (SPLIT, json.dumps(record.to_json()) + "\n")):
+            if not os.path.exists(self.path(name)):
+                io.write_text_atomic(self.path(name), text)
 
     def _write_settings(self, result: dict[str, Any] | None, *, new: bool = False) -> None:
         text = json.dumps({**self.settings, "result": result}, indent=2)
