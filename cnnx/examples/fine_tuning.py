@@ -44,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, float]:
     held_out = paint(select_classes(test, range(5, 10)), 1000, seed=1)
 
     cnnx.manual_seed(0)  # weights are initialised when a layer is created
-    base = network(train.x.shape[2:])
+    size = train.x.shape[-1]  # the images are square
+    base = network(size)
     optimizer = Adam(base.parameters(), lr=1e-2)
     schedule = CosineAnnealingLR(optimizer, 5)
     known = paint(old, args.many, seed=0)
@@ -56,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, float]:
     for way in WAYS:
         scores = []
         for seed in range(args.draws):
-            model, optimizer = start(way, base, seed, train.x.shape[2:])
+            model, optimizer = start(way, base, seed, size)
             few = draw(new, args.images, seed)
             schedule = CosineAnnealingLR(optimizer, args.epochs)
             cnnx.fit(
@@ -77,14 +78,12 @@ def main(words: Sequence[str] | None = None) -> dict[str, float]:
     return means
 
 
-def network(size: Sequence[int]) -> cnnx.Sequential:
+def network(size: int) -> cnnx.Sequential:
     """Three convolutions with batch norm, and a Linear layer, for five classes."""
-    return cnnx.models.digits_cnn(num_classes=5, in_channels=3, image_size=(size[0], size[1]))
+    return cnnx.models.digits_cnn(num_classes=5, in_channels=3, image_size=size)
 
 
-def start(
-    way: str, base: cnnx.Sequential, seed: int, size: Sequence[int]
-) -> tuple[cnnx.Sequential, Adam]:
+def start(way: str, base: cnnx.Sequential, seed: int, size: int) -> tuple[cnnx.Sequential, Adam]:
     """The model as its training begins, and its optimiser."""
     cnnx.manual_seed(seed)
     if way == "scratch":
@@ -98,7 +97,7 @@ def start(
     rate = RATE if way == "one rate" else RATE / 10
     groups: list[dict[str, Any]] = [
         {"params": body.parameters(), "lr": rate},
-        {"params": [head.weight, head.bias]},
+        {"params": head.parameters()},
     ]
     return model, Adam(groups, lr=RATE)
 
