@@ -27,7 +27,8 @@ cdef struct Rows:
 
 
 def embedding(indices, weight):
-    cdef Py_ssize_t n = shape_of(indices)[0], width = shape_of(weight)[1], share = max(1, ELEMENTS_PER_TASK // max(1, width))
+    cdef Py_ssize_t n = shape_of(indices)[0], width = shape_of(weight)[1]
+    cdef Py_ssize_t share = max(1, ELEMENTS_PER_TASK // max(1, width))
     y = empty((n, width), weight)
     cdef Rows job = Rows(n, width, share, -1, <const int64_t *>data_of(indices), data_of(weight), data_of(y))
     run_tasks(

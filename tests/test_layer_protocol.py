@@ -1,4 +1,7 @@
-"""Properties of all layers and containers: saving, sharing, modes, error messages."""
+"""Properties of all layers and containers: saving, sharing, modes, error messages.
+
+This file is longer than others because the whole table of error messages is in one place.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Losses: hand-computed values, gradients by finite differences, and comparison with PyTorch."""
+"""Losses: hand-computed values, gradients by finite differences, and comparison with PyTorch.
+
+This file is longer than others because all losses are compared in each of these ways.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnx import checks, targets
 
-__all__ = ["Loss", "reduced", "spread"]
+__all__ = ["Loss", "OfOp", "reduced", "spread"]
 
 
 class Loss:
@@ -133,6 +133,19 @@ class Loss:
     def __repr__(self) -> str:
         shown = self.__getstate__().items()
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown)})"
+
+
+class OfOp(Loss):
+    """A loss that one op computes, with each reduction."""
+
+    def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
+        return self._call(pred, target, self.reduction)
+
+    def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._call(pred, target, "none")
+
+    def _call(self, pred: np.ndarray, target: np.ndarray, reduction: str) -> tuple[Any, np.ndarray]:
+        raise NotImplementedError
 
 
 def spread(losses: np.ndarray, ndim: int) -> np.ndarray:

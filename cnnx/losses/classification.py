@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks, ops, targets
-from cnnx.losses.base import Loss
+from cnnx.losses.base import OfOp
 
 __all__ = ["CrossEntropyLoss", "NLLLoss", "class_factors", "label_to_ignore", "labels_share"]
 __all__ += ["read_labels"]
 
 
-class _OfClasses(Loss):
+class _OfClasses(OfOp):
     """A loss of batches of scores, which takes the scores (k,) of one sample and its label, too."""
 
     def __call__(self, pred: Any, target: Any, sample_weight: Any = None) -> Any:
@@ -86,12 +86,6 @@ class CrossEntropyLoss(_OfClasses):
             return super().share(target, shape, sample_weight)
         return labels_share(self, target, shape, sample_weight)
 
-    def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
-        return self._call(pred, target, self.reduction)
-
-    def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._call(pred, target, "none")
-
     def _call(self, pred: np.ndarray, target: np.ndarray, reduction: str) -> tuple[Any, np.ndarray]:
         weight = None if self.weight is None else self.weight.astype(pred.dtype, copy=False)
         return ops.cross_entropy(pred, target, weight, self.label_smoothing, reduction, -1)
@@ -131,12 +125,6 @@ class NLLLoss(_OfClasses):
     ) -> float:
         """The sum of the weights of the labels, without the ignored."""
         return labels_share(self, target, shape, sample_weight)
-
-    def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
-        return self._call(pred, target, self.reduction)
-
-    def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._call(pred, target, "none")
 
     def _call(self, pred: np.ndarray, target: np.ndarray, reduction: str) -> tuple[Any, np.ndarray]:
         weight = None if self.weight is None else self.weight.astype(pred.dtype, copy=False)

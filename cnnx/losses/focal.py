@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks, ops, targets
-from cnnx.losses.base import Loss
+from cnnx.losses.base import OfOp
 from cnnx.losses.classification import class_factors, label_to_ignore, labels_share, read_labels
 
 __all__ = ["FocalLoss"]
 
 
-class FocalLoss(Loss):
+class FocalLoss(OfOp):
     """alpha * (1 - p)^gamma * -log p, p being the probability of the right answer. For classes of
     very different frequency.
 
@@ -79,12 +79,6 @@ class FocalLoss(Loss):
         if self.is_sigmoid(shape):
             return super().share(target, shape, sample_weight)
         return labels_share(self, target, shape, sample_weight)
-
-    def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
-        return self._call(pred, target, self.reduction)
-
-    def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._call(pred, target, "none")
 
     def _call(self, pred: np.ndarray, target: np.ndarray, reduction: str) -> tuple[Any, np.ndarray]:
         alpha = self.alpha

@@ -7,26 +7,17 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks, ops, targets
-from cnnx.losses.base import Loss
+from cnnx.losses.base import OfOp
 
 __all__ = ["HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss"]
 
 
-class _Errors(Loss):
+class _Errors(OfOp):
     """A loss of the differences between pred and target."""
 
     def read(self, target: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """The target in pred's shape and dtype."""
         return targets.read_numbers(type(self).__name__, target, shape, dtype)
-
-    def compute(self, pred: np.ndarray, target: np.ndarray) -> tuple[Any, np.ndarray]:
-        return self._call(pred, target, self.reduction)
-
-    def terms(self, pred: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._call(pred, target, "none")
-
-    def _call(self, pred: np.ndarray, target: np.ndarray, reduction: str) -> tuple[Any, np.ndarray]:
-        raise NotImplementedError
 
 
 class MSELoss(_Errors):

@@ -13,8 +13,12 @@ from cnnx.optim.state import Arrays, Grads, Group, State
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "NAdam", "RMSProp"]
 
-_LATER: dict[str, Any] = {"maximize": False}
 _LOG_OF_NOTHING = -38.0  # exp of it is below the rounding error of 1
+_LATER: dict[str, Any] = {"maximize": False}  # what states written before do not have
+
+
+def _not_negative(*names: str) -> Bounds:
+    return {name: (0.0, math.inf) for name in names}
 
 
 class SGD(Optimizer):
@@ -33,11 +37,7 @@ class SGD(Optimizer):
     Example: ``SGD(model.parameters(), lr=0.1, momentum=0.9)``
     """
 
-    _bounds: ClassVar[Bounds] = {
-        "lr": (0.0, math.inf),
-        "momentum": (0.0, math.inf),
-        "weight_decay": (0.0, math.inf),
-    }
+    _bounds = _not_negative("lr", "momentum", "weight_decay")
     _flags = ("nesterov", "maximize")
     _later = _LATER
 
@@ -100,11 +100,8 @@ class RMSProp(Optimizer):
     """
 
     _bounds: ClassVar[Bounds] = {
-        "lr": (0.0, math.inf),
+        **_not_negative("lr", "eps", "weight_decay", "momentum"),
         "alpha": (0.0, 1.0),
-        "eps": (0.0, math.inf),
-        "weight_decay": (0.0, math.inf),
-        "momentum": (0.0, math.inf),
     }
     _flags = ("centered", "maximize")
     _later = _LATER
@@ -168,10 +165,7 @@ class Adagrad(Optimizer):
     Example: ``Adagrad(model.parameters(), lr=0.05)``
     """
 
-    _bounds: ClassVar[Bounds] = {
-        name: (0.0, math.inf)
-        for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
-    }
+    _bounds = _not_negative("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
     _flags = ("maximize",)
     _later = _LATER
 
@@ -215,11 +209,7 @@ class Adagrad(Optimizer):
 class _Moments(Optimizer):
     """Methods with the running mean of the gradient and of its square."""
 
-    _bounds: ClassVar[Bounds] = {
-        "lr": (0.0, math.inf),
-        "eps": (0.0, math.inf),
-        "weight_decay": (0.0, math.inf),
-    }
+    _bounds = _not_negative("lr", "eps", "weight_decay")
     _later = _LATER
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -346,7 +336,7 @@ class NAdam(_Moments):
     Example: ``NAdam(model.parameters(), lr=2e-3)``
     """
 
-    _bounds: ClassVar[Bounds] = {**_Moments._bounds, "momentum_decay": (0.0, math.inf)}
+    _bounds: ClassVar[Bounds] = {**_Moments._bounds, **_not_negative("momentum_decay")}
     _flags = ("decoupled_weight_decay", "maximize")
 
     def __init__(
