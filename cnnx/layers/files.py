@@ -175,6 +175,8 @@ def _build(
 
 
 def _find_class(name: str, known: Mapping[str, type[Layer]]) -> type[Layer]:
+    if name not in known and known is BUILTIN:
+        import cnnx.onnx.layers  # noqa: F401  # adds those of a graph from an ONNX file
     if name not in known:
         raise ValueError(
             f"it has a layer of class {name!r}, which is unknown: pass "

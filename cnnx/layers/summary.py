@@ -97,9 +97,9 @@ def summarise(layer: Layer, *input_shapes: Any, fused: bool = False) -> Summary:
         several = wiring.inputs > 1
         names = [f"input {i}" if several else "input" for i in range(wiring.inputs)]
         steps = layer.step_numbers() if fused else [None] * len(wiring.nodes)
-        for (node, given), step in zip(wiring.shapes(*shapes), steps, strict=True):
+        for (node, given, made), step in zip(wiring.shapes(*shapes), steps, strict=True):
             reads = tuple([names[i] for i in node.inputs])
-            _collect(node.layer, node.name, given, rows, seen, reads, step)
+            _collect(node.layer, node.name, given, rows, seen, reads, step, made)
             names.append(node.name)
     else:
         _collect(layer, "", shapes, rows, seen)
@@ -115,7 +115,9 @@ def _collect(
     seen: set[int],
     reads: tuple[str, ...] = (),
     step: int | None = None,
+    made: Any = None,
 ) -> None:
+    """made: the output shape, if it is known."""
     inside = list(layer.flow(*shapes))
     for child_name, child, child_shapes in inside:
         path = f"{name}.{child_name}" if name else child_name
@@ -125,7 +127,8 @@ def _collect(
     own = [p for p in layer.parameters() if id(p) not in seen]
     seen.update(id(p) for p in own)
     parameters = sum(p.size for p in own)
-    kind, output, macs = type(layer).__name__, layer.output_shape(*shapes), layer.macs(*shapes)
+    output = layer.output_shape(*shapes) if made is None else made
+    kind, macs = type(layer).__name__, layer.macs(*shapes)
     rows.append(SummaryRow(name, kind, output, parameters, macs, reads, step))
 
 

@@ -167,22 +167,21 @@ def _rows(wiring: Wiring, shapes: tuple[Shape, ...]) -> Iterator[_Row]:
     alone = wiring.inputs == 1 and not any(0 in node.inputs for node in wiring.nodes[1:])
     starts = {} if alone and 0 not in wiring.outputs else dict(enumerate(shapes))
     seen: set[int] = set()
-    for node, given in wiring.shapes(*shapes):
+    for node, _, made in wiring.shapes(*shapes):
         for value in [value for value in starts if value in node.inputs]:
             kind = f"input {value}" if wiring.inputs > 1 else "input"
             yield _Row("", kind, (), (value,), _shape_text(starts.pop(value)))
-        yield _layer_row(node, given, seen)
+        yield _layer_row(node, made, seen)
         for number in [n for n, v in ends.items() if v in node.outputs and v not in read]:
             yield _Row("", f"output {number}", (ends.pop(number),), ())
     for number, value in ends.items():
         yield _Row("", f"output {number}", (value,), ())
 
 
-def _layer_row(node: Node, given: tuple[Any, ...], seen: set[int]) -> _Row:
+def _layer_row(node: Node, made: Any, seen: set[int]) -> _Row:
     """`seen` holds the parameters counted in earlier rows."""
     name, layer = node.name, node.layer
     kind = type(layer).__name__
-    made = layer.output_shape(*given)
     own = [p for p in layer.parameters() if id(p) not in seen]
     seen.update(map(id, own))
     return _Row(

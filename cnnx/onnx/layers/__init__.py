@@ -1,0 +1,74 @@
+"""The layers for operators of ONNX that cnnx has no other layer for; no package is needed.
+
+operator     `Operator`: their base, with inputs that are fixed
+elementwise  functions of an array, and of two with broadcasting; `Where`, `Clip`, `Cast`
+shape        what moves elements, and what computes with shapes
+reduction    sums, means and extremes along axes
+product      `MatMul` of two computed matrices
+window       pooling with any padding
+resize       `Resize` with ONNX's rules for coordinates
+"""
+
+from cnnx.onnx.layers.elementwise import Binary, Cast, Clip, Unary, Where
+from cnnx.onnx.layers.operator import OPERATORS, Operator
+from cnnx.onnx.layers.product import MatMul
+from cnnx.onnx.layers.reduction import ArgExtreme, Reduce, SoftmaxOfRows
+from cnnx.onnx.layers.resize import Resize
+from cnnx.onnx.layers.shape import (
+    Always,
+    ConcatAny,
+    ConstantOfShape,
+    DepthToSpace,
+    Expand,
+    FlattenTo2D,
+    Gather,
+    Pad,
+    Part,
+    Range,
+    ReshapeTo,
+    Shape,
+    Slice,
+    SpaceToDepth,
+    Squeeze,
+    Tile,
+    Transpose,
+    Unsqueeze,
+)
+from cnnx.onnx.layers.window import AveragePool, GlobalPool, MaxPool, SamePad
+
+__all__ = [
+    "OPERATORS",
+    "Always",
+    "ArgExtreme",
+    "AveragePool",
+    "Binary",
+    "Cast",
+    "Clip",
+    "ConcatAny",
+    "ConstantOfShape",
+    "DepthToSpace",
+    "Expand",
+    "FlattenTo2D",
+    "Gather",
+    "GlobalPool",
+    "MatMul",
+    "MaxPool",
+    "Operator",
+    "Pad",
+    "Part",
+    "Range",
+    "Reduce",
+    "ReshapeTo",
+    "Resize",
+    "SamePad",
+    "Shape",
+    "Slice",
+    "SoftmaxOfRows",
+    "SpaceToDepth",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unary",
+    "Unsqueeze",
+    "Where",
+]

@@ -1,0 +1,273 @@
+"""The content of an ONNX file as plain data, read as untrusted input."""
+
+# Design:
+# Nothing that a file declares is believed: the size of an array must match its bytes before it is
+# read; values must be made before they are read, so there are no cycles; other files must lie in
+# the file's folder. The shapes of values are those that the package infers; to keep that cheap, it
+# gets the large arrays as inputs without content.
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnx import io
+from cnnx.onnx.package import the_package
+
+__all__ = ["File", "FileNode", "FileValue", "Shape", "read"]
+
+Shape = tuple[Any, ...]  # of numbers, of names of free sizes, and of None for unknown ones
+
+MOST_NODES = 100_000
+OLDEST = 7  # opset: before it, operators broadcast by an attribute
+SMALL = 1024  # elements: arrays that shape inference may need, such as shapes
+# The fields that hold the elements of an array that is not stored as bytes.
+_FIELDS = {
+    **dict.fromkeys(("INT8", "INT16", "INT32", "UINT8", "UINT16", "BOOL"), "int32_data"),
+    **dict.fromkeys(("FLOAT16", "BFLOAT16"), "int32_data"),
+    "FLOAT": "float_data",
+    "DOUBLE": "double_data",
+    "INT64": "int64_data",
+    **dict.fromkeys(("UINT32", "UINT64"), "uint64_data"),
+}
+
+
+class FileNode(NamedTuple):
+    """A node: an operator, the names of the values that it reads and makes, and its settings."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+class FileValue(NamedTuple):
+    """An input of the graph."""
+
+    name: str
+    shape: Shape
+
+
+class File(NamedTuple):
+    """A file: its graph, with all arrays by name.
+
+    shapes  of the values, as far as known
+    floats  the names of the values that are known to be floats
+    size    of the file, in bytes
+    """
+
+    name: str
+    opset: int
+    inputs: list[FileValue]
+    outputs: list[str]
+    nodes: list[FileNode]
+    arrays: dict[str, np.ndarray]
+    shapes: dict[str, Shape]
+    floats: set[str]
+    size: int
+
+
+def read(source: Any) -> File:
+    """The content of a file, given by path, or as bytes. ValueError for a damaged one."""
+    onnx = the_package()
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        content, name, folder = bytes(source), "the ONNX model", None
+    else:
+        name = io.name_of(source)
+        with open(source, "rb") as file:
+            content = file.read()
+        folder = os.path.dirname(os.path.realpath(source))
+    try:
+        model = onnx.load_from_string(content)
+    except Exception as error:  # of protobuf, whose classes are not public
+        raise ValueError(f"{name} is not an ONNX file: {error}") from None
+    graph = model.graph
+    if not graph.output:
+        raise ValueError(f"{name} is not an ONNX file: it has no output")
+    if len(graph.node) > MOST_NODES:
+        raise ValueError(
+            f"{name} has {len(graph.node):,} nodes, and {MOST_NODES:,} are read at most"
+        )
+    if graph.sparse_initializer:
+        raise ValueError(f"{name} has sparse arrays, which are not read")
+    tensors = _Tensors(folder, len(content))
+    arrays = {tensor.name: tensors.read(tensor) for tensor in graph.initializer}
+    nodes = [_node(node, number, tensors) for number, node in enumerate(graph.node)]
+    inputs = [
+        FileValue(value.name, _shape(value)) for value in graph.input if value.name not in arrays
+    ]
+    outputs = [value.name for value in graph.output]
+    _check_order(inputs, arrays, nodes, outputs)
+    opset = _opset(model)
+    shapes, floats = _infer(model)
+    return File(name, opset, inputs, outputs, nodes, arrays, shapes, floats, tensors.limit)
+
+
+def _opset(model: Any) -> int:
+    newest = the_package().defs.onnx_opset_version()
+    versions = [each.version for each in model.opset_import if each.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ValueError("it names no version of the operators (opset_import)")
+    if not OLDEST <= versions[0] <= newest:
+        raise ValueError(
+            f"it has opset {versions[0]}, but {OLDEST} to {newest}, the newest that the installed "
+            "package onnx knows, are expected"
+        )
+    return int(versions[0])
+
+
+def _node(node: Any, number: int, tensors: _Tensors) -> FileNode:
+    domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+    attributes = {each.name: _attribute(each, tensors) for each in node.attribute}
+    name = node.name or f"{node.op_type}_{number}"
+    operator = domain + node.op_type
+    return FileNode(operator, name, tuple(node.input), tuple(node.output), attributes)
+
+
+def _attribute(attribute: Any, tensors: _Tensors) -> Any:
+    kind = the_package().AttributeProto.AttributeType.Name(attribute.type)
+    if kind == "TENSOR":
+        return tensors.read(attribute.t)
+    if kind == "STRING":
+        return attribute.s.decode("utf-8")
+    if kind == "STRINGS":
+        return [text.decode("utf-8") for text in attribute.strings]
+    fields = {"FLOAT": "f", "INT": "i", "FLOATS": "floats", "INTS": "ints"}
+    if kind not in fields:
+        return None  # a graph, or a type: the operators that have these are not known
+    value = getattr(attribute, fields[kind])
+    return value if kind in ("FLOAT", "INT") else list(value)
+
+
+def _shape(value: Any) -> Shape:
+    dims = value.type.tensor_type.shape.dim
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None for dim in dims
+    )
+
+
+def _check_order(
+    inputs: list[FileValue], arrays: Any, nodes: list[FileNode], outputs: list[str]
+) -> None:
+    """ValueError for a value that is read before it is made, or made twice."""
+    known = {value.name for value in inputs} | set(arrays)
+    for node in nodes:
+        for name in node.inputs:
+            if name and name not in known:
+                raise ValueError(
+                    f"node {node.name!r} ({node.operator}) reads {name!r}, which no node before it "
+                    "makes"
+                )
+        for name in node.outputs:
+            if name and name in known:
+                raise ValueError(f"node {node.name!r} ({node.operator}) makes {name!r} again")
+            known.add(name)
+    for name in outputs:
+        if name not in known:
+            raise ValueError(f"nothing makes the output {name!r}")
+
+
+def _infer(model: Any) -> tuple[dict[str, Shape], set[str]]:
+    """The shapes of values by name, and which are floats, as far as the package finds them."""
+    onnx = the_package()
+    light = onnx.ModelProto()
+    light.ir_version = model.ir_version
+    light.opset_import.extend(model.opset_import)
+    graph = light.graph
+    graph.name = "shapes"
+    graph.node.extend(model.graph.node)
+    graph.output.extend(model.graph.output)
+    given = set()
+    for tensor in model.graph.initializer:
+        given.add(tensor.name)
+        if math.prod(tensor.dims) <= SMALL and not tensor.external_data:
+            graph.initializer.append(tensor)
+        else:
+            kind = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            graph.input.append(kind)
+    graph.input.extend(value for value in model.graph.input if value.name not in given)
+    try:
+        graph = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    except Exception:  # of the package's own kind: without shapes, most files can be read too
+        graph = model.graph
+    values = [*graph.input, *graph.value_info, *graph.output]
+    kinds = {v.name: v.type.tensor_type.elem_type for v in values}
+    floats = {name for name, kind in kinds.items() if kind in (1, 10, 11, 16)}
+    return {v.name: _shape(v) for v in values if v.type.tensor_type.HasField("shape")}, floats
+
+
+class _Tensors:
+    """Reads arrays. All of them together are at most `limit` bytes, so that references to the same
+    part of another file cannot add up to more memory than there is.
+    """
+
+    def __init__(self, folder: str | None, size: int) -> None:
+        self.folder = folder
+        self.limit = size
+        self._seen: set[str] = set()
+        self._total = 0
+
+    def read(self, tensor: Any) -> np.ndarray:
+        """A TensorProto as an array; float16 becomes float32."""
+        onnx = the_package()
+        kinds = onnx.TensorProto.DataType
+        kind = kinds.Name(tensor.data_type) if tensor.data_type in kinds.values() else "?"
+        if kind not in _FIELDS:
+            raise ValueError(f"the array {tensor.name!r} has type {kind}, which is not read")
+        shape = tuple(tensor.dims)
+        if any(n < 0 for n in shape):
+            raise ValueError(f"the array {tensor.name!r} has shape {shape}")
+        count = math.prod(shape)
+        itemsize = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            made = onnx.TensorProto()
+            made.data_type = tensor.data_type
+            made.dims.extend(shape)
+            made.raw_data = self._external(tensor, count * itemsize)
+            tensor = made
+        elif tensor.HasField("raw_data"):
+            self._check(tensor, count * itemsize, len(tensor.raw_data), "bytes")
+        else:
+            self._check(tensor, count, len(getattr(tensor, _FIELDS[kind])), "elements")
+        array = onnx.numpy_helper.to_array(tensor)
+        if kind in ("FLOAT16", "BFLOAT16"):
+            return array.astype(np.float32)
+        return np.array(array)  # not a read-only view of the message
+
+    def _check(self, tensor: Any, expected: int, given: int, what: str) -> None:
+        if given != expected:
+            raise ValueError(
+                f"the array {tensor.name!r} of shape {tuple(tensor.dims)} has {given} {what}, "
+                f"expected {expected}"
+            )
+
+    def _external(self, tensor: Any, length: int) -> bytes:
+        """The bytes of an array in another file of the same folder."""
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        what = f"the array {tensor.name!r} is in the file {location!r}"
+        if self.folder is None:
+            raise ValueError(f"{what}: pass the model's path instead of its bytes")
+        path = os.path.realpath(os.path.join(self.folder, location))
+        if os.path.dirname(path) != self.folder and not path.startswith(self.folder + os.sep):
+            raise ValueError(f"{what}, which is outside of the model's folder")
+        if not os.path.isfile(path):
+            raise ValueError(f"{what}, which is not there")
+        size = os.path.getsize(path)
+        if path not in self._seen:
+            self._seen.add(path)
+            self.limit += size
+        offset, given = int(entries.get("offset", 0)), int(entries.get("length", length))
+        self._check(tensor, length, given, "bytes")
+        if offset < 0 or offset + length > size:
+            raise ValueError(f"{what}, at {offset} to {offset + length}, but it has {size} bytes")
+        self._total += length
+        if self._total > 4 * self.limit:
+            raise ValueError(f"{what}, whose parts add up to more than 4 times its size")
+        with open(path, "rb") as file:
+            file.seek(offset)
+            return file.read(length)

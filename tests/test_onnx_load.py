@@ -1,0 +1,468 @@
+"""ONNX files as graphs of cnnx."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from onnx_helpers import assert_close, runtime, saved, tolerance
+from test_onnx_export import CASES, filled
+
+import cnnx
+from cnnx import layers, models
+from cnnx.onnx.layers import OPERATORS
+
+onnx = pytest.importorskip("onnx")
+helper, numpy_helper = onnx.helper, onnx.numpy_helper
+FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+
+def model_of(nodes, inputs, outputs=("y",), arrays=None, opset=17, **options):
+    """The bytes of a file. inputs: {name: shape}; arrays: {name: array}."""
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(array, name) for name, array in (arrays or {}).items()],
+    )
+    imports = [helper.make_opsetid("", opset)]
+    options.setdefault("ir_version", 8)
+    return helper.make_model(graph, opset_imports=imports, **options).SerializeToString()
+
+
+def node(operator, inputs, outputs="y", **attributes):
+    return helper.make_node(operator, inputs.split(), outputs.split(), **attributes)
+
+
+def floats(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("opset", (17, onnx.defs.onnx_opset_version()))
+@pytest.mark.parametrize(("layer", "shape"), CASES, ids=[repr(layer)[:60] for layer, _ in CASES])
+def test_a_layer_returns_from_a_file(layer, shape, opset):
+    filled(layer)
+    loaded = cnnx.onnx.load(saved(layer, shape, opset=opset))
+    x = floats(3, *shape) * 3
+    expected = layer.copy().astype(np.float64)(x.astype(np.float64))
+    assert_close(loaded(x), expected, 2 * tolerance(layer, shape))
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_a_model_returns_from_a_file_and_from_its_npz(name, tmp_path):
+    shape = {"digits_cnn": (1, 8, 8), "lenet5": (1, 28, 28), "mnist_cnn": (1, 28, 28)}.get(
+        name, (3, 32, 32)
+    )
+    cnnx.manual_seed(0)
+    model = models.build(name, shape, 10)
+    x = floats(2, *shape)
+    model(x)
+    model.eval()
+    loaded = cnnx.onnx.load(saved(model, shape))
+    np.testing.assert_array_equal(loaded(x), model(x))  # the same layers, with the same weights
+    arrays = {value.tobytes() for value in loaded.state_dict().values() if value.size > 1}
+    assert arrays == {v.tobytes() for v in model.state_dict().values() if v.size > 1}
+    assert loaded.summary(shape).macs == model.summary(shape).macs
+    loaded.save(tmp_path / "net.npz")
+    np.testing.assert_array_equal(cnnx.load(tmp_path / "net.npz")(x), model(x))
+
+
+def test_an_npz_of_a_loaded_graph_needs_no_package(tmp_path):
+    nodes = [
+        node("Div", "x half", "a"),
+        node("Erf", "a", "b"),
+        node("Transpose", "b", perm=[0, 2, 1]),
+    ]
+    model = cnnx.onnx.load(model_of(nodes, {"x": ["n", 3, 4]}, arrays={"half": np.float32([2])}))
+    model.save(tmp_path / "net.npz")
+    np.save(tmp_path / "x.npy", floats(2, 3, 4))
+    program = (
+        "import sys; sys.modules['onnx'] = None\n"
+        "import cnnx, numpy\n"
+        "y = cnnx.load('net.npz')(numpy.load('x.npy'))\n"
+        "numpy.save('y.npy', y)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), model(floats(2, 3, 4)))
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_every_operator_has_a_docstring(name):
+    assert OPERATORS[name].__doc__
+
+
+TRAPS = {
+    "the stride of a pool is 1": ([node("MaxPool", "x", kernel_shape=[2, 2])], {}, 17),
+    "a mean does not count padding": (
+        [node("AveragePool", "x", kernel_shape=[3, 3], pads=[1, 1, 1, 1])],
+        {},
+        17,
+    ),
+    "a mean with padding at one end": (
+        [node("AveragePool", "x", kernel_shape=[3, 3], pads=[0, 1, 2, 0], strides=[2, 2])],
+        {},
+        17,
+    ),
+    "a counted mean with padding at one end, and ceil_mode": (
+        [
+            node(
+                "AveragePool",
+                "x",
+                kernel_shape=[3, 2],
+                pads=[0, 1, 2, 0],
+                strides=[2, 2],
+                ceil_mode=1,
+                count_include_pad=1,
+            )
+        ],
+        {},
+        22,
+    ),
+    "a maximum with padding at one end": (
+        [node("MaxPool", "x", kernel_shape=[3, 3], pads=[0, 1, 2, 0], strides=[2, 1])],
+        {},
+        17,
+    ),
+    "auto_pad of a pool": (
+        [node("MaxPool", "x", kernel_shape=[3, 3], auto_pad="SAME_LOWER", strides=[2, 2])],
+        {},
+        17,
+    ),
+    "auto_pad of a mean": (
+        [node("AveragePool", "x", kernel_shape=[2, 2], auto_pad="SAME_UPPER", strides=[2, 2])],
+        {},
+        17,
+    ),
+    "auto_pad of a convolution": (
+        [node("Conv", "x w", auto_pad="SAME_UPPER", strides=[2, 3])],
+        {"w": floats(4, 3, 3, 4)},
+        17,
+    ),
+    "auto_pad of a convolution of stride 1": (
+        [node("Conv", "x w", auto_pad="SAME_LOWER")],
+        {"w": floats(4, 3, 2, 4)},
+        17,
+    ),
+    "padding at one end": ([node("Conv", "x w", pads=[0, 1, 2, 0])], {"w": floats(4, 3, 3, 3)}, 17),
+    "softmax of rows": ([node("Softmax", "x", axis=1)], {}, 11),
+    "softmax of an axis": ([node("Softmax", "x", axis=1)], {}, 13),
+    "log-softmax of rows": ([node("LogSoftmax", "x", axis=2)], {}, 11),
+    "clip by attributes": ([node("Clip", "x", min=-0.5, max=0.25)], {}, 7),
+    "clip with an absent bound": (
+        [helper.make_node("Clip", ["x", "", "most"], ["y"])],
+        {"most": np.array(0.25, np.float32)},
+        17,
+    ),
+    "axes as attribute": (
+        [node("Unsqueeze", "x", "a", axes=[0, 5]), node("Squeeze", "a", axes=[0])],
+        {},
+        11,
+    ),
+    "axes as input": (
+        [node("Unsqueeze", "x i", "a"), node("Squeeze", "a j")],
+        {"i": np.array([0, 5]), "j": np.array([0])},
+        17,
+    ),
+    "slices by attributes": (
+        [node("Slice", "x", starts=[1, -3], ends=[1000, -1], axes=[1, 3])],
+        {},
+        9,
+    ),
+    "slices by inputs, backwards": (
+        [node("Slice", "x s e a t")],
+        {
+            "s": np.array([-1, 6]),
+            "e": np.array([-1000, 1]),
+            "a": np.array([1, 3]),
+            "t": np.array([-1, -2]),
+        },
+        17,
+    ),
+    "reshape with 0 and -1": ([node("Reshape", "x s")], {"s": np.array([0, -1, 7])}, 17),
+    "split as attribute": (
+        [node("Split", "x", "a b", axis=1, split=[1, 2]), node("Concat", "b a", axis=1)],
+        {},
+        11,
+    ),
+    "split as input": (
+        [node("Split", "x s", "a b", axis=1), node("Concat", "b a", axis=1)],
+        {"s": np.array([2, 1])},
+        17,
+    ),
+    "batch norm": (
+        [node("BatchNormalization", "x s b m v", epsilon=0.1)],
+        {name: np.abs(floats(3, seed=i)) for i, name in enumerate("sbmv")},
+        17,
+    ),
+    "instance norm": (
+        [node("InstanceNormalization", "x s b")],
+        {name: floats(3, seed=i) for i, name in enumerate("sb")},
+        17,
+    ),
+    "response norm": ([node("LRN", "x", size=3, alpha=0.1, bias=2.0)], {}, 17),
+    "pad": (
+        [node("Pad", "x p v")],
+        {"p": np.array([0, 0, 1, 2, 0, 1, 0, -1]), "v": np.float32(3)},
+        17,
+    ),
+    "pad by reflection": (
+        [node("Pad", "x p", mode="reflect")],
+        {"p": np.array([0, 0, 1, 2, 0, 0, 0, 3])},
+        17,
+    ),
+    "resize, nearest": (
+        [
+            helper.make_node(
+                "Resize",
+                ["x", "", "s"],
+                ["y"],
+                coordinate_transformation_mode="asymmetric",
+                nearest_mode="floor",
+            )
+        ],
+        {"s": np.float32([1, 1, 2, 1.7])},
+        17,
+    ),
+    "resize, round_prefer_floor": (
+        [helper.make_node("Resize", ["x", "", "s"], ["y"])],
+        {"s": np.float32([1, 1, 2, 1.7])},
+        17,
+    ),
+    "resize, linear": (
+        [helper.make_node("Resize", ["x", "", "", "s"], ["y"], mode="linear")],
+        {"s": np.array([2, 3, 5, 19])},
+        17,
+    ),
+    "resize, cubic": (
+        [
+            helper.make_node(
+                "Resize", ["x", "", "s"], ["y"], mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1
+            )
+        ],
+        {"s": np.float32([1, 1, 2, 0.7])},
+        17,
+    ),
+    "upsample": ([node("Upsample", "x s")], {"s": np.float32([1, 1, 2, 3])}, 9),
+    "depth to space": (
+        [node("SpaceToDepth", "x", "a", blocksize=1), node("DepthToSpace", "a", blocksize=1)],
+        {},
+        17,
+    ),
+    "gather": ([node("Gather", "x i", axis=2)], {"i": np.array([[0, -1], [2, 1]])}, 17),
+    "slopes of channels": ([node("PRelu", "x s")], {"s": floats(3, 1, 1)}, 17),
+    "slopes of pixels": ([node("PRelu", "x s")], {"s": floats(6, 7)}, 17),
+    "hard sigmoid": ([node("HardSigmoid", "x", alpha=0.3, beta=0.4)], {}, 17),
+    "selu": ([node("Selu", "x")], {}, 17),
+    "erf": ([node("Erf", "x")], {}, 17),
+    "mean without keepdims": ([node("ReduceMean", "x", axes=[-1, 1], keepdims=0)], {}, 17),
+    "sum along an input's axes": ([node("ReduceSum", "x a")], {"a": np.array([2])}, 17),
+    "arithmetic": (
+        [
+            node("Pow", "x two", "a"),
+            node("Add", "a c", "b"),
+            node("Sqrt", "b", "d"),
+            node("Div", "x d", "e"),
+            node("Max", "e x c", "f"),
+            node("Sub", "c f"),
+        ],
+        {"two": np.float32(2), "c": np.abs(floats(3, 1, 1)) + 0.1},
+        17,
+    ),
+    "where": (
+        [node("Greater", "x zero", "c"), node("Where", "c x zero")],
+        {"zero": np.zeros(1, np.float32)},
+        17,
+    ),
+    "matrix products": (
+        [
+            node("MatMul", "x w", "a"),
+            node("Transpose", "a", "t", perm=[0, 1, 3, 2]),
+            node("MatMul", "a t"),
+        ],
+        {"w": floats(7, 5)},
+        17,
+    ),
+    "transposed convolution": (
+        [node("ConvTranspose", "x w b", strides=[2, 3], pads=[1, 0, 0, 2], output_padding=[1, 0])],
+        {"w": floats(3, 4, 3, 3), "b": floats(4)},
+        17,
+    ),
+    "transposed convolution of a given size": (
+        [node("ConvTranspose", "x w", strides=[2, 2], output_shape=[12, 14])],
+        {"w": floats(3, 4, 3, 3)},
+        17,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TRAPS)
+def test_onnx_runtime_computes_the_same(case, tmp_path):
+    """The traps of the format: defaults, and forms that changed from opset to opset."""
+    nodes, arrays, opset = TRAPS[case]
+    content = model_of(nodes, {"x": [2, 3, 6, 7]}, arrays=arrays, opset=opset)
+    x = floats(2, 3, 6, 7)
+    [expected] = runtime(content, x)
+    model = cnnx.onnx.load(content)
+    assert_close(model(x), expected, 2e-6)
+    if "given size" not in case:
+        free = model_of(nodes, {"x": ["n", 3, "h", "w"]}, arrays=arrays, opset=opset)
+        assert_close(cnnx.onnx.load(free)(x), expected, 2e-6)
+    model.save(tmp_path / "net.npz")
+    np.testing.assert_array_equal(cnnx.load(tmp_path / "net.npz")(x), model(x))
+
+
+GEMMS = [
+    ({}, (4, 5), (5,)),
+    ({"transB": 1}, (5, 4), (1, 5)),
+    ({"transB": 1, "alpha": 0.5, "beta": 2.0}, (5, 4), (5,)),
+    ({"alpha": 0.5}, (4, 5), (3, 5)),
+    ({"transA": 1}, (3, 5), ()),
+    ({}, (4, 5), None),
+]
+
+
+@pytest.mark.parametrize(("options", "b", "c"), GEMMS)
+def test_gemm(options, b, c):
+    arrays = {"b": floats(*b)} | ({} if c is None else {"c": np.array(floats(*c))})
+    content = model_of(
+        [node("Gemm", " ".join(["x", *arrays]), **options)], {"x": [3, 4]}, arrays=arrays
+    )
+    x = floats(3, 4)
+    assert_close(cnnx.onnx.load(content)(x), runtime(content, x)[0], 1e-6)
+
+
+def test_shapes_that_are_computed_are_folded_where_they_are_known():
+    """As PyTorch writes x.reshape(x.shape[0], x.shape[1], -1)."""
+    nodes = [node("Shape", "x", "s")]
+    for i in (0, 1):
+        nodes += [node("Gather", f"s i{i}", f"d{i}"), node("Unsqueeze", f"d{i} zero", f"u{i}")]
+    nodes += [node("Concat", "u0 u1 rest", "t", axis=0), node("Reshape", "x t")]
+    arrays = {"i0": np.array(0), "i1": np.array(1), "zero": np.array([0]), "rest": np.array([-1])}
+    model = cnnx.onnx.load(model_of(nodes, {"x": ["n", 3, 4, 5]}, arrays=arrays))
+    assert model(floats(7, 3, 4, 5)).shape == (7, 3, 20)
+    kinds = [type(layer).__name__ for layer in model.parts()]
+    assert kinds.count("Gather") == 1  # of the batch's size only
+    assert model.summary((3, 4, 5)).rows[-1].output_shape == (3, 20)
+    known = cnnx.onnx.load(model_of(nodes, {"x": [2, 3, 4, 5]}, arrays=arrays))
+    assert [type(layer).__name__ for layer in known.parts()] == ["ReshapeTo"]
+    assert known(floats(7, 3, 4, 5)).shape == (7, 3, 20)  # and any batch
+
+
+def test_constants_float16_and_initialisers_that_are_inputs():
+    nodes = [
+        helper.make_node("Constant", [], ["c"], value_floats=[1.0, 2.0, 3.0]),
+        node("Mul", "x half", "a"),
+        node("Add", "a c"),
+    ]
+    content = model_of(nodes, {"x": ["n", 3], "half": [1]}, arrays={"half": np.float16([0.5])})
+    model = cnnx.onnx.load(content)
+    assert model.wiring().inputs == 1
+    x = floats(2, 3)
+    np.testing.assert_array_equal(model(x), x * np.float32(0.5) + np.float32([1, 2, 3]))
+
+
+def test_several_inputs_and_outputs_and_a_constant_output():
+    nodes = [node("Add", "a b", "y"), node("Relu", "a", "z"), node("Add", "c c", "w")]
+    arrays = {"c": floats(2)}
+    content = model_of(nodes, {"a": ["n", 3], "b": ["n", 3]}, ("y", "z", "w", "a"), arrays)
+    a, b = floats(2, 3), floats(2, 3, seed=1)
+    y, z, w, same = cnnx.onnx.load(content)(a, b)
+    np.testing.assert_array_equal(y, a + b)
+    np.testing.assert_array_equal(z, np.maximum(a, 0))
+    np.testing.assert_array_equal(w, arrays["c"] * 2)
+    np.testing.assert_array_equal(same, a)
+
+
+def test_shared_weights_stay_shared(tmp_path):
+    nodes = [node("Conv", "x w", "a", pads=[1] * 4), node("Conv", "a w", pads=[1] * 4)]
+    model = cnnx.onnx.load(model_of(nodes, {"x": ["n", 3, 5, 5]}, arrays={"w": floats(3, 3, 3, 3)}))
+    assert len(model.parameters()) == 1
+    model.save(tmp_path / "net.npz")
+    assert len(cnnx.load(tmp_path / "net.npz").parameters()) == 1
+
+
+def test_a_loaded_graph_is_trained_like_the_model_it_was():
+    """fit changes the same weights in the same way, also those held by operators."""
+    cnnx.manual_seed(0)
+    model = cnnx.Sequential(
+        *(layers.Conv2D(1, 4, 3), layers.BatchNorm2D(4), layers.GELU("tanh")),
+        *(layers.AvgPool2D(2), layers.Flatten(), layers.Linear(36, 3)),
+    )
+    x, y = floats(40, 1, 8, 8), np.random.default_rng(0).integers(0, 3, 40)
+    loaded = cnnx.onnx.load(saved(model, (1, 8, 8))).train()
+    for net in (model, loaded):
+        optimizer = cnnx.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        net.fit(x, y, optimizer=optimizer, epochs=2, batch_size=10, seed=0, verbose=False)
+    trained = {a.size: a for a in loaded.state_dict().values()}
+    for name in ("0.weight", "5.weight", "5.bias"):
+        array = model.state_dict()[name]
+        np.testing.assert_allclose(
+            trained[array.size].reshape(array.shape), array, rtol=1e-3, atol=1e-5
+        )
+    np.testing.assert_allclose(loaded(x), model(x), rtol=1e-3, atol=1e-4)
+
+
+def test_without_a_backward_training_is_an_error():
+    model = cnnx.onnx.load(model_of([node("ReduceProd", "x")], {"x": ["n", 3]}))
+    y = model(floats(2, 3))
+    with pytest.raises(RuntimeError, match="Reduce has no backward"):
+        model.backward(y)
+
+
+def test_what_is_not_known_is_listed_in_one_error():
+    nodes = [node("STFT", "x", "a"), node("Relu", "a", "b"), node("GridSample", "b x")]
+    with pytest.raises(ValueError, match=r"GridSample, STFT; nodes 'STFT_0' .*; 'GridSample_2'"):
+        cnnx.onnx.load(model_of(nodes, {"x": ["n", 3]}))
+    nodes = [
+        node("Resize", "x s s s", "a", coordinate_transformation_mode="tf_crop_and_resize"),
+        node("Relu", "a", "b"),
+        node("Softmax", "b", "y", name="last", power=3),
+    ]
+    content = model_of(nodes, {"x": ["n", 3]}, arrays={"s": np.float32([1, 1])})
+    with pytest.raises(ValueError, match=r"'Resize_0' \(Resize\).*'last' \(Softmax\).*power"):
+        cnnx.onnx.load(content)
+
+
+def test_a_second_output_that_is_not_computed_is_named():
+    nodes = [node("Dropout", "x", "a mask"), node("Not", "mask")]
+    with pytest.raises(ValueError, match=r"'Not_1' \(Not\) needs 'mask'"):
+        cnnx.onnx.load(model_of(nodes, {"x": ["n", 3]}))
+
+
+def test_arrays_in_another_file(tmp_path):
+    model = onnx.load_from_string(saved(models.lenet5().eval(), (1, 28, 28)))
+    x = floats(2, 1, 28, 28)
+    expected = cnnx.onnx.load(model.SerializeToString())(x)
+    onnx.save(
+        model,
+        tmp_path / "net.onnx",
+        save_as_external_data=True,
+        location="net.bin",
+        size_threshold=0,
+    )
+    assert (tmp_path / "net.bin").stat().st_size > 100_000
+    np.testing.assert_array_equal(cnnx.onnx.load(tmp_path / "net.onnx")(x), expected)
+    with pytest.raises(ValueError, match="pass the model's path"):
+        cnnx.onnx.load((tmp_path / "net.onnx").read_bytes())
+
+
+def test_a_missing_file_is_the_usual_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        cnnx.onnx.load(tmp_path / "none.onnx")
+
+
+def test_loading_and_saving_write_the_same_again():
+    model = models.resnet20().eval()
+    loaded = cnnx.onnx.load(saved(model, (3, 32, 32)))
+    x = floats(2, 3, 32, 32)
+    file = io.BytesIO()
+    cnnx.onnx.save(loaded, file)
+    np.testing.assert_array_equal(
+        runtime(file.getvalue(), x)[0], runtime(saved(model, (3, 32, 32)), x)[0]
+    )
+    assert not re.search("Reshape", repr(loaded))
