@@ -2,33 +2,31 @@
 
 operator     `Operator`: their base, with inputs that are fixed
 elementwise  functions of an array, and of two with broadcasting; `Where`, `Clip`, `Cast`
-shape        what moves elements, and what computes with shapes
+shape        what moves, joins, repeats and picks elements
+blocks       channels as blocks of pixels
+made         arrays that are made of numbers, such as shapes
 reduction    sums, means and extremes along axes
 product      `MatMul` of two computed matrices
 window       pooling with any padding
 resize       `Resize` with ONNX's rules for coordinates
 """
 
+from cnnx.onnx.layers.blocks import DepthToSpace, SpaceToDepth
 from cnnx.onnx.layers.elementwise import Binary, Cast, Clip, Unary, Where
+from cnnx.onnx.layers.made import Always, ConstantOfShape, Range, Shape
 from cnnx.onnx.layers.operator import OPERATORS, Operator
 from cnnx.onnx.layers.product import MatMul
 from cnnx.onnx.layers.reduction import ArgExtreme, Reduce, SoftmaxOfRows
 from cnnx.onnx.layers.resize import Resize
 from cnnx.onnx.layers.shape import (
-    Always,
     ConcatAny,
-    ConstantOfShape,
-    DepthToSpace,
     Expand,
     FlattenTo2D,
     Gather,
     Pad,
     Part,
-    Range,
     ReshapeTo,
-    Shape,
     Slice,
-    SpaceToDepth,
     Squeeze,
     Tile,
     Transpose,

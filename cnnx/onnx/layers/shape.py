@@ -1,4 +1,4 @@
-"""Operators that move elements, and those that compute with shapes."""
+"""Operators that move, join, repeat and pick elements."""
 
 from __future__ import annotations
 
@@ -10,20 +10,14 @@ import numpy as np
 from cnnx.onnx.layers.operator import Operator, operator, summed_to
 
 __all__ = [
-    "Always",
     "ConcatAny",
-    "ConstantOfShape",
-    "DepthToSpace",
     "Expand",
     "FlattenTo2D",
     "Gather",
     "Pad",
     "Part",
-    "Range",
     "ReshapeTo",
-    "Shape",
     "Slice",
-    "SpaceToDepth",
     "Squeeze",
     "Tile",
     "Transpose",
@@ -279,23 +273,6 @@ class Pad(Operator):
 
 
 @operator
-class Shape(Operator):
-    """y = the sizes of the axes start, ..., end - 1 of x, as int64."""
-
-    settings: ClassVar[tuple[str, ...]] = ("start", "end")
-
-    def __init__(self, start: int = 0, end: int | None = None) -> None:
-        super().__init__()
-        self.start, self.end = start, end
-
-    def compute(self, x: Any) -> Any:
-        return np.array(x.shape[self.start : self.end], np.int64)
-
-    def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
-        return (None,)
-
-
-@operator
 class Expand(Operator):
     """y = x repeated along the axes in which it has size 1, and along new ones before."""
 
@@ -323,96 +300,3 @@ class Tile(Operator):
 
     def result_size(self, x: Any, repeats: Any) -> int:
         return x.size * math.prod(int(n) for n in repeats)
-
-
-@operator
-class ConstantOfShape(Operator):
-    """y = the same number, `value` of `dtype`, in this shape."""
-
-    settings: ClassVar[tuple[str, ...]] = ("value", "dtype")
-
-    def __init__(self, value: float, dtype: str) -> None:
-        super().__init__()
-        self.value, self.dtype = value, dtype
-
-    def compute(self, shape: Any) -> Any:
-        return np.full(tuple(int(n) for n in shape), self.value, self.dtype)
-
-    def result_size(self, shape: Any) -> int:
-        return math.prod(int(n) for n in shape)
-
-
-@operator
-class Range(Operator):
-    """y = start, start + step, ... before the limit."""
-
-    def compute(self, start: Any, limit: Any, step: Any) -> Any:
-        numbers = np.arange(start.item(), limit.item(), step.item())
-        return numbers.astype(start.dtype)
-
-    def result_size(self, start: Any, limit: Any, step: Any) -> int:
-        return max(0, math.ceil((limit.item() - start.item()) / step.item()))
-
-
-@operator
-class DepthToSpace(Operator):
-    """(n, c*b*b, h, w) -> (n, c, h*b, w*b): the channels of a pixel as a square of b x b pixels.
-
-    mode  "DCR": the channels vary slowest in the square, "CRD": fastest
-    """
-
-    settings: ClassVar[tuple[str, ...]] = ("block", "mode")
-
-    def __init__(self, block: int, mode: str = "DCR") -> None:
-        super().__init__()
-        self.block, self.mode = block, mode
-
-    def compute(self, x: Any) -> Any:
-        n, c, h, w = x.shape
-        b = self.block
-        if self.mode == "DCR":
-            y = x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
-        else:
-            y = x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-        return y.reshape(n, c // (b * b), h * b, w * b)
-
-    def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
-        n, c, h, w = x.shape
-        b = self.block
-        squares = dy.reshape(n, c // (b * b), h, b, w, b)
-        order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
-        return (squares.transpose(order).reshape(x.shape),)
-
-
-@operator
-class SpaceToDepth(Operator):
-    """(n, c, h*b, w*b) -> (n, b*b*c, h, w): the inverse of `DepthToSpace`, mode "DCR"."""
-
-    settings: ClassVar[tuple[str, ...]] = ("block",)
-
-    def __init__(self, block: int) -> None:
-        super().__init__()
-        self.block = block
-
-    def compute(self, x: Any) -> Any:
-        n, c, h, w = x.shape
-        b = self.block
-        squares = x.reshape(n, c, h // b, b, w // b, b)
-        return squares.transpose(0, 3, 5, 1, 2, 4).reshape(n, b * b * c, h // b, w // b)
-
-    def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
-        n, c, h, w = x.shape
-        b = self.block
-        squares = dy.reshape(n, b, b, c, h // b, w // b)
-        return (squares.transpose(0, 3, 4, 1, 5, 2).reshape(x.shape),)
-
-
-@operator
-class Always(Operator):
-    """y = a constant, the second input, whatever x is: for an output that depends on nothing."""
-
-    def compute(self, x: Any, value: Any) -> Any:
-        return value.copy()
-
-    def gradients(self, dy: Any, y: Any, x: Any, value: Any) -> tuple[Any, ...]:
-        return np.zeros(x.shape, dy.dtype), None
