@@ -97,7 +97,7 @@ class Container(Layer):
         return [numbers[output] for output in sorted(numbers)]
 
     def flow(self, *input_shapes: Any) -> Iterator[tuple[str, Layer, tuple[Any, ...]]]:
-        for node, shapes, _ in self.wiring().shapes(*input_shapes):
+        for node, shapes in self.wiring().shapes(*input_shapes):
             yield node.name, node.layer, shapes
 
     def _planned(self, keeping: bool) -> Plan:

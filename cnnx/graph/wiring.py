@@ -29,7 +29,12 @@ class Wiring(NamedTuple):
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
 
-    def shapes(self, *input_shapes: Any) -> Iterator[tuple[Node, tuple[Any, ...], Any]]:
+    def shapes(self, *input_shapes: Any) -> Iterator[tuple[Node, tuple[Any, ...]]]:
+        """Each node, and the shapes of its inputs, for one sample."""
+        for node, given, _ in self.flow(*input_shapes):
+            yield node, given
+
+    def flow(self, *input_shapes: Any) -> Iterator[tuple[Node, tuple[Any, ...], Any]]:
         """Each node, the shapes of its inputs, and that of its output or a tuple, for one sample.
 
         An empty batch is passed from node to node, as some values are no batches but computed from

@@ -97,7 +97,7 @@ def summarise(layer: Layer, *input_shapes: Any, fused: bool = False) -> Summary:
         several = wiring.inputs > 1
         names = [f"input {i}" if several else "input" for i in range(wiring.inputs)]
         steps = layer.step_numbers() if fused else [None] * len(wiring.nodes)
-        for (node, given, made), step in zip(wiring.shapes(*shapes), steps, strict=True):
+        for (node, given, made), step in zip(wiring.flow(*shapes), steps, strict=True):
             reads = tuple([names[i] for i in node.inputs])
             _collect(node.layer, node.name, given, rows, seen, reads, step, made)
             names.append(node.name)

@@ -122,7 +122,7 @@ def _build(wiring: Wiring, shapes: Any, opset: int, emitters: Mapping[type[Layer
     names = [nodes.name(name) for name in _numbered("input", wiring.inputs)]
     outputs = [nodes.name(name) for name in _numbered("output", len(wiring.outputs))]
     known = list(shapes)  # of all values, for one sample
-    for node, given, shape in wiring.shapes(*shapes):
+    for node, given, shape in wiring.flow(*shapes):
         place = Place(nodes, node.name, node.layer, given, shape)
         names.append(
             emitters[type(node.layer)](place, node.layer, *[names[i] for i in node.inputs])

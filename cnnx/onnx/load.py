@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from cnnx.graph.graph import Graph
 from cnnx.onnx.convert import CONVERTERS
 from cnnx.onnx.layers import Always
 from cnnx.onnx.node import Builder, Node, Unsupported, Value
-from cnnx.onnx.reader import File, read
+from cnnx.onnx.reader import File, name_of, read
 
 __all__ = ["load"]
 
 MOST_LISTED = 20  # problems in an error
+MOST_TEXT = 4000  # characters of it
 # What invalid content raises, in the package, in NumPy and in the layers.
 _DAMAGE = (
     ArithmeticError,
@@ -45,7 +47,7 @@ def load(source: Any) -> Graph:
 
     Example: ``model = cnnx.onnx.load("resnet18.onnx")``
     """
-    name = "the ONNX model" if isinstance(source, (bytes, bytearray, memoryview)) else str(source)
+    name = name_of(source)
     try:
         file = read(source)
         _check_operators(file)
@@ -54,7 +56,7 @@ def load(source: Any) -> Graph:
         if isinstance(error, ImportError) or str(error).startswith(name):
             raise
         reason = str(error) if isinstance(error, ValueError) else repr(error)
-        raise ValueError(f"{name} cannot be loaded: {reason}") from error
+        raise ValueError(f"{name} cannot be loaded: {reason[:MOST_TEXT]}") from error
 
 
 def _check_operators(file: File) -> None:
@@ -63,7 +65,7 @@ def _check_operators(file: File) -> None:
         f"{node.name!r} ({node.operator})" for node in file.nodes if node.operator not in known
     ]
     if missing:
-        kinds = sorted({node.operator for node in file.nodes} - known)
+        kinds = sorted({node.operator for node in file.nodes} - known)[:MOST_LISTED]
         raise ValueError(
             f"it has operators that are not known: {', '.join(kinds)}; nodes {_listed(missing)}"
         )
@@ -100,11 +102,18 @@ def _build(file: File) -> Graph:
 
 
 def _convert(node: Node) -> tuple[Any, ...]:
-    versions = [v for operator, v in CONVERTERS if operator == node.operator and v <= node.opset]
-    if not versions:
+    since = _since(node.operator, node.opset)
+    if since is None:
         raise Unsupported(f"opset {node.opset} does not have it")
-    made = CONVERTERS[node.operator, max(versions)](node)
+    made = CONVERTERS[node.operator, since](node)
     return made if isinstance(made, tuple) else (made,)
+
+
+@cache
+def _since(operator: str, opset: int) -> int | None:
+    """The version of an operator that an opset has."""
+    versions = [v for known, v in CONVERTERS if known == operator and v <= opset]
+    return max(versions, default=None)
 
 
 def _unmade(builder: Builder) -> list[str]:

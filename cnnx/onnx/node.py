@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnx.layers import Flatten, LogSoftmax, Softmax
+from cnnx.layers.activation import Elementwise
 from cnnx.layers.base import Layer
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import no_grad, run_mode
@@ -13,6 +15,10 @@ from cnnx.onnx.layers import Operator
 from cnnx.onnx.reader import File, FileNode, Shape
 
 __all__ = ["Builder", "Node", "Unsupported", "Value"]
+
+
+# Layers of cnnx whose result is as large as their input.
+_FOLDED = (Elementwise, Flatten, LogSoftmax, Softmax)
 
 
 class Unsupported(Exception):
@@ -46,9 +52,9 @@ class Builder:
         self.values: dict[str, Any] = dict(file.arrays)
         self.weights = {id(array) for array in file.arrays.values()}
         self.calls: list[tuple[str, Layer, tuple[int, ...]]] = []
-        self._names: set[str] = set()
+        self._names: dict[str, int] = {}  # how often each was given
         self._parameters: dict[int, Parameter] = {}
-        self._budget = 4 * file.size + 2**24  # elements that folding may make
+        self._budget = 2 * file.size + 2**27  # bytes that folding may make
         for number, given in enumerate(file.inputs):
             floats = given.name in file.floats
             self.values[given.name] = Value(number, file.shapes.get(given.name), floats=floats)
@@ -60,10 +66,15 @@ class Builder:
 
     def fold(self, layer: Layer, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
         """The result of a layer for known arrays; their total size is limited."""
-        size = layer.result_size(*arrays) if isinstance(layer, Operator) else 0
+        folds = layer.folds if isinstance(layer, Operator) else isinstance(layer, _FOLDED)
+        if not folds:
+            raise Unsupported("all of its inputs are constants")
+        size = 8 * sum(x.size for x in arrays)
+        if isinstance(layer, Operator):
+            size = 8 * layer.result_size(*arrays)
         if size < 0 or size > self._budget:
             raise ValueError(
-                f"{type(layer).__name__} of constants would have {size:,} elements: more than "
+                f"{type(layer).__name__} of constants would have {size // 8:,} elements: more than "
                 "fits a file of this size"
             )
         self._budget -= size
@@ -83,11 +94,12 @@ class Builder:
         base = "".join(c if c.isalnum() else "_" for c in wanted).strip("_") or "node"
         if base.isdigit() or hasattr(Graph, base) or base.startswith("_"):
             base = f"node_{base}"
-        name, number = base, 1
-        while name in self._names:
-            name, number = f"{base}_{number}", number + 1
-        self._names.add(name)
-        return name
+        while True:
+            number = self._names[base] = self._names.get(base, -1) + 1
+            name = f"{base}_{number}" if number else base
+            if not number or name not in self._names:
+                self._names.setdefault(name, 0)
+                return name
 
 
 class Node:

@@ -17,11 +17,12 @@ import numpy as np
 from cnnx import io
 from cnnx.onnx.package import the_package
 
-__all__ = ["File", "FileNode", "FileValue", "Shape", "read"]
+__all__ = ["File", "FileNode", "FileValue", "Shape", "name_of", "read"]
 
 Shape = tuple[Any, ...]  # of numbers, of names of free sizes, and of None for unknown ones
 
-MOST_NODES = 100_000
+MOST_NODES = 20_000  # and as many values
+_BYTES = (bytes, bytearray, memoryview)
 OLDEST = 7  # opset: before it, operators broadcast by an attribute
 SMALL = 1024  # elements: arrays that shape inference may need, such as shapes
 # The fields that hold the elements of an array that is not stored as bytes.
@@ -71,13 +72,18 @@ class File(NamedTuple):
     size: int
 
 
+def name_of(source: Any) -> str:
+    """What an error calls a file that is given by path, or as bytes."""
+    return "the ONNX model" if isinstance(source, _BYTES) else io.name_of(source)
+
+
 def read(source: Any) -> File:
     """The content of a file, given by path, or as bytes. ValueError for a damaged one."""
     onnx = the_package()
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        content, name, folder = bytes(source), "the ONNX model", None
+    name = name_of(source)
+    if isinstance(source, _BYTES):
+        content, folder = bytes(source), None
     else:
-        name = io.name_of(source)
         with open(source, "rb") as file:
             content = file.read()
         folder = os.path.dirname(os.path.realpath(source))
@@ -88,10 +94,9 @@ def read(source: Any) -> File:
     graph = model.graph
     if not graph.output:
         raise ValueError(f"{name} is not an ONNX file: it has no output")
-    if len(graph.node) > MOST_NODES:
-        raise ValueError(
-            f"{name} has {len(graph.node):,} nodes, and {MOST_NODES:,} are read at most"
-        )
+    count = max(len(graph.node), sum(len(node.output) for node in graph.node))
+    if count > MOST_NODES:
+        raise ValueError(f"{name} has {count:,} nodes, and {MOST_NODES:,} are read at most")
     if graph.sparse_initializer:
         raise ValueError(f"{name} has sparse arrays, which are not read")
     tensors = _Tensors(folder, len(content))
@@ -191,7 +196,8 @@ def _infer(model: Any) -> tuple[dict[str, Shape], set[str]]:
             graph.input.append(kind)
     graph.input.extend(value for value in model.graph.input if value.name not in given)
     try:
-        graph = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+        # Not with data_prop: a value that is joined to itself 40 times has 2^40 elements there.
+        graph = onnx.shape_inference.infer_shapes(light).graph
     except Exception:  # of the package's own kind: without shapes, most files can be read too
         graph = model.graph
     values = [*graph.input, *graph.value_info, *graph.output]

@@ -167,7 +167,7 @@ def _rows(wiring: Wiring, shapes: tuple[Shape, ...]) -> Iterator[_Row]:
     alone = wiring.inputs == 1 and not any(0 in node.inputs for node in wiring.nodes[1:])
     starts = {} if alone and 0 not in wiring.outputs else dict(enumerate(shapes))
     seen: set[int] = set()
-    for node, _, made in wiring.shapes(*shapes):
+    for node, _, made in wiring.flow(*shapes):
         for value in [value for value in starts if value in node.inputs]:
             kind = f"input {value}" if wiring.inputs > 1 else "input"
             yield _Row("", kind, (), (value,), _shape_text(starts.pop(value)))

@@ -60,8 +60,10 @@ class Operator(Layer):
     weights    {position: Parameter}
     constants  {position: Constant}
     trains     the positions at which fixed float arrays of several elements are Parameters
+    folds      whether it may be computed when a file is read
     """
 
+    folds: ClassVar[bool] = True
     trains: ClassVar[range] = range(0)
     settings: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments
 

@@ -35,6 +35,7 @@ def same_pads(size: Any, kernel: Any, stride: Any, dilation: Any, lower: bool) -
 class SamePad(Operator):
     """y = x with the zeros that give a convolution ceil(size / stride) windows."""
 
+    folds: ClassVar[bool] = False
     settings: ClassVar[tuple[str, ...]] = ("kernel", "stride", "dilation", "lower")
 
     def __init__(self, kernel: Sizes, stride: Sizes, dilation: Sizes, lower: bool) -> None:
@@ -59,6 +60,7 @@ class _Pool(Operator):
     padding  (before, after) of each axis, or "same_upper" or "same_lower"
     """
 
+    folds: ClassVar[bool] = False
     settings: ClassVar[tuple[str, ...]] = ("kernel", "stride", "padding", "ceil", "dilation")
 
     def __init__(

@@ -1,0 +1,118 @@
+"""Loads damaged ONNX files: python tests/onnx_fuzz.py 10000 [first seed]
+
+Each is a small real file in which bytes, or fields of the messages, are changed at random. Loading
+it must return a Graph or raise a ValueError, and not take more memory than 4 times the file and
+256 MB. A crash ends the process; the last line printed is the seed to run again.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import warnings
+
+import numpy as np
+import onnx
+from onnx_helpers import saved
+from onnx_traps import TRAPS, model_of
+
+import cnnx
+from cnnx import models
+
+HUGE = 2**40
+NUMBERS = (-(2**63), -HUGE, -1, 0, 1, 2, 3, 7, 255, 2**16, HUGE, 2**63 - 1)
+MOST = 256 * 2**20
+
+
+def originals():
+    """Real files: two models, and one for each operator or trap."""
+    cnnx.manual_seed(0)
+    files = [saved(models.lenet5().eval(), (1, 28, 28)), saved(models.unet(width=2), (3, 32, 32))]
+    for nodes, arrays, opset in TRAPS.values():
+        files.append(model_of(nodes, {"x": [2, 3, 6, 7]}, arrays=arrays, opset=opset))
+    return files
+
+
+def with_other_bytes(content, rng):
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 8)):
+        at, size = int(rng.integers(len(data))), int(rng.integers(1, 9))
+        kind = rng.integers(4)
+        if kind == 0:
+            data[at] = int(rng.integers(256))
+        elif kind == 1:
+            del data[at : at + size]
+        elif kind == 2:
+            data[at:at] = rng.bytes(size)
+        else:
+            del data[at + 1 :]
+        if not data:
+            break
+    return bytes(data)
+
+
+def with_other_fields(content, rng):
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    for _ in range(rng.integers(1, 4)):
+        node = graph.node[rng.integers(len(graph.node))]
+        number = NUMBERS[rng.integers(len(NUMBERS))]
+        kind = rng.integers(8)
+        if kind == 0 and graph.initializer:
+            array = graph.initializer[rng.integers(len(graph.initializer))]
+            if array.dims:
+                array.dims[rng.integers(len(array.dims))] = number
+        elif kind == 1 and graph.initializer:
+            array = graph.initializer[rng.integers(len(graph.initializer))]
+            if array.data_type == onnx.TensorProto.INT64:
+                array.raw_data = np.int64([number] * (len(array.raw_data) // 8)).tobytes()
+            else:
+                array.data_type = int(rng.integers(20))
+        elif kind == 2 and node.attribute:
+            attribute = node.attribute[rng.integers(len(node.attribute))]
+            if attribute.ints:
+                attribute.ints[rng.integers(len(attribute.ints))] = number
+            else:
+                attribute.i = number
+        elif kind == 3 and node.attribute:
+            del node.attribute[rng.integers(len(node.attribute))]
+        elif kind == 4 and node.input:
+            values = [name for each in graph.node for name in (*each.input, *each.output)]
+            node.input[rng.integers(len(node.input))] = values[rng.integers(len(values))]
+        elif kind == 5:
+            node.op_type = graph.node[rng.integers(len(graph.node))].op_type
+        elif kind == 6:
+            known = sorted({operator for operator, _ in cnnx.onnx.CONVERTERS})
+            node.op_type = known[rng.integers(len(known))]
+        else:
+            model.opset_import[0].version = int(rng.integers(7, 29))
+    return model.SerializeToString()
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(count, first=0):
+    warnings.simplefilter("error")
+    files = originals()
+    loaded = 0
+    for seed in range(first, first + count):
+        print(seed, flush=True)
+        rng = np.random.default_rng(seed)
+        content = files[rng.integers(len(files))]
+        content = (with_other_bytes, with_other_fields)[seed % 2](content, rng)
+        before = peak()
+        try:
+            model = cnnx.onnx.load(content)
+        except ValueError as error:
+            assert str(error).startswith("the ONNX model"), error
+        else:
+            loaded += 1
+            assert type(model) is cnnx.Graph
+        assert peak() - before < MOST + 4 * len(content), f"{peak() - before:,} bytes"
+    print(f"{loaded} of {count} were loaded")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
