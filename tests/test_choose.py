@@ -36,7 +36,8 @@ TABLE = [
     (("forward", 1, 256, 14, 512, 3, 2), "columns"),
     (("forward", 1, 128, 4, 64, 5, 1, 1, 1, "float64"), "columns"),
     (("forward", 2, 512, 7, 512), "winograd_by_filters"),  # more windows
-    (("forward", 1, 64, 7, 64), "winograd"),  # fewer weights
+    (("forward", 1, 64, 7, 64), "direct"),  # four tiles
+    (("forward", 2, 64, 7, 64), "winograd"),
     (("forward", 1, 512, 7, 512, 1), "pointwise"),
     (("backward_data", 64, 64, 32, 64), "winograd"),
     (("backward_data", 64, 512, 4, 512), "winograd_by_filters"),

@@ -87,8 +87,10 @@ class Convolution(NamedTuple):
 
 
 def pays_by_winograd(c: Convolution) -> bool:
-    """Enough channels and filters to pay for the transforms; float64 is kept exact."""
-    return c.is_winograd_shape and c.dtype == "float32" and min(c.channels, c.filters) >= 16
+    """Enough channels and filters to pay for the transforms, and enough tiles to multiply with
+    each transformed weight once it is read; float64 is kept exact."""
+    enough = min(c.channels, c.filters) >= 16 and (c.tiles > 4 or c.direction != "forward")
+    return c.is_winograd_shape and c.dtype == "float32" and enough
 
 
 class Rule(NamedTuple):
