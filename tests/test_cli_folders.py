@@ -201,8 +201,8 @@ def test_training_and_scoring_take_the_memory_of_the_cache_and_not_of_the_images
 @pytest.mark.nightly
 def test_a_folder_of_more_than_a_gigabyte_trains_in_less_than_300_megabytes():
     """24,000 images of 64 x 64 x 3 are 295 MB as bytes, and 1.2 GB as floats."""
-    write("photos", 12_000, (64, 64))
-    options = "--model mlp --epochs 2 --workers 2 --cache-mb 64"
+    write("photos", 12_000, (64, 64), kind="bmp")
+    options = "--model mlp --epochs 1 --workers 2 --cache-mb 64"
     commands = f"train --data photos {options} --out run", "evaluate run"
     _, train, evaluate = peaks(*commands, pictures=True)
     print(f"24,000 images: {train / 1e6:.0f} MB in training, {evaluate / 1e6:.0f} MB in evaluate")
