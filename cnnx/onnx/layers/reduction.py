@@ -19,14 +19,29 @@ def _equal(dy: Any, y: Any, x: Any, count: int) -> Any:
     return dy * (x == y)
 
 
+def _max(x: Any, axes: Any, keepdims: bool) -> Any:
+    """The largest; of no elements the smallest number of the dtype."""
+    least = -math.inf if x.dtype.kind == "f" else False if x.dtype == bool else _limits(x).min
+    return np.max(x, axes, keepdims=keepdims, initial=least)
+
+
+def _min(x: Any, axes: Any, keepdims: bool) -> Any:
+    most = math.inf if x.dtype.kind == "f" else True if x.dtype == bool else _limits(x).max
+    return np.min(x, axes, keepdims=keepdims, initial=most)
+
+
+def _limits(x: Any) -> Any:
+    return np.iinfo(x.dtype)
+
+
 # name -> the function, and the gradient from dy and y (both with the axes of x), x and the number
 # of elements that were reduced to one; None: no backward
 Gradient = Callable[[Any, Any, Any, int], Any]
 REDUCTIONS: dict[str, tuple[Callable[..., Any], Gradient | None]] = {
     "mean": (np.mean, lambda dy, y, x, count: np.broadcast_to(dy / count, x.shape)),
     "sum": (np.sum, lambda dy, y, x, count: np.broadcast_to(dy, x.shape)),
-    "max": (np.max, _equal),
-    "min": (np.min, _equal),
+    "max": (_max, _equal),
+    "min": (_min, _equal),
     "prod": (np.prod, None),
     "l1": (lambda x, axes, keepdims: np.sum(np.abs(x), axes, keepdims=keepdims), None),
     "l2": (lambda x, axes, keepdims: np.sqrt(np.sum(x * x, axes, keepdims=keepdims)), None),
