@@ -15,6 +15,7 @@ from test_onnx_export import CASES, filled
 
 import cnnx
 from cnnx import layers, models
+from cnnx.onnx.emit_operators import OPERATOR_EMITTERS
 from cnnx.onnx.layers import OPERATORS
 
 onnx = pytest.importorskip("onnx")
@@ -83,6 +84,9 @@ def test_onnx_runtime_computes_the_same(case, tmp_path):
     [expected] = runtime(content, x)
     model = cnnx.onnx.load(content)
     assert_close(model(x), expected, 2e-6)
+    kinds = set(map(type, model.parts()))
+    if kinds <= {*cnnx.onnx.EMITTERS, *OPERATOR_EMITTERS}:
+        assert_close(runtime(saved(model, (3, 6, 7)), x)[0], expected, 2e-6)
     if "given size" not in case:
         free = model_of(nodes, {"x": ["n", 3, "h", "w"]}, arrays=arrays, opset=opset)
         assert_close(cnnx.onnx.load(free)(x), expected, 2e-6)

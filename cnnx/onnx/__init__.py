@@ -17,6 +17,7 @@ layers   the layers for operators that cnnx has no other layer for
 export   `save`: from layers to nodes
 place    `Place`: the nodes of one layer, with their names and weights
 emit     {class of layer: the function that adds its nodes}
+emit_operators  the same for the layers of a loaded graph
 """
 
 from cnnx.onnx.convert import CONVERTERS

@@ -12,6 +12,7 @@ from cnnx.graph.wiring import Node, Wiring, is_patched
 from cnnx.layers.base import Layer
 from cnnx.layers.embedding import Embedding
 from cnnx.onnx.emit import EMITTERS, Emitter
+from cnnx.onnx.emit_operators import OPERATOR_EMITTERS
 from cnnx.onnx.package import the_package
 from cnnx.onnx.place import Nodes, Place
 
@@ -55,7 +56,7 @@ def save(
     opset = checks.integer("onnx.save", "opset", opset, least=OLDEST, most=newest)
     shapes = _input_shapes(model, input_shape)
     wiring = _wiring(model, len(shapes))
-    emitters = {**EMITTERS, **(custom or {})}
+    emitters = {**EMITTERS, **OPERATOR_EMITTERS, **(custom or {})}
     _check_layers(wiring, emitters)
     content = _build(wiring, shapes, opset, emitters)
     if content.ByteSize() > MOST_BYTES:
