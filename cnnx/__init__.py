@@ -98,7 +98,18 @@ from .preprocessing import Preprocessing
 from .random import manual_seed
 
 if TYPE_CHECKING:
-    from . import models
+    from . import (
+        callbacks,
+        compat,
+        metrics,
+        models,
+        nn,
+        onnx,
+        safetensors,
+        sklearn,
+        testing,
+        viz,
+    )
     from .callbacks import (
         Callback,
         Checkpoint,

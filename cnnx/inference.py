@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from cnnx.layers import Layer, no_grad, run_mode
 from cnnx.meter import Meter
 from cnnx.objective import SeveralLosses, as_loss, call_loss, is_sum
 from cnnx.scoring import Measures, Metrics, check_loss, gives_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cnnx.typing import ArrayLike, Data
 
 __all__ = ["Scores", "evaluate", "predict", "predict_labels", "predict_proba"]
 
@@ -35,7 +40,7 @@ class Scores(dict[str, float]):
         return "  ".join(f"{name} {value:.4f}" for name, value in self.items())
 
 
-def predict(model: Layer, x: Any, batch_size: int = 256) -> Any:
+def predict(model: Layer, x: Data | ArrayLike, batch_size: int = 256) -> Any:
     """The model's outputs for all samples: batch by batch, in eval mode, without caching.
 
     x  array (n, ...), or a Dataset or (x, y) tuple, whose y is ignored; for a Graph of several
@@ -90,7 +95,7 @@ def call_model(model: Any, x: Any) -> Any:
     return model(*x) if isinstance(x, tuple) else model(x)
 
 
-def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
+def predict_proba(model: Layer, x: Data | ArrayLike, batch_size: int = 256) -> np.ndarray:
     """Class probabilities: softmax of the model's outputs along axis 1.
 
     Outputs of a model that ends in Softmax or Sigmoid are probabilities already. A single output
@@ -109,7 +114,7 @@ def predict_proba(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
     return ops.sigmoid(outputs) if outputs.shape[1] == 1 else ops.softmax(outputs, axis=1)
 
 
-def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
+def predict_labels(model: Layer, x: Data | ArrayLike, batch_size: int = 256) -> np.ndarray:
     """The most probable class of each sample, (n,) int64: the argmax of the outputs.
 
     A single output per sample means yes or no: 1 if its probability is at least 0.5. ValueError for
@@ -132,13 +137,13 @@ def predict_labels(model: Layer, x: Any, batch_size: int = 256) -> np.ndarray:
 
 def evaluate(
     model: Layer,
-    data: Any,
+    data: Data,
     *,
     batch_size: int = 256,
-    loss: Any = None,
-    loss_weights: Any = None,
+    loss: Callable[..., Any] | Sequence[Callable[..., Any] | None] | None = None,
+    loss_weights: Sequence[float] | None = None,
     metrics: Metrics = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Scores:
     """The loss and metrics of a model over a data set, in eval mode.
 

@@ -55,6 +55,7 @@ CONSTANTS = {
     "bench.LAYERS": "The workloads of ``cnnx bench layers``.",
     "bench.MODELS": "The workloads of ``cnnx bench models``.",
     "bench.OPS": "The workloads of ``cnnx bench ops``.",
+    "onnx.CONVERTERS": "How each ONNX operator is read as layers.",
     "onnx.EMITTERS": "How each class of layers is written as ONNX nodes.",
     "metrics.NAMES": "The names of metrics that `fit` and `evaluate` take.",
 }

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "targets": ("checks",),
     "terminal": (),
     "log": (),
+    "typing": (),
     "io": ("checks",),
     "safetensors": ("checks", "io"),
     "init": ("random",),

@@ -6,6 +6,8 @@ wherever a data set is.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .batches import Batches, DataLoader, batches
 from .csv import load_csv, save_csv
 from .datasets import (
@@ -42,6 +44,9 @@ from .synthetic import (
     make_zone,
     make_zone_3d,
 )
+
+if TYPE_CHECKING:
+    from . import transforms as transforms
 
 __all__ = [
     "Batches",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from cnnx.layers.state import LoadResult
     from cnnx.layers.summary import Summary
+    from cnnx.typing import File
 
 __all__ = ["BUILTIN", "Layer", "builtin"]
 
@@ -322,7 +323,7 @@ class Layer(Methods):
         """The layer that `config` described."""
         return cls(**config)
 
-    def save(self, path: Any) -> None:
+    def save(self, path: File) -> None:
         """Write the model (architecture, weights, statistics, modes) to `path`; see `cnnx.load`.
 
         `path` may also be a binary file object, such as ``io.BytesIO()``.

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from cnnx.layers import state
 from cnnx.layers.base import BUILTIN, Layer
 from cnnx.layers.parameter import Parameter
 from cnnx.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from cnnx.typing import File
 
 __all__ = ["build", "describe", "load", "save"]
 
@@ -38,7 +41,7 @@ _DAMAGE = (
 )
 
 
-def save(layer: Layer, path: Any) -> None:
+def save(layer: Layer, path: File) -> None:
     """Write a model to exactly `path`, atomically.
 
     path  or a binary file object, such as ``io.BytesIO()``: written from its current position
@@ -50,7 +53,7 @@ def save(layer: Layer, path: Any) -> None:
     io.save_npz(path, layer.state_dict(), describe(layer))
 
 
-def load(path: Any, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
+def load(path: File, custom: Mapping[str, type[Layer]] | None = None) -> Layer:
     """Load a model that ``model.save(path)`` wrote: weights and their dtype, statistics, shared
     layers, frozen parameters, and train or eval mode.
 

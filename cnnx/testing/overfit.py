@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from cnnx.objective import SeveralLosses, as_loss
 from cnnx.optim import Optimizer
 from cnnx.testing.diagnosis import diagnose
 from cnnx.testing.trial import Trial, size_of
+
+if TYPE_CHECKING:
+    from cnnx.typing import Losses
 
 __all__ = ["Movement", "Overfit", "overfit_one_batch"]
 
@@ -76,7 +79,7 @@ def overfit_one_batch(
     x: Any,
     y: Any,
     *,
-    loss: Any = None,
+    loss: Losses | None = None,
     optimizer: Optimizer | None = None,
     steps: int = 500,
     tolerance: float = 0.01,

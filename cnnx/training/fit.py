@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,13 @@ from cnnx.optim import Adam, Optimizer
 from cnnx.scoring import Measures, Metrics, check_loss
 from cnnx.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cnnx.data.batches import Transform
+    from cnnx.optim import EMA
+    from cnnx.typing import ArrayLike, Data, HasStep, Losses, Path
+
 __all__ = ["fit"]
 
 _LARGE = 100  # integers above it are pixels 0..255, or of a similar scale
@@ -26,30 +33,30 @@ _LARGE = 100  # integers above it are pixels 0..255, or of a similar scale
 
 def fit(
     model: Layer,
-    train: Any,
+    train: Data,
     *,
-    validation: Any = None,
+    validation: Data | None = None,
     epochs: int = 1,
     batch_size: int = 32,
     optimizer: Optimizer | None = None,
-    loss: Any = None,
-    loss_weights: Any = None,
+    loss: Losses | None = None,
+    loss_weights: Sequence[float] | None = None,
     seed: int | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
     metrics: Metrics = None,
-    callbacks: Any = (),
+    callbacks: object = (),
     verbose: bool = True,
-    schedule: Any = None,
-    ema: Any = None,
+    schedule: HasStep | None = None,
+    ema: EMA | None = None,
     accumulate: int = 1,
     clip_grad_norm: float | None = None,
     clip_grad_value: float | None = None,
     steps_per_epoch: int | None = None,
-    sample_weight: Any = None,
-    augment: Any = None,
+    sample_weight: ArrayLike | None = None,
+    augment: Transform | None = None,
     workers: int = 0,
-    resume: Any = None,
+    resume: Path | None = None,
 ) -> History:
     """Train a model, and return loss and metrics of each epoch.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from cnnx.layers import Layer
 from cnnx.optim import Adam, Optimizer
 from cnnx.training.epoch import NotFiniteError
 from cnnx.training.fit import fit
+
+if TYPE_CHECKING:
+    from cnnx.typing import Data
 
 __all__ = ["LearningRates", "lr_find"]
 
@@ -49,7 +52,7 @@ class LearningRates:
 
 def lr_find(
     model: Layer,
-    train: Any,
+    train: Data,
     *,
     optimizer: Optimizer | None = None,
     lr_min: float = 1e-7,

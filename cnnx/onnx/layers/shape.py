@@ -246,6 +246,7 @@ class Pad(Operator):
         sides = [(max(0, b), max(0, a)) for b, a in zip(before, after)]
         if self.mode == "constant":
             return np.pad(x, sides, constant_values=np.asarray(value, x.dtype).item())
+        # NumPy declares one overload for each mode, and this one is chosen at run time.
         return np.pad(x, sides, self.mode)  # type: ignore[call-overload]
 
     def gradients(self, dy: Any, y: Any, x: Any, pads: Any, *others: Any) -> tuple[Any, ...]:

@@ -1,0 +1,44 @@
+"""Types of arguments that have several forms, for annotations alone.
+
+Other modules import it under TYPE_CHECKING, since `numpy.typing` takes time to import.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import IO, Any, Protocol, TypeAlias
+
+from numpy.typing import ArrayLike
+
+__all__ = ["ArrayLike", "Data", "File", "HasStep", "LossLike", "Losses", "Path", "Samples"]
+
+Path: TypeAlias = str | os.PathLike[str]
+File: TypeAlias = Path | IO[bytes]
+
+
+class Samples(Protocol):
+    """Samples that can be asked for, such as a `Dataset` or an `ImageFolder`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+class LossLike(Protocol):
+    """A loss of cnnx, or one's own: a number, and its gradient."""
+
+    def __call__(self, pred: Any, target: Any, /) -> Any: ...
+
+    def backward(self) -> Any: ...
+
+
+class HasStep(Protocol):
+    """A schedule of cnnx, or one's own."""
+
+    def step(self, *args: Any, **options: Any) -> Any: ...
+
+
+# Tuples of arrays (x, y) or (x, y, sample_weight) are iterable, too, and so are batches of these.
+Data: TypeAlias = Samples | Iterable[Any] | Callable[[], Iterable[Any]]
+Losses: TypeAlias = LossLike | Sequence[LossLike | None]  # one, or one for each output
