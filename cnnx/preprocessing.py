@@ -245,10 +245,11 @@ class Preprocessing:
         if x.dtype.kind not in "biuf":
             raise TypeError(f"{name}: holds {x.dtype}, expected real numbers")
         shape = self.input_shape
-        if len(shape) == 3 and self.layout == "channels_last":
-            last = (*shape[1:], shape[0])
-            if x.ndim in (3, 4) and _fits(x.shape[-3:], last):
-                x = np.moveaxis(x, -1, -3)
+        channels_last = (
+            len(shape) == 3 and x.ndim in (3, 4) and _fits(x.shape[-3:], (*shape[1:], shape[0]))
+        )
+        if channels_last and self.layout == "channels_last":
+            x = np.moveaxis(x, -1, -3)
         grey = len(shape) == 3 and shape[0] == 1
         if x.ndim and _fits(x.shape[1:], shape):
             return x
@@ -259,10 +260,8 @@ class Preprocessing:
         if grey and x.ndim == 2 and _fits(x.shape, shape[1:]):
             return x[None, None]
         hint = ""
-        if len(shape) == 3 and self.layout == "channels_first":
-            last = (*shape[1:], shape[0])
-            if x.ndim in (3, 4) and _fits(x.shape[-3:], last):
-                hint = ': with layout="channels_last" (--layout) they are'
+        if channels_last and self.layout == "channels_first":
+            hint = ': with layout="channels_last" (--layout) they are'
         raise ValueError(
             f"{name}: shape {x.shape}, but the model takes samples of {_words(shape)}{hint}"
         )
