@@ -11,9 +11,11 @@ from cnnx.layers import Layer
 from cnnx.random import seeded
 
 __all__ = [
+    "DecoupledParameters",
     "DenormalDense",
     "DenormalWindows",
     "Dense",
+    "DilatedWindows",
     "Padded",
     "Parameters",
     "Resized",
@@ -57,8 +59,14 @@ class Windows(NamedTuple):
         return self[:4]
 
     @property
+    def reach(self) -> int:
+        """Pixels from the first to the last of a window, along an axis."""
+        return self.k
+
+    @property
     def out(self) -> tuple[int, int]:
-        oh, ow = ((s + 2 * self.padding - self.k) // self.stride + 1 for s in (self.h, self.w))
+        room = (size + 2 * self.padding - self.reach for size in (self.h, self.w))
+        oh, ow = (pixels // self.stride + 1 for pixels in room)
         return oh, ow
 
     @property
@@ -84,6 +92,20 @@ class DenormalWindows(Windows):
 
     def __str__(self) -> str:
         return f"{super().__str__()} denormal"
+
+
+class DilatedWindows(Windows):
+    """The same of every other pixel."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} dilated"
+
+    @property
+    def reach(self) -> int:
+        return 2 * self.k - 1
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "dilation": 2}
 
 
 class TiedWindows(Windows):
@@ -181,6 +203,16 @@ class Parameters(tuple[int, ...]):
     @property
     def elements(self) -> int:
         return sum(self)
+
+
+class DecoupledParameters(Parameters):
+    """The same with decoupled weight decay: AdamW."""
+
+    def small(self) -> DecoupledParameters:
+        return DecoupledParameters(super().small())
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} decoupled"
 
 
 class Dense(NamedTuple):

@@ -102,17 +102,17 @@ def _col2im(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 def _max_pool2d(torch: Any, a: Arguments) -> Twin:
     """With the indices that backward needs: positions in the image, where cnnx stores a byte."""
-    k, stride, padding = _window(a)
+    (k, stride, padding), dilation = _window(a), a.get("dilation", 1)
     w = a["x"].shape[3]
 
     def read(result: Any) -> list[np.ndarray]:
         y, index = (r.numpy() for r in result)
         rows, columns = np.arange(y.shape[2])[:, None], np.arange(y.shape[3])
         u, v = index // w - (rows * stride - padding), index % w - (columns * stride - padding)
-        return [y, u * k + v]
+        return [y, u // dilation * k + v // dilation]
 
     pool = torch.nn.functional.max_pool2d
-    return Twin(lambda: pool(a["x"], k, stride, padding, return_indices=True), read)
+    return Twin(lambda: pool(a["x"], k, stride, padding, dilation, return_indices=True), read)
 
 
 def _relu_max_pool2d(torch: Any, a: Arguments) -> Twin:
@@ -158,13 +158,13 @@ def _to_all_maxima(torch: Any, a: Arguments) -> Callable[[], Any]:
 
 
 def _to_first_maximum(torch: Any, a: Arguments) -> Callable[[], Any]:
-    k, stride, padding = _window(a)
+    (k, stride, padding), dilation = _window(a), a.get("dilation", 1)
     code = a["argmax"].long()
     rows = (torch.arange(code.shape[2]) * stride - padding)[:, None]
     columns = torch.arange(code.shape[3]) * stride - padding
-    index = (rows + code // k) * a["x_shape"][3] + columns + code % k
+    index = (rows + code // k * dilation) * a["x_shape"][3] + columns + code % k * dilation
     x = torch.zeros(a["x_shape"], dtype=a["dy"].dtype)
-    window = (_pair(k), _pair(stride), _pair(padding), [1, 1], False)
+    window = (_pair(k), _pair(stride), _pair(padding), _pair(dilation), False)
     backward = torch.ops.aten.max_pool2d_with_indices_backward
     return lambda: backward(a["dy"], x, *window, index)
 
@@ -343,8 +343,9 @@ def _step(name: str, state: tuple[str, ...], **options: Any) -> Make:
         params = [torch.nn.Parameter(param) for param in a["params"]]
         for param, grad in zip(params, a["grads"]):
             param.grad = grad
-        known = {name: a[name] for name in ("lr", "momentum") if name in a}
-        optimizer = getattr(torch.optim, name)(params, **known, **options)
+        known = {name: a[name] for name in ("lr", "momentum", "weight_decay") if name in a}
+        method = "AdamW" if a.get("decoupled") else name
+        optimizer = getattr(torch.optim, method)(params, **known, **options)
 
         def read(result: Any) -> list[np.ndarray]:
             known = (torch.cat([optimizer.state[p][name] for p in params]) for name in state)
@@ -518,11 +519,11 @@ def _elu_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
 def _prelu_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     """PyTorch's gradient of the slopes has the shape of x: summed, as in autograd."""
     function, dy, x = torch.ops.aten._prelu_kernel_backward, a["dy"], a["x"]
-    weight = a["weight"].view(1, -1, 1, 1)
+    weight = a["weight"].view(1, -1, *[1] * (x.ndim - 2))
 
     def run() -> Any:
         dx, dweight = function(dy, x, weight)
-        return dx, dweight.sum((0, 2, 3))
+        return dx, dweight.sum([axis for axis in range(x.ndim) if axis != 1])
 
     return run
 

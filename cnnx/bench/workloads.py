@@ -28,9 +28,11 @@ from cnnx.losses import CrossEntropyLoss
 from cnnx.optim import Adam
 
 from .sizes import (
+    DecoupledParameters,
     DenormalDense,
     DenormalWindows,
     Dense,
+    DilatedWindows,
     Padded,
     Parameters,
     Resized,
@@ -183,11 +185,12 @@ def _relu_max_pool2d_backward(draw: Draw, s: Windows) -> Arguments:
 
 
 # For k*k cells, k*k - 1 comparisons or additions remain; a mean is scaled once.
-_add("max_pool2d", POOLS, lambda s: s.taps - s.outputs, _im2col)
+DILATED = DilatedWindows(64, 64, 32, 32, 0, 3, 1)
+_add("max_pool2d", [*POOLS, DILATED], lambda s: s.taps - s.outputs, _im2col)
 TIED = TiedWindows(64, 16, 28, 28, 0, 2, 2)
 _add(
     "max_pool2d_backward",
-    [*POOLS, TIED],
+    [*POOLS, TIED, DILATED],
     lambda s: 2 * s.taps if isinstance(s, TiedWindows) else s.outputs,  # compared, added
     _max_pool2d_backward,
 )
@@ -338,7 +341,8 @@ def _row_norm(op: str, key: str, sizes: list[Shape]) -> None:
     _add(f"{op}_backward", sizes, lambda s: 10 * s.elements, arguments_backward)
 
 
-_row_norm("group_norm", "num_groups", [Shape((64, 64, 32, 32)), Shape((16, 256, 14, 14))])
+GROUPED = [Shape((64, 64, 32, 32)), Shape((16, 256, 14, 14)), Shape((64, 256, 8, 8))]
+_row_norm("group_norm", "num_groups", GROUPED)
 _row_norm("layer_norm", "normalized_shape", [Shape((2048, 768)), Shape((8192, 96))])
 
 
@@ -404,8 +408,9 @@ def _prelu_backward(draw: Draw, s: Shape) -> Arguments:
     return {"dy": draw.normal(*s), **_prelu(draw, s)}
 
 
-_add("prelu", ACTIVATIONS, lambda s: 2 * s.elements, _prelu)
-_add("prelu_backward", ACTIVATIONS, lambda s: 4 * s.elements, _prelu_backward)
+SLOPED = [*ACTIVATIONS, Shape((8192, 96)), Shape((64, 512, 4, 4))]
+_add("prelu", SLOPED, lambda s: 2 * s.elements, _prelu)
+_add("prelu_backward", SLOPED, lambda s: 4 * s.elements, _prelu_backward)
 
 
 # Gates of squeeze-and-excitation and of MobileNetV3, then one for each pixel, and two images.
@@ -526,9 +531,12 @@ def _step(op: str, flops: int, **options: float) -> None:
         given = {name: [draw.normal(size) for size in s] for name in ("params", "grads")}
         state = {name: draw.zeros(s.elements) for name in IN_PLACE[op] if name != "params"}
         more = {"grad_avg": None, "velocity": None} if op == "rmsprop_step" else {}
-        return {**given, **state, **more, "lr": 1e-3, **options}
+        if isinstance(s, DecoupledParameters):
+            more = {"weight_decay": 0.01, "decoupled": True}
+        return {**given, **state, "lr": 1e-3, **options, **more}
 
-    _add(op, [ONE, LENET, LARGE], lambda s: flops * s.elements, arguments)
+    decoupled = [DecoupledParameters(ONE), DecoupledParameters(LARGE)] if op == "adam_step" else []
+    _add(op, [ONE, LENET, LARGE, *decoupled], lambda s: flops * s.elements, arguments)
 
 
 _step("sgd_step", 4, momentum=0.9)
