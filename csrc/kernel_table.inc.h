@@ -121,6 +121,10 @@ KERNEL(void, leaky_relu, (ptrdiff_t n, const REAL *x, REAL slope, REAL *y))
 KERNEL(void, leaky_relu_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx))
 /* As leaky_relu_backward; returns the sum of dy[i] * x[i] over the i where not x[i] > 0, the gradient of the slope. */
 KERNEL(double, prelu_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, REAL slope, REAL *dx))
+/* The same of a row in which element i has a slope of its own; the gradient of slopes[i] is added to sums[i]. */
+KERNEL(void, prelu_columns, (ptrdiff_t n, const REAL *x, const REAL *slopes, REAL *y))
+KERNEL(void, prelu_columns_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *slopes, REAL *dx,
+                                      REAL *sums))
 KERNEL(void, sigmoid_backward, (ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx))
 KERNEL(void, tanh_backward, (ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx))
 /* y[i] = (x[i] - center) * scale + shift */

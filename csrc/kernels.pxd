@@ -58,6 +58,7 @@ cdef extern from "kernels.h" nogil:
         kernel winograd_x_strip, winograd_dy_strip, winograd_dweight
         # one row, element by element
         kernel activate, activate_backward, leaky_relu, leaky_relu_backward, sigmoid_backward, tanh_backward
+        kernel prelu_columns, prelu_columns_backward
         kernel affine, add, plus, times, add_product, scaled, scaled_difference, dropout
         # sums over rows
         kernel row_sums

@@ -1,61 +1,78 @@
 """Leaky ReLU with a trainable slope for each channel.
 
 # Design:
-# x is (n, c, l), and a task is a plane (image, channel) or a piece of a long one. In backward each task also leaves
-# its sum for the gradient of the slope; those of a channel are then added in order, so that the number of threads does
-# not matter. A single slope is that of one channel: all of x is one plane.
+# x is (n, c, l), in planes of l elements, and there are two ways to take it, as in batch normalisation
+# (norm_tasks.pyx). Long planes have a task each, or several: one slope for all elements. Short planes, of plain
+# features those of one element, lie side by side in a row for each image, and a task is some rows: their slopes are
+# made as wide as a row, so that vectors need not know where a plane ends.
+# In backward each task also leaves its sums for the gradients of the slopes; those of a channel are then added in
+# order, so that the number of threads does not matter. A single slope is that of one channel: all of x is one plane.
 """
 
+from libc.string cimport memset
+
 from arrays cimport data_of, is_single, shape_of
-from costs cimport MEMORY_NANOSECONDS
-from kernels cimport kernels_for, real
+from costs cimport ELEMENTS_PER_TASK, MEMORY_NANOSECONDS
+from kernels cimport CNNX_MAX_LANES, kernels_for, real
 from .memory cimport Block, empty, empty_like, take
 from .parallel cimport EVENLY, Task, ceil_div, run_tasks
 from .sums cimport PIECE
 
+cdef enum:
+    SHORT_PLANE = 32            # elements: shorter planes are columns, for a call for each would take longest
+    BLOCKS = 16                 # tasks of backward by rows, at least: each has sums as wide as a row
+    ROWS_TO_FOLD = 256          # summed in the type of x: floats stay exact to a few bits
+
 cdef struct Planes:
     Py_ssize_t n, channels, length
-    Py_ssize_t pieces               # of a plane
+    Py_ssize_t pieces               # of a long plane
+    Py_ssize_t rows                 # of a task of short ones
     const void *x                   # IN   (n, channels, length)
     const void *dy                  # IN   as x; NULL: forward
-    const void *weight              # IN   (channels,)
+    const void *weight              # IN   (channels,); of short planes: for each element of a row
     void *y                         # OUT  as x; backward: dx
-    double *sums                    # OUT  (n, channels, pieces)
-    void *dweight                   # OUT  (channels,)
+    void *sums                      # OUT  long planes: double (n, channels, pieces); short: (tasks, row)
 
 
 def prelu(x, weight):
     y = empty_like(x)
-    cdef Planes job = planes_of(x, None, weight, y, None)
-    run(&job, <Task>plane_task[float] if is_single(x) else <Task>plane_task[double])
+    run(x, None, weight, y, None)
     return y
 
 
 def prelu_backward(dy, x, weight):
     dx, dweight = empty_like(x), empty((len(weight),), x)
-    cdef Planes job = planes_of(x, dy, weight, dx, dweight)
-    cdef Block sums = take((job.n * job.channels * job.pieces + 1) * sizeof(double))
-    job.sums = <double *>sums.data
-    run(&job, <Task>plane_task[float] if is_single(x) else <Task>plane_task[double])
-    if is_single(x):
-        add_up(&job, <float *>job.dweight)
-    else:
-        add_up(&job, <double *>job.dweight)
+    run(x, dy, weight, dx, dweight)
     return dx, dweight
 
 
-cdef Planes planes_of(x, dy, weight, y, dweight):
+cdef int run(x, dy, weight, y, dweight) except -1:
     cdef const Py_ssize_t *shape = shape_of(x)
-    return Planes(
-        shape[0], shape[1], shape[2], ceil_div(shape[2], PIECE), data_of(x), data_of(dy), data_of(weight), data_of(y),
-        NULL, data_of(dweight),
+    cdef Planes job = Planes(
+        shape[0], shape[1], shape[2], ceil_div(shape[2], PIECE), 0, data_of(x), data_of(dy), data_of(weight),
+        data_of(y), NULL,
     )
+    if 0 < job.length < SHORT_PLANE and job.channels:
+        if is_single(x):
+            return run_rows(&job, <const float *>job.weight, <float *>data_of(dweight))
+        return run_rows(&job, <const double *>job.weight, <double *>data_of(dweight))
+    if is_single(x):
+        return run_planes(&job, <float *>data_of(dweight))
+    return run_planes(&job, <double *>data_of(dweight))
 
 
-cdef int run(const Planes *job, Task task) except -1:
-    return run_tasks(
-        task, job, job.n * job.channels * job.pieces, EVENLY, MEMORY_NANOSECONDS * job.n * job.channels * job.length
-    )
+# -------------------------------------------------------------------------------------------------- long planes
+
+
+cdef int run_planes(Planes *job, real *dweight) except -1:
+    cdef Py_ssize_t tasks = job.n * job.channels * job.pieces
+    cdef Block sums = take((tasks + 1) * sizeof(double)) if dweight != NULL else None
+    if dweight != NULL:
+        job.sums = sums.data
+    run_tasks(<Task>plane_task[real], job, tasks, EVENLY, MEMORY_NANOSECONDS * job.n * job.channels * job.length)
+    if dweight != NULL:
+        add_planes(job, dweight)
+    return 0
 
 
 cdef void plane_task(const Planes *job, Py_ssize_t task, real *scratch) noexcept nogil:
@@ -67,15 +84,70 @@ cdef void plane_task(const Planes *job, Py_ssize_t task, real *scratch) noexcept
     if job.dy == NULL:
         kernels_for(x).leaky_relu(n, x, slope, y)
     else:
-        job.sums[task] = kernels_for(x).prelu_backward(n, <const real *>job.dy + at, x, slope, y)
+        (<double *>job.sums)[task] = kernels_for(x).prelu_backward(n, <const real *>job.dy + at, x, slope, y)
 
 
-cdef void add_up(const Planes *job, real *dweight) noexcept nogil:
+cdef void add_planes(const Planes *job, real *dweight) noexcept nogil:
+    cdef const double *sums = <const double *>job.sums
     cdef Py_ssize_t channel, i, piece
     cdef double sum
     for channel in range(job.channels):
         sum = 0
         for i in range(job.n):
             for piece in range(job.pieces):
-                sum += job.sums[(i * job.channels + channel) * job.pieces + piece]
+                sum += sums[(i * job.channels + channel) * job.pieces + piece]
         dweight[channel] = <real>sum
+
+
+# ------------------------------------------------------------------------------------------------- short planes
+
+
+cdef int run_rows(Planes *job, const real *weight, real *dweight) except -1:
+    cdef Py_ssize_t row = job.channels * job.length, tasks
+    if job.dy == NULL:
+        job.rows = max(<Py_ssize_t>1, ELEMENTS_PER_TASK // row)
+    else:
+        job.rows = max(<Py_ssize_t>1, min(<Py_ssize_t>ROWS_TO_FOLD, ceil_div(job.n, BLOCKS)))
+    tasks = ceil_div(job.n, job.rows)
+    cdef Block slopes = take((row + CNNX_MAX_LANES) * sizeof(real))
+    cdef Block sums = take((tasks * row + 1) * sizeof(real)) if dweight != NULL else None
+    kernels_for(weight).widen(job.channels, job.length, weight, <real *>slopes.data)
+    job.weight = slopes.data
+    if dweight != NULL:
+        job.sums = sums.data
+    run_tasks(<Task>rows_task[real], job, tasks, EVENLY, MEMORY_NANOSECONDS * job.n * row)
+    if dweight != NULL:
+        add_rows(job, tasks, dweight)
+    return 0
+
+
+cdef void rows_task(const Planes *job, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef Py_ssize_t row = job.channels * job.length, i
+    cdef const real *x = <const real *>job.x
+    cdef const real *dy = <const real *>job.dy
+    cdef const real *slopes = <const real *>job.weight
+    cdef real *y = <real *>job.y
+    cdef real *sums
+    if dy != NULL:
+        sums = <real *>job.sums + task * row
+        memset(sums, 0, row * sizeof(real))
+    for i in range(task * job.rows, min(job.n, (task + 1) * job.rows)):
+        if dy == NULL:
+            kernels_for(x).prelu_columns(row, x + i * row, slopes, y + i * row)
+        else:
+            kernels_for(x).prelu_columns_backward(row, dy + i * row, x + i * row, slopes, y + i * row, sums)
+
+
+cdef int add_rows(const Planes *job, Py_ssize_t tasks, real *dweight) except -1:
+    cdef Block block = take((job.channels + 1) * sizeof(double))
+    cdef double *totals = <double *>block.data
+    cdef real *sums = <real *>job.sums
+    cdef Py_ssize_t task, channel
+    memset(totals, 0, job.channels * sizeof(double))
+    for task in range(tasks):
+        kernels_for(dweight).fold_columns(
+            job.channels, job.length, sums + task * job.channels * job.length, totals
+        )
+    for channel in range(job.channels):
+        dweight[channel] = <real>totals[channel]
+    return 0

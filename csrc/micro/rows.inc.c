@@ -8,6 +8,20 @@ static void NAME(leaky_relu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x
     for (ptrdiff_t i = 0; i < n; i++) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
 }
 
+static void NAME(prelu_columns)(ptrdiff_t n, const REAL *x, const REAL *slopes, REAL *y) {
+    for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i] > 0 ? x[i] : slopes[i] * x[i];
+}
+
+static void NAME(prelu_columns_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *slopes, REAL *dx,
+                                         REAL *sums) {
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const VEC d = NAME(load_some)(dy + i, n - i, 0), v = NAME(load_some)(x + i, n - i, 1);
+        const VEC slope = NAME(load_some)(slopes + i, n - i, 0), sum = NAME(load_some)(sums + i, n - i, 0);
+        NAME(store_some)(sums + i, sum + NAME(select)(v > 0, (VEC){0}, d * v), n - i);
+        NAME(store_some)(dx + i, NAME(select)(v > 0, d, slope * d), n - i);
+    }
+}
+
 static void NAME(sigmoid_backward)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx) {
     for (ptrdiff_t i = 0; i < n; i++) dx[i] = dy[i] * y[i] * (1 - y[i]);
 }
