@@ -2,16 +2,18 @@
 
 # Design:
 # x is (n, groups, k, l): k channels of l elements in a group, whose mean and variance are taken over its k*l numbers,
-# a row that lies in one piece of memory. A task is one row: its statistics, by the kernels and with the care of batch
-# normalisation (norm_tasks.pyx), then the normalisation while it is in the cache.
-# Weight and bias belong to a channel. If channels have one element, a row is multiplied by the row of weights, in
-# pieces that stay in the first cache; else each channel is a plane, as in batch normalisation.
-# Backward is the same by rows for dx. The sums for dweight and dbias run across rows. Of planes, the task of a row
-# leaves two sums for each plane, which are then added in the order of the images. Of single elements, a second loop
-# has tasks of some columns, each through all rows in order: so no result depends on the number of threads.
+# a row that lies in one piece of memory, with the care of batch normalisation (norm_tasks.pyx). A task of forward is
+# one row: its statistics, then the normalisation while it is in the cache.
+# Weight and bias belong to a channel, and there are two ways to take them. A long plane has one weight, as in batch
+# normalisation. Short planes, those of layer_norm have one element, are not taken one by one: weight and bias are made
+# as wide as the row, so that vectors need not know where a plane ends.
+# Backward is the same for dx, but the sums for dweight and dbias run across rows. Of long planes, the task of a row
+# leaves two sums for each plane, which are then added in the order of the images. Of short ones, a task has some rows
+# of a group, and leaves two sums for each element, those of all tasks being added in order: so that x and dy are read
+# from memory once, and no result depends on the number of threads.
 """
 
-from libc.math cimport isfinite, sqrt
+from libc.math cimport sqrt
 from libc.string cimport memset
 
 from arrays cimport data_of, is_single, itemsize_of, shape_of
@@ -25,37 +27,39 @@ cdef double FORWARD_NANOSECONDS = 0.5       # an element
 cdef double BACKWARD_NANOSECONDS = 1.0
 
 cdef enum:
-    CENTER_ELEMENTS = 256       # of a row, for the center of its moments
-    COLUMNS = 256               # of a task of dweight and dbias: rows of 1 kB of floats
-    ROWS_TO_FOLD = 256          # summed in the type of x: floats stay exact to a few bits
-    # Scratch memory of a task: a piece, then two vectors of partial sums, then the parameters.
-    PARTIAL = PIECE
+    SHORT_PLANE = 128           # elements: longer planes fill enough vectors by themselves
+    ROW_TASKS = 16              # of the backward of short planes, about: each has sums as wide as a row
+    ROWS_TO_FOLD = 256          # of such a task, summed in the type of x: floats stay exact to a few bits
+    # Scratch memory of a task: two vectors of partial sums, then the parameters.
+    PARTIAL = 0
     PARAMETERS = PARTIAL + 2 * CNNX_MAX_LANES
     SCRATCH = PARAMETERS + CNNX_NORM_PARAMETERS
 
 cdef struct Groups:
     Py_ssize_t n, groups, channels, length      # channels of a group, elements of a channel
+    bint short
     double eps
     const void *x               # IN   (n, groups, channels, length)
     const void *dy              # IN   as x
-    const void *weight          # IN   (groups, channels), or NULL: ones
+    const void *weight          # IN   (groups, channels), or NULL: ones; of short planes: (groups, channels, length)
     const void *bias            # IN   the same, or NULL: zeros
     void *y                     # OUT  as x; backward: dx
     void *mean                  # OUT  (n, groups); backward: IN
     void *inv_std               # OUT  (n, groups); backward: IN
-    double *sums                # of backward by planes: two for each, (n, groups, channels, 2)
-    void *dweight               # OUT  (groups, channels)
-    void *dbias                 # OUT  (groups, channels)
+    Py_ssize_t rows             # of a task of the backward of short planes
+    void *sums                  # OUT  backward of long planes: two doubles for each, (n, groups, channels, 2)
+                                #      of short ones: two rows for each task, (tasks, 2, channels, length)
 
 
 def group_norm(x, num_groups, weight, bias, eps):
     cdef const Py_ssize_t *shape = shape_of(x)
     y, mean, inv_std = empty_like(x), empty((shape[0], num_groups), x), empty((shape[0], num_groups), x)
-    cdef Groups b = groups_of(x, num_groups, weight, y, mean, inv_std)
-    b.bias, b.eps = data_of(bias), eps
+    cdef Groups b = groups_of(x, num_groups, y, mean, inv_std)
+    cdef Block weights = widened(&b, weight, &b.weight), biases = widened(&b, bias, &b.bias)
+    b.eps = eps
     run_tasks(
         <Task>forward_task[float] if is_single(x) else <Task>forward_task[double], &b, b.n * b.groups, EVENLY,
-        FORWARD_NANOSECONDS * b.n * b.groups * b.channels * b.length, SCRATCH * itemsize_of(x),
+        FORWARD_NANOSECONDS * b.n * b.groups * b.channels * b.length, SCRATCH * sizeof(double),
     )
     return y, mean, inv_std
 
@@ -63,26 +67,13 @@ def group_norm(x, num_groups, weight, bias, eps):
 def group_norm_backward(dy, x, num_groups, weight, mean, inv_std):
     cdef const Py_ssize_t *shape = shape_of(x)
     dx, dweight, dbias = empty_like(x), empty((shape[1],), x), empty((shape[1],), x)
-    cdef Groups b = groups_of(x, num_groups, weight, dx, mean, inv_std)
-    cdef bint single = is_single(x), elements = b.length == 1
-    cdef double cost = BACKWARD_NANOSECONDS * b.n * b.groups * b.channels * b.length
-    cdef Block sums = take((2 * b.n * shape[1] + 1) * sizeof(double)) if not elements else None
-    b.dy, b.dweight, b.dbias = data_of(dy), data_of(dweight), data_of(dbias)
-    if not elements:
-        b.sums = <double *>sums.data
-    run_tasks(
-        <Task>backward_task[float] if single else <Task>backward_task[double], &b, b.n * b.groups, EVENLY, cost,
-        SCRATCH * itemsize_of(x),
-    )
-    if elements:
-        run_tasks(
-            <Task>columns_task[float] if single else <Task>columns_task[double], &b,
-            b.groups * ceil_div(b.channels, COLUMNS), EVENLY, cost, COLUMNS * (2 * sizeof(double) + 3 * itemsize_of(x)),
-        )
-    elif single:
-        add_planes(&b, <const float *>b.inv_std, <float *>b.dweight, <float *>b.dbias)
+    cdef Groups b = groups_of(x, num_groups, dx, mean, inv_std)
+    cdef Block weights = widened(&b, weight, &b.weight)
+    b.dy = data_of(dy)
+    if is_single(x):
+        run_backward(&b, <float *>data_of(dweight), <float *>data_of(dbias))
     else:
-        add_planes(&b, <const double *>b.inv_std, <double *>b.dweight, <double *>b.dbias)
+        run_backward(&b, <double *>data_of(dweight), <double *>data_of(dbias))
     return dx, dweight, dbias
 
 
@@ -99,76 +90,50 @@ def layer_norm_backward(dy, x, normalized_shape, weight, mean, inv_std):
     return dx.reshape(x.shape), dweight, dbias
 
 
-cdef Groups groups_of(x, Py_ssize_t groups, weight, y, mean, inv_std):
+cdef Groups groups_of(x, Py_ssize_t groups, y, mean, inv_std):
     cdef const Py_ssize_t *shape = shape_of(x)
     return Groups(
-        shape[0], groups, shape[1] // groups, shape[2], 0, data_of(x), NULL, data_of(weight), NULL, data_of(y),
-        data_of(mean), data_of(inv_std), NULL, NULL, NULL,
+        shape[0], groups, shape[1] // groups, shape[2], 0 < shape[2] < SHORT_PLANE, 0, data_of(x), NULL, NULL, NULL,
+        data_of(y), data_of(mean), data_of(inv_std), 0, NULL,
     )
+
+
+cdef Block widened(const Groups *b, values, const void **address):
+    """One value per channel where the tasks read it; of short planes: to one per element, in a block that is theirs."""
+    address[0] = data_of(values)
+    if values is None or not b.short or b.length == 1:
+        return None
+    cdef Py_ssize_t channels = b.groups * b.channels
+    cdef Block block = take((channels * b.length + CNNX_MAX_LANES) * itemsize_of(values))
+    if is_single(values):
+        kernels_for(<float *>NULL).widen(channels, b.length, <const float *>address[0], <float *>block.data)
+    else:
+        kernels_for(<double *>NULL).widen(channels, b.length, <const double *>address[0], <double *>block.data)
+    address[0] = block.data
+    return block
 
 
 # ------------------------------------------------------------------------------------------------------ forward
 
 
 cdef void forward_task(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
-    cdef Py_ssize_t elements = b.channels * b.length
-    cdef real *mean = <real *>b.mean
-    cdef real *inv_std = <real *>b.inv_std
-    cdef double variance
-    if elements == 0:
-        mean[row], variance = 0, 0
-    else:
-        variance = find_moments(elements, <const real *>b.x + row * elements, &mean[row], scratch)
-    inv_std[row] = <real>(1 / sqrt(variance + b.eps))
-    if b.length == 1:
-        normalise_elements(b, row, scratch)
-    else:
-        normalise_planes(b, row, scratch)
-
-
-cdef double find_moments(Py_ssize_t n, const real *x, real *mean, real *scratch) noexcept nogil:
-    """Stores the mean, returns the variance, both from sums about the mean of the first elements."""
-    cdef Py_ssize_t some = min(n, <Py_ssize_t>CENTER_ELEMENTS)
-    cdef double total = 0, squares = 0, shift, variance
-    cdef real center = 0
-    add_moments(some, x, center, scratch, &total, &squares)
-    shift = total / some
-    if isfinite(shift):
-        center = <real>shift
-    total = squares = 0
-    add_moments(n, x, center, scratch, &total, &squares)
-    shift = total / n
-    mean[0] = <real>(center + shift)
-    variance = (squares - total * shift) / n
-    return 0 if variance < 0 else variance      # by rounding; NaN stays
-
-
-cdef void add_moments(
-    Py_ssize_t n, const real *x, real center, real *scratch, double *total, double *squares
-) noexcept nogil:
-    cdef Py_ssize_t piece, at
-    memset(scratch + PARTIAL, 0, 2 * CNNX_MAX_LANES * sizeof(real))
-    for piece in range(ceil_div(n, PIECE)):
-        at = piece * PIECE
-        kernels_for(x).plane_moments(min(<Py_ssize_t>PIECE, n - at), x + at, center, <Py_ssize_t>0, scratch + PARTIAL)
-        kernels_for(x).fold(scratch + PARTIAL, total, squares)
-
-
-cdef void normalise_elements(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
-    cdef Py_ssize_t first = row % b.groups * b.channels, piece, at, n
-    cdef const real *x = <const real *>b.x + row * b.channels
+    cdef Py_ssize_t elements = b.channels * b.length, first = row % b.groups * elements, at = row * elements
+    cdef const real *x = <const real *>b.x
     cdef const real *weight = <const real *>b.weight
     cdef const real *bias = <const real *>b.bias
-    cdef real *y = <real *>b.y + row * b.channels
-    cdef real mean = (<const real *>b.mean)[row], inv_std = (<const real *>b.inv_std)[row]
-    for piece in range(ceil_div(b.channels, PIECE)):
-        at = piece * PIECE
-        n = min(<Py_ssize_t>PIECE, b.channels - at)
-        kernels_for(x).affine(n, x + at, mean, inv_std, <real>0, y + at)
-        if weight != NULL:
-            kernels_for(x).times(n, y + at, weight + first + at, y + at)
-        if bias != NULL:
-            kernels_for(x).add(n, bias + first + at, y + at)
+    cdef real *mean = <real *>b.mean + row
+    cdef real *inv_std = <real *>b.inv_std + row
+    if elements == 0:
+        mean[0], inv_std[0] = 0, <real>(1 / sqrt(b.eps))
+        return
+    kernels_for(x).row_statistics(elements, x + at, b.eps, mean, inv_std)
+    if not b.short:
+        normalise_planes(b, row, scratch)
+        return
+    kernels_for(x).layer_norm(
+        elements, x + at, weight + first if weight != NULL else NULL, bias + first if bias != NULL else NULL, mean[0],
+        inv_std[0], <real *>b.y + at
+    )
 
 
 cdef void normalise_planes(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
@@ -180,7 +145,7 @@ cdef void normalise_planes(const Groups *b, Py_ssize_t row, real *scratch) noexc
     cdef real inv_std = (<const real *>b.inv_std)[row]
     cdef real *own = scratch + PARAMETERS
     own[CNNX_MEAN] = (<const real *>b.mean)[row]
-    for channel in range(b.channels if b.length else 0):
+    for channel in range(b.channels):
         at = (row * b.channels + channel) * b.length
         own[CNNX_SCALE] = inv_std * weight[first + channel] if weight != NULL else inv_std
         own[CNNX_SHIFT] = bias[first + channel] if bias != NULL else 0
@@ -190,8 +155,65 @@ cdef void normalise_planes(const Groups *b, Py_ssize_t row, real *scratch) noexc
 # ----------------------------------------------------------------------------------------------------- backward
 
 
-cdef void backward_task(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
-    """dx of a row. g = dy * weight; dx = inv_std * (g - mean(g) - xhat * mean(g * xhat))."""
+cdef int run_backward(Groups *b, real *dweight, real *dbias) except -1:
+    cdef Py_ssize_t channels = b.groups * b.channels, blocks
+    cdef double cost = BACKWARD_NANOSECONDS * b.n * channels * b.length
+    cdef Block sums
+    if not b.short:
+        sums = take((2 * b.n * channels + 1) * sizeof(double))
+        b.sums = sums.data
+        run_tasks(<Task>planes_task[real], b, b.n * b.groups, EVENLY, cost, SCRATCH * sizeof(real))
+        add_planes(b, <const real *>b.inv_std, dweight, dbias)
+        return 0
+    blocks = ceil_div(ROW_TASKS, b.groups)
+    b.rows = max(<Py_ssize_t>1, min(<Py_ssize_t>ROWS_TO_FOLD, ceil_div(b.n, blocks)))
+    blocks = ceil_div(b.n, b.rows)
+    sums = take((2 * blocks * channels * b.length + 1) * sizeof(real))
+    b.sums = sums.data
+    run_tasks(<Task>rows_task[real], b, blocks * b.groups, EVENLY, cost)
+    add_rows(b, blocks, dweight, dbias)
+    return 0
+
+
+cdef void rows_task(const Groups *b, Py_ssize_t task, real *scratch) noexcept nogil:
+    """Some rows of a group of short planes."""
+    cdef Py_ssize_t group = task % b.groups, first = task // b.groups * b.rows, row = b.channels * b.length, i, j
+    cdef const real *x = <const real *>b.x
+    cdef const real *dy = <const real *>b.dy
+    cdef const real *weight = <const real *>b.weight
+    cdef const real *mean = <const real *>b.mean
+    cdef const real *inv_std = <const real *>b.inv_std
+    cdef real *dx = <real *>b.y
+    cdef real *sums = <real *>b.sums + 2 * task * row
+    memset(sums, 0, 2 * row * sizeof(real))
+    if weight != NULL:
+        weight += group * row
+    for i in range(first, min(b.n, first + b.rows)):
+        j = i * b.groups + group
+        kernels_for(x).layer_norm_backward(
+            row, dy + j * row, x + j * row, weight, mean[j], inv_std[j], dx + j * row, sums
+        )
+
+
+cdef int add_rows(const Groups *b, Py_ssize_t blocks, real *dweight, real *dbias) except -1:
+    """dweight and dbias from the sums of the tasks."""
+    cdef Py_ssize_t channels = b.groups * b.channels, row = b.channels * b.length, task, i
+    cdef Block block = take((2 * channels + 1) * sizeof(double))
+    cdef double *totals = <double *>block.data
+    cdef double *own
+    cdef real *sums = <real *>b.sums
+    memset(totals, 0, 2 * channels * sizeof(double))
+    for task in range(blocks * b.groups):
+        own = totals + task % b.groups * b.channels
+        kernels_for(dweight).fold_columns(b.channels, b.length, sums + 2 * task * row, own)
+        kernels_for(dweight).fold_columns(b.channels, b.length, sums + (2 * task + 1) * row, own + channels)
+    for i in range(channels):
+        dweight[i], dbias[i] = <real>totals[i], <real>totals[channels + i]
+    return 0
+
+
+cdef void planes_task(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
+    """dx of a row of long planes. g = dy * weight; dx = inv_std * (g - mean(g) - xhat * mean(g * xhat))."""
     cdef Py_ssize_t elements = b.channels * b.length
     cdef real *own = scratch + PARAMETERS
     cdef real inv_std = (<const real *>b.inv_std)[row]
@@ -200,56 +222,10 @@ cdef void backward_task(const Groups *b, Py_ssize_t row, real *scratch) noexcept
         return
     memset(scratch + PARTIAL, 0, 2 * CNNX_MAX_LANES * sizeof(real))
     own[CNNX_MEAN], own[CNNX_SCALE], own[CNNX_SHIFT] = (<const real *>b.mean)[row], inv_std, 0
-    if b.length == 1:
-        add_elements(b, row, scratch, &total, &products)
-    else:
-        add_plane_sums(b, row, scratch, &total, &products)
+    add_plane_sums(b, row, scratch, &total, &products)
     own[CNNX_SLOPE] = <real>(-products / elements * inv_std * inv_std * inv_std)
     own[CNNX_OFFSET] = <real>(-total / elements * inv_std)
-    if b.length == 1:
-        elements_backward(b, row, scratch)
-    else:
-        planes_backward(b, row, scratch)
-
-
-cdef inline const real *weighted(
-    const Groups *b, Py_ssize_t row, Py_ssize_t at, Py_ssize_t n, const real *dy, real *scratch
-) noexcept nogil:
-    """g of a piece of a row of single elements."""
-    cdef const real *weight = <const real *>b.weight
-    dy += row * b.channels + at
-    if weight == NULL:
-        return dy
-    kernels_for(dy).times(n, dy, weight + row % b.groups * b.channels + at, scratch)
-    return scratch
-
-
-cdef void add_elements(
-    const Groups *b, Py_ssize_t row, real *scratch, double *total, double *products
-) noexcept nogil:
-    cdef Py_ssize_t piece, at, n
-    cdef const real *x = <const real *>b.x + row * b.channels
-    for piece in range(ceil_div(b.channels, PIECE)):
-        at = piece * PIECE
-        n = min(<Py_ssize_t>PIECE, b.channels - at)
-        kernels_for(x).plane_comoments(
-            n, weighted(b, row, at, n, <const real *>b.dy, scratch), x + at, scratch + PARAMETERS, NO_ACTIVATION,
-            <Py_ssize_t>0, scratch + PARTIAL
-        )
-        kernels_for(x).fold(scratch + PARTIAL, total, products)
-
-
-cdef void elements_backward(const Groups *b, Py_ssize_t row, real *scratch) noexcept nogil:
-    cdef Py_ssize_t piece, at, n
-    cdef const real *x = <const real *>b.x + row * b.channels
-    cdef real *dx = <real *>b.y + row * b.channels
-    for piece in range(ceil_div(b.channels, PIECE)):
-        at = piece * PIECE
-        n = min(<Py_ssize_t>PIECE, b.channels - at)
-        kernels_for(x).normalise_backward(
-            n, weighted(b, row, at, n, <const real *>b.dy, scratch), x + at, scratch + PARAMETERS, NO_ACTIVATION, 1,
-            <Py_ssize_t>0, dx + at
-        )
+    planes_backward(b, row, scratch)
 
 
 cdef void add_plane_sums(
@@ -264,7 +240,7 @@ cdef void add_plane_sums(
     cdef double share = 1
     for channel in range(b.channels):
         plane = row * b.channels + channel
-        sums = b.sums + 2 * plane
+        sums = <double *>b.sums + 2 * plane
         sums[0] = sums[1] = 0
         for piece in range(ceil_div(b.length, PIECE)):
             at = plane * b.length + piece * PIECE
@@ -298,42 +274,12 @@ cdef void planes_backward(const Groups *b, Py_ssize_t row, real *scratch) noexce
 
 cdef void add_planes(const Groups *b, const real *inv_std, real *dweight, real *dbias) noexcept nogil:
     """dweight and dbias from the sums of the planes."""
+    cdef const double *sums = <const double *>b.sums
     cdef Py_ssize_t channels = b.groups * b.channels, channel, i
     cdef double first, second
     for channel in range(channels):
         first = second = 0
         for i in range(b.n if b.length else 0):
-            first += b.sums[2 * (i * channels + channel)]
-            second += b.sums[2 * (i * channels + channel) + 1] * inv_std[i * b.groups + channel // b.channels]
+            first += sums[2 * (i * channels + channel)]
+            second += sums[2 * (i * channels + channel) + 1] * inv_std[i * b.groups + channel // b.channels]
         dbias[channel], dweight[channel] = <real>first, <real>second
-
-
-cdef void columns_task(const Groups *b, Py_ssize_t task, real *scratch) noexcept nogil:
-    """dweight and dbias of some columns of single elements, through all rows of their group."""
-    cdef Py_ssize_t tasks = ceil_div(b.channels, COLUMNS), group = task // tasks, first = task % tasks * COLUMNS
-    cdef Py_ssize_t n = min(<Py_ssize_t>COLUMNS, b.channels - first), column = group * b.channels + first, i, j, row, at
-    cdef const real *x = <const real *>b.x
-    cdef const real *dy = <const real *>b.dy
-    cdef real *dweight = <real *>b.dweight + column
-    cdef real *dbias = <real *>b.dbias + column
-    cdef double *totals = <double *>scratch         # two for each column
-    cdef real *normal = <real *>(totals + 2 * COLUMNS)
-    cdef real *products = normal + COLUMNS
-    cdef real *sums = products + COLUMNS
-    memset(totals, 0, 2 * COLUMNS * sizeof(double))
-    memset(products, 0, 2 * COLUMNS * sizeof(real))
-    for i in range(b.n):
-        row = i * b.groups + group
-        at = row * b.channels + first
-        kernels_for(x).affine(
-            n, x + at, (<const real *>b.mean)[row], (<const real *>b.inv_std)[row], <real>0, normal
-        )
-        kernels_for(x).add_product(n, normal, dy + at, products)
-        kernels_for(x).add(n, dy + at, sums)
-        if i % ROWS_TO_FOLD == ROWS_TO_FOLD - 1 or i == b.n - 1:
-            for j in range(n):
-                totals[2 * j] += products[j]
-                totals[2 * j + 1] += sums[j]
-            memset(products, 0, 2 * COLUMNS * sizeof(real))
-    for j in range(n):
-        dweight[j], dbias[j] = <real>totals[2 * j], <real>totals[2 * j + 1]

@@ -175,6 +175,18 @@ KERNEL(void, normalise, (ptrdiff_t n, const REAL *x, const REAL *parameters, con
 KERNEL(void, normalise_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *parameters,
                                   cnnx_activation activation, int training, ptrdiff_t ahead, REAL *dx))
 
+/* --- layer normalisation of a row: row_norm.inc.c; outputs are not inputs --- */
+
+/* Mean and 1 / sqrt(variance + eps) of n > 0 elements. */
+KERNEL(void, row_statistics, (ptrdiff_t n, const REAL *x, double eps, REAL *mean, REAL *inv_std))
+/* y = (x - mean) * inv_std * weight + bias; weight NULL: ones, bias NULL: zeros. */
+KERNEL(void, layer_norm, (ptrdiff_t n, const REAL *x, const REAL *weight, const REAL *bias, REAL mean, REAL inv_std,
+                          REAL *y))
+/* dx = inv_std * (g - mean(g) - normal * mean(g * normal)), g = dy * weight, normal = (x - mean) * inv_std. Adds dy *
+   normal to columns[i], dy to columns[n + i]. */
+KERNEL(void, layer_norm_backward, (ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *weight, REAL mean,
+                                   REAL inv_std, REAL *dx, REAL *columns))
+
 /* --- batch normalisation of columns, cnnx_columns: norm_columns.inc.c --- */
 /* The same formulas, with sums and parameters for each column j: parameters[p*pitch + j], sums[j] and sums[pitch + j].
    The output of the last two may be an input. */

@@ -66,6 +66,8 @@ cdef extern from "kernels.h" nogil:
         # batch normalisation
         kernel plane_moments, plane_comoments, fold, normalise, normalise_backward
         kernel widen, fold_columns, column_moments, column_comoments, normalise_columns, normalise_columns_backward
+        # layer normalisation
+        kernel row_statistics, layer_norm, layer_norm_backward
         # exponentials, losses
         kernel curve, curve_backward, power
         kernel sigmoid, tanh, softmax_backward, log_softmax, log_softmax_backward

@@ -870,6 +870,9 @@ GROUPS: dict[str, tuple[tuple[int, ...], int, tuple[str, ...], dict[str, Any]]] 
     "weight-alone": ((3, 4, 2, 3), 2, ("weight",), {"eps": 0.01}),
     "bias-alone": ((3, 4, 2, 3), 2, ("bias",), {}),
     "features": ((7, 38), 2, _BOTH, {}),
+    "many-images": ((40, 4, 3, 3), 2, _BOTH, {}),
+    "long-planes": ((2, 4, 12, 13), 2, _BOTH, {}),
+    "long-planes-alone": ((2, 4, 12, 13), 2, (), {}),
     "large-planes": ((1, 2, 71, 67), 1, _BOTH, {}),
     "empty-batch": ((0, 4, 2, 3), 2, _BOTH, {}),
 }

@@ -14,6 +14,7 @@
 #include "rows.inc.c"
 #include "sums.inc.c"
 #include "norm.inc.c"
+#include "row_norm.inc.c"
 #include "norm_columns.inc.c"
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
