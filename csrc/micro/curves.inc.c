@@ -2,25 +2,32 @@
 
    Design:
    Results far below zero are products with exp(-|...|), and are exact to a few bits until they themselves, not the
-   exponential, are below the smallest normal number: so exp comes in two factors. There x is replaced by a bound beyond
-   which they are 0, for an infinity times 0 would be NaN. NaN passes through every comparison.
+   exponential, are below the smallest normal number: so exp comes in two factors. There x is replaced by a bound, FAR,
+   beyond which they are 0, for an infinity times 0 would be NaN. NaN passes through every comparison.
 */
 
-/* exp(x), x <= 0, as a product of the result and *rest: neither is 0 before x is so low that nothing is left of the
-   product with any |x| at hand. */
-static inline VEC NAME(exp_down_parts)(VEC x, VEC *rest) {
-    IVEC k;
-    const VEC lowest = NAME(splat)(2 * LOWEST);
-    const VEC series = NAME(reduced_expm1)(NAME(select)(x < lowest, lowest, x), &k);
-    const IVEC half = k >> 1;
-    *rest = NAME(power_of_two)(k - half);
-    return (1 + series) * NAME(power_of_two)(half);
+#define FAR (-2 * LOWEST)
+
+/* exp(k * ln 2 + r) as a product of the result and *rest, 2 * LOWEST <= k * ln 2 <= 0, from exp(r) - 1: neither is 0
+   before x is so low that nothing is left of the product with any |x| at hand. */
+static inline VEC NAME(in_two_powers)(VEC expm1, IVEC k, VEC *rest) {
+    const INT bias = ((INT)1 << (sizeof(REAL) * 8 - 2 - MANTISSA)) - 1;
+    const IVEC both = k + 2 * bias, half = both >> 1; /* exponents with the bias of their bits */
+    const VEC scale = (VEC)(half << MANTISSA);
+    *rest = (VEC)((both - half) << MANTISSA);
+    return scale * expm1 + scale;
 }
 
-static inline VEC NAME(within)(VEC x, REAL limit) {
-    x = NAME(select)(x < -limit, NAME(splat)(-limit), x);
-    return NAME(select)(x > limit, NAME(splat)(limit), x);
+/* exp(x), -FAR <= x <= 0 */
+static inline VEC NAME(exp_parts)(VEC x, VEC *rest) {
+    IVEC k;
+    const VEC expm1 = NAME(reduced_expm1)(x, &k);
+    return NAME(in_two_powers)(expm1, k, rest);
 }
+
+static inline VEC NAME(exp_down_parts)(VEC x, VEC *rest) { return NAME(exp_parts)(NAME(at_least)(x, -FAR), rest); }
+
+static inline VEC NAME(within)(VEC x, REAL limit) { return NAME(at_most)(NAME(at_least)(x, -limit), limit); }
 
 /* --- elu: x, or a * (exp(x) - 1) where x <= 0 */
 
@@ -36,40 +43,41 @@ static inline VEC NAME(elu_slope)(VEC x, REAL a, REAL b) {
 
 /* --- silu and gelu_tanh: x / (1 + exp(-u)), u being x, or 2 sqrt(2 / pi) (x + 0.044715 x^3) */
 
-static inline VEC NAME(gated)(VEC x, VEC least, VEC u) {
+/* least: x, or a bound far below zero; down: -|u| */
+static inline VEC NAME(gated)(VEC x, VEC least, VEC down) {
     VEC rest;
-    const VEC part = NAME(exp_down_parts)(NAME(downward)(u), &rest), gate = 1 / (1 + part * rest);
-    return NAME(select)(x < 0, least * gate * part * rest, x * gate);
+    const VEC part = NAME(exp_parts)(down, &rest);
+    return NAME(select)(x < 0, least * part * rest, x) / (1 + part * rest);
 }
 
 /* steep: x times the slope of u. With s = 1 / (1 + exp(-u)): s + steep * s * (1 - s). */
-static inline VEC NAME(gated_slope)(VEC u, VEC steep) {
+static inline VEC NAME(gated_slope)(VEC u, VEC down, VEC steep) {
     VEC rest;
-    const VEC part = NAME(exp_down_parts)(NAME(downward)(u), &rest), e = part * rest, gate = 1 / (1 + e);
-    return NAME(select)(u < 0, (gate + steep * gate * gate) * part * rest, gate + steep * gate * gate * e);
+    const VEC part = NAME(exp_parts)(down, &rest), e = part * rest, gate = 1 / (1 + e), slope = steep * gate * gate;
+    return NAME(select)(u < 0, (gate + slope) * part * rest, gate + slope * e);
 }
 
 static inline VEC NAME(silu_of)(VEC x, REAL a, REAL b) {
-    const VEC u = NAME(within)(x, 2000);
-    return NAME(gated)(x, u, u);
+    const VEC down = NAME(at_least)(NAME(downward)(x), -FAR);
+    return NAME(gated)(x, down, down);
 }
 
 static inline VEC NAME(silu_slope)(VEC x, REAL a, REAL b) {
-    const VEC u = NAME(within)(x, 2000);
-    return NAME(gated_slope)(u, u);
+    const VEC u = NAME(within)(x, FAR);
+    return NAME(gated_slope)(u, NAME(downward)(u), u);
 }
 
 #define TWO_ROOT_2_BY_PI (REAL)1.59576912160573071176
 #define CUBIC (REAL)0.044715
 
 static inline VEC NAME(gelu_tanh_of)(VEC x, REAL a, REAL b) {
-    const VEC v = NAME(within)(x, 40);
-    return NAME(gated)(x, v, TWO_ROOT_2_BY_PI * (v + CUBIC * v * v * v));
+    const VEC v = NAME(within)(x, 40), u = TWO_ROOT_2_BY_PI * (v + CUBIC * v * v * v);
+    return NAME(gated)(x, v, NAME(at_least)(NAME(downward)(u), -FAR));
 }
 
 static inline VEC NAME(gelu_tanh_slope)(VEC x, REAL a, REAL b) {
-    const VEC v = NAME(within)(x, 40), square = CUBIC * v * v;
-    return NAME(gated_slope)(TWO_ROOT_2_BY_PI * (v + square * v), TWO_ROOT_2_BY_PI * (v + 3 * square * v));
+    const VEC v = NAME(within)(x, 40), square = CUBIC * v * v, u = TWO_ROOT_2_BY_PI * (v + square * v);
+    return NAME(gated_slope)(u, NAME(at_least)(NAME(downward)(u), -FAR), TWO_ROOT_2_BY_PI * (v + 3 * square * v));
 }
 
 #undef TWO_ROOT_2_BY_PI
@@ -80,7 +88,10 @@ static inline VEC NAME(gelu_tanh_slope)(VEC x, REAL a, REAL b) {
    P(X > t) = exp(-t^2 / 2) * ratio(t), t >= 0. (5 + t) * ratio(t) is smooth in u = (t - 5) / (t + 5), for all t: its
    Chebyshev series in u is cut off where the rest is below a quarter of the rounding error, and written as a
    polynomial. This is the method of Shepherd and Laframboise (Mathematics of Computation 36, 1981, 249-253), with
-   coefficients of our own for this function and this precision. t^2 is taken with the part that rounding loses. */
+   coefficients of our own for this function and this precision. t^2 / 2 is reduced by k * ln 2 in two
+   parts, of which the first, high^2 / 2, has no rounding error. */
+
+#define FAR_NORMAL (MANTISSA == 23 ? 18 : 40) /* FAR_NORMAL^2 / 2 < FAR */
 
 static const REAL NAME(normal_ratio)[] = {
 #if MANTISSA == 23
@@ -96,33 +107,36 @@ static const REAL NAME(normal_ratio)[] = {
 #endif
 };
 
-/* *bell * *rest = exp(-t^2 / 2), *tail * *rest = P(X > t), t = |x| within 40; returns t with the sign of x. */
+/* *bell * *rest = exp(-t^2 / 2), *tail * *rest = P(X > t); returns t = |x|, up to FAR_NORMAL. */
 static inline VEC NAME(normal_parts)(VEC x, VEC *bell, VEC *tail, VEC *rest) {
-    const VEC v = NAME(within)(x, 40), t = (VEC)((IVEC)v & ~(IVEC)NAME(splat)(-0.0)), square = t * t;
-    /* Their products are exact. */
-    const VEC high = (VEC)((IVEC)t & -((INT)1 << (MANTISSA / 2 + 1))), low = t - high;
-    const VEC lost = ((high * high - square) + 2 * high * low) + low * low;
+    const VEC t = 0 - NAME(at_least)(NAME(downward)(x), -FAR_NORMAL);
+    const VEC high = (VEC)((IVEC)t & -((INT)1 << (MANTISSA / 2 + 1))), low = (t - high) * (REAL)0.5;
     const VEC scale = 1 / (t + 5), u = (t - 5) * scale;
     const int terms = sizeof(NAME(normal_ratio)) / sizeof(REAL);
     VEC ratio = NAME(splat)(NAME(normal_ratio)[terms - 1]);
     for (int n = terms - 2; n >= 0; n--) ratio = ratio * u + NAME(normal_ratio)[n];
-    *bell = NAME(exp_down_parts)(square * (REAL)-0.5, rest);
-    *bell -= *bell * (lost * (REAL)0.5);
+    IVEC k;
+    const VEC whole = NAME(nearest_power)(t * t * (REAL)-0.5, &k);
+    const VEC r = (((high * (REAL)-0.5) * high - whole * LN2_HIGH) - low * (t + high)) - whole * LN2_LOW;
+    *bell = NAME(in_two_powers)(NAME(expm1_series)(r), k, rest);
     *tail = *bell * (ratio * scale);
-    return v;
+    return t;
 }
 
 static inline VEC NAME(gelu_of)(VEC x, REAL a, REAL b) {
     VEC bell, tail, rest;
-    const VEC v = NAME(normal_parts)(x, &bell, &tail, &rest);
-    return NAME(select)(x < 0, v * tail * rest, x * (1 - tail * rest));
+    const VEC t = NAME(normal_parts)(x, &bell, &tail, &rest);
+    return NAME(select)(x < 0, (VEC){0}, x) - t * tail * rest;
 }
 
 static inline VEC NAME(gelu_slope)(VEC x, REAL a, REAL b) {
     VEC bell, tail, rest;
-    const VEC v = NAME(normal_parts)(x, &bell, &tail, &rest), steep = v * bell * (REAL)0.39894228040143267794;
-    return NAME(select)(x < 0, (tail + steep) * rest, (1 - tail * rest) + steep * rest);
+    const VEC t = NAME(normal_parts)(x, &bell, &tail, &rest);
+    const VEC below = (tail - t * (bell * (REAL)0.39894228040143267794)) * rest;
+    return NAME(select)(x < 0, below, 1 - below);
 }
+
+#undef FAR_NORMAL
 
 /* --- softplus: log(1 + exp(a x)) / a, or x where a x > b */
 
@@ -144,14 +158,14 @@ static inline VEC NAME(softplus_slope)(VEC x, REAL a, REAL b) {
 
 static inline VEC NAME(mish_of)(VEC x, REAL a, REAL b) {
     VEC rest;
-    const VEC v = NAME(within)(x, 2000), part = NAME(exp_down_parts)(NAME(downward)(v), &rest), e = part * rest;
+    const VEC v = NAME(within)(x, FAR), part = NAME(exp_parts)(NAME(downward)(v), &rest), e = part * rest;
     const VEC below = v * (e + 2) / ((e + 2) * e + 2) * part * rest, top = 1 + 2 * e;
     return NAME(select)(x < 0, below, x * (top / (top + 2 * e * e)));
 }
 
 static inline VEC NAME(mish_slope)(VEC x, REAL a, REAL b) {
     VEC rest;
-    const VEC v = NAME(within)(x, 2000), part = NAME(exp_down_parts)(NAME(downward)(v), &rest), e = part * rest;
+    const VEC v = NAME(within)(x, FAR), part = NAME(exp_parts)(NAME(downward)(v), &rest), e = part * rest;
     const VEC scale = 1 / NAME(select)(x < 0, (e + 2) * e + 2, (2 * e + 2) * e + 1);
     const VEC steep = 4 * v * (1 + e) * scale * scale;
     return NAME(select)(x < 0, ((e + 2) * scale + steep) * part * rest, (1 + 2 * e) * scale + steep * e * e);
@@ -185,3 +199,5 @@ static void NAME(curve_backward)(cnnx_curve curve, ptrdiff_t n, const REAL *dy, 
 #include "../curves.h"
     }
 }
+
+#undef FAR

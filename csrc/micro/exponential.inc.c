@@ -24,16 +24,24 @@ static const REAL NAME(inverse_factorial)[] = {
     1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800,
 };
 
-/* exp(r) - 1 and k for x = k * ln 2 + r. Unspecified unless LOWEST <= x <= HIGHEST, or x is NaN. */
-static inline VEC NAME(reduced_expm1)(VEC x, IVEC *k) {
+/* k and its whole number as REAL, for x = k * ln 2 + r. Unspecified unless LOWEST <= x <= HIGHEST, or x is NaN. */
+static inline VEC NAME(nearest_power)(VEC x, IVEC *k) {
     const REAL shift = (REAL)1.5 * ((INT)1 << MANTISSA);
     const VEC shifted = x * (REAL)1.44269504088896340736 + shift;
-    const VEC whole = shifted - shift;
-    const VEC r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
     *k = (IVEC)shifted - (IVEC)NAME(splat)(shift);
+    return shifted - shift;
+}
+
+static inline VEC NAME(expm1_series)(VEC r) {
     VEC series = NAME(splat)(NAME(inverse_factorial)[TERMS]);
     for (int n = TERMS - 1; n > 0; n--) series = series * r + NAME(inverse_factorial)[n];
     return series * r;
+}
+
+/* exp(r) - 1, and k */
+static inline VEC NAME(reduced_expm1)(VEC x, IVEC *k) {
+    const VEC whole = NAME(nearest_power)(x, k);
+    return NAME(expm1_series)((x - whole * LN2_HIGH) - whole * LN2_LOW);
 }
 
 static inline VEC NAME(power_of_two)(IVEC k) {

@@ -1,9 +1,5 @@
 /* Losses of many pairs of numbers, and their gradients. */
 
-static inline VEC NAME(at_least)(VEC x, REAL least) { return NAME(select)(x < least, NAME(splat)(least), x); }
-
-static inline VEC NAME(at_most)(VEC x, REAL most) { return NAME(select)(x > most, NAME(splat)(most), x); }
-
 static double NAME(bce)(ptrdiff_t n, const REAL *pred, const REAL *target, REAL scale, REAL *dpred, REAL *losses) {
     VEC sums[2] = {0};
     for (ptrdiff_t i = 0; i < n; i += VL) {

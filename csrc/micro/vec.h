@@ -33,6 +33,10 @@ static inline void NAME(store_some)(REAL *p, VEC v, ptrdiff_t n) {
 /* mask ? a : b, lane by lane; C has no ?: for vectors. A comparison of vectors gives the mask: -1 or 0. */
 static inline VEC NAME(select)(IVEC mask, VEC a, VEC b) { return (VEC)((mask & (IVEC)a) | (~mask & (IVEC)b)); }
 
+/* NaN stays NaN. */
+static inline VEC NAME(at_least)(VEC x, REAL least) { return NAME(select)(x < least, NAME(splat)(least), x); }
+static inline VEC NAME(at_most)(VEC x, REAL most) { return NAME(select)(x > most, NAME(splat)(most), x); }
+
 static inline double NAME(sum_of_lanes)(VEC v) {
     double sum = 0;
     for (ptrdiff_t i = 0; i < VL; i++) sum += v[i];
