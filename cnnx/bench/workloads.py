@@ -530,7 +530,9 @@ def _step(op: str, flops: int, **options: float) -> None:
     def arguments(draw: Draw, s: Parameters) -> Arguments:
         given = {name: [draw.normal(size) for size in s] for name in ("params", "grads")}
         state = {name: draw.zeros(s.elements) for name in IN_PLACE[op] if name != "params"}
-        more = {"grad_avg": None, "velocity": None} if op == "rmsprop_step" else {}
+        more: Arguments = {}
+        if op == "rmsprop_step":
+            more = {"grad_avg": None, "velocity": None}
         if isinstance(s, DecoupledParameters):
             more = {"weight_decay": 0.01, "decoupled": True}
         return {**given, **state, "lr": 1e-3, **options, **more}
