@@ -60,10 +60,10 @@ class SeveralLosses:
         self._gradients = tuple(gradients)
         return total
 
-    def backward(self) -> tuple[Any, ...]:
-        """The gradients with respect to the outputs."""
+    def backward(self) -> Any:
+        """The gradient with respect to the output, or a tuple if there are several."""
         assert self._gradients is not None
-        return self._gradients
+        return self._gradients if len(self._gradients) > 1 else self._gradients[0]
 
 
 def as_loss(op: str, loss: Any, weights: Any = None) -> Any:

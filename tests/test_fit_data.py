@@ -179,6 +179,19 @@ def two_ways():
     return Graph((a, b), (Linear(8, 3)(hidden), Linear(8, 1)(hidden)))
 
 
+def test_a_list_of_one_loss_is_that_loss_times_its_weight():
+    x, y = blobs(60)
+    model, twin = mlp(), mlp()
+    twin.load_state_dict(model.state_dict())
+    for one, loss, weights, lr in [
+        (model, [CrossEntropyLoss()], [0.5], 0.2),
+        (twin, CrossEntropyLoss(), None, 0.1),
+    ]:
+        optimizer = SGD(one.parameters(), lr=lr)
+        quiet_fit(one, (x, y), loss=loss, loss_weights=weights, optimizer=optimizer, seed=0)
+    assert same(model.state_dict(), twin.state_dict())
+
+
 def test_several_inputs_and_outputs_train_with_a_loss_for_each():
     x, y = blobs(90)
     heights = x[:, 1:]
