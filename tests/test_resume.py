@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 from test_fit_data import Averages, Count
-from training_helpers import blobs
+from training_helpers import blobs, quiet_fit, same
 
 import cnnx
 from cnnx import Callback, Checkpoint, load_checkpoint, save_checkpoint
@@ -18,14 +18,6 @@ from cnnx.callbacks.checkpoint import checkpoints
 from cnnx.data import batches
 from cnnx.layers import BatchNorm1D, Dropout, Linear, ReLU, Sequential
 from cnnx.optim import SGD, Adam
-
-
-def quiet_fit(model, train, **options):
-    return cnnx.fit(model, train, **{"verbose": False, **options})
-
-
-def same(one, other):
-    return all(np.array_equal(a, other[name]) for name, a in one.items())
 
 
 def test_a_state_tree_comes_back_with_the_same_types_and_bits(tmp_path):

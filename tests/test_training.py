@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from training_helpers import blobs, mlp
+from training_helpers import blobs, mlp, same
 
 from cnnx import data, random
 from cnnx.layers import (
@@ -32,10 +32,6 @@ from cnnx.training import (
 
 def quiet_fit(model, train, **options):
     return fit(model, train, verbose=False, **options)
-
-
-def same(one, other):
-    return all(np.array_equal(a, other[name]) for name, a in one.items())
 
 
 def test_fit_learns_and_reports_every_epoch(capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import cnnx
 from cnnx import random
 from cnnx.layers import Dropout, Linear, ReLU, Sequential
 
@@ -32,3 +33,13 @@ class Tensor:
 
     def __len__(self):
         return len(self.values)
+
+
+def quiet_fit(model, train, **options):
+    """`fit` without lines of its own, unless they are asked for."""
+    return cnnx.fit(model, train, **{"verbose": False, **options})
+
+
+def same(one, other):
+    """Whether two state dicts have the same values."""
+    return all(np.array_equal(a, other[name]) for name, a in one.items())

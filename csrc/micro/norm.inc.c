@@ -13,7 +13,7 @@ static inline void NAME(store_last)(REAL *row, ptrdiff_t n, VEC v) {
 }
 
 static inline IVEC NAME(lanes_left)(ptrdiff_t n) {
-    IVEC mask;
+    IVEC mask = {0};
     for (ptrdiff_t l = 0; l < VL; l++) mask[l] = (n < VL ? l < n : l >= VL - n % VL) ? -1 : 0;
     return mask;
 }
