@@ -312,6 +312,11 @@ def test_only_train_and_eval_write_a_mode():
         ("layers/base.py", "__init_subclass__"),  # the default of a class
         ("layers/files.py", "_build"),  # the modes of the file, for the new model
         ("viz/attention.py", "_to_the_score"),  # a copy
+        ("testing/overfit.py", "overfit_one_batch"),  # trains a copy
+        ("testing/trial.py", "__init__"),  # a copy
+        ("engine/graphs.py", "graph_of"),  # a new graph of copied layers
+        ("engine/files.py", "load_plan"),  # a new graph
+        ("onnx/load.py", "_graph"),  # a new graph
         ("bench/twins.py", "module"),  # PyTorch's network
         ("bench/workloads.py", "_predict"),  # a new model
         ("compat/network/containers.py", "__init__"),  # that dialect's own train() and eval()
@@ -319,4 +324,5 @@ def test_only_train_and_eval_write_a_mode():
         ("compat/network/base.py", "set_training"),
         ("compat/network/checkpoint.py", "_rebuilt"),
         ("examples/cs231n_convnet.py", "main"),  # Solver.train(), which trains
+        ("examples/fine_tuning.py", "start"),  # a copy
     }
