@@ -14,11 +14,9 @@ static void NAME(prelu_columns)(ptrdiff_t n, const REAL *x, const REAL *slopes, 
 
 static void NAME(prelu_columns_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, const REAL *slopes, REAL *dx,
                                          REAL *sums) {
-    for (ptrdiff_t i = 0; i < n; i += VL) {
-        const VEC d = NAME(load_some)(dy + i, n - i, 0), v = NAME(load_some)(x + i, n - i, 1);
-        const VEC slope = NAME(load_some)(slopes + i, n - i, 0), sum = NAME(load_some)(sums + i, n - i, 0);
-        NAME(store_some)(sums + i, sum + NAME(select)(v > 0, (VEC){0}, d * v), n - i);
-        NAME(store_some)(dx + i, NAME(select)(v > 0, d, slope * d), n - i);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        sums[i] += x[i] > 0 ? 0 : dy[i] * x[i];
+        dx[i] = x[i] > 0 ? dy[i] : slopes[i] * dy[i];
     }
 }
 
