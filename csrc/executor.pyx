@@ -24,9 +24,6 @@ from .jobs cimport MOST_ARRAYS, Job
 from .memory cimport Block, new_array, take
 from .parallel cimport Team, part_of, team_for
 
-cdef enum:
-    ALIGNMENT = 64                  # bytes, of offsets in an arena
-
 cdef enum Place:
     FIXED                           # value: the address; NULL for an optional array that is not there
     ARENA                           # value: the offset
@@ -86,7 +83,7 @@ cdef class Executor:
         if place == "given":
             return Operand(GIVEN, value)
         size = math.prod(wanted.shape) * wanted.dtype.itemsize
-        if value % ALIGNMENT or not 0 <= value <= self.size - size:
+        if value % wanted.dtype.itemsize or not 0 <= value <= self.size - size:
             raise ValueError(f"Executor: {wanted.name}, {size} bytes at {value}, in an arena of {self.size}")
         return Operand(ARENA, value)
 

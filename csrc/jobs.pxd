@@ -4,7 +4,7 @@ from .memory cimport Block
 from .parallel cimport Team
 
 cdef enum:
-    MOST_ARRAYS = 12
+    MOST_ARRAYS = 64        # of a job: a concatenation has the most
 
 cdef class Job:
     cdef readonly str name              # of the algorithm

@@ -210,6 +210,24 @@ for training in (True, False):
     NORM |= norm_cases((4, 33, 9), "relu", training, all_arrays=True)  # columns
     NORM |= norm_cases((16, 300, 1), "hardswish", training, all_arrays=True)
 
+# --- concatenation
+
+CONCAT = {
+    f"concat {sizes} along {axis} of {shape}": Case(
+        lambda dtype, shape=shape, sizes=sizes, axis=axis: jobs.prepare_concat(
+            [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes], dtype, axis
+        ),
+        lambda *arrays, axis=axis: (compiled.concat(list(arrays), axis),),
+        tuple([(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]),
+    )
+    for shape, axis, sizes in [
+        ((3, 0, 5, 7), 1, (1, 4, 2)),
+        ((1, 0, 90, 70), 1, (3, 9)),
+        ((0, 5), 0, (2, 1)),
+        ((2, 3, 0), 2, (1,) * 63),
+    ]
+}
+
 # --- convolution
 
 # Algorithm (of float32), direction, x, weight, y; stride, padding and dilation if not 1, 1 and 1.
@@ -281,4 +299,4 @@ CONVOLUTION = {
 }
 
 
-CASES = LINEAR | ACTIVATIONS | POOL | NORM | CONVOLUTION
+CASES = LINEAR | ACTIVATIONS | POOL | NORM | CONCAT | CONVOLUTION

@@ -74,10 +74,11 @@ def test_images_of_another_size_are_computed_too():
 
 
 @compiled_only
-@pytest.mark.parametrize("name", ["lenet5", "resnet20", "mobilenet_v2", "vgg"])
-def test_networks_without_concatenation_run_without_python_between_the_steps(name):
+@pytest.mark.parametrize("name", [name for name in IMAGES if name != "se_resnet20"])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_networks_run_without_python_between_the_steps(name, batch):
     shape = IMAGES[name]
-    plan = cnnx.compile(cnnx.models.build(name, shape, 7), shape, batch=1)
+    plan = cnnx.compile(cnnx.models.build(name, shape, 7), shape, batch=batch)
     [program] = plan._programs.values()
     assert len(program._runs) == 1 and not program._in_python
 

@@ -191,20 +191,22 @@ def test_a_convolution_used_twice_becomes_two_with_their_own_norms():
 
 
 def overlap(a, b):
+    """Whether two share memory and time, given as (offset, lifetime)."""
     (offset, life), (other_offset, other) = a, b
     in_time = life.first <= other.last and other.first <= life.last
     return in_time and offset < other_offset + other.size and other_offset < offset + life.size
 
 
+def drawn_lifetime(rng, offset=0):
+    first = int(rng.integers(0, 30))
+    return Lifetime(int(rng.integers(1, 5000)), first, first + int(rng.integers(0, 6)), offset)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_two_values_overlap_in_memory_and_time(seed):
     rng = np.random.default_rng(seed)
-    lifetimes = []
-    for _ in range(rng.integers(1, 40)):
-        first = int(rng.integers(0, 30))
-        last = first + int(rng.integers(0, 6))
-        lifetimes.append(Lifetime(int(rng.integers(1, 5000)), first, last))
-    offsets, size = place(lifetimes)
+    lifetimes = [drawn_lifetime(rng) for _ in range(rng.integers(1, 40))]
+    offsets, size = place([[life] for life in lifetimes])
     placed = list(zip(offsets, lifetimes, strict=True))
     assert not any(overlap(a, b) for a, b in itertools.combinations(placed, 2))
     assert all(offset % 64 == 0 and 0 <= offset <= size - life.size for offset, life in placed)
@@ -214,14 +216,45 @@ def test_no_two_values_overlap_in_memory_and_time(seed):
     assert at_once <= size <= sum(life.size + 63 for life in lifetimes)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_values_of_a_block_keep_their_distance_and_no_two_blocks_overlap(seed):
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(rng.integers(2, 12)):
+        block, end = [], 0
+        for _ in range(rng.integers(1, 5)):
+            block.append(drawn_lifetime(rng, end + int(rng.integers(0, 300))))
+            end = block[-1].offset + block[-1].size
+        blocks.append(block)
+    places, size = place(blocks)
+    placed = [
+        [(at + life.offset, life) for life in block]
+        for at, block in zip(places, blocks, strict=True)
+    ]
+    for one, other in itertools.combinations(placed, 2):
+        assert not any(overlap(a, b) for a in one for b in other)
+    assert all(at % 64 == 0 and at >= 0 for at in places)
+    assert size >= max(at + life.size for block in placed for at, life in block)
+
+
 def test_a_chain_needs_two_neighbours_at_a_time():
-    _, size = place([Lifetime(640, i, i + 1) for i in range(20)])
+    _, size = place([[Lifetime(640, i, i + 1)] for i in range(20)])
     assert size == 2 * 640
 
 
 def test_a_value_goes_into_the_smallest_gap_that_holds_it():
-    taken = [(0, 64), (256, 320), (384, 448)]  # gaps of 192 and 64 bytes
-    assert [memory._best_gap(size, taken) for size in (64, 128, 256)] == [320, 64, 448]
+    ends = [(0, 64), (256, 320), (384, 448)]  # gaps of 192 and 64 bytes
+    found = []
+    for size in (64, 128, 256):
+        forbidden = [(begin - size, end) for begin, end in ends]
+        found.append(memory._best_gap(forbidden))
+    assert found == [320, 64, 448]
+
+
+def test_what_a_block_does_not_use_yet_is_free_for_others():
+    early, late = Lifetime(640, 0, 9), Lifetime(640, 8, 9, offset=640)
+    assert place([[early, late], [Lifetime(640, 1, 7)]]) == ([0, 640], 1280)
+    assert place([[early, late], [Lifetime(640, 1, 8)]]) == ([0, 1280], 1920)
 
 
 def test_nothing_needs_no_memory():

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,11 +39,14 @@ class JobStep(NamedTuple):
     """A Job and its operands: `Value`, `Output`, `Scratch`, weights (packed or not), or None.
 
     in_place  whether its output may have the memory of its first operand
+    parts     where its first operands lie in the output, in bytes: if all it does is to copy each
+              to its place, so that it need not be copied if it is computed there
     """
 
     job: Any
     operands: tuple[Any, ...]
     in_place: bool
+    parts: tuple[int, ...] = ()
 
 
 Lowered = tuple[Any, tuple[Any, ...]]  # a Job, and its arrays
@@ -65,7 +70,8 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
     for k, wanted in enumerate(job.arrays):
         if wanted.role == "weight":
             operands[k] = job.pack(operands[k])
-    return JobStep(job, tuple(operands), call.op in ELEMENTWISE)
+    parts = _parts(*call.arguments) if call.op == "concat" else ()
+    return JobStep(job, tuple(operands), call.op in ELEMENTWISE, parts)
 
 
 _UNKNOWN = object()
@@ -136,6 +142,18 @@ def _batch_norm(
     return job, (x, weight, bias, add, mean, var, None, *results)
 
 
+def _concat(jobs: Any, results: Any, arrays: Any, axis: int) -> Lowered | None:
+    job = jobs.prepare_concat([x.shape for x in arrays], arrays[0].dtype, axis)
+    return None if job is None else (job, (*arrays, *results))
+
+
+def _parts(arrays: Any, axis: int) -> tuple[int, ...]:
+    """Where arrays lie in their concatenation, if each is there in one piece; else ()."""
+    if math.prod(arrays[0].shape[:axis]) != 1:
+        return ()
+    return tuple(accumulate((x.nbytes for x in arrays[:-1]), initial=0))
+
+
 def _activation(op: str) -> Callable[..., Lowered]:
     def lowered(jobs: Any, results: Any, x: Any, setting: Any = None) -> Lowered:
         settings = {} if setting is None else {_SETTING[op]: setting}
@@ -157,5 +175,6 @@ TABLE: dict[str, Callable[..., Lowered | None]] = {
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "global_avg_pool2d": _adaptive_avg_pool2d,
     "batch_norm": _batch_norm,
+    "concat": _concat,
     **{op: _activation(op) for op in (*ELEMENTWISE, "softmax", "log_softmax")},
 }

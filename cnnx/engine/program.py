@@ -2,10 +2,9 @@
 
 # Design:
 # A value of the network is a part of the arena, or an array that each call brings: an input, an
-# output, or what a step in Python returns. Several values may be the same memory: views, and what
-# an elementwise step computes in place. Their `root` is the one of them that was made first. It
-# lives until the last reader of any of them, and of whatever may be a view of them: a step in
-# Python may return a part of its input.
+# output, or what a step in Python returns. Several values may be the same memory (sharing.py). A
+# value is in use until its last reader, and that of whatever may be a view of it: a step in Python
+# may return a part of its input.
 # Outputs are fresh arrays, which belong to the caller. An output that would be memory of an input,
 # of the arena, or of another output is copied.
 # A program changes nothing of itself while it runs but the list of idle arenas. Each call takes one
@@ -24,6 +23,7 @@ from cnnx.engine import report
 from cnnx.engine.lower import JobStep, Output, Scratch, Value, lower
 from cnnx.engine.memory import Lifetime, place
 from cnnx.engine.record import Recorded, record
+from cnnx.engine.sharing import Life, Sharing
 from cnnx.graph.run import Plan
 from cnnx.graph.steps import Step
 from cnnx.layers.run import no_grad, run_mode
@@ -36,8 +36,9 @@ _MOST_ARENAS = 8  # idle ones that are kept
 class Entry(NamedTuple):
     """A step of a program. `job`, or it is a view of value `view_of`, or it runs in Python.
 
+    idle   nothing is to be done: it is a view, or its inputs have been computed in their places
     holds  the inputs with which the output may share memory
-    kind   the algorithm of the Job, "view", or what it runs in Python
+    kind   the algorithm of the Job, "view", "in place", or what it runs in Python
     macs   multiply-adds
     bytes  of its inputs, weights and output
     """
@@ -51,6 +52,7 @@ class Entry(NamedTuple):
     kind: str
     macs: int
     bytes: int
+    idle: bool
 
 
 class Piece(NamedTuple):
@@ -78,7 +80,7 @@ class Program:
         self._shapes.update({entry.step.output: entry.shape for entry in self.entries})
         self._dtypes = {i: x.dtype for i, x in enumerate(inputs)}
         self._dtypes.update({entry.step.output: entry.dtype for entry in self.entries})
-        self._assign_roots()
+        self._share()
         self._assign_slots()
         self._place()
         self._executor = jobs.Executor(
@@ -95,71 +97,92 @@ class Program:
 
     # -- where the values are ------------------------------------------------------------------
 
-    def _assign_roots(self) -> None:
-        """The root of each value, and the values that keep each root alive."""
-        last = {i: number for number, e in enumerate(self.entries) for i in e.step.inputs}
-        last.update(dict.fromkeys(self.outputs, len(self.entries)))
-        self.root = {i: i for i in range(self.inputs)}
-        users = {i: {i} for i in range(self.inputs)}  # of each root
-        made: dict[int, bool] = {}  # by a Job
+    def _share(self) -> None:
+        """Which values are the same memory. A concatenation copies what is not in its place."""
+        sizes = {value: self._bytes(value) for value in self._shapes}
+        self._sharing = sharing = Sharing(sizes, *self._lives())
         for number, entry in enumerate(self.entries):
-            output, source = entry.step.output, entry.view_of
-            if entry.job is not None and entry.job.in_place and entry.job.operands[0]:
-                x = entry.job.operands[0].number
-                root = self.root[x]
-                alive = max(last.get(user, 0) for user in users[root])
-                if made.get(root) and alive <= number and self._bytes(x) == self._bytes(output):
-                    source = x
-            sources = entry.holds if source is None else (source,)
-            for root in users:
-                if users[root].intersection(sources):
-                    users[root].add(output)
-            if source is None:
-                self.root[output] = output
-                users[output] = {output}
-                made[output] = entry.job is not None
-            else:
-                self.root[output] = self.root[source]
-        self._made_by_jobs = [root for root, by_job in made.items() if by_job]
-        self._last = {
-            root: max(last.get(user, -1) for user in users[root]) for root in self._made_by_jobs
-        }
+            y, job = entry.step.output, entry.job
+            if entry.view_of is not None:
+                sharing.view(y, entry.view_of)
+            elif job is not None and job.parts:
+                xs = [x.number for x in job.operands[: len(job.parts)]]
+                self.entries[number] = _joined(entry, job, sharing.join(y, xs, job.parts))
+            elif job is not None and job.in_place and isinstance(job.operands[0], Value):
+                sharing.write_over(y, job.operands[0].number)
+
+    def _lives(self) -> tuple[dict[int, Life], set[int]]:
+        """When each value is in use; and those that are arrays of their own, or views of these."""
+        end = len(self.entries)
+        first = dict.fromkeys(range(self.inputs), -1)
+        last: dict[int, int] = {}
+        for number, entry in enumerate(self.entries):
+            first[entry.step.output] = last[entry.step.output] = number
+            last.update(dict.fromkeys(entry.step.inputs, number))
+        last.update(dict.fromkeys(self.outputs, end))
+        whole = {*range(self.inputs), *self.outputs}
+        foreign = set(range(self.inputs))  # arrays that are not the plan's to write over
+        for entry in reversed(self.entries):
+            y = entry.step.output
+            for x in entry.holds:
+                last[x] = max(last[x], last[y])
+            if entry.view_of is not None and y in whole:
+                whole.add(entry.view_of)
+            if entry.view_of is None and entry.job is None:
+                foreign.add(y)
+        last.update(dict.fromkeys(foreign, end))
+        return {value: Life(first[value], last[value]) for value in first}, whole | foreign
 
     def _assign_slots(self) -> None:
-        """The values that are arrays of the call, by their numbers in its list."""
-        self._fresh = [r for r in self._made_by_jobs if r in {self.root[o] for o in self.outputs}]
-        outside = {*range(self.inputs), *self._made_by_jobs}
-        roots = dict.fromkeys(self.root.values())
-        returned = [root for root in roots if root not in outside]
-        order = [*range(self.inputs), *self._fresh, *returned]
-        self._slots = {value: slot for slot, value in enumerate(order)}
+        """The blocks that are arrays of the call, by their numbers in its list."""
+        block = self._sharing.block
+        inputs = [block[value] for value in range(self.inputs)]
+        outside = dict.fromkeys(
+            block[entry.step.output]
+            for entry in self.entries
+            if entry.job is None and not entry.idle
+        )
+        given = [block[value] for value in self.outputs if block[value] not in {*inputs, *outside}]
+        self._fresh = list(dict.fromkeys(given))
+        order = dict.fromkeys([*inputs, *self._fresh, *outside])
+        self._slots = {block: slot for slot, block in enumerate(order)}
 
     def _place(self) -> None:
-        """Offsets in the arena, of values and of scratch memory."""
-        numbers = {entry.step.output: number for number, entry in enumerate(self.entries)}
-        wanted: list[tuple[Any, Lifetime]] = []
-        for root in self._made_by_jobs:
-            if root not in self._slots:
-                first = numbers[root]
-                life = Lifetime(self._bytes(root), first, max(first, self._last[root]))
-                wanted.append((root, life))
+        """Places in the arena, of blocks and of scratch memory."""
+        found: dict[Any, list[tuple[int | None, Lifetime]]] = {}
+        for block, values in self._sharing.members.items():
+            if block not in self._slots:
+                found[block] = self._ranges(values)
         for number, entry in enumerate(self.entries):
             for k, operand in enumerate(entry.job.operands if entry.job else ()):
                 if isinstance(operand, Scratch):
-                    wanted.append(((number, k), Lifetime(operand.size, number, number)))
-        offsets, self.arena_bytes = place([lifetime for _, lifetime in wanted])
-        self._offsets = {key: offset for (key, _), offset in zip(wanted, offsets, strict=True)}
+                    found[number, k] = [(None, Lifetime(operand.size, number, number))]
+        blocks = [[life for _, life in each] for each in found.values()]
+        places, self.arena_bytes = place(blocks)
+        self._places = dict(zip(found, places, strict=True))
         self.pieces = [
-            Piece(None if isinstance(key, tuple) else key, offset, lifetime)
-            for (key, lifetime), offset in zip(wanted, offsets, strict=True)
+            Piece(value, self._places[block] + life.offset, life)
+            for block, each in found.items()
+            for value, life in each
         ]
+
+    def _ranges(self, values: Sequence[int]) -> list[tuple[int | None, Lifetime]]:
+        """Each range of bytes of a block: the first value there, and when the range is in use."""
+        ranges: dict[tuple[int, int], tuple[int | None, Lifetime]] = {}
+        for value in sorted(values):
+            at, size = self._sharing.offset[value], self._bytes(value)
+            first, last = self._sharing.lives[value]
+            earliest, so_far = ranges.get((at, size), (value, Lifetime(size, first, last, at)))
+            last = max(last, so_far.last)
+            ranges[at, size] = earliest, so_far._replace(first=min(first, so_far.first), last=last)
+        return list(ranges.values())
 
     def _operands(self, number: int, job: JobStep, output: int) -> list[Any]:
         """As the executor takes them."""
         found = []
         for k, operand in enumerate(job.operands):
             if isinstance(operand, Scratch):
-                found.append(("arena", self._offsets[number, k]))
+                found.append(("arena", self._places[number, k]))
             elif isinstance(operand, (Value, Output)):
                 found.append(self._location(operand.number if type(operand) is Value else output))
             else:
@@ -167,10 +190,10 @@ class Program:
         return found
 
     def _location(self, value: int) -> tuple[str, int]:
-        root = self.root[value]
-        if root in self._slots:
-            return "given", self._slots[root]
-        return "arena", self._offsets[root]
+        block = self._sharing.block[value]
+        if block in self._slots:
+            return "given", self._slots[block]
+        return "arena", self._places[block] + self._sharing.offset[value]
 
     def _bytes(self, value: int) -> int:
         return math.prod(self._shapes[value]) * self._dtypes[value].itemsize
@@ -188,7 +211,7 @@ class Program:
                 else:
                     runs.append((jobs, jobs + 1))
                 jobs += 1
-            elif entry.view_of is None:
+            elif not entry.idle:
                 runs.append((number, None))
         return runs
 
@@ -218,13 +241,14 @@ class Program:
                 if entry.job is not None:
                     self._executor.run(arena, given, jobs, jobs + 1)
                     jobs += 1
-                elif entry.view_of is None:
+                elif not entry.idle:
                     self._run_in_python(number, arena, given)
                 seconds.append(time.perf_counter() - start)
         return seconds
 
     def _given(self, xs: Sequence[np.ndarray]) -> list[Any]:
-        fresh = [np.empty(self._shapes[root], self._dtypes[root]) for root in self._fresh]
+        values = [self._sharing.members[block][0] for block in self._fresh]
+        fresh = [np.empty(self._shapes[value], self._dtypes[value]) for value in values]
         return [*xs, *fresh, *[None] * (len(self._slots) - len(xs) - len(fresh))]
 
     def _take_arena(self) -> Any:
@@ -250,7 +274,7 @@ class Program:
                 f"zeros {entry.dtype} of {entry.shape}: a plan needs layers whose output shape "
                 "depends on the input's shape alone"
             )
-        given[self._slots[entry.step.output]] = y
+        given[self._slots[self._sharing.block[entry.step.output]]] = y
 
     def _array(self, value: int, arena: Any, given: list[Any]) -> np.ndarray:
         place, where = self._location(value)
@@ -262,10 +286,10 @@ class Program:
     def _results(self, arena: Any, given: list[Any]) -> tuple[np.ndarray, ...]:
         found, seen = [], set()
         for value in self.outputs:
-            y, root = self._array(value, arena, given), self.root[value]
-            if root not in self._fresh or root in seen:
+            y, block = self._array(value, arena, given), self._sharing.block[value]
+            if block not in self._fresh or block in seen:
                 y = y.copy()
-            seen.add(root)
+            seen.add(block)
             found.append(y)
         return tuple(found)
 
@@ -295,4 +319,17 @@ def _entry(recorded: Recorded, jobs: Any) -> Entry:
         kind,
         macs,
         moved,
+        idle=recorded.view_of is not None,
     )
+
+
+def _joined(entry: Entry, job: JobStep, in_place: Sequence[bool]) -> Entry:
+    """A concatenation of which some inputs are in their places in the output."""
+    if all(in_place):
+        return entry._replace(job=None, kind="in place", idle=True)
+    if not any(in_place):
+        return entry
+    copied = [None if there else x for x, there in zip(job.operands, in_place, strict=False)]
+    operands = (*copied, *job.operands[len(copied) :])
+    kind = f"{entry.kind}, {in_place.count(True)} of {len(in_place)} in place"
+    return entry._replace(job=job._replace(operands=operands), kind=kind)

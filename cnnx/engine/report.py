@@ -32,7 +32,7 @@ def memory(program: Program) -> str:
     by_value = {entry.step.output: entry for entry in program.entries}
     rows: list[Sequence[Any]] = [("offset", "bytes", "steps", "value")]
     for piece in sorted(program.pieces, key=lambda piece: (piece.lifetime.first, piece.offset)):
-        size, first, last = piece.lifetime
+        size, first, last = piece.lifetime[:3]
         what = "scratch" if piece.value is None else names(by_value[piece.value].step)
         rows.append((f"{piece.offset:,}", f"{size:,}", f"{first}-{last}", what))
     total = sum(piece.lifetime.size for piece in program.pieces)
@@ -68,7 +68,7 @@ class Profile(tuple[Row, ...]):
 
 
 def profile(program: Program, seconds: Sequence[float]) -> Profile:
-    """Time, arithmetic and memory traffic of each step, but for views, which take no time."""
+    """Time, arithmetic and memory traffic of each step, but for those that do nothing."""
     return Profile(
         Row(
             number,
@@ -79,7 +79,7 @@ def profile(program: Program, seconds: Sequence[float]) -> Profile:
             1e-9 * entry.bytes / time,
         )
         for number, (entry, time) in enumerate(zip(program.entries, seconds, strict=True))
-        if entry.kind != "view"
+        if not entry.idle
     )
 
 
