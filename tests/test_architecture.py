@@ -75,7 +75,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "testing": (*RUNS, "config"),
     "viz": RUNS,
     "bench": (*RUNS, "training"),
-    "cli": (*RUNS, "terminal", "callbacks", "training", "viz", "bench", "_version"),
+    "bench/contestant": ("_version", "config", "engine"),  # a program, which runs a plan
+    "cli": (
+        *RUNS,
+        "engine",
+        "onnx",
+        "terminal",
+        "callbacks",
+        "training",
+        "viz",
+        "bench",
+        "_version",
+    ),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat"),
     "__main__": ("cli",),
@@ -92,7 +103,7 @@ INSIDE_FUNCTIONS = {
     "data": {"tqdm", "PIL", "pooch", "requests"},
     "safetensors": {"safetensors"},
     "onnx": {"onnx"},
-    "bench": {"torch"},
+    "bench": {"torch", "onnxruntime", "openvino"},
     "cli": {"tomli"},  # Python 3.10 has no tomllib
     "compat": {"matplotlib"},
     "examples": {"torch"},  # for the comparison in one of them

@@ -187,7 +187,9 @@ def test_a_closed_pipe_is_not_an_error(known_model):
 # The rest
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "bench", "info"])
+@pytest.mark.parametrize(
+    "command", ["train", "evaluate", "predict", "convert", "profile", "bench", "info"]
+)
 def test_help_shows_an_example(capsys, command):
     with pytest.raises(SystemExit) as left:
         main([command, "--help"])

@@ -15,7 +15,7 @@ from cli_helpers import sides
 import cnnx
 from cnnx.cli import _parser, data, main
 
-COMMANDS = ("train", "runs", "evaluate", "predict", "bench", "info")
+COMMANDS = ("train", "runs", "evaluate", "predict", "convert", "profile", "bench", "info")
 
 
 def examples(command):
@@ -56,6 +56,10 @@ def place(tmp_path_factory):
             words += ["--resize", "8"] if source == "photos" else []
             assert main(["train", *words]) == 0
         cnnx.models.lenet5().save("model.npz")
+        pytest.importorskip("onnx")
+        cnnx.onnx.save(cnnx.models.resnet20(), "net.onnx", input_shape=(3, 32, 32))
+        image.fromarray(colour[0]).save("cat.jpg")
+        Path("names.txt").write_text("cat\ndog\n" + "horse\n" * 8)
     finally:
         os.chdir(before)
     return root
@@ -83,6 +87,8 @@ def test_an_example_of_the_help_runs(example, place, monkeypatch, tmp_path, caps
             os.makedirs(tmp_path / "datasets", exist_ok=True)
             value = str(tmp_path / "datasets")
         monkeypatch.setenv(name, value)
+    if words[1] == "convert":  # beside the files that other examples need
+        words[3] = str(tmp_path / words[3])
     found = [sorted(glob.glob(word)) if "*" in word else [word] for word in words[1:]]
     words = [word for group in found for word in group]
     if words[0] == "train":

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from .memory import MemoryRow, format_memory, run_memory
+from .network import NetworkRow, check_peers, format_network, run_network
 from .scaling import run_threads
 from .table import Row, format_table, measure, run, write_json
 from .task import Task, Workload
@@ -27,18 +28,22 @@ __all__ = [
     "MODELS",
     "OPS",
     "MemoryRow",
+    "NetworkRow",
     "Row",
     "Spread",
     "Task",
     "Timing",
     "Workload",
+    "check_peers",
     "compare",
     "format_memory",
+    "format_network",
     "format_table",
     "measure",
     "run",
     "run_busy",
     "run_memory",
+    "run_network",
     "run_threads",
     "write_json",
 ]

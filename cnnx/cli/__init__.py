@@ -1,4 +1,4 @@
-"""The command line: ``cnnx train | runs | evaluate | predict | bench | info``.
+"""The command line: ``cnnx train | runs | evaluate | predict | convert | profile | bench | info``.
 
 >>> from cnnx.cli import main
 >>> main(["train", "--epochs", "3"])          # same as `cnnx train --epochs 3`; 0 on success
@@ -25,7 +25,7 @@ from typing import Any
 
 from cnnx import config, terminal
 from cnnx._version import __version__
-from cnnx.cli import bench, evaluate, info, listing, predict, train
+from cnnx.cli import bench, convert, evaluate, info, listing, predict, profile, train
 from cnnx.cli.arguments import Intermixed
 from cnnx.cli.console import any_console, mute_stdout, printable, warn
 
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", dest="command", parser_class=Intermixed
     )
-    for command in (train, listing, evaluate, predict, bench, info):
+    for command in (train, listing, evaluate, predict, convert, profile, bench, info):
         command.add(commands)
     return parser
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from cnnx import terminal
+from cnnx import io, terminal
 from cnnx.cli.arguments import add_command, integer, positive
+from cnnx.cli.models import (
+    add_input_shape,
+    compiled,
+    is_onnx,
+    open_model,
+    sample_shapes,
+    samples,
+)
 
 __all__ = ["add", "run"]
 
@@ -18,7 +30,8 @@ _EXAMPLE = """\
   cnnx bench models --peers torch --json models.json
   cnnx bench memory --peers torch
   cnnx bench threads --quick
-  cnnx bench busy --filter "lenet5 batch 64" --seconds 10"""
+  cnnx bench busy --filter "lenet5 batch 64" --seconds 10
+  cnnx bench --onnx net.onnx --peers onnxruntime,openvino"""
 
 
 def add(commands: Any) -> None:
@@ -29,7 +42,6 @@ def add(commands: Any) -> None:
         "what",
         nargs="?",
         choices=("ops", "models", "all", "memory", "threads", "busy"),
-        default="all",
         help="ops: single ops; models: training steps, inference and the convolutions in them; all:"
         " both; memory: peak memory of training steps; threads: training steps on one thread and on"
         " several; busy: the same beside processes that keep the cores busy (default: all)",
@@ -37,10 +49,19 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--peers",
         action="append",
-        choices=("torch",),
+        type=_peers,
+        metavar="NAMES",
         default=[],
-        help="also measure another library: pip install 'cnnx[peers]'",
+        help="also measure other libraries: torch (pip install 'cnnx[peers]'), or with --onnx "
+        "onnxruntime,openvino",
     )
+    parser.add_argument(
+        "--onnx",
+        metavar="FILE",
+        help="measure the network of an ONNX file: time, peak memory and differences of outputs, "
+        "for one sample and for 32 if the file leaves the batch free",
+    )
+    add_input_shape(parser)
     parser.add_argument(
         "--filter", metavar="TEXT", help="only workloads with this text in their name"
     )
@@ -55,7 +76,8 @@ def add(commands: Any) -> None:
         "--seconds",
         type=positive,
         metavar="S",
-        help="measuring time per row (default 2); more gives steadier results on a busy machine",
+        help="measuring time per row (default 2, with --onnx 10); more gives steadier results on a "
+        "busy machine",
     )
 
 
@@ -63,6 +85,14 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print the table; returns the exit code."""
     from cnnx import bench
 
+    args.peers = [name for names in args.peers for name in names]
+    if args.onnx is not None:
+        return _onnx(args)
+    if args.input_shape is not None:
+        raise ValueError("bench: --input-shape is for --onnx")
+    if set(args.peers) - {"torch"}:
+        raise ValueError(f"bench: {' and '.join(args.peers)} run ONNX files: give one with --onnx")
+    args.what = args.what or "all"
     done, warned = 0, False
 
     def report(row: bench.Row | bench.MemoryRow) -> None:
@@ -110,3 +140,44 @@ def _memory(args: argparse.Namespace, report: Callable[[Any], None]) -> int:
         bench.write_json(rows, args.json)
         print(f"\nthe figures are in {args.json}")
     return 0
+
+
+def _onnx(args: argparse.Namespace) -> int:
+    """Measure the network of an ONNX file."""
+    from cnnx import bench
+
+    if args.what is not None or args.filter is not None or args.quick:
+        raise ValueError("bench: --onnx measures one network: leave ops, --filter, --quick ... out")
+    if not is_onnx(args.onnx):
+        raise ValueError(f"{args.onnx}: --onnx expects a file whose name ends in .onnx")
+    bench.check_peers(args.peers)
+    opened = open_model(args.onnx)
+    shapes = sample_shapes(opened, args.input_shape)
+    sizes = (1, 32) if opened.batch is None else (opened.batch,)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        plan = compiled(opened, shapes, sizes[0])
+        path = os.path.join(folder, "plan.npz")
+        plan.save(path)
+        for size in sizes:
+            xs = samples(opened, plan, size)
+            inputs = dict(zip(plan.inputs, xs, strict=True))
+            rows.append(
+                bench.run_network(args.onnx, path, inputs, args.peers, args.threads, args.seconds)
+            )
+    print(bench.format_network(rows))
+    if args.json is not None:
+        text = json.dumps([dataclasses.asdict(row) for row in rows], indent=2)
+        io.write_text_atomic(args.json, text + "\n")
+        print(f"\nthe figures are in {args.json}")
+    return 0
+
+
+def _peers(text: str) -> list[str]:
+    """argparse type: names out of those of other libraries, separated by commas."""
+    known = ("torch", "onnxruntime", "openvino")
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} is not known, expected {', '.join(known)}")
+    return names

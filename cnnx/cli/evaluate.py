@@ -17,11 +17,13 @@ from cnnx.cli import data, splits
 from cnnx.cli.arguments import add_command, add_images, add_machine, integer
 from cnnx.cli.console import listed, printable, warn
 from cnnx.cli.folders import Images
-from cnnx.cli.images import Doubts, prepare, preprocessing_of
-from cnnx.cli.runs import find_model, read_record, read_settings
+from cnnx.cli.images import Doubts, prepare
+from cnnx.cli.models import MODEL, open_model
+from cnnx.cli.preparing import add_preparation, preprocessing_of
+from cnnx.cli.runs import read_record, read_settings
 from cnnx.data import Batches, ImageFolder
 from cnnx.inference import predict
-from cnnx.layers import Layer, load
+from cnnx.layers import Layer
 from cnnx.losses import CrossEntropyLoss, MSELoss
 from cnnx.preprocessing import Preprocessing
 
@@ -41,13 +43,13 @@ scored separately."""
 def add(commands: Any) -> None:
     """Describe the command's arguments."""
     parser = add_command(commands, "evaluate", run, "score a model on a test set", _EXAMPLE)
-    parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
     add_source(parser, "default: the data set of the run")
     add_machine(parser)
 
 
 def add_source(parser: argparse.ArgumentParser, default: str) -> None:
-    """--data, --seed, --batch-size and the image options, shared with `predict`."""
+    """--data, --seed, --batch-size and the options of images, shared with `predict`."""
     parser.add_argument(
         "--data",
         type=data.parse,
@@ -71,6 +73,7 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--resize", action="store_true", help="scale images to the model's input size"
     )
+    add_preparation(parser)
     add_images(
         parser,
         " (default: as in training)",
@@ -172,12 +175,12 @@ def _choose(
 
 def run(args: argparse.Namespace) -> int:
     """Score and print; returns the exit code."""
-    path = find_model(args.model)
+    opened = open_model(args.model)
+    path, model = opened.path, opened.model
     settings = read_settings(path)
-    model = load(path)
-    how = preprocessing_of(model, settings, args)
+    how = preprocessing_of(opened, settings, args)
     chosen = choose(args, path, settings, how)
-    test, new = chosen.test, chosen.new
+    test, new, batch_size = chosen.test, chosen.new, opened.at_most(args.batch_size)
     if not len(test) and new is None:
         raise ValueError(f"{chosen.source}: nothing to score: the model was trained on all of it")
     for note in chosen.notes:
@@ -186,11 +189,11 @@ def run(args: argparse.Namespace) -> int:
     shape = "x".join(map(str, data.sample_shape(test)))
     print(f"data      {printable(chosen.source)}: {len(test):,} to score, {shape}")
     if len(test):
-        _report(model, test, args.batch_size, doubts)
+        _report(model, test, batch_size, doubts)
     if new is not None:
         names = data.count(len(new), "sample that was", "samples that were")
         print(f"\nnew       {names} added since, scored separately: {listed(new.names)}")
-        _report(model, new, args.batch_size, doubts)
+        _report(model, new, batch_size, doubts)
     doubts.say()
     return 0
 

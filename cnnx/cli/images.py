@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -16,44 +14,12 @@ from cnnx import io
 from cnnx.cli.console import listed, warn
 from cnnx.data import formats
 from cnnx.data.images import SUFFIXES
-from cnnx.layers import Conv2D, Layer
 from cnnx.preprocessing import Preprocessing
 
-__all__ = ["ARRAYS", "Doubts", "find_images", "prepare", "preprocessing_of", "read"]
+__all__ = ["ARRAYS", "Doubts", "find_images", "prepare", "read"]
 
 ARRAYS = (".npy", ".npz")
 _DEFLATE_RATIO = 1032  # at most this many bytes come out of one byte of deflate
-
-
-def preprocessing_of(
-    model: Layer, settings: dict[str, Any], args: argparse.Namespace
-) -> Preprocessing | None:
-    """The model's preprocessing: from its file, overridden by the user's options.
-
-    For files from before models stored it: from the run.json next to the model, or else from the
-    channels of its first convolution, with pixels in [0, 1]. None if nothing is known.
-    """
-    found = model.preprocessing
-    if found is None and settings:
-        shape, classes = settings["data"]["sample_shape"], settings["data"]["classes"]
-        found = Preprocessing(tuple(shape), tuple(classes))
-    if found is None:
-        convolutions = (layer for layer in model.modules() if isinstance(layer, Conv2D))
-        channels = next((layer.in_channels for layer in convolutions), None)
-        found = None if channels is None else Preprocessing((channels, None, None))
-    if found is None:
-        return None
-    if args.resize and None in found.input_shape:
-        raise ValueError(
-            f"{args.model}: --resize needs a model file or a run.json that states the size"
-        )
-    return replace(
-        found,
-        layout=args.layout or found.layout,
-        background=found.background if args.background is None else args.background,
-        resize=found.resize or args.resize,
-        invert=found.invert != args.invert,
-    )
 
 
 def prepare(how: Preprocessing, x: np.ndarray, unit: bool, name: str) -> np.ndarray:

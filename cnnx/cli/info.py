@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from typing import Any
 
 from cnnx import config
 from cnnx.cli.arguments import add_command, add_machine
 from cnnx.cli.console import listed, printable
-from cnnx.cli.runs import find_model, read_settings
+from cnnx.cli.models import (
+    MODEL,
+    Opened,
+    add_input_shape,
+    is_onnx,
+    open_model,
+    sample_shapes,
+    words_of,
+)
+from cnnx.cli.runs import read_settings
 from cnnx.data import cache_directory, datasets
 from cnnx.data.download import CIFAR10, FASHION_MNIST, MNIST, Source
-from cnnx.layers import load
 from cnnx.preprocessing import Preprocessing
 
 __all__ = ["add", "run"]
@@ -20,6 +29,7 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx info
   cnnx info runs/digits-1                       a model and its preprocessing
+  cnnx info net.onnx                            inputs, outputs, operators
   CNNX_DATA=~/datasets CNNX_ISA=baseline cnnx info"""
 
 
@@ -27,17 +37,18 @@ def add(commands: Any) -> None:
     """Describe the command's arguments."""
     what = "show version, backend, kernels, threads and data sets, or describe a model"
     parser = add_command(commands, "info", run, what, _EXAMPLE)
-    parser.add_argument(
-        "model", metavar="MODEL", nargs="?", help="a model file or the directory of a run"
-    )
+    parser.add_argument("model", metavar="MODEL", nargs="?", help=MODEL)
+    add_input_shape(parser)
     add_machine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print; returns the exit code."""
     if args.model is not None:
-        _show_model(args.model)
+        _show_model(args.model, args.input_shape)
         return 0
+    if args.input_shape is not None:
+        raise ValueError("--input-shape is of a model, and none is given")
     config.show_config()
     print(f"{'CNNX_DATA':20} {os.environ.get('CNNX_DATA') or 'not set'}")
     print(f"{'cache directory':20} {cache_directory()}")
@@ -47,14 +58,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show_model(path: str) -> None:
+def _show_model(path: str, input_shape: Any) -> None:
     """What the model's file and the run.json next to it say about the model."""
-    file = find_model(path)
-    settings, model = read_settings(file), load(file)
+    if is_onnx(path):
+        _print(_onnx_rows(path))
+    opened = open_model(path)
+    settings, model = read_settings(opened.path), opened.model
     parameters = model.parameters()
     dtypes = sorted({str(parameter.dtype) for parameter in parameters})
     count = sum(parameter.size for parameter in parameters)
-    rows = {"model": file, "parameters": f"{count:,}, {', '.join(dtypes) or 'none'}"}
+    rows = {} if opened.file is not None else {"model": opened.path}
+    rows["parameters"] = f"{count:,}, {', '.join(dtypes) or 'none'}"
+    rows["MACs"] = _macs(opened, input_shape)
+    if opened.plan is not None:
+        rows["plan"] = str(opened.plan)
     if settings:
         result = settings.get("result")
         rows["trained on"] = settings["data"]["source"]
@@ -67,10 +84,49 @@ def _show_model(path: str) -> None:
         rows["classes"] = listed(settings["data"]["classes"], 20) if settings else ""
     else:
         rows.update(_preprocessing_rows(how))
+    _print(rows)
+    print(model)
+
+
+def _print(rows: dict[str, str]) -> None:
     for name, value in rows.items():
         if value:
             print(f"{name:20} {printable(value)}")
-    print(model)
+
+
+def _onnx_rows(path: str) -> dict[str, str]:
+    """What an ONNX file says, whether or not cnnx knows its operators."""
+    from cnnx.onnx import reader
+
+    file = reader.read(path)
+    operators = Counter(node.operator for node in file.nodes)
+    ordered = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
+
+    def words(name: str) -> str:
+        kind = "float" if name in file.floats else "not float"
+        shape = words_of(file.shapes[name]) if name in file.shapes else "unknown shape"
+        return f"{name} {shape} {kind}"
+
+    return {
+        "model": path,
+        "format": f"ONNX, opset {file.opset}",
+        "inputs": ", ".join(words(given.name) for given in file.inputs),
+        "outputs": ", ".join(map(words, file.outputs)),
+        "operators": ", ".join(f"{name} {count}" for name, count in ordered),
+    }
+
+
+def _macs(opened: Opened, input_shape: Any) -> str:
+    """Multiply-adds of one sample, if the shape of its input is known."""
+    try:
+        shapes = sample_shapes(opened, input_shape)
+    except ValueError:
+        if input_shape is not None:
+            raise
+        return "depend on the size of the input: --input-shape 3x224x224 or the like says it"
+    return f"{opened.model.summary(*shapes).macs:,} for a sample of " + ",".join(
+        map(words_of, shapes)
+    )
 
 
 def _preprocessing_rows(how: Preprocessing) -> dict[str, str]:

@@ -20,10 +20,12 @@ from cnnx.cli import data
 from cnnx.cli.arguments import add_command, add_machine, integer
 from cnnx.cli.console import printable, warn
 from cnnx.cli.evaluate import Chosen, add_source, choose
-from cnnx.cli.images import Doubts, find_images, preprocessing_of, read
-from cnnx.cli.runs import find_model, read_settings
+from cnnx.cli.images import Doubts, find_images, read
+from cnnx.cli.models import MODEL, open_model
+from cnnx.cli.preparing import preprocessing_of
+from cnnx.cli.runs import read_settings
 from cnnx.data import Batches
-from cnnx.layers import Layer, load
+from cnnx.layers import Layer
 
 __all__ = ["add", "run"]
 
@@ -33,11 +35,14 @@ _EXAMPLE = """\
   cnnx predict runs/photos-1 holiday/ --csv holiday.csv
   cnnx predict runs/digits-1 --invert scan.png  dark on light, where training was light on dark
   cnnx predict model.npz --data mnist --csv mnist.csv
+  cnnx predict net.onnx cat.jpg --size 32 --mean 0.5 --std 0.25 --labels names.txt --top 3
   cnnx predict runs/spiral-1 points.npy         rows of two numbers
 
 All images in a folder and its subfolders are read. An .npy or .npz file (its array x, or its only
 array) contains one sample or many, in the units of the training data or as 8-bit values. The model
-file records how its input was preprocessed in training: cnnx info MODEL shows it."""
+file records how its input was preprocessed in training: cnnx info MODEL shows it. An ONNX file does
+not: it gets pixels from 0 to 1, channels in the order red, green, blue, as (n, 3, h, w), minus
+--mean, divided by --std. `cnnx convert` stores these options in a model file."""
 
 Samples = Iterator[tuple[str, np.ndarray]]
 
@@ -56,7 +61,7 @@ def add(commands: Any) -> None:
     """Describe the command's arguments."""
     what = "classify images or points, and print probabilities"
     parser = add_command(commands, "predict", run, what, _EXAMPLE)
-    parser.add_argument("model", metavar="MODEL", help="a model file or the directory of a run")
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
     parser.add_argument(
         "files",
         nargs="*",
@@ -80,10 +85,11 @@ def run(args: argparse.Namespace) -> int:
             raise FileNotFoundError(errno.ENOENT, "there is no such file", file)
         if not os.path.isdir(file) and not os.path.isfile(file):
             raise ValueError(f"{file}: neither a regular file nor a folder")
-    path = find_model(args.model)
+    opened = open_model(args.model)
+    path, model = opened.path, opened.model
     settings = read_settings(path)
-    model = load(path)
-    how = preprocessing_of(model, settings, args)
+    how = preprocessing_of(opened, settings, args)
+    batch_size = opened.at_most(args.batch_size)
     doubts = Doubts("predict", how)
     samples: Samples
     regression = bool(settings) and not settings["data"]["classes"]
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
             warn("predict", note)
         classes = chosen.test.classes
         regression = regression or (not settings and chosen.test.y.dtype.kind == "f")
-        samples = _samples_of(chosen, args.batch_size)
+        samples = _samples_of(chosen, batch_size)
     else:
         files = [entry for file in args.files for entry in _files(file)]
         width = max(len(printable(file)) for file, _ in files)
@@ -108,9 +114,9 @@ def run(args: argparse.Namespace) -> int:
     if regression:
         if args.top is not None:
             raise ValueError(f"--top {args.top}: the model predicts numbers, not classes")
-        guesses, write = _numbers(model, samples, args.batch_size), _write_numbers
+        guesses, write = _numbers(model, samples, batch_size), _write_numbers
     else:
-        guesses = _guesses(model, samples, args.batch_size, args.top or 1, classes)
+        guesses = _guesses(model, samples, batch_size, args.top or 1, classes, args.labels)
         write = _write_classes
     if args.csv is not None:
         write(args.csv, list(guesses))
@@ -152,7 +158,12 @@ def _numbers(model: Layer, samples: Samples, batch_size: int) -> Iterator[Guess]
 
 
 def _guesses(
-    model: Layer, samples: Samples, batch_size: int, top: int, classes: tuple[str, ...]
+    model: Layer,
+    samples: Samples,
+    batch_size: int,
+    top: int,
+    classes: tuple[str, ...],
+    labels: str | None,
 ) -> Iterator[Guess]:
     for names, x in _batches(samples, batch_size):
         rows = inference.predict_proba(model, x, batch_size)
@@ -162,6 +173,10 @@ def _guesses(
             )
         if rows.shape[1] == 1:  # a single output is the probability of "yes"
             rows = np.concatenate([1 - rows, rows], axis=1)
+        if labels is not None and len(classes) != rows.shape[1]:
+            raise ValueError(
+                f"{labels} has {len(classes)} names, but the model has {rows.shape[1]} outputs"
+            )
         if top > rows.shape[1]:
             raise ValueError(f"--top {top}: the model has {rows.shape[1]} classes")
         if np.isnan(rows).any():

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cnnx import io
 from cnnx.graph.graph import Graph
 from cnnx.layers import files
@@ -18,7 +20,7 @@ from cnnx.layers.base import Layer
 if TYPE_CHECKING:
     from cnnx.engine.plan import Plan
 
-__all__ = ["load_plan", "save_plan"]
+__all__ = ["build", "is_plan", "load_plan", "save_plan"]
 
 _FORMAT, _VERSION = "cnnx-plan", 1
 
@@ -50,11 +52,28 @@ def load_plan(
 
     Example: ``plan = cnnx.load_plan("net.npz", batch=1)``
     """
+    arrays, meta = io.load_npz(path)
+    plan = build(arrays, meta, custom, io.name_of(path))
+    if batch is not None:
+        plan.prepare(batch)
+    return plan
+
+
+def is_plan(meta: Any) -> bool:
+    """Whether a file of `io.load_npz` with this meta is one of `plan.save`."""
+    return isinstance(meta, dict) and meta.get("format") == _FORMAT
+
+
+def build(
+    arrays: dict[str, np.ndarray],
+    meta: Any,
+    custom: Mapping[str, type[Layer]] | None,
+    name: str,
+) -> Plan:
+    """The plan that `save_plan` described; ValueError with the name of its file if it cannot be."""
     from cnnx.engine.plan import Plan
 
-    arrays, meta = io.load_npz(path)
-    name = io.name_of(path)
-    if not isinstance(meta, dict) or meta.get("format") != _FORMAT:
+    if not is_plan(meta):
         raise ValueError(f"{name} is not a plan of cnnx: it is no file of `plan.save`")
     if meta.get("version") != _VERSION:
         raise ValueError(
@@ -66,12 +85,9 @@ def load_plan(
     names = _checked(meta.get("inputs"), graph, name)
     try:
         nodes = [node for node, _ in graph.wiring().shapes(*graph.input_shapes)]
-        plan = Plan(graph.eval(), names, [("file", len(nodes))])
+        return Plan(graph.eval(), names, [("file", len(nodes))])
     except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{name} cannot be loaded: {error}") from error
-    if batch is not None:
-        plan.prepare(batch)
-    return plan
 
 
 def _checked(names: Any, graph: Graph, file: str) -> list[str]:

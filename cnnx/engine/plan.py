@@ -68,6 +68,7 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
         folded = fold(simplified)
     except ValueError as error:
         raise ValueError(f"compile: input_shape {_listed(shapes)} does not fit: {error}") from error
+    folded.preprocessing = model.preprocessing
     history = [("all layers", given), ("simplify", simplified), ("fold", folded)]
     plan = Plan(folded, names, [(name, len(graph.wiring().nodes)) for name, graph in history])
     if batches is not None:
@@ -80,6 +81,7 @@ class Plan:
 
     inputs, outputs  their names: "x" and "y"; if there are several "x0", "x1", ...
     input_shapes     of one sample of each input
+    preprocessing    that of the model, or None: how its input was prepared in training
 
     ``plan(x)`` returns an array, or a tuple if there are several outputs; with several inputs
     ``plan(x0, x1)``. Any number of threads may call it at the same time. Batches of another size,
@@ -94,7 +96,7 @@ class Plan:
     def __init__(self, graph: Graph, names: Sequence[str], history: Sequence[tuple[str, int]]):
         wiring = graph.wiring()
         self.graph, self.history = graph, tuple(history)
-        self.input_shapes = graph.input_shapes
+        self.input_shapes, self.preprocessing = graph.input_shapes, graph.preprocessing
         self.inputs = tuple(names)
         self.outputs = _numbered("y", len(wiring.outputs))
         self.steps = rewrite(wiring, keeping=False)

@@ -117,7 +117,7 @@ class Graph(Container):
         """The layers and the wiring. A subclass is loaded without its constructor, from its wiring
         and the attributes that are numbers, strings, None, and tuples and dicts of these.
         """
-        own = ("_layers", "_calls", "_outputs", "input_shapes", "training", "preprocessing")
+        own = ("_layers", "_calls", "_outputs", "input_shapes", "training", "_preprocessing")
         beside = {k: v for k, v in self._attributes().items() if k not in (*own, *self._layers)}
         return {
             "layers": self._layers,
