@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def array(op: str, name: str, value: Any, ndim: int | None = None) -> np.ndarray
     """The value as a C-contiguous, aligned, native float32 or float64 array; copied if need be."""
     if plain(value) and (ndim is None or value.ndim == ndim):
         return value  # the usual case: the checks of an op must cost less than a small op
-    if isinstance(value, np.ndarray) and not isinstance(value, (np.matrix, np.ma.MaskedArray)):
+    if isinstance(value, np.ndarray) and not (isinstance(value, np.matrix) or is_masked(value)):
         x = value
     else:
         x = from_anything(op, name, value)
@@ -112,13 +113,21 @@ def from_anything(op: str, name: str, value: Any) -> np.ndarray:
         raise TypeError(f"{op}: {name} cannot be read as an array: {error}") from None
 
 
+def is_masked(value: Any) -> bool:
+    """Whether this is a masked array.
+
+    Only a program that has imported `numpy.ma` has one; to import it takes a tenth of a cold start.
+    """
+    return isinstance(value, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ()))
+
+
 def unmasked(op: str, name: str, value: Any) -> None:
     """Reject masked arrays, also inside lists."""
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked(value):
         raise TypeError(f"{op}: {name} is a masked array: fill it first, with {name}.filled(...)")
     if isinstance(value, (list, tuple)):
         for item in value:
-            if isinstance(item, (list, tuple, np.ma.MaskedArray)):
+            if isinstance(item, (list, tuple)) or is_masked(item):
                 unmasked(op, name, item)
 
 

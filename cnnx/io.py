@@ -23,7 +23,6 @@ import io
 import math
 import os
 import re
-import secrets
 import stat
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -134,7 +133,7 @@ _BINARY = getattr(os, "O_BINARY", 0)  # defined on Windows only
 def _open_temporary(directory: str, name: str) -> tuple[str, int, int | None]:
     """Path and descriptor of a new temporary file, and the descriptor that holds its lock."""
     while True:
-        path = os.path.join(directory, f".{name[:_NAME_LENGTH]}.{secrets.token_hex(4)}.tmp")
+        path = os.path.join(directory, f".{name[:_NAME_LENGTH]}.{os.urandom(4).hex()}.tmp")
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         except FileExistsError:

@@ -163,7 +163,7 @@ class Preprocessing:
 
         Example: ``y = model(model.preprocessing(images))``
         """
-        if isinstance(images, np.ma.MaskedArray):
+        if checks.is_masked(images):
             raise TypeError(f"{name}: a masked array is not supported: fill it first")
         x = self._as_samples(np.asarray(images), name)
         return self._finish(self._to_unit(x, name))

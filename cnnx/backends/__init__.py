@@ -7,8 +7,8 @@ compiled     Cython and C; available if cnnx was installed with a C compiler
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
 from types import ModuleType
 
 from . import reference
@@ -18,10 +18,10 @@ OP_NAMES: tuple[str, ...] = tuple(reference.__all__)
 _NAMES = ("compiled", "reference")
 
 
-_FOLDER = Path(__file__).parent
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 # setup.py adds this file to a pure installation, in which no extension is missing.
-IS_PURE = (_FOLDER / "PURE").exists()
+IS_PURE = os.path.exists(os.path.join(_FOLDER, "PURE"))
 
 
 class NotBuiltError(ImportError):
@@ -50,8 +50,11 @@ def _why_not_there(error: ImportError) -> str:
             "backend 'compiled' is not part of this installation, which was built in pure Python "
             "(CNNX_PURE=1). Install a C compiler, then cnnx again without that variable."
         )
-    folder = _FOLDER / "compiled"
-    there = sorted(path.name for path in folder.glob("_core.*") if path.suffix in (".so", ".pyd"))
+    folder = os.path.join(_FOLDER, "compiled")
+    found = os.listdir(folder) if os.path.isdir(folder) else []
+    there = sorted(
+        name for name in found if name.startswith("_core.") and name.endswith((".so", ".pyd"))
+    )
     if not isinstance(error, ModuleNotFoundError) or error.name != f"{__name__}.compiled._core":
         return (
             f"backend 'compiled' does not load: {error}. Build it again with this Python and "
