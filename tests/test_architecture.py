@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),
     "optim": (*MIDDLE, "layers/parameter"),  # an optimiser updates parameters, and knows no layers
+    "optim/ema": (*MIDDLE, "layers"),  # averages all arrays of a model
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "graph", "io", "safetensors"),
     "onnx": (*MIDDLE, "io", "layers", "graph"),

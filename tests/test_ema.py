@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 
 import cnnx
-from cnnx import EMA
+from cnnx import EMA, Layer, Parameter
 from cnnx.layers import BatchNorm1D, Linear, Sequential
+from cnnx.layers.state import entries
 
 
 def model(dtype=np.float64):
@@ -160,6 +162,128 @@ def test_averages_follow_a_model_that_changes_its_dtype():
     with ema.averaged():
         assert net(np.ones((2, 3))).dtype == np.float64
     assert ema.state_dict()["averages"]["0.weight"].dtype == np.float64
+
+
+class Branches(Layer):
+    """Layers and a parameter in a list, a dict and attributes."""
+
+    buffer_names = ("scale",)
+
+    def __init__(self):
+        self.blocks = [[Linear(2, 2)], {"head": Linear(2, 3)}]
+        self.own = Parameter(np.ones(2))
+        self.extra = None
+        self.scale = None
+
+    def forward(self, x):
+        return x
+
+
+class Chosen(Layer):
+    """Finds its layers in a way of its own."""
+
+    def __init__(self):
+        self.key, self.store = "a", Store()
+
+    def children(self):
+        return iter([(self.key, self.store.layers[self.key])])
+
+
+class Store:
+    def __init__(self):
+        self.layers = {"a": Linear(2, 2), "b": Linear(2, 2)}
+
+
+def _swapped_names(net):
+    net._layers = dict(zip(net._layers, reversed(net._layers.values()), strict=True))
+
+
+CHANGES = {
+    "a layer of a chain is replaced": (model, lambda net: net.__setitem__(0, Linear(3, 4))),
+    "another head": (model, lambda net: net.__setitem__(2, Linear(4, 7))),
+    "a layer more": (model, lambda net: net.append(Linear(2, 2))),
+    "layers change places": (lambda: Sequential(Linear(2, 2), Linear(2, 2)), _swapped_names),
+    "no bias": (model, lambda net: setattr(net[0], "bias", None)),
+    "a parameter is replaced": (
+        Branches,
+        lambda net: setattr(net, "own", Parameter(np.full(2, 5.0))),
+    ),
+    "a parameter more": (Branches, lambda net: setattr(net, "extra", Parameter(np.ones(3)))),
+    "past __setattr__": (Branches, lambda net: vars(net).update(own=Parameter(np.ones(2)))),
+    "a buffer more": (Branches, lambda net: setattr(net, "scale", np.ones(3, np.float32))),
+    "a list grows": (Branches, lambda net: net.blocks[0].append(Linear(1, 1))),
+    "in a list": (Branches, lambda net: net.blocks[0].__setitem__(0, Linear(2, 2))),
+    "in a dict": (Branches, lambda net: net.blocks[1].update(head=Linear(2, 3))),
+    "another key": (Branches, lambda net: net.blocks[1].update(tail=net.blocks[1].pop("head"))),
+    "an attribute less": (Branches, lambda net: delattr(net, "own")),
+    "children of its own": (Chosen, lambda net: setattr(net, "key", "b")),
+    "dtype": (model, lambda net: net.astype(np.float32)),
+    "frozen": (model, lambda net: net.freeze()),
+    "loaded": (model, lambda net: net.load_state_dict(model().state_dict())),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("used", [False, True])
+def test_averages_follow_a_model_that_changes(name, used):
+    make, alter = CHANGES[name]
+    cnnx.manual_seed(0)
+    net = make()
+    ema = EMA(net, decay=0.75)
+    for _ in range(2):
+        ema.update()
+    if used:  # what a layer saves for backward is no part of the model
+        net(np.ones((2, 3), np.float32)) if make is model else None
+        ema.update()
+    before = ema.state_dict()["averages"]
+    alter(net)
+    for _ in range(2):
+        for parameter in net.parameters():
+            parameter.data = parameter.data + 1
+        expected = {}
+        for key, value in net.state_dict().items():
+            known = key in before and before[key].shape == value.shape and value.dtype.kind == "f"
+            expected[key] = 0.75 * before[key] + 0.25 * value if known else value
+        ema.update()
+        before = ema.state_dict()["averages"]
+        assert list(before) == list(expected)
+        for key, average in before.items():
+            assert average.dtype == net.state_dict()[key].dtype
+            np.testing.assert_allclose(average, expected[key], rtol=1e-6, atol=1e-6, err_msg=key)
+
+
+def test_the_model_is_searched_again_only_if_it_changed(monkeypatch):
+    net = model(np.float32)
+    ema = EMA(net)
+    walks = []
+    monkeypatch.setattr("cnnx.optim.ema.entries", lambda m: walks.append(m) or entries(m))
+    x, y = np.ones((4, 3), np.float32), np.zeros(4, int)
+    optimizer, loss_fn = cnnx.SGD(net.parameters(), lr=0.1), cnnx.CrossEntropyLoss()
+    for _ in range(3):
+        walks.clear()  # the first forward adds attributes, which counts as a change
+        loss_fn(net(x), y)
+        net.backward(loss_fn.backward())
+        optimizer.step()
+        ema.update()
+    assert walks == []
+    net[2] = Linear(4, 2)
+    ema.update()
+    assert walks == [net]
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_copy_follows_its_own_model(duplicate):
+    ema = EMA(model(), decay=0.5)
+    ema.update()
+    twin = duplicate(ema)
+    own = ema.state_dict()["averages"]["0.bias"]
+    twin.model[0].bias.data = twin.model[0].bias.data + 1
+    twin.model[2] = Linear(4, 5)
+    twin.update()
+    ema.update()
+    np.testing.assert_array_equal(ema.state_dict()["averages"]["0.bias"], own)
+    np.testing.assert_allclose(twin.state_dict()["averages"]["0.bias"], own + 0.5)
+    assert twin.state_dict()["averages"]["2.weight"].shape == (5, 4)
 
 
 def test_bad_arguments_are_named():

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from cnnx.layers.summary import Summary
     from cnnx.typing import File
 
-__all__ = ["BUILTIN", "Layer", "builtin"]
+__all__ = ["BUILTIN", "OF_A_RUN", "Layer", "builtin"]
 
 BUILTIN: dict[str, type[Layer]] = {}
-_OF_A_RUN = ("_kept", "_plan")  # attributes that are neither copied nor pickled
+OF_A_RUN = ("_kept", "_plan")  # attributes that are neither copied nor pickled
 AnyLayer = TypeVar("AnyLayer", bound="type[Layer]")
 
 
@@ -170,7 +170,7 @@ class Layer(Methods):
     def _attributes(self) -> dict[str, Any]:
         """A copy of the attributes, since another thread may add some; without those of a run."""
         attributes = vars(self).copy()
-        for name in _OF_A_RUN:
+        for name in OF_A_RUN:
             attributes.pop(name, None)
         return attributes
 

@@ -31,6 +31,10 @@ class Entry(NamedTuple):
     def array(self) -> np.ndarray:
         return getattr(self.owner, self.attribute)
 
+    def replace(self, array: np.ndarray) -> None:
+        """Put another array of the same shape in its place, without a copy."""
+        setattr(self.owner, self.attribute, array)
+
 
 def entries(layer: Layer) -> Iterator[tuple[str, Entry]]:
     """(key, entry) of all arrays: for each layer its parameters, buffers, then sub-layers."""

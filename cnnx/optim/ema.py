@@ -1,9 +1,10 @@
 """`EMA`: the exponential moving average of a model's weights."""
 
 # Design:
-# An average is an array of its own, found by the place of its parameter or buffer in the model, not
-# by its name: so tied weights have one average. To swap, `Parameter.data` and the averages change
-# places; nothing is copied. Averages follow a model whose dtype changed.
+# An average is an array of its own, for each parameter or buffer of the model once: so tied weights
+# have one average, with the first of their names. To swap, `Parameter.data` and the averages change
+# places; nothing is copied. Averages follow a model whose dtype changed. Where the arrays are is
+# found by a walk through the model, which is repeated if the model has changed (`Structure`).
 
 from __future__ import annotations
 
@@ -14,6 +15,10 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks, ops
+from cnnx.layers.base import Layer
+from cnnx.layers.parameter import Parameter
+from cnnx.layers.state import Entry, entries
+from cnnx.layers.structure import Structure
 
 __all__ = ["EMA"]
 
@@ -28,6 +33,9 @@ class EMA:
              copied. False: buffers are left as they are
     warmup   d = min(decay, (1 + n) / (10 + n)) in update n = 0, 1, ..., so that the first weights
              are forgotten sooner (as in TensorFlow's ExponentialMovingAverage, `num_updates`)
+
+    The model may change between updates: an array with a new name in its `state_dict`, or with
+    another shape, starts with its present value, and the average of one that is gone is dropped.
 
     B. Polyak, A. Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J. Control
     Optim. 30 (4), 1992.
@@ -44,17 +52,20 @@ class EMA:
     """
 
     def __init__(
-        self, model: Any, decay: float = 0.999, buffers: bool = True, warmup: bool = False
+        self, model: Layer, decay: float = 0.999, buffers: bool = True, warmup: bool = False
     ) -> None:
-        if not callable(getattr(model, "named_parameters", None)):
+        if not isinstance(model, Layer):
             raise TypeError(f"EMA: model is a {type(model).__name__}, expected a Layer")
         self.model = model
         self.decay = checks.real("EMA", "decay", decay, 0.0, 1.0)
         self.buffers = checks.flag("EMA", "buffers", buffers)
         self.warmup = checks.flag("EMA", "warmup", warmup)
         self.updates = 0
-        self._averages = {name: place.get().copy() for name, place in self._places().items()}
         self._swapped = False
+        self._averages: dict[str, np.ndarray] = {}
+        self._structure: Structure | None = None
+        self._entries: dict[str, Entry] = {}
+        self._follow()
 
     def update(self) -> None:
         """Include the present weights; after a step of the optimiser."""
@@ -64,8 +75,9 @@ class EMA:
         if self.warmup:
             decay = min(decay, (1 + self.updates) / (10 + self.updates))
         by_dtype: dict[Any, tuple[list[np.ndarray], list[np.ndarray]]] = {}
-        for name, place in self._places().items():
-            value, average = place.get(), self._averages[name]
+        self._follow()
+        for name, entry in self._entries.items():
+            value, average = np.asarray(entry.array), self._averages[name]
             if value.dtype.kind != "f":
                 self._averages[name] = value.copy()
                 continue
@@ -94,17 +106,19 @@ class EMA:
 
     def _swap(self) -> None:
         """Model and averages exchange their arrays."""
-        for name, place in self._places().items():
-            own, average = place.get(), self._averages[name]
-            place.set(average.astype(own.dtype, copy=False))
+        self._follow()
+        for name, entry in self._entries.items():
+            own, average = entry.array, self._averages[name]
+            entry.replace(average.astype(own.dtype, copy=False))
             self._averages[name] = own
 
     def copy_to_model(self) -> None:
         """Give the model copies of the averages, for good."""
         if self._swapped:
             raise RuntimeError("EMA.copy_to_model: the model has the averages: leave averaged()")
-        for name, place in self._places().items():
-            place.set(self._averages[name].astype(place.get().dtype))
+        self._follow()
+        for name, entry in self._entries.items():
+            entry.replace(self._averages[name].astype(entry.array.dtype))
 
     def state_dict(self) -> dict[str, Any]:
         """The number of updates, and copies of the averages by name."""
@@ -131,38 +145,31 @@ class EMA:
             name: given[name].astype(average.dtype) for name, average in self._averages.items()
         }
 
-    def _places(self) -> dict[str, _Place]:
-        """Where the arrays are in the model, by their names in its `state_dict`; each once."""
-        found: dict[str, _Place] = {}
-        known: set[int] = set()
-        for name, parameter in self.model.named_parameters():
-            if id(parameter) not in known:
-                known.add(id(parameter))
-                found[name] = _Place(parameter, "data")
-        for prefix, layer in self.model.places() if self.buffers else ():
-            if id(layer) in known:
-                continue
-            known.add(id(layer))
-            for name in layer.buffer_names:
-                if getattr(layer, name) is not None:
-                    found[prefix + name] = _Place(layer, name)
-        return found
+    def _follow(self) -> None:
+        """Find the arrays of the model, if it has changed, and give each an average."""
+        if self._structure is not None and self._structure.holds():
+            return
+        found: dict[str, Entry] = {}
+        known: set[tuple[int, str]] = set()
+        for name, entry in entries(self.model):
+            owner = id(entry.owner), entry.attribute
+            if owner not in known and (self.buffers or isinstance(entry.owner, Parameter)):
+                known.add(owner)
+                found[name] = entry
+        self._averages = {name: self._average_of(name, entry) for name, entry in found.items()}
+        self._structure, self._entries = Structure(self.model), found
+
+    def _average_of(self, name: str, entry: Entry) -> np.ndarray:
+        average = self._averages.get(name)
+        if average is None or average.shape != entry.array.shape:
+            return np.array(entry.array)
+        return average
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_structure": None, "_entries": {}}  # of the model, not of its copy
 
     def __repr__(self) -> str:
         return (
             f"EMA(decay={self.decay!r}, buffers={self.buffers!r}, warmup={self.warmup!r}, "
             f"updates={self.updates})"
         )
-
-
-class _Place:
-    """An array that is an attribute of an object."""
-
-    def __init__(self, owner: Any, name: str) -> None:
-        self.owner, self.name = owner, name
-
-    def get(self) -> np.ndarray:
-        return np.asarray(getattr(self.owner, self.name))
-
-    def set(self, value: np.ndarray) -> None:
-        setattr(self.owner, self.name, value)
