@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from cnnx.graph.container import Container, count_outputs
@@ -37,9 +38,11 @@ class Sequential(Container):
 
     Takes layers, one list of layers, or ``(name, layer)`` pairs; the default names are "0", "1",
     and so on. Names are the first part of the keys in `state_dict`. Supports indexing with a number
-    or a name, slicing (a Sequential of the same layers), `len`, iteration and `append`. A layer may
-    be used several times: its weights are shared and their gradients add up. Each forward allows
-    one backward, which frees the saved values as it runs.
+    or a name, slicing (a Sequential of the same layers), `len`, iteration, assignment and `del` of
+    an entry, `append`, `extend`, `insert` and `pop`. After an insertion or deletion the numbers
+    among the names are the positions again; other names stay (PyTorch numbers these, too). A layer
+    may be used several times: its weights are shared and their gradients add up. Each forward
+    allows one backward, which frees the saved values as it runs.
 
     A subclass may define its own constructor, such as ``Net(width)``; the model can be saved, and
     loaded with ``custom={"Net": Net}``. If it has other attributes besides its layers, the
@@ -82,6 +85,50 @@ class Sequential(Container):
             raise ValueError(f"Sequential: two layers have the name {name!r}")
         self._layers[name] = layer
         return self
+
+    def extend(self, layers: Iterable[Any]) -> Self:
+        """Append layers, or ``(name, layer)`` pairs; of a Sequential its layers. Returns the
+        container. If one cannot be appended, none is.
+        """
+        before = dict(self._layers)
+        try:
+            for layer in list(layers):
+                self.append(layer)
+        except Exception:
+            self._layers = before
+            raise
+        return self
+
+    def insert(self, index: int, layer: Any) -> Self:
+        """Insert a layer, or a ``(name, layer)`` pair, before the one at a position, which may be
+        negative, from the back. Returns the container. IndexError for one beyond the ends.
+
+        Example: ``model.insert(1, BatchNorm2D(16))``
+        """
+        position, count = operator.index(index), len(self)
+        if not -count <= position <= count:
+            raise IndexError(
+                f"Sequential.insert: index is {position}, expected {-count} to {count}, "
+                f"as there are {count} layers"
+            )
+        name, layer = layer if _is_pair(layer) else (self._free_name(), layer)
+        self._check(name, layer)
+        if name in self._layers:
+            raise ValueError(f"Sequential: two layers have the name {name!r}")
+        items = list(self._layers.items())
+        items.insert(position, (name, layer))
+        self._layers = _numbered(items)
+        return self
+
+    @overload
+    def pop(self, index: int | str = -1) -> Any: ...
+    @overload
+    def pop(self, index: slice) -> Sequential: ...
+    def pop(self, index: int | str | slice = -1) -> Any:
+        """Remove a layer, by default the last, and return it; of a slice a Sequential of all."""
+        removed = self[index]
+        del self[index]
+        return removed
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         yield from self._layers.items()
@@ -132,9 +179,21 @@ class Sequential(Container):
 
     def __setitem__(self, index: int | str, layer: Layer) -> None:
         """Replace one layer, as in ``model[-1] = Linear(64, 5)``."""
+        if isinstance(index, slice):
+            raise TypeError("Sequential: a slice was assigned: del it, then insert layers")
         name = self._name_at(index)
         self._check(name, layer)
         self._layers[name] = layer
+
+    def __delitem__(self, index: int | str | slice) -> None:
+        """Remove a layer, or those of a slice, as in ``del model[-1]``."""
+        items = list(self._layers.items())
+        if isinstance(index, slice):
+            del items[index]
+        else:
+            name = self._name_at(index)
+            items = [item for item in items if item[0] != name]
+        self._layers = _numbered(items)
 
     def _name_at(self, index: int | str) -> str:
         if isinstance(index, str):
@@ -161,6 +220,14 @@ class Sequential(Container):
             raise ValueError(f"Sequential: {name!r} is not a name: expected text without a dot")
         if any(inside is self for inside in layer.modules()):
             raise ValueError("Sequential: a container cannot contain itself")
+
+
+def _numbered(items: list[tuple[str, Layer]]) -> dict[str, Layer]:
+    """The layers by name, where a name that is a number becomes the position."""
+    return {
+        str(position) if name.isdecimal() else name: layer
+        for position, (name, layer) in enumerate(items)
+    }
 
 
 def _takes_layers(cls: type[Sequential]) -> bool:
