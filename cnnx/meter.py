@@ -40,14 +40,13 @@ class Meter:
         sums = self.sums
         # A sum over samples for either reduction.
         sums["loss"] = sums.get("loss", 0.0) + (loss if self._sum else loss * share)
-        values = self.measures(outputs, wanted)
-        for name, value in values.items():
-            counted = self.measures.counted(name, outputs, wanted)
+        measured = self.measures(outputs, wanted)
+        for name, (value, counted) in measured.items():
             self.counts[name] = self.counts.get(name, 0.0) + counted
             sums[name] = sums.get(name, 0.0) + (value * counted if counted else 0.0)
         for metric in self.streaming.values():
             self.measures.include(metric, outputs, wanted, weight)
-        return share, values
+        return share, {name: value for name, (value, _) in measured.items()}
 
     def result(self) -> Row:
         """The means so far."""

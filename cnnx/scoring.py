@@ -125,29 +125,28 @@ class Measures:
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self.op}: {name}: {error}") from None
 
-    def __call__(self, outputs: Any, target: Any) -> dict[str, float]:
-        """The value of every metric that is a function of all outputs; NaN for one of ours where
-        all labels are ignored."""
+    def __call__(self, outputs: Any, target: Any) -> dict[str, tuple[float, float]]:
+        """(value, samples that it counts) of every metric that is a function of all outputs.
+
+        One of ours leaves out ignored labels: it is NaN where all are ignored, and of a sample
+        whose positions are ignored in part it counts a share.
+        """
         assert self.settled is not None
-        return {
-            name: self.value(name, metric(outputs, target))
-            if name not in self._own
-            else self._of_kept(metric, outputs, target)
-            for name, metric in self.settled.items()
-        }
-
-    def counted(self, name: str, outputs: Any, target: Any) -> float:
-        """How many samples a metric counts. Of positions that are ignored, a share of a sample."""
-        if name not in self._own or self._ignored is None:
-            return float(len(target))
-        kept = targets.without(self._ignored, outputs, np.asarray(target))[1]
-        return len(target) * kept.size / (np.size(target) or 1)
-
-    def _of_kept(self, metric: Metric, outputs: Any, target: Any) -> float:
-        if self._ignored is None:
-            return metric(outputs, target)
-        pred, labels, _ = targets.without(self._ignored, outputs, np.asarray(target))
-        return metric(pred, labels) if len(labels) or not len(target) else math.nan
+        pred, labels, every = outputs, target, float(len(target))
+        counted = every
+        if self._own and self._ignored is not None:
+            pred, labels, _ = targets.without(self._ignored, outputs, np.asarray(target))
+            if labels is not target:
+                counted = every * labels.size / (np.size(target) or 1)
+        measured = {}
+        for name, metric in self.settled.items():
+            if name not in self._own:
+                measured[name] = self.value(name, metric(outputs, target)), every
+            elif len(labels) or not every:
+                measured[name] = metric(pred, labels), counted
+            else:
+                measured[name] = math.nan, counted
+        return measured
 
     def include(self, metric: Streaming, outputs: Any, target: Any, weight: Any = None) -> None:
         """Update a streaming metric by a batch; one of ours learns the threshold first."""

@@ -17,6 +17,7 @@ The shapes of pred and target determine the form. If they are ambiguous, which c
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any, NamedTuple
 
@@ -202,11 +203,11 @@ def without(label: int, pred: np.ndarray, target: np.ndarray, weight: Any = None
     """Scores (m, k), labels (m,) and weights (m,) of the samples with another label than this one,
     from scores (n, k, ...) and weights (n,) or None; all unchanged if there are no such labels."""
     shape = (pred.shape[0], *pred.shape[2:])
-    if pred.ndim < 2 or pred.shape[1] < 2 or target.size != np.prod(shape, dtype=int):
+    if pred.ndim < 2 or pred.shape[1] < 2 or target.size != math.prod(shape):
         return [pred, target, weight]
     labels = target.reshape(shape)
     kept = labels != label
-    if kept.all():
+    if np.logical_and.reduce(kept, axis=None):  # kept.all(), whose call takes longer
         return [pred, target, weight]
     if weight is not None:
         each = np.asarray(weight).reshape(-1, *[1] * (kept.ndim - 1))
@@ -248,7 +249,7 @@ def _answers(op: str, scores: np.ndarray, target: np.ndarray, threshold: float |
 def _nan(pred: np.ndarray) -> np.ndarray | None:
     """Mask of NaN in pred; None if there are none."""
     found = np.isnan(pred) if pred.dtype.kind == "f" else None
-    return None if found is None or not found.any() else found
+    return None if found is None or not np.logical_or.reduce(found, axis=None) else found
 
 
 def _are_scores(pred: np.ndarray, target: np.ndarray) -> bool:
