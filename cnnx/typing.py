@@ -11,7 +11,18 @@ from typing import IO, Any, Protocol, TypeAlias
 
 from numpy.typing import ArrayLike
 
-__all__ = ["ArrayLike", "Data", "File", "HasStep", "LossLike", "Losses", "Path", "Samples"]
+__all__ = [
+    "ArrayLike",
+    "Colour",
+    "Data",
+    "File",
+    "HasStep",
+    "LossLike",
+    "Losses",
+    "Path",
+    "Samples",
+    "Source",
+]
 
 Path: TypeAlias = str | os.PathLike[str]
 File: TypeAlias = Path | IO[bytes]
@@ -23,6 +34,14 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Any, /) -> Any: ...
+
+
+class Takes(Protocol):
+    """Samples of which a batch is read at once, such as a `WeightedDataset`."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Any, /) -> Any: ...
 
 
 class LossLike(Protocol):
@@ -39,6 +58,9 @@ class HasStep(Protocol):
     def step(self, *args: Any, **options: Any) -> Any: ...
 
 
+Colour: TypeAlias = str | float | Sequence[float]  # a name or code; grey; red, green and blue
+
 # Tuples of arrays (x, y) or (x, y, sample_weight) are iterable, too, and so are batches of these.
-Data: TypeAlias = Samples | Iterable[Any] | Callable[[], Iterable[Any]]
+Source: TypeAlias = Samples | Takes
+Data: TypeAlias = Source | Iterable[Any] | Callable[[], Iterable[Any]]
 Losses: TypeAlias = LossLike | Sequence[LossLike | None]  # one, or one for each output

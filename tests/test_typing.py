@@ -6,9 +6,14 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 import cnnx
+from cnnx import data, metrics
+from cnnx.data import transforms
 
 ROOT = Path(__file__).parents[1]
+CALLED = ("__init__", "__call__")  # methods that users call by another name
 
 
 def test_py_typed_is_part_of_the_package():
@@ -33,6 +38,23 @@ def test_an_ignored_error_of_mypy_has_a_code_and_a_reason():
             ignored = re.search(r"# type: ignore(\[[a-z, -]+\])?(.*)", line)
             if ignored:
                 assert ignored[1] and ("# " in ignored[2] or "# " in before), f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("package", [data, metrics, transforms], ids=lambda p: p.__name__)
+def test_an_argument_of_data_and_metrics_has_a_type_that_says_something(package):
+    for name in package.__all__:
+        value = getattr(package, name)
+        functions = [value] if inspect.isfunction(value) else []
+        if inspect.isclass(value):
+            functions += [
+                f
+                for key, f in vars(value).items()
+                if inspect.isfunction(f) and (key in CALLED or not key.startswith("_"))
+            ]
+        for function in functions:
+            for argument, annotation in function.__annotations__.items():
+                said = annotation not in ("Any", "Any | None", "object") or argument == "return"
+                assert said, f"{function.__qualname__}: {argument}"
 
 
 def test_every_argument_and_result_of_a_public_function_is_annotated():

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from .sources import _indices, as_source, take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from cnnx.typing import Source
 
 __all__ = ["Batches", "DataLoader", "batches"]
 
@@ -37,14 +39,14 @@ class Batches:
 
     def __init__(
         self,
-        data: Any,
+        data: Source,
         batch_size: int,
         shuffle: bool = False,
         seed: int | None = None,
         drop_last: bool = False,
         *,
         transform: Transform | None = None,
-        sampler: Any = None,
+        sampler: Collection[int] | None = None,
         workers: int = 0,
         prefetch: int = 2,
     ) -> None:
@@ -126,14 +128,14 @@ class Batches:
 
 
 def batches(
-    data: Any,
+    data: Source,
     batch_size: int,
     shuffle: bool = False,
     seed: int | None = None,
     drop_last: bool = False,
     *,
     transform: Transform | None = None,
-    sampler: Any = None,
+    sampler: Collection[int] | None = None,
     workers: int = 0,
     prefetch: int = 2,
 ) -> Batches:
@@ -188,10 +190,10 @@ class DataLoader(Batches):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Source,
         batch_size: int = 1,
         shuffle: bool = False,
-        sampler: Any = None,
+        sampler: Collection[int] | None = None,
         *,
         num_workers: int = 0,
         drop_last: bool = False,
@@ -212,7 +214,7 @@ class DataLoader(Batches):
         )
 
     @property
-    def dataset(self) -> Any:
+    def dataset(self) -> Source:
         return self.data
 
     @property

@@ -11,7 +11,7 @@ import itertools
 import os
 import re
 import warnings
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from ..io import write_text_atomic
 from .datasets import Dataset, as_dataset
 from .limits import MAX_CLASSES, check_labels, integer
 from .tables import Table, open_table
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+    from cnnx.typing import Samples
 
 __all__ = ["load_csv", "save_csv"]
 
@@ -30,7 +35,7 @@ _LINE_NUMBERS = ("", "unnamed: 0")  # names of a pandas index that was written a
 _IDENTIFIERS = ("id", "index")
 
 
-def save_csv(path: Path, data: Any) -> None:
+def save_csv(path: Path, data: Samples) -> None:
     """Write a data set of vectors as a CSV file, completely or not at all.
 
     data  Dataset or (x, y) pair: x (n, features); y integer labels (n,), or numbers (n,) or (n, k)
@@ -58,7 +63,7 @@ def save_csv(path: Path, data: Any) -> None:
 
 def load_csv(
     path: Path,
-    dtype: Any = np.float32,
+    dtype: DTypeLike = np.float32,
     *,
     label: str | int | None = None,
     encoding: str | None = None,

@@ -34,6 +34,8 @@ from .npz import read_npz
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from cnnx.typing import Samples
+
 _DIGITS = os.path.join(os.path.dirname(__file__), "digits.npz")
 
 
@@ -126,7 +128,7 @@ def _as_numbers(values: ArrayLike, name: str) -> np.ndarray:
     return array
 
 
-def as_dataset(data: Any, name: str = "data") -> Dataset:
+def as_dataset(data: Samples, name: str = "data") -> Dataset:
     """`data` as a `Dataset`: a Dataset is returned unchanged, an `(x, y)` pair is wrapped.
 
     data  Dataset, or tuple or list of two array-likes with the same number of samples

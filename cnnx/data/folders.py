@@ -13,13 +13,16 @@ import errno
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .datasets import Dataset
 from .images import SUFFIXES, Look, behind, read_header, read_image, uniform
 from .limits import check_memory
+
+if TYPE_CHECKING:
+    from cnnx.typing import Colour
 
 __all__ = [
     "Sample",
@@ -58,7 +61,7 @@ def load_folder(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     *,
-    background: Any = None,
+    background: Colour | None = None,
     invert: bool = False,
 ) -> Dataset:
     """Data set of a folder that contains one folder of images per class.
@@ -87,7 +90,7 @@ def load_folders(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     *,
-    background: Any = None,
+    background: Colour | None = None,
     invert: bool = False,
 ) -> tuple[Dataset, Dataset | None]:
     """Training and test set of a folder with subfolders ``train`` and ``test``.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
+    from cnnx.typing import Colour
+
 __all__ = ["ImageFolder", "open_folders"]
 
 _EMPTY, _PENDING = -1, -2  # slots of samples that are not in the cache, and that are being written
@@ -71,7 +73,7 @@ class ImageFolder:
         channels: int = 3,
         *,
         classes: Sequence[str] | None = None,
-        background: Any = None,
+        background: Colour | None = None,
         invert: bool = False,
         cache_bytes: int = 256 << 20,
         dtype: DTypeLike = np.uint8,
@@ -192,7 +194,7 @@ def open_folders(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     *,
-    background: Any = None,
+    background: Colour | None = None,
     cache_bytes: int = 256 << 20,
 ) -> tuple[ImageFolder, ImageFolder | None]:
     """Training and test set as of `load_folders`, whose images are read when they are needed.

@@ -25,6 +25,8 @@ from .limits import check_regular, integer
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from cnnx.typing import Colour
+
 __all__ = [
     "SUFFIXES",
     "Look",
@@ -78,7 +80,7 @@ def load_image(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     *,
-    background: Any = None,
+    background: Colour | None = None,
     invert: bool = False,
 ) -> np.ndarray:
     """An image file as numbers from 0 (black) to 1 (white).

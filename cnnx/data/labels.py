@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +12,15 @@ from ..checks import unmasked
 from .datasets import Dataset, as_dataset
 from .limits import MAX_CLASSES, check_memory, integer
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from cnnx.typing import Samples
+
 __all__ = ["one_hot", "select_classes"]
 
 
-def select_classes(data: Any, classes: Sequence[int], per_class: int | None = None) -> Dataset:
+def select_classes(data: Samples, classes: Sequence[int], per_class: int | None = None) -> Dataset:
     """The samples of some classes, relabelled 0, 1, ... in the order of `classes`.
 
     data       Dataset or (x, y) pair with integer labels y (n,)
@@ -54,7 +59,9 @@ def select_classes(data: Any, classes: Sequence[int], per_class: int | None = No
     return replace(whole[order], y=places, classes=names)
 
 
-def one_hot(labels: Any, classes: int | None = None, dtype: Any = np.float32) -> np.ndarray:
+def one_hot(
+    labels: ArrayLike, classes: int | None = None, dtype: DTypeLike = np.float32
+) -> np.ndarray:
     """Labels as rows with a one at the label's index: y[i, labels[i]] = 1, else 0.
 
     labels   integers (n,) from 0

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from .sources import _indices, as_source, labels_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from cnnx.typing import Source
 
 __all__ = [
     "ClassBalancedSampler",
@@ -57,7 +59,7 @@ class Sampler:
 class SequentialSampler(Sampler):
     """All samples in stored order. `SequentialSampler(data)`, or of a number of samples."""
 
-    def __init__(self, data_source: Any) -> None:
+    def __init__(self, data_source: Sized | int) -> None:
         self.count = _count("SequentialSampler", data_source)
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ class RandomSampler(Sampler):
     """
 
     def __init__(
-        self, data_source: Any, replacement: bool = False, num_samples: int | None = None
+        self, data_source: Sized | int, replacement: bool = False, num_samples: int | None = None
     ) -> None:
         op = "RandomSampler"
         self.count = _count(op, data_source)
@@ -156,7 +158,7 @@ class ClassBalancedSampler(Sampler):
     Example: ``batches = cnnx.data.batches(train, 32, sampler=ClassBalancedSampler(train), seed=0)``
     """
 
-    def __init__(self, labels: Any, num_samples: int | None = None) -> None:
+    def __init__(self, labels: ArrayLike | Source, num_samples: int | None = None) -> None:
         op = "ClassBalancedSampler"
         numbers = class_numbers(op, labels)
         wanted = len(numbers) if num_samples is None else num_samples

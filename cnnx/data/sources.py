@@ -19,6 +19,8 @@ from .datasets import Dataset, as_dataset
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from cnnx.typing import Source
+
 __all__ = ["Subset", "WeightedDataset", "as_source", "labels_of", "take"]
 
 
@@ -78,7 +80,7 @@ class Subset:
     Example: ``first = cnnx.data.Subset(data, range(100))``
     """
 
-    def __init__(self, dataset: Any, indices: Any) -> None:
+    def __init__(self, dataset: Source, indices: ArrayLike) -> None:
         self.dataset = as_source(dataset, "Subset")
         self.indices = _indices("Subset", indices, len(self.dataset))
 
@@ -111,7 +113,7 @@ class Subset:
         return f"Subset({len(self)} of {self.dataset!r})"
 
 
-def as_source(data: Any, name: str = "data") -> Any:
+def as_source(data: Source, name: str = "data") -> Any:
     """The data set that a user means: a pair becomes a Dataset, a triple a WeightedDataset.
 
     Other objects are returned as they are if they have `__len__`, and `take` or `__getitem__`;

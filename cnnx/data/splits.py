@@ -19,9 +19,11 @@ from .sources import Subset, as_source, labels_of
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from cnnx.typing import Source
+
 
 def train_test_split(
-    data: Any,
+    data: Source,
     y: ArrayLike | None = None,
     *,
     test_size: float = 0.2,
@@ -118,7 +120,7 @@ def _shares(sizes: np.ndarray, count: int) -> np.ndarray:
     return shares
 
 
-def random_split(data: Any, lengths: Sequence[float], *, seed: int | None = 0) -> list[Subset]:
+def random_split(data: Source, lengths: Sequence[float], *, seed: int | None = 0) -> list[Subset]:
     """Split a data set at random into parts that do not overlap, without copies.
 
     data     Dataset, (x, y) pair, ImageFolder or any map-style data set
@@ -139,7 +141,7 @@ def random_split(data: Any, lengths: Sequence[float], *, seed: int | None = 0) -
 
 
 def kfold(
-    data: Any, k: int = 5, *, stratify: bool = True, seed: int | None = 0
+    data: Source, k: int = 5, *, stratify: bool = True, seed: int | None = 0
 ) -> list[tuple[Subset, Subset]]:
     """The k pairs (train, validation) of cross-validation: each sample validates exactly once.
 

@@ -12,10 +12,12 @@ from .datasets import Dataset, as_dataset
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from cnnx.typing import Samples
+
 _BLOCK = 1024  # samples whose float64 deviations are in memory at a time
 
 
-def channel_stats(data: Any) -> tuple[np.ndarray, np.ndarray]:
+def channel_stats(data: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per channel (axis 1) over all samples and pixels.
 
     data     Dataset or (x, y) pair, x (n, c, ...)
@@ -35,7 +37,7 @@ def channel_stats(data: Any) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(squares / (x.size // x.shape[1]))
 
 
-def normalize(*data: Any, mean: ArrayLike | None = None, std: ArrayLike | None = None) -> Any:
+def normalize(*data: Samples, mean: ArrayLike | None = None, std: ArrayLike | None = None) -> Any:
     """Standardise each channel: x -> (x - mean) / std, channels along axis 1.
 
     data       one or more Datasets or (x, y) pairs, x (n, c, ...)

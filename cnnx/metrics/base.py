@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import checks
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["Metric", "read_weight"]
 
@@ -44,7 +47,9 @@ class Metric:
         self.name = self.default_name if name is None else name
         self._state: dict[str, np.ndarray] = {}
 
-    def update(self, pred: Any, target: Any, sample_weight: Any = None) -> None:
+    def update(
+        self, pred: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add a batch; arguments as in `accuracy`."""
         added = self._add(pred, target, sample_weight)
         state = {name: self._joined(self._state.get(name), part) for name, part in added.items()}
@@ -77,7 +82,9 @@ class Metric:
         """Continue from a `state_dict`."""
         self._state = {str(name): np.array(part) for name, part in state.items()}
 
-    def __call__(self, pred: Any, target: Any, sample_weight: Any = None) -> Value:
+    def __call__(
+        self, pred: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Value:
         alone = copy.copy(self)
         alone.reset()
         alone.update(pred, target, sample_weight)
@@ -104,7 +111,9 @@ class Metric:
         return f"{type(self).__name__}({self.name!r})"
 
 
-def read_weight(op: str, sample_weight: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+def read_weight(
+    op: str, sample_weight: ArrayLike | None, shape: tuple[int, ...]
+) -> np.ndarray | None:
     """The weights of samples as float64, repeated for every answer of `shape` (n, ...)."""
     if sample_weight is None:
         return None

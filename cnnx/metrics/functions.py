@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import checks, targets
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "LARGEST_TABLE",
@@ -31,7 +34,7 @@ RENUMBER = (
 )
 
 
-def accuracy(pred: Any, target: Any, threshold: float | None = None) -> float:
+def accuracy(pred: ArrayLike, target: ArrayLike, threshold: float | None = None) -> float:
     """The fraction of samples whose predicted class is the true one, between 0 and 1.
 
     pred    scores (n, k, ...), the largest along axis 1 being the prediction (logits or
@@ -58,11 +61,11 @@ def accuracy(pred: Any, target: Any, threshold: float | None = None) -> float:
     if lost is not None:
         hits &= ~lost
         warn_of_nan(op, lost)
-    return float(np.mean(hits))
+    return np.count_nonzero(hits) / hits.size
 
 
 def confusion_matrix(
-    pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
+    pred: ArrayLike, target: ArrayLike, classes: int | None = None, threshold: float | None = None
 ) -> np.ndarray:
     """counts[i, j]: how many samples of class i were predicted as class j; (k, k) int64.
 
@@ -86,7 +89,11 @@ def confusion_matrix(
 
 
 def class_pairs(
-    op: str, pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
+    op: str,
+    pred: ArrayLike,
+    target: ArrayLike,
+    classes: int | None = None,
+    threshold: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Predicted and true classes (n,), and the number of classes.
 
@@ -104,7 +111,7 @@ def class_pairs(
 
 
 def iou(
-    pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
+    pred: ArrayLike, target: ArrayLike, classes: int | None = None, threshold: float | None = None
 ) -> np.ndarray:
     """Intersection over union of every class, for segmentation; (k,) float64.
 
@@ -129,7 +136,7 @@ def iou(
 
 
 def mean_iou(
-    pred: Any, target: Any, classes: int | None = None, threshold: float | None = None
+    pred: ArrayLike, target: ArrayLike, classes: int | None = None, threshold: float | None = None
 ) -> float:
     """The mean of `iou` over the classes that are in pred or target, between 0 and 1.
 
@@ -152,7 +159,9 @@ def mean_iou(
     return float(np.nanmean(ratios))
 
 
-def top_k_accuracy(pred: Any, target: Any, k: int = 5, sample_weight: Any = None) -> float:
+def top_k_accuracy(
+    pred: ArrayLike, target: ArrayLike, k: int = 5, sample_weight: ArrayLike | None = None
+) -> float:
     """The fraction of samples whose true class is among the k with the largest scores.
 
     pred    scores (n, classes, ...); of equal scores the lower class comes first, as in argmax
@@ -169,12 +178,12 @@ def top_k_accuracy(pred: Any, target: Any, k: int = 5, sample_weight: Any = None
 
 
 def precision_recall_f1(
-    pred: Any,
-    target: Any,
+    pred: ArrayLike,
+    target: ArrayLike,
     average: str | None = None,
     classes: int | None = None,
     threshold: float | None = None,
-    sample_weight: Any = None,
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[Any, Any, Any]:
     """Precision, recall and F1 of every class, or their averages.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import targets
 
 from .base import Metric, Value, read_weight
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["MeanAbsoluteError", "MeanSquaredError", "R2Score", "RootMeanSquaredError"]
 
@@ -95,7 +98,9 @@ class R2Score(Metric):
 
     default_name = "r2"
 
-    def update(self, pred: Any, target: Any, sample_weight: Any = None) -> None:
+    def update(
+        self, pred: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
         """Add a batch."""
         part = self._add(pred, target, sample_weight)
         if not self._state:

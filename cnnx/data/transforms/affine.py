@@ -115,6 +115,10 @@ class RandomRotation(Transform):
                    the middle
     fill           the value of pixels from outside of the image
 
+    Images keep their size, since those of a batch have one: there is no `expand` as in torchvision,
+    with which each image gets the size that its angle needs. To lose no corner, pad them before by
+    `np.pad`.
+
     Example: ``RandomRotation(15, "bilinear")``
     """
 

@@ -46,7 +46,7 @@ class Transform:
     def __call__(
         self,
         x: ArrayLike,
-        y: Any = None,
+        y: ArrayLike | None = None,
         rng: np.random.Generator | None = None,
         *,
         seed: int | None = None,
@@ -65,7 +65,7 @@ class Transform:
         moved, target = self.apply(pixels, y, rng)
         return moved if target is None else (moved, target)
 
-    def apply(self, x: np.ndarray, y: Any, rng: np.random.Generator) -> Pair:
+    def apply(self, x: np.ndarray, y: ArrayLike | None, rng: np.random.Generator) -> Pair:
         """The transformed batch."""
         return self.apply_x(x, rng), y
 
@@ -93,7 +93,7 @@ class Compose(Transform):
             if not callable(one):
                 raise TypeError(f"Compose: {one!r} is no transform")
 
-    def apply(self, x: np.ndarray, y: Any, rng: np.random.Generator) -> Pair:
+    def apply(self, x: np.ndarray, y: ArrayLike | None, rng: np.random.Generator) -> Pair:
         for one in self.transforms:
             x, y = one.apply(x, y, rng) if isinstance(one, Transform) else one(x, y, rng)
         return x, y

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ... import checks
 from .base import Transform
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from .base import Pair
 
 __all__ = ["CutMix", "MixUp"]
 
@@ -36,7 +41,7 @@ class MixUp(Transform):
     def __post_init__(self) -> None:
         _check(self)
 
-    def apply(self, x: np.ndarray, y: Any, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
+    def apply(self, x: np.ndarray, y: ArrayLike | None, rng: np.random.Generator) -> Pair:
         rows = _rows("MixUp", y, self.num_classes, x.dtype)
         lam = rng.beta(self.alpha, self.alpha)
         return _mixed(x, lam), _mixed(rows, lam)
@@ -64,7 +69,7 @@ class CutMix(Transform):
     def __post_init__(self) -> None:
         _check(self)
 
-    def apply(self, x: np.ndarray, y: Any, rng: np.random.Generator) -> tuple[np.ndarray, Any]:
+    def apply(self, x: np.ndarray, y: ArrayLike | None, rng: np.random.Generator) -> Pair:
         rows = _rows("CutMix", y, self.num_classes, x.dtype)
         h, w = x.shape[2:]
         half = 0.5 * math.sqrt(1 - rng.beta(self.alpha, self.alpha))
