@@ -6,7 +6,7 @@ import gzip
 
 import numpy as np
 
-from cnnx.data import Dataset
+from cnnx.data import Dataset, image_folder
 
 IDX_NAMES = (
     "train-images-idx3-ubyte",
@@ -19,6 +19,19 @@ IDX_NAMES = (
 def numbered(n=10, classes=2):
     """Samples that contain their own index."""
     return Dataset(np.arange(n * 4, dtype=np.float32).reshape(n, 1, 2, 2), np.arange(n) % classes)
+
+
+def decoded_files(monkeypatch):
+    """The image files that are decoded from here on, in order."""
+    files = []
+
+    def counting(file, look):
+        files.append(file)
+        return original(file, look)
+
+    original = image_folder.read_image
+    monkeypatch.setattr(image_folder, "read_image", counting)
+    return files
 
 
 def idx(array, code=8):

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_helpers import ROOT, failure, settings_of
+from data_helpers import decoded_files
 
 import cnnx
 from cnnx.cli import main
-from cnnx.data import image_folder, load_folder, load_folders
+from cnnx.data import load_folder, load_folders
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -102,14 +103,7 @@ def test_folders_for_train_and_test_are_used_as_they_are(capsys):
 
 def test_each_image_is_decoded_once_if_the_cache_has_room(monkeypatch):
     write("photos", 10)
-    files = []
-
-    def counting(file, look):
-        files.append(file)
-        return original(file, look)
-
-    original = image_folder.read_image
-    monkeypatch.setattr(image_folder, "read_image", counting)
+    files = decoded_files(monkeypatch)
     assert main(["train", "--data", "photos", *TRAIN, "--out", "run"]) == 0
     assert len(files) == len(set(files)) == 20
     files.clear()

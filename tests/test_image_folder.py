@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_helpers import decoded_files
 
 import cnnx
 from cnnx.data import (
@@ -40,16 +41,7 @@ def write(root, count=4, size=(6, 5), classes=CLASSES, seed=0):
 
 @pytest.fixture
 def read(monkeypatch):
-    """The files that were decoded, in order."""
-    files = []
-
-    def counting(file, look):
-        files.append(file)
-        return original(file, look)
-
-    original = image_folder.read_image
-    monkeypatch.setattr(image_folder, "read_image", counting)
-    return files
+    return decoded_files(monkeypatch)
 
 
 def model(classes=3):
