@@ -95,6 +95,17 @@ OPS = """
     max_pool2d_backward avg_pool2d global_avg_pool2d batch_norm layer_norm group_norm linear
     relu softmax log_softmax cross_entropy dropout interpolate sgd_step adam_step
 """
+PROTOCOL = {
+    "Layer": "forward backward train eval training modules zero_grad parameters named_parameters "
+    "state_dict load_state_dict output_shape summary freeze unfreeze astype copy save fit evaluate "
+    "predict preprocessing",
+    "Parameter": "data grad name requires_grad",
+    "Sequential": "append extend insert pop __getitem__ __setitem__ __delitem__ __len__ __iter__",
+    "Plan": "run profile save",
+    "Adam": "step zero_grad param_groups state_dict load_state_dict",
+    "OneCycleLR": "step state_dict load_state_dict",
+    "CrossEntropyLoss": "__call__ backward reduction",
+}
 
 
 @pytest.mark.parametrize("group", NAMES)
@@ -114,6 +125,20 @@ def test_ops_and_modules_that_are_imported_by_name_exist():
     assert set(OPS.split()) <= set(cnnx.ops.__all__)
     for name in ("examples", "cli", "bench", "training", "optim.schedules", "data.transforms"):
         assert importlib.import_module(f"cnnx.{name}")
+
+
+@pytest.mark.parametrize("name", PROTOCOL)
+def test_an_object_has_the_members_that_users_call(name):
+    parameters = [cnnx.Parameter(np.zeros(2))]
+    made = {
+        "Parameter": lambda: parameters[0],
+        "Adam": lambda: cnnx.Adam(parameters),
+        "OneCycleLR": lambda: cnnx.OneCycleLR(cnnx.Adam(parameters), max_lr=0.1, total_steps=2),
+        "Plan": lambda: cnnx.compile(cnnx.Sequential(cnnx.ReLU()), (3,)),
+    }
+    value = made.get(name, getattr(cnnx, name))()
+    for member in PROTOCOL[name].split():
+        assert hasattr(value, member), member
 
 
 def test_every_layer_is_compared():

@@ -86,7 +86,8 @@ def fit(
     ema        a `cnnx.EMA` of this model: updated after each step; validation uses the averaged
                weights, and at the end the model gets them
     accumulate the gradients of so many batches are added for a step of the optimiser: that of their
-               mean loss. The last group of an epoch may be smaller
+               mean loss, to rounding, since kernels add samples in another order. The last group of
+               an epoch may be smaller
     clip_grad_norm, clip_grad_value  limits of the gradients, as the functions of these names
     steps_per_epoch  batches per epoch: epochs continue where the last one stopped, and begin again
                at the end of the data
