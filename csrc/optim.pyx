@@ -30,9 +30,10 @@ cdef struct Walk:               # over all parameters
     cnnx_step step
 
 
-def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
+def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov, double dampening):
     cdef cnnx_step rule
     rule.lr, rule.momentum, rule.weight_decay, rule.nesterov = lr, momentum, weight_decay, nesterov
+    rule.share = 1 - dampening
     walk(<Task>sgd_task[float], <Task>sgd_task[double], &rule, params, grads, (velocity,), SGD_NANOSECONDS)
 
 

@@ -1353,6 +1353,7 @@ STEPS: dict[str, dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         "nesterov": (("velocity",), {"momentum": 0.9, "nesterov": True}),
         "everything": (("velocity",), {"momentum": 0.7, "nesterov": True, "weight_decay": 0.2}),
         "maximize": (("velocity",), {"momentum": 0.7, "weight_decay": 0.2, "maximize": True}),
+        "dampening": (("velocity",), {"momentum": 0.7, "weight_decay": 0.2, "dampening": 0.6}),
     },
     "rmsprop_step": {
         "plain": (("square_avg",), {"grad_avg": None, "velocity": None}),

@@ -1144,13 +1144,21 @@ def _climbing(lr, weight_decay, maximize):
 
 
 def sgd_step(
-    params, grads, velocity, lr, momentum=0.0, weight_decay=0.0, nesterov=False, maximize=False
+    params,
+    grads,
+    velocity,
+    lr,
+    momentum=0.0,
+    weight_decay=0.0,
+    nesterov=False,
+    maximize=False,
+    dampening=0.0,
 ):
     lr, weight_decay = _climbing(lr, weight_decay, maximize)
     for param, p, grad, s in _moving(params, grads, velocity):
         g = grad + weight_decay * param[p]
         if momentum:
-            velocity[s] = momentum * velocity[s] + g
+            velocity[s] = momentum * velocity[s] + (1 - dampening) * g
             g = g + momentum * velocity[s] if nesterov else velocity[s]
         param[p] -= lr * g
 

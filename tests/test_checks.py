@@ -641,6 +641,7 @@ TABLE = {
             ValueError,
             ["nesterov", "momentum"],
         ),
+        ("a dampening above one", {"dampening": 1.5}, ValueError, ["dampening", "1.5"]),
     ],
     "rmsprop_step": [
         *STEPS,

@@ -101,7 +101,7 @@ Adam                                5 run    5 passed
 AdamW                               5 run    5 passed
 NAdam                               7 run    7 passed
 RMSprop                             8 run    8 passed
-SGD                                 8 run    8 passed  skipped: 1 no dampening=
+SGD                                 9 run    9 passed
 """
 ROWS = [line for line in TABLE.strip().replace(",\n   ", ",").splitlines() if line[0] != "-"]
 LONG = ("max_pool2d",)  # 1,440 samples

@@ -68,7 +68,7 @@ OPTIMISERS = {
 
 # Arguments that cnnx lacks.
 LACKING = (
-    "bias", "dampening", "dtype", "pos_weight", "recompute_scale_factor", "return_indices",
+    "bias", "dtype", "pos_weight", "recompute_scale_factor", "return_indices",
     "weight",
 )  # fmt: skip
 

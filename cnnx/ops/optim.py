@@ -33,10 +33,12 @@ def sgd_step(
     nesterov: bool = False,
     *,
     maximize: bool = False,
+    dampening: float = 0.0,
 ) -> None:
-    """Gradient descent: velocity = momentum*velocity + g; param -= lr * velocity.
+    """Gradient descent: velocity = momentum*velocity + (1 - dampening)*g; param -= lr * velocity.
 
-    With nesterov, param -= lr * (g + momentum*velocity). velocity may be None when momentum is 0.
+    With nesterov, param -= lr * (g + momentum*velocity). velocity may be None when momentum is 0;
+    dampening, from 0 to 1, has no effect then.
 
     >>> params = [np.array([1.0]), np.array([1.0])]
     >>> ops.sgd_step(params, [np.array([2.0]), None], None, lr=0.25)
@@ -55,7 +57,8 @@ def sgd_step(
         raise ValueError(
             f"{op}: momentum={momentum:g}, nesterov={nesterov} needs a velocity array, not None"
         )
-    settings = lr, momentum, weight_decay, nesterov
+    dampening = checks.real(op, "dampening", dampening, 0.0, 1.0)
+    settings = lr, momentum, weight_decay, nesterov, dampening
     backend().sgd_step(params, grads, velocity if momentum else None, *settings)
 
 

@@ -24,12 +24,13 @@ def _not_negative(*names: str) -> Bounds:
 class SGD(Optimizer):
     """Gradient descent, optionally with momentum.
 
-    g = grad + weight_decay * w;   v = momentum * v + g;   w -= lr * v
-    (nesterov: w -= lr * (g + momentum * v))
+    g = grad + weight_decay * w;   v = momentum * v + (1 - dampening) * g;   w -= lr * v
+    (nesterov: w -= lr * (g + momentum * v);   in the first step v = g)
 
     params        parameters or groups             lr        step size, required
     momentum      0 = none                         nesterov  needs momentum above 0
     weight_decay  L2 penalty                       maximize  the loss, in place of minimising it
+    dampening     from 0 to 1, without nesterov
 
     I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
     ICML 2013.
@@ -37,9 +38,12 @@ class SGD(Optimizer):
     Example: ``SGD(model.parameters(), lr=0.1, momentum=0.9)``
     """
 
-    _bounds = _not_negative("lr", "momentum", "weight_decay")
+    _bounds: ClassVar[Bounds] = {
+        **_not_negative("lr", "momentum", "weight_decay"),
+        "dampening": (0.0, 1.0),
+    }
     _flags = ("nesterov", "maximize")
-    _later = _LATER
+    _later: ClassVar[dict[str, Any]] = {**_LATER, "dampening": 0.0}
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
+        dampening: float = 0.0,
     ) -> None:
         settings = {
             "lr": lr,
@@ -57,6 +62,7 @@ class SGD(Optimizer):
             "nesterov": nesterov,
             "weight_decay": weight_decay,
             "maximize": maximize,
+            "dampening": dampening,
         }
         super().__init__(params, settings)
 
@@ -64,6 +70,8 @@ class SGD(Optimizer):
         checked = super()._checked(settings)
         if checked["nesterov"] and not checked["momentum"]:
             raise ValueError(f"SGD: nesterov with momentum={checked['momentum']}, expected > 0")
+        if checked["nesterov"] and checked["dampening"]:
+            raise ValueError(f"SGD: nesterov with dampening={checked['dampening']}, expected 0")
         return checked
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
@@ -79,6 +87,7 @@ class SGD(Optimizer):
             group["weight_decay"],
             group["nesterov"],
             maximize=group["maximize"],
+            dampening=group["dampening"] if step > 1 else 0.0,
         )
 
 

@@ -3,6 +3,7 @@
 static void NAME(sgd)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, const REAL *restrict grad,
                       REAL *restrict velocity) {
     const REAL lr = (REAL)step->lr, momentum = (REAL)step->momentum, weight_decay = (REAL)step->weight_decay;
+    const REAL share = (REAL)step->share;
     const int nesterov = step->nesterov;
     if (!velocity) {
         for (ptrdiff_t i = 0; i < n; i++) param[i] -= lr * (grad[i] + weight_decay * param[i]);
@@ -10,7 +11,7 @@ static void NAME(sgd)(const cnnx_step *step, ptrdiff_t n, REAL *restrict param, 
     }
     for (ptrdiff_t i = 0; i < n; i++) {
         const REAL g = grad[i] + weight_decay * param[i];
-        velocity[i] = momentum * velocity[i] + g;
+        velocity[i] = momentum * velocity[i] + share * g;
         param[i] -= lr * (nesterov ? g + momentum * velocity[i] : velocity[i]);
     }
 }

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
+def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov, dampening):
     """Gradient descent with momentum.
 
-    velocity = momentum * velocity + g
+    velocity = momentum * velocity + (1 - dampening) * g
     param   -= lr * velocity                     or, nesterov:  lr * (g + momentum * velocity)
 
     velocity is None when momentum is 0: then param -= lr * g.
@@ -26,7 +26,7 @@ def sgd_step(params, grads, velocity, lr, momentum, weight_decay, nesterov):
         g = _decayed(param, grad, weight_decay)
         if speed is not None:
             speed *= momentum
-            speed += g
+            speed += (1 - dampening) * g if dampening else g
             g = g + momentum * speed if nesterov else speed
         param -= lr * g
 
