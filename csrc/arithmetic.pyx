@@ -13,20 +13,29 @@
 # If both operands are broadcast, as in an outer product, backward first copies the other one to its full size.
 """
 
-from libc.string cimport memset
+from math import prod
 
 import numpy as np
+
+from .jobs import Array
+
+cimport cython
+from libc.string cimport memset
 
 from arrays cimport NPY_MAXDIMS, data_of, is_single, ndim_of, shape_of, size_of
 from costs cimport ELEMENTS_PER_TASK, MEMORY_NANOSECONDS
 from kernels cimport kernels_for, real
+from .jobs cimport Job
 from .memory cimport empty, empty_like, zeros
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 from .sums cimport row_dot
 
 cdef enum:
     SUMS_SIDE_BY_SIDE = 1024        # elements: 12 kB of floats and doubles, which stay in the first cache
     ROWS_TOGETHER = 64              # few enough that a sum of floats stays exact to a few bits
+
+
+cdef double NANOSECONDS = 1.5 * MEMORY_NANOSECONDS      # an element of a sum or product: two are read
 
 
 cdef struct Sum:                    # z = x + y
@@ -41,7 +50,7 @@ def add(x, y):
     cdef Sum job = Sum(size_of(x), data_of(x), data_of(y), data_of(z))
     run_tasks(
         <Task>sum_task[float] if is_single(x) else <Task>sum_task[double], &job, ceil_div(job.n, ELEMENTS_PER_TASK),
-        EVENLY, 1.5 * MEMORY_NANOSECONDS * job.n,
+        EVENLY, NANOSECONDS * job.n,
     )
     return z
 
@@ -69,20 +78,20 @@ cdef struct Product:                # z = x * y
     Py_ssize_t rows                 # of all axes but the last
     Py_ssize_t rows_per_task
     Py_ssize_t pieces               # of a row
+    Py_ssize_t tasks
+    double cost                     # nanoseconds
     const void *x
     const void *y
     void *z
 
 
-cdef void merge_axes(x, y, Axes *axes) noexcept:
+cdef void merge_axes(int ndim, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, Axes *axes) noexcept:
     """The axes of x * y, none of which is of size 0."""
-    cdef const Py_ssize_t *x_shape = shape_of(x)
-    cdef const Py_ssize_t *y_shape = shape_of(y)
     cdef Py_ssize_t size, x_stride = 1, y_stride = 1
     cdef bint x_varies, y_varies, x_varied = False, y_varied = False
     cdef int d
     axes.ndim = 0
-    for d in range(ndim_of(x)):
+    for d in range(ndim):
         size, x_varies, y_varies = max(x_shape[d], y_shape[d]), x_shape[d] > 1, y_shape[d] > 1
         if size == 1:
             continue
@@ -123,22 +132,27 @@ cdef inline Py_ssize_t row_start(const Axes *axes, const Py_ssize_t *strides, Py
 
 def multiply(x, y):
     cdef Product job
-    cdef Py_ssize_t n
     if x.shape == y.shape:
         z = empty_like(x)
     else:
         z = empty(tuple([n if m == 1 else m for m, n in zip(x.shape, y.shape)]), x)
     if not size_of(z):
         return z
-    merge_axes(x, y, &job.axes)
-    n, job.rows = job.axes.sizes[job.axes.ndim - 1], rows_of(&job.axes)
-    job.rows_per_task, job.pieces = max(<Py_ssize_t>1, ELEMENTS_PER_TASK // n), ceil_div(n, ELEMENTS_PER_TASK)
+    set_product(&job, ndim_of(x), shape_of(x), shape_of(y))
     job.x, job.y, job.z = data_of(x), data_of(y), data_of(z)
     run_tasks(
-        <Task>product_task[float] if is_single(x) else <Task>product_task[double], &job,
-        ceil_div(job.rows, job.rows_per_task) * job.pieces, EVENLY, 1.5 * MEMORY_NANOSECONDS * n * job.rows,
+        <Task>product_task[float] if is_single(x) else <Task>product_task[double], &job, job.tasks, EVENLY, job.cost
     )
     return z
+
+
+cdef void set_product(Product *job, int ndim, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape) noexcept:
+    """All but the arrays, none of which is empty."""
+    merge_axes(ndim, x_shape, y_shape, &job.axes)
+    cdef Py_ssize_t n = job.axes.sizes[job.axes.ndim - 1]
+    job.rows = rows_of(&job.axes)
+    job.rows_per_task, job.pieces = max(<Py_ssize_t>1, ELEMENTS_PER_TASK // n), ceil_div(n, ELEMENTS_PER_TASK)
+    job.tasks, job.cost = ceil_div(job.rows, job.rows_per_task) * job.pieces, NANOSECONDS * n * job.rows
 
 
 cdef void product_task(const Product *job, Py_ssize_t task, real *scratch) noexcept nogil:
@@ -200,7 +214,7 @@ cdef object gradients(dy, full, factor, bint need_full):
     cdef Axes axes                  # x: factor, y: dy
     cdef Py_ssize_t rows
     dfull, dfactor = empty_like(dy) if need_full else None, empty_like(factor)
-    merge_axes(factor, dy, &axes)
+    merge_axes(ndim_of(dy), shape_of(factor), shape_of(dy), &axes)
     rows = split_axes(&axes, &job.kept, &job.summed)
     job.n, across = axes.sizes[axes.ndim - 1], axes.x_strides[axes.ndim - 1] != 0
     job.pieces = ceil_div(job.n, SUMS_SIDE_BY_SIDE) if across else 1
@@ -264,3 +278,57 @@ cdef void sums_across_task(const Gradients *job, Py_ssize_t task, real *scratch)
             memset(sums, 0, n * sizeof(real))
     for j in range(n):
         dfactor[j] = <real>totals[j]
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_add(tuple shape, dtype):
+    """The job of `add`: job.run(x, y, z). In a plan, z may be x or y."""
+    return Addition(shape, np.dtype(dtype))
+
+
+def prepare_multiply(tuple x_shape, tuple y_shape, dtype):
+    """The job of `multiply`: job.run(x, y, z), none of them empty. In a plan, z may be x or y of its shape."""
+    return Multiplication(x_shape, y_shape, np.dtype(dtype))
+
+
+@cython.final
+cdef class Addition(Job):
+    cdef Task task
+    cdef Py_ssize_t n
+
+    def __init__(self, tuple shape, dtype):
+        self.n, self.name = prod(shape), "add"
+        self.cost = NANOSECONDS * self.n
+        self.task = <Task>sum_task[float] if dtype == np.float32 else <Task>sum_task[double]
+        self.arrays = Array("x", "in", shape, dtype), Array("y", "in", shape, dtype), Array("z", "out", shape, dtype)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Sum sum = Sum(self.n, arrays[0], arrays[1], arrays[2])
+        run_team(team, self.task, &sum, ceil_div(self.n, ELEMENTS_PER_TASK), EVENLY)
+
+
+@cython.final
+cdef class Multiplication(Job):
+    cdef Task task
+    cdef Product product            # with undefined arrays
+
+    def __init__(self, tuple x_shape, tuple y_shape, dtype):
+        cdef Py_ssize_t x_sizes[NPY_MAXDIMS]
+        cdef Py_ssize_t y_sizes[NPY_MAXDIMS]
+        cdef int d
+        for d in range(len(x_shape)):
+            x_sizes[d], y_sizes[d] = x_shape[d], y_shape[d]
+        set_product(&self.product, len(x_shape), x_sizes, y_sizes)
+        self.name, self.cost = "multiply", self.product.cost
+        self.task = <Task>product_task[float] if dtype == np.float32 else <Task>product_task[double]
+        z_shape = tuple([n if m == 1 else m for m, n in zip(x_shape, y_shape)])
+        self.arrays = (
+            Array("x", "in", x_shape, dtype), Array("y", "in", y_shape, dtype), Array("z", "out", z_shape, dtype)
+        )
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Product product = self.product
+        product.x, product.y, product.z = arrays[0], arrays[1], arrays[2]
+        run_team(team, self.task, &product, product.tasks, EVENLY)

@@ -3,11 +3,19 @@
 A task is a piece of the flat array.
 """
 
+from math import prod
+
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from arrays cimport data_of, is_single, size_of
 from costs cimport ELEMENTS_PER_TASK, EXPONENTIAL_NANOSECONDS
 from kernels cimport ELU, GELU, GELU_TANH, MISH, SILU, SOFTPLUS, Curve, kernels_for, real
+from .jobs cimport Job
 from .memory cimport empty_like
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 
 cdef struct Elements:
     Curve curve
@@ -79,3 +87,34 @@ cdef void curve_task(const Elements *job, Py_ssize_t task, real *scratch) noexce
         kernels_for(x).curve(job.curve, n, x, a, b, y)
     else:
         kernels_for(x).curve_backward(job.curve, n, dy + i, x, a, b, y)
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+cdef dict CURVES = {"elu": ELU, "silu": SILU, "softplus": SOFTPLUS, "mish": MISH}
+
+
+def prepare_curve(str op, tuple shape, dtype, *settings):
+    """The job of "elu", "gelu", ... with the settings that the op has behind x: job.run(x, y). In a plan y may be x."""
+    if op == "gelu":
+        return CurveJob(op, GELU_TANH if settings[0] == "tanh" else GELU, (), shape, np.dtype(dtype))
+    return CurveJob(op, CURVES[op], settings, shape, np.dtype(dtype))
+
+
+@cython.final
+cdef class CurveJob(Job):
+    cdef Task task
+    cdef Elements elements              # with NULL for the arrays
+
+    def __init__(self, str op, Curve curve, tuple settings, tuple shape, dtype):
+        cdef double a = settings[0] if settings else 0, b = settings[1] if len(settings) > 1 else 0
+        self.elements = Elements(curve, a, b, prod(shape), NULL, NULL, NULL)
+        self.task = <Task>curve_task[float] if dtype == np.float32 else <Task>curve_task[double]
+        self.name, self.cost = op, 2 * EXPONENTIAL_NANOSECONDS * self.elements.n
+        self.arrays = Array("x", "in", shape, dtype), Array("y", "out", shape, dtype)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Elements elements = self.elements
+        elements.x, elements.y = arrays[0], arrays[1]
+        run_team(team, self.task, &elements, ceil_div(elements.n, ELEMENTS_PER_TASK), EVENLY)

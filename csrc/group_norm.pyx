@@ -13,14 +13,20 @@
 # from memory once, and no result depends on the number of threads.
 """
 
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from libc.math cimport sqrt
 from libc.string cimport memset
 
 from arrays cimport data_of, is_single, itemsize_of, shape_of
 from kernels cimport CNNX_MAX_LANES, CNNX_MEAN, CNNX_NORM_PARAMETERS, CNNX_OFFSET, CNNX_SCALE, CNNX_SHIFT, CNNX_SLOPE
 from kernels cimport NO_ACTIVATION, kernels_for, real
+from .jobs cimport Job
 from .memory cimport Block, empty, empty_like, take
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 from .sums cimport PIECE
 
 cdef double FORWARD_NANOSECONDS = 0.5       # an element
@@ -103,14 +109,22 @@ cdef Block widened(const Groups *b, values, const void **address):
     address[0] = data_of(values)
     if values is None or not b.short or b.length == 1:
         return None
-    cdef Py_ssize_t channels = b.groups * b.channels
-    cdef Block block = take((channels * b.length + CNNX_MAX_LANES) * itemsize_of(values))
-    if is_single(values):
-        kernels_for(<float *>NULL).widen(channels, b.length, <const float *>address[0], <float *>block.data)
-    else:
-        kernels_for(<double *>NULL).widen(channels, b.length, <const double *>address[0], <double *>block.data)
+    cdef Block block = take(bytes_of_wide(b, itemsize_of(values)))
+    widen(b, is_single(values), address[0], block.data)
     address[0] = block.data
     return block
+
+
+cdef size_t bytes_of_wide(const Groups *b, size_t item) noexcept:
+    return (b.groups * b.channels * b.length + CNNX_MAX_LANES) * item
+
+
+cdef void widen(const Groups *b, bint single, const void *values, void *wide) noexcept nogil:
+    cdef Py_ssize_t channels = b.groups * b.channels
+    if single:
+        kernels_for(<float *>NULL).widen(channels, b.length, <const float *>values, <float *>wide)
+    else:
+        kernels_for(<double *>NULL).widen(channels, b.length, <const double *>values, <double *>wide)
 
 
 # ------------------------------------------------------------------------------------------------------ forward
@@ -283,3 +297,50 @@ cdef void add_planes(const Groups *b, const real *inv_std, real *dweight, real *
             first += sums[2 * (i * channels + channel)]
             second += sums[2 * (i * channels + channel) + 1] * inv_std[i * b.groups + channel // b.channels]
         dbias[channel], dweight[channel] = <real>first, <real>second
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_group_norm(tuple x_shape, dtype, num_groups, eps, bint weight, bint bias):
+    """The job of `group_norm`: job.run(x, weight, bias, y, mean, inv_std), x (n, c, l), without weight or bias if there
+    is none. That of `layer_norm` has x (n, c, 1) and one group."""
+    return Forward(x_shape, np.dtype(dtype), num_groups, eps, weight, bias)
+
+
+@cython.final
+cdef class Forward(Job):
+    cdef Groups groups                  # with NULL for the arrays
+    cdef Task task
+    cdef bint single
+    cdef int weight, bias, y            # their numbers in the arrays; -1: there is none
+
+    def __init__(self, tuple x_shape, dtype, Py_ssize_t num_groups, double eps, bint weight, bint bias):
+        n, c, length = x_shape
+        self.single = dtype == np.float32
+        self.groups = Groups(
+            n, num_groups, c // num_groups, length, 0 < length < SHORT_PLANE, eps, NULL, NULL, NULL, NULL, NULL, NULL,
+            NULL, 0, NULL,
+        )
+        self.task = <Task>forward_task[float] if self.single else <Task>forward_task[double]
+        self.weight, self.bias, self.y = 1 if weight else -1, 1 + weight if bias else -1, 1 + weight + bias
+        self.name, self.cost = "group_norm", FORWARD_NANOSECONDS * n * c * length
+        self.scratch = SCRATCH * sizeof(double)
+        if self.groups.short and length > 1:
+            self.packed = bytes_of_wide(&self.groups, dtype.itemsize)
+        given = [("weight", "weight", (c,))] * weight + [("bias", "weight", (c,))] * bias
+        statistics = [(name, "out", (n, num_groups)) for name in ("mean", "inv_std")]
+        self.arrays = tuple([
+            Array(name, role, shape, dtype)
+            for name, role, shape in [("x", "in", x_shape), *given, ("y", "out", x_shape), *statistics]
+        ])
+
+    cdef void pack_weight(self, const void *weight, void *packed, const Team *team) noexcept nogil:
+        widen(&self.groups, self.single, weight, packed)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Groups b = self.groups
+        b.x, b.y, b.mean, b.inv_std = arrays[0], arrays[self.y], arrays[self.y + 1], arrays[self.y + 2]
+        b.weight = arrays[self.weight] if self.weight > 0 else NULL
+        b.bias = arrays[self.bias] if self.bias > 0 else NULL
+        run_team(team, self.task, &b, b.n * b.groups, EVENLY)

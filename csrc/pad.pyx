@@ -1,12 +1,18 @@
 """Zeros around images. A task is one plane: a copy of its rows, with zeros between the end of one and the next."""
 
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from libc.string cimport memcpy, memset
 
 from arrays cimport data_of, is_single, shape_of, size_of
 from costs cimport MEMORY_NANOSECONDS
 from kernels cimport real
+from .jobs cimport Job
 from .memory cimport empty, zeros
-from .parallel cimport EVENLY, Task, run_tasks
+from .parallel cimport EVENLY, Task, Team, run_tasks, run_team
 
 cdef enum:
     SHORT_RUN = 64                  # elements: to clear so few takes less time than to call memset
@@ -59,3 +65,33 @@ cdef inline void clear(Py_ssize_t n, real *y) noexcept nogil:
     else:
         for i in range(n):
             y[i] = 0
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_zero_pad2d(tuple x_shape, dtype, padding):
+    """The job of `zero_pad2d`: job.run(x, y)."""
+    return ZeroPad(x_shape, np.dtype(dtype), padding)
+
+
+@cython.final
+cdef class ZeroPad(Job):
+    cdef Padding padding                # with NULL for the arrays
+    cdef Task task
+    cdef Py_ssize_t planes
+
+    def __init__(self, tuple x_shape, dtype, padding):
+        n, c, h, w = x_shape
+        (top, bottom), (left, right) = padding
+        self.padding = Padding(h, w, h + top + bottom, w + left + right, top, left, NULL, NULL)
+        y_shape = n, c, self.padding.oh, self.padding.ow
+        self.planes = n * c if self.padding.oh and self.padding.ow else 0
+        self.task = <Task>plane_task[float] if dtype == np.float32 else <Task>plane_task[double]
+        self.name, self.cost = "zero_pad", MEMORY_NANOSECONDS * self.planes * self.padding.oh * self.padding.ow
+        self.arrays = Array("x", "in", x_shape, dtype), Array("y", "out", y_shape, dtype)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Padding padding = self.padding
+        padding.x, padding.y = arrays[0], arrays[1]
+        run_team(team, self.task, &padding, self.planes, EVENLY)

@@ -9,13 +9,19 @@
 # order, so that the number of threads does not matter. A single slope is that of one channel: all of x is one plane.
 """
 
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from libc.string cimport memset
 
 from arrays cimport data_of, is_single, shape_of
 from costs cimport ELEMENTS_PER_TASK, MEMORY_NANOSECONDS
 from kernels cimport CNNX_MAX_LANES, kernels_for, real
+from .jobs cimport Job
 from .memory cimport Block, empty, empty_like, take
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 from .sums cimport PIECE
 
 cdef enum:
@@ -151,3 +157,51 @@ cdef int add_rows(const Planes *job, Py_ssize_t tasks, real *dweight) except -1:
     for channel in range(job.channels):
         dweight[channel] = <real>totals[channel]
     return 0
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_prelu(tuple x_shape, dtype):
+    """The job of `prelu`: job.run(x, weight, y), x (n, c, l), weight (c,). In a plan, y may be x."""
+    return Forward(x_shape, np.dtype(dtype))
+
+
+@cython.final
+cdef class Forward(Job):
+    cdef Planes planes                  # with NULL for the arrays
+    cdef Task task
+    cdef Py_ssize_t tasks
+    cdef bint single
+
+    def __init__(self, tuple x_shape, dtype):
+        n, c, length = x_shape
+        self.single = dtype == np.float32
+        self.planes = Planes(n, c, length, ceil_div(length, PIECE), 0, NULL, NULL, NULL, NULL, NULL)
+        if 0 < length < SHORT_PLANE and c:
+            self.planes.rows = max(<Py_ssize_t>1, ELEMENTS_PER_TASK // (c * length))
+            self.task = <Task>rows_task[float] if self.single else <Task>rows_task[double]
+            self.tasks = ceil_div(n, self.planes.rows)
+            self.packed = (c * length + CNNX_MAX_LANES) * dtype.itemsize
+        else:
+            self.task = <Task>plane_task[float] if self.single else <Task>plane_task[double]
+            self.tasks = n * c * self.planes.pieces
+        self.name, self.cost = "prelu", MEMORY_NANOSECONDS * n * c * length
+        self.arrays = (
+            Array("x", "in", x_shape, dtype), Array("weight", "weight", (c,), dtype), Array("y", "out", x_shape, dtype)
+        )
+
+    cdef void pack_weight(self, const void *weight, void *packed, const Team *team) noexcept nogil:
+        if self.single:
+            kernels_for(<float *>NULL).widen(
+                self.planes.channels, self.planes.length, <const float *>weight, <float *>packed
+            )
+        else:
+            kernels_for(<double *>NULL).widen(
+                self.planes.channels, self.planes.length, <const double *>weight, <double *>packed
+            )
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Planes planes = self.planes
+        planes.x, planes.weight, planes.y = arrays[0], arrays[1], arrays[2]
+        run_team(team, self.task, &planes, self.tasks, EVENLY)

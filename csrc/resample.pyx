@@ -8,13 +8,19 @@
 # it, which are neighbours: no sum is added to twice, and none depends on threads.
 """
 
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from libc.string cimport memcpy, memset
 
-from arrays cimport data_of, is_single, itemsize_of, shape_of, size_of
+from arrays cimport data_of, is_single, shape_of, size_of
 from costs cimport BLEND_NANOSECONDS, MEMORY_NANOSECONDS
 from kernels cimport kernels_for, real
+from .jobs cimport Job
 from .memory cimport Block, empty, take
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 
 cdef enum:
     BAND_PIXELS = 16384             # of the result
@@ -34,6 +40,10 @@ cdef struct Resampling:
     void *column_shares             # (ow, 2)
     const void *source              # IN   x, or dy
     void *result                    # OUT  y, or dx
+    Task task
+    Py_ssize_t tasks
+    double cost                     # nanoseconds
+    size_t scratch                  # bytes of a thread
 
 
 def interpolate(x, size, steps, mode, align_corners):
@@ -54,49 +64,60 @@ def interpolate_backward(dy, x_shape, steps, mode, align_corners):
 
 cdef int resample(x, y, bint backward, steps, bint bilinear, bint align_corners) except -1:
     """From x to y, or, backward, from dy to dx."""
-    cdef bint single = is_single(x)
-    cdef Py_ssize_t item = itemsize_of(x), planes = shape_of(x)[0] * shape_of(x)[1]
-    cdef double down = steps[0], across = steps[1]      # rows and columns of x for one of y
     cdef Resampling job
-    cdef Task task
-    job.h, job.w, job.oh, job.ow = shape_of(x)[2], shape_of(x)[3], shape_of(y)[2], shape_of(y)[3]
-    job.most = max(<Py_ssize_t>1, BAND_PIXELS // (job.w if backward else job.ow))
-    job.bands = ceil_div(job.h if backward else job.oh, job.most)
-    job.source, job.result = data_of(y if backward else x), data_of(x if backward else y)
-    cdef Block tables = place_tables(&job, item)
-    if not bilinear:
-        nearest_pixels(job.h, job.oh, down, job.row_pixels)
-        nearest_pixels(job.w, job.ow, across, job.column_pixels)
-        if backward:
-            task = <Task>nearest_backward_task[float] if single else <Task>nearest_backward_task[double]
-        else:
-            task = <Task>nearest_task[float] if single else <Task>nearest_task[double]
-    else:
-        if single:
-            linear_pixels(job.h, job.oh, down, align_corners, job.row_pixels, <float *>job.row_shares)
-            linear_pixels(job.w, job.ow, across, align_corners, job.column_pixels, <float *>job.column_shares)
-        else:
-            linear_pixels(job.h, job.oh, down, align_corners, job.row_pixels, <double *>job.row_shares)
-            linear_pixels(job.w, job.ow, across, align_corners, job.column_pixels, <double *>job.column_shares)
-        if backward:
-            task = <Task>bilinear_backward_task[float] if single else <Task>bilinear_backward_task[double]
-        else:
-            task = <Task>bilinear_task[float] if single else <Task>bilinear_task[double]
-    if backward:
-        begins_of(job.h, job.oh, job.row_pixels, job.row_begins)
-        begins_of(job.w, job.ow, job.column_pixels, job.column_begins)
-    return run_tasks(
-        task, &job, planes * job.bands, EVENLY,
-        (BLEND_NANOSECONDS if bilinear else MEMORY_NANOSECONDS)
-        * planes * (job.oh * job.ow + (job.h * job.w if backward else 0)),
-        2 * job.ow * item,
+    cdef Block tables = set_up(
+        &job, shape_of(x)[0] * shape_of(x)[1], shape_of(x)[2], shape_of(x)[3], shape_of(y)[2], shape_of(y)[3],
+        is_single(x), backward, steps, bilinear, align_corners,
     )
+    job.source, job.result = data_of(y if backward else x), data_of(x if backward else y)
+    return run_tasks(job.task, &job, job.tasks, EVENLY, job.cost, job.scratch)
+
+
+# Eleven parameters: the shapes and settings of the op.
+cdef Block set_up(
+    Resampling *job, Py_ssize_t planes, Py_ssize_t h, Py_ssize_t w, Py_ssize_t oh, Py_ssize_t ow, bint single,
+    bint backward, steps, bint bilinear, bint align_corners,
+):
+    """All but the arrays; the tables are in the result."""
+    cdef size_t item = sizeof(float) if single else sizeof(double)
+    cdef double down = steps[0], across = steps[1]      # rows and columns of x for one of y
+    cdef Block tables
+    job.h, job.w, job.oh, job.ow = h, w, oh, ow
+    job.most = max(<Py_ssize_t>1, BAND_PIXELS // (w if backward else ow))
+    job.bands = ceil_div(h if backward else oh, job.most)
+    job.task, job.tasks, job.scratch = task_of(single, backward, bilinear), planes * job.bands, 2 * ow * item
+    job.cost = BLEND_NANOSECONDS if bilinear else MEMORY_NANOSECONDS
+    job.cost *= planes * (oh * ow + (h * w if backward else 0))
+    tables = place_tables(job, item)
+    if not bilinear:
+        nearest_pixels(h, oh, down, job.row_pixels)
+        nearest_pixels(w, ow, across, job.column_pixels)
+    elif single:
+        linear_pixels(h, oh, down, align_corners, job.row_pixels, <float *>job.row_shares)
+        linear_pixels(w, ow, across, align_corners, job.column_pixels, <float *>job.column_shares)
+    else:
+        linear_pixels(h, oh, down, align_corners, job.row_pixels, <double *>job.row_shares)
+        linear_pixels(w, ow, across, align_corners, job.column_pixels, <double *>job.column_shares)
+    if backward:
+        begins_of(h, oh, job.row_pixels, job.row_begins)
+        begins_of(w, ow, job.column_pixels, job.column_begins)
+    return tables
+
+
+cdef Task task_of(bint single, bint backward, bint bilinear) noexcept:
+    if bilinear and backward:
+        return <Task>bilinear_backward_task[float] if single else <Task>bilinear_backward_task[double]
+    if bilinear:
+        return <Task>bilinear_task[float] if single else <Task>bilinear_task[double]
+    if backward:
+        return <Task>nearest_backward_task[float] if single else <Task>nearest_backward_task[double]
+    return <Task>nearest_task[float] if single else <Task>nearest_task[double]
 
 
 # ----------------------------------------------------------------------------------- where each pixel is read
 
 
-cdef Block place_tables(Resampling *job, Py_ssize_t item):
+cdef Block place_tables(Resampling *job, size_t item):
     """Memory for the tables, item bytes a share. What is read in vectors, column_shares, comes first: aligned."""
     cdef Py_ssize_t indices = job.oh + job.ow + job.h + 1 + job.w + 1
     cdef Block block = take(2 * (job.ow + job.oh) * item + indices * sizeof(Py_ssize_t))
@@ -243,3 +264,31 @@ cdef void bilinear_backward_task(const Resampling *job, Py_ssize_t task, real *s
         kernels_for(dx).write_between(
             ow, w, job.column_pixels, job.column_begins, column_shares, sums, dx + r * w
         )
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_interpolate(tuple x_shape, dtype, size, steps, str mode, bint align_corners):
+    """The job of `interpolate`: job.run(x, y), none of them empty."""
+    return Interpolation(x_shape, np.dtype(dtype), size, steps, mode, align_corners)
+
+
+@cython.final
+cdef class Interpolation(Job):
+    cdef Resampling resampling          # with undefined arrays
+    cdef Block tables
+
+    def __init__(self, tuple x_shape, dtype, size, steps, str mode, bint align_corners):
+        n, c, h, w = x_shape
+        self.tables = set_up(
+            &self.resampling, n * c, h, w, size[0], size[1], dtype == np.float32, False, steps, mode != "nearest",
+            align_corners,
+        )
+        self.name, self.cost, self.scratch = mode, self.resampling.cost, self.resampling.scratch
+        self.arrays = Array("x", "in", x_shape, dtype), Array("y", "out", (n, c, *size), dtype)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Resampling resampling = self.resampling
+        resampling.source, resampling.result = arrays[0], arrays[1]
+        run_team(team, resampling.task, &resampling, resampling.tasks, EVENLY)

@@ -6,13 +6,19 @@
 # leave it would take less time, but lose all digits next to a large one.
 """
 
+import numpy as np
+
+from .jobs import Array
+
+cimport cython
 from libc.string cimport memset
 
 from arrays cimport data_of, is_single, itemsize_of, shape_of
 from costs cimport EXPONENTIAL_NANOSECONDS
 from kernels cimport kernels_for, real
+from .jobs cimport Job
 from .memory cimport empty_like
-from .parallel cimport EVENLY, Task, ceil_div, run_tasks
+from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 
 cdef enum:
     PIXELS = 256                # of a task: 1 kB of floats a row, long enough for vectors
@@ -38,16 +44,29 @@ cdef object applied(x, dy, Py_ssize_t size, double alpha, double beta, double k)
     """y, or, with dy, dx."""
     y = empty_like(x)
     cdef const Py_ssize_t *shape = shape_of(x)
-    cdef Py_ssize_t channels = shape[1], reach = min(size, channels)
     cdef Response job = Response(
-        shape[0], channels, shape[2], size, alpha, beta, k, data_of(x), data_of(dy), data_of(y)
+        shape[0], shape[1], shape[2], size, alpha, beta, k, data_of(x), data_of(dy), data_of(y)
     )
     run_tasks(
-        task_of(is_single(x), dy is not None), &job, job.n * ceil_div(job.length, PIXELS), EVENLY,
-        (2 * EXPONENTIAL_NANOSECONDS + 0.2 * reach) * job.n * channels * job.length,
-        (channels + 2) * PIXELS * itemsize_of(x),
+        task_of(is_single(x), dy is not None), &job, tasks_of(&job), EVENLY, cost_of(&job),
+        scratch_of(&job, itemsize_of(x)),
     )
     return y
+
+
+cdef Py_ssize_t tasks_of(const Response *job) noexcept nogil:
+    return job.n * ceil_div(job.length, PIXELS)
+
+
+cdef double cost_of(const Response *job) noexcept:
+    """Nanoseconds."""
+    cdef Py_ssize_t reach = min(job.size, job.channels)
+    return (2 * EXPONENTIAL_NANOSECONDS + 0.2 * reach) * job.n * job.channels * job.length
+
+
+cdef size_t scratch_of(const Response *job, size_t item) noexcept:
+    """Bytes of a thread."""
+    return (job.channels + 2) * PIXELS * item
 
 
 cdef Task task_of(bint single, bint backward) noexcept:
@@ -112,3 +131,30 @@ cdef void backward_task(const Response *job, Py_ssize_t task, real *scratch) noe
             kernels_for(x).add(n, scratch + other * PIXELS, base)
         kernels_for(x).scaled(n, base, <real>(-2 * job.alpha * job.beta / job.size), base)
         kernels_for(x).add_product(n, x + i, base, dx + i)
+
+
+# --------------------------------------------------------------------------------------------------------- jobs
+
+
+def prepare_local_response_norm(tuple x_shape, dtype, size, alpha, beta, k):
+    """The job of `local_response_norm`: job.run(x, y), x (n, c, l)."""
+    return Forward(x_shape, np.dtype(dtype), size, alpha, beta, k)
+
+
+@cython.final
+cdef class Forward(Job):
+    cdef Response response              # with NULL for the arrays
+    cdef Task task
+
+    def __init__(self, tuple x_shape, dtype, size, alpha, beta, k):
+        n, c, length = x_shape
+        self.response = Response(n, c, length, size, alpha, beta, k, NULL, NULL, NULL)
+        self.task = task_of(dtype == np.float32, False)
+        self.name, self.cost = "response_norm", cost_of(&self.response)
+        self.scratch = scratch_of(&self.response, dtype.itemsize)
+        self.arrays = Array("x", "in", x_shape, dtype), Array("y", "out", x_shape, dtype)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Response response = self.response
+        response.x, response.y = arrays[0], arrays[1]
+        run_team(team, self.task, &response, tasks_of(&response), EVENLY)

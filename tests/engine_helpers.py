@@ -67,6 +67,20 @@ def small(seed=0):
 SMALL = (3, 9, 10)
 
 
+def varied(seed=0):
+    """A model of the layers that `small` lacks."""
+    cnnx.manual_seed(seed)
+    x = cnnx.Input(SMALL)
+    h = cnnx.PReLU(8)(cnnx.GroupNorm(2, 8)(Conv2D(3, 8, 3, padding=1)(x)))
+    gate = Sigmoid()(Conv2D(8, 8, 1)(cnnx.GlobalAvgPool2D()(h)))
+    h = cnnx.SiLU()(cnnx.InstanceNorm2D(8)(h * gate)) + cnnx.LocalResponseNorm(3)(h)
+    half = cnnx.ZeroPad2D((0, 0, 1, 0))(MaxPool2D(2)(h))  # 5 x 5
+    large = cnnx.Upsample((9, 10), mode="bilinear")(cnnx.GELU()(half))
+    h = Concat()(h, large, cnnx.Upsample((9, 10))(half), x)
+    h = cnnx.LayerNorm((9, 10))(Conv2D(27, 4, 1)(h))
+    return trained(cnnx.Graph(x, Linear(360, 5)(Flatten()(h))))
+
+
 def two_by_two():
     a, b = cnnx.Input((4,)), cnnx.Input((4, 5, 5))
     h = ReLU()(Conv2D(4, 4, 3, padding=1)(b))

@@ -8,34 +8,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
 
 import numpy as np
+from job_case import Case
+from job_cases_elementwise import ACTIVATIONS, ARITHMETIC, CURVES, PRELU
 
 from cnnx.backends import compiled
 from cnnx.backends.compiled import jobs
-
-
-class Case(NamedTuple):
-    """prepare(dtype) -> job; op(*inputs) -> its outputs; shapes of the inputs (None: absent), or
-    functions that draw them."""
-
-    prepare: Any
-    op: Any
-    shapes: tuple[Any, ...]
-
-
-def draw(shapes, dtype, seed=0):
-    rng = np.random.default_rng(seed)
-    return [
-        s(rng, dtype)
-        if callable(s)
-        else None
-        if s is None
-        else rng.standard_normal(s).astype(dtype)
-        for s in shapes
-    ]
-
 
 # --- linear
 
@@ -51,32 +30,6 @@ LINEAR = {
         (1, 7, 5, None, True),
         (3, 400, 120, "relu", True),
         (33, 120, 84, "hardswish", False),
-    ]
-}
-
-# --- activations
-
-ACTIVATIONS = {
-    f"{op} {shape} {options or ''}": Case(
-        lambda dtype, op=op, shape=shape, options=options: jobs.prepare_activation(
-            op, shape, dtype, **options
-        ),
-        lambda *inputs, op=op, options=options: (getattr(compiled, op)(*inputs, **options),),
-        (shape,) * (2 if op.endswith("_backward") else 1),
-    )
-    for op, shape, options in [
-        ("relu", (3, 5), {}),
-        ("relu_backward", (40000,), {}),
-        ("hardswish", (40000,), {}),
-        ("leaky_relu", (3, 5), {"negative_slope": 0.3}),
-        ("leaky_relu_backward", (3, 5), {"negative_slope": 0.3}),
-        ("sigmoid", (3, 5), {}),
-        ("tanh_backward", (3, 5), {}),
-        ("softmax", (70, 10), {"axis": 1}),
-        ("softmax_backward", (70, 10), {"axis": 1}),
-        ("softmax_backward", (3, 100), {"axis": 1}),
-        ("log_softmax", (2, 5, 4, 20), {"axis": 1}),
-        ("log_softmax_backward", (2, 5, 4, 20), {"axis": 1}),
     ]
 }
 
@@ -228,6 +181,71 @@ CONCAT = {
     ]
 }
 
+# --- padding, resizing, normalisation of each image
+
+PAD = {
+    f"zero_pad2d {padding}": Case(
+        lambda dtype, padding=padding: jobs.prepare_zero_pad2d((2, 3, 5, 7), dtype, padding),
+        lambda x, padding=padding: (compiled.zero_pad2d(x, padding),),
+        ((2, 3, 5, 7),),
+    )
+    for padding in [((1, 2), (3, 0)), ((-1, 1), (0, -2)), ((0, 0), (0, 0))]
+}
+RESIZED = {
+    f"interpolate {size} {mode} {align}": Case(
+        lambda dtype, size=size, steps=steps, mode=mode, align=align: jobs.prepare_interpolate(
+            (2, 3, 5, 7), dtype, size, steps, mode, align
+        ),
+        lambda x, size=size, steps=steps, mode=mode, align=align: (
+            compiled.interpolate(x, size, steps, mode, align),
+        ),
+        ((2, 3, 5, 7),),
+    )
+    for size, steps, mode, align in [
+        ((10, 14), (0.5, 0.5), "nearest", False),
+        ((4, 9), (5 / 4, 7 / 9), "nearest", False),
+        ((10, 14), (0.5, 0.5), "bilinear", False),
+        ((9, 3), (4 / 8, 6 / 2), "bilinear", True),
+    ]
+}
+
+
+def group_norm_case(shape, groups, weight, bias):
+    c = shape[1]
+
+    def op(x, *given):
+        vectors = iter(given)
+        taken = [next(vectors) if there else None for there in (weight, bias)]
+        return compiled.group_norm(x, groups, *taken, 1e-5)
+
+    return Case(
+        lambda dtype: jobs.prepare_group_norm(shape, dtype, groups, 1e-5, weight, bias),
+        op,
+        (shape, *[(c,)] * (weight + bias)),
+    )
+
+
+GROUP_NORM = {
+    f"group_norm {shape} {groups} {weight} {bias}": group_norm_case(shape, groups, weight, bias)
+    for shape, groups, weight, bias in [
+        ((2, 6, 5), 3, True, True),
+        ((2, 6, 200), 3, True, True),
+        ((3, 40, 1), 1, True, False),
+        ((2, 6, 5), 2, False, False),
+        ((2, 6, 200), 6, False, True),
+    ]
+}
+RESPONSE_NORM = {
+    f"local_response_norm {shape} {size}": Case(
+        lambda dtype, shape=shape, size=size: jobs.prepare_local_response_norm(
+            shape, dtype, size, 0.3, 0.75, 1.5
+        ),
+        lambda x, size=size: (compiled.local_response_norm(x, size, 0.3, 0.75, 1.5),),
+        (shape,),
+    )
+    for shape, size in [((2, 7, 5), 5), ((1, 3, 600), 2)]
+}
+
 # --- convolution
 
 # Algorithm (of float32), direction, x, weight, y; stride, padding and dilation if not 1, 1 and 1.
@@ -299,4 +317,5 @@ CONVOLUTION = {
 }
 
 
-CASES = LINEAR | ACTIVATIONS | POOL | NORM | CONCAT | CONVOLUTION
+CASES = LINEAR | ACTIVATIONS | CURVES | PRELU | ARITHMETIC | POOL | PAD | RESIZED | CONCAT
+CASES |= NORM | GROUP_NORM | RESPONSE_NORM | CONVOLUTION

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 
 import pytest
-from engine_helpers import COMPILED, SMALL, assert_close, compiled_only, drawn, small
+from engine_helpers import COMPILED, SMALL, assert_close, compiled_only, drawn, small, varied
 
 import cnnx
 from cnnx import Conv2D, Sequential
 
 
 @compiled_only
-def test_the_bits_are_the_same_for_any_number_of_threads():
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("build", [small, varied])
+def test_the_bits_are_the_same_for_any_number_of_threads(build, batch):
     from cnnx.backends.compiled import parallel
 
     before, least = cnnx.get_num_threads(), parallel._set_worth_a_thread(0)
@@ -21,7 +23,7 @@ def test_the_bits_are_the_same_for_any_number_of_threads():
         found = set()
         for threads in (1, 2, 3):
             cnnx.set_num_threads(threads)
-            found.add(cnnx.compile(small(), SMALL)(drawn((3, *SMALL))).tobytes())
+            found.add(cnnx.compile(build(), SMALL)(drawn((batch, *SMALL))).tobytes())
             assert parallel._teams()[1] == threads
     finally:
         cnnx.set_num_threads(before)

@@ -12,7 +12,9 @@ import cnnx
 if "compiled" not in cnnx.available_backends():
     pytest.skip("needs the compiled backend", allow_module_level=True)
 
-from job_cases import CASES, CONVOLUTION, CONVOLUTIONS, draw
+from job_case import draw
+from job_cases import CASES, CONVOLUTION, CONVOLUTIONS
+from job_cases_elementwise import ARITHMETIC, CURVES, PRELU
 
 from cnnx.backends import choose, compiled
 from cnnx.backends.compiled import jobs
@@ -124,6 +126,26 @@ def test_a_batch_norm_job_updates_the_running_statistics_as_the_op_does(dtype):
     kept[1].flags.writeable = False
     with pytest.raises(ValueError, match="running_var is read-only"):
         job.run(x, None, None, None, *kept, rate, *outputs_of(job))
+
+
+IN_PLACE = CURVES | PRELU | ARITHMETIC
+
+
+@pytest.mark.parametrize("case", IN_PLACE.values(), ids=IN_PLACE)
+def test_elementwise_jobs_may_write_over_an_operand_of_the_size_of_the_result(case, dtype):
+    job = case.prepare(dtype)
+    inputs = draw(case.shapes, dtype)
+    (expected,) = case.op(*inputs)
+    roles = [array.role for array in job.arrays if array.role != "out"]
+    for k, x in enumerate(inputs):
+        if x.shape == expected.shape and roles[k] == "in":
+            own = [one.copy() for one in inputs]
+            packed = [
+                job.pack(one) if role == "weight" else one
+                for one, role in zip(own, roles, strict=True)
+            ]
+            job.run(*packed, own[k])
+            assert own[k].tobytes() == expected.tobytes()
 
 
 def test_a_concatenation_leaves_what_is_in_its_place(dtype):

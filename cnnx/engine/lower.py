@@ -38,14 +38,14 @@ class Scratch(NamedTuple):
 class JobStep(NamedTuple):
     """A Job and its operands: `Value`, `Output`, `Scratch`, weights (packed or not), or None.
 
-    in_place  whether its output may have the memory of its first operand
+    in_place  how many of its first operands its output may write over, if they have its size
     parts     where its first operands lie in the output, in bytes: if all it does is to copy each
               to its place, so that it need not be copied if it is computed there
     """
 
     job: Any
     operands: tuple[Any, ...]
-    in_place: bool
+    in_place: int
     parts: tuple[int, ...] = ()
 
 
@@ -71,7 +71,7 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
         if wanted.role == "weight":
             operands[k] = job.pack(operands[k])
     parts = _parts(*call.arguments) if call.op == "concat" else ()
-    return JobStep(job, tuple(operands), call.op in ELEMENTWISE, parts)
+    return JobStep(job, tuple(operands), ELEMENTWISE.get(call.op, 0), parts)
 
 
 _UNKNOWN = object()
@@ -136,10 +136,60 @@ def _batch_norm(
     jobs: Any, results: Any, x: Any, weight: Any, bias: Any, *settings: Any
 ) -> Lowered | None:
     mean, var, training, _, eps, activation, add = settings
-    if training:  # the statistics of the batch
+    if training and mean is not None:  # it updates them
         return None
-    job = jobs.prepare_batch_norm(x.shape, x.dtype, False, eps, activation)
+    job = jobs.prepare_batch_norm(x.shape, x.dtype, training, eps, activation)
     return job, (x, weight, bias, add, mean, var, None, *results)
+
+
+def _group_norm(
+    jobs: Any, results: Any, x: Any, num_groups: int, weight: Any, bias: Any, eps: float
+) -> Lowered:
+    given = [vector for vector in (weight, bias) if vector is not None]
+    which = weight is not None, bias is not None
+    job = jobs.prepare_group_norm(x.shape, x.dtype, num_groups, eps, *which)
+    return job, (x, *given, *results)
+
+
+def _layer_norm(
+    jobs: Any, results: Any, x: Any, size: int, weight: Any, bias: Any, eps: float
+) -> Lowered:
+    """It is group_norm of one group, of channels of one element."""
+    given = [vector for vector in (weight, bias) if vector is not None]
+    which = weight is not None, bias is not None
+    job = jobs.prepare_group_norm((*x.shape, 1), x.dtype, 1, eps, *which)
+    return job, (x, *given, *results)
+
+
+def _local_response_norm(jobs: Any, results: Any, x: Any, *settings: Any) -> Lowered:
+    return jobs.prepare_local_response_norm(x.shape, x.dtype, *settings), (x, *results)
+
+
+def _add(jobs: Any, results: Any, x: Any, y: Any) -> Lowered:
+    return jobs.prepare_add(x.shape, x.dtype), (x, y, *results)
+
+
+def _multiply(jobs: Any, results: Any, x: Any, y: Any) -> Lowered:
+    return jobs.prepare_multiply(x.shape, y.shape, x.dtype), (x, y, *results)
+
+
+def _prelu(jobs: Any, results: Any, x: Any, weight: Any) -> Lowered:
+    return jobs.prepare_prelu(x.shape, x.dtype), (x, weight, *results)
+
+
+def _zero_pad2d(jobs: Any, results: Any, x: Any, padding: Any) -> Lowered:
+    return jobs.prepare_zero_pad2d(x.shape, x.dtype, padding), (x, *results)
+
+
+def _interpolate(jobs: Any, results: Any, x: Any, *settings: Any) -> Lowered:
+    return jobs.prepare_interpolate(x.shape, x.dtype, *settings), (x, *results)
+
+
+def _curve(op: str) -> Callable[..., Lowered]:
+    def lowered(jobs: Any, results: Any, x: Any, *settings: Any) -> Lowered:
+        return jobs.prepare_curve(op, x.shape, x.dtype, *settings), (x, *results)
+
+    return lowered
 
 
 def _concat(jobs: Any, results: Any, arrays: Any, axis: int) -> Lowered | None:
@@ -163,7 +213,11 @@ def _activation(op: str) -> Callable[..., Lowered]:
 
 
 _SETTING = {"leaky_relu": "negative_slope", "softmax": "axis", "log_softmax": "axis"}
-ELEMENTWISE = ("relu", "relu6", "hardsigmoid", "hardswish", "leaky_relu", "sigmoid", "tanh")
+_ACTIVATIONS = ("relu", "relu6", "hardsigmoid", "hardswish", "leaky_relu", "sigmoid", "tanh")
+_CURVES = ("elu", "gelu", "silu", "softplus", "mish")
+
+# The ops that compute each element of the output from that of each operand, and how many these are.
+ELEMENTWISE = {"add": 2, "multiply": 2, **dict.fromkeys((*_ACTIVATIONS, *_CURVES, "prelu"), 1)}
 
 TABLE: dict[str, Callable[..., Lowered | None]] = {
     "conv2d": _conv2d,
@@ -175,6 +229,15 @@ TABLE: dict[str, Callable[..., Lowered | None]] = {
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "global_avg_pool2d": _adaptive_avg_pool2d,
     "batch_norm": _batch_norm,
+    "group_norm": _group_norm,
+    "layer_norm": _layer_norm,
+    "local_response_norm": _local_response_norm,
     "concat": _concat,
-    **{op: _activation(op) for op in (*ELEMENTWISE, "softmax", "log_softmax")},
+    "add": _add,
+    "multiply": _multiply,
+    "prelu": _prelu,
+    "zero_pad2d": _zero_pad2d,
+    "interpolate": _interpolate,
+    **{op: _curve(op) for op in _CURVES},
+    **{op: _activation(op) for op in (*_ACTIVATIONS, "softmax", "log_softmax")},
 }

@@ -108,8 +108,9 @@ class Program:
             elif job is not None and job.parts:
                 xs = [x.number for x in job.operands[: len(job.parts)]]
                 self.entries[number] = _joined(entry, job, sharing.join(y, xs, job.parts))
-            elif job is not None and job.in_place and isinstance(job.operands[0], Value):
-                sharing.write_over(y, job.operands[0].number)
+            elif job is not None:
+                xs = [x.number for x in job.operands[: job.in_place] if isinstance(x, Value)]
+                any(sharing.write_over(y, x) for x in xs)  # the first that it may
 
     def _lives(self) -> tuple[dict[int, Life], set[int]]:
         """When each value is in use; and those that are arrays of their own, or views of these."""

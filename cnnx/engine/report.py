@@ -36,7 +36,8 @@ def memory(program: Program) -> str:
         what = "scratch" if piece.value is None else names(by_value[piece.value].step)
         rows.append((f"{piece.offset:,}", f"{size:,}", f"{first}-{last}", what))
     total = sum(piece.lifetime.size for piece in program.pieces)
-    packed = sum(entry.job.job.packed for entry in program.entries if entry.job)
+    jobs = [entry.job.job for entry in program.entries if entry.job]
+    packed = sum(job.packed * (wanted.role == "weight") for job in jobs for wanted in job.arrays)
     return (
         f"{_table(rows)}\n\narena {program.arena_bytes:,} bytes, for values and scratch memory of "
         f"{total:,} bytes; packed weights {packed:,} bytes"

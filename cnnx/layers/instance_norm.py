@@ -97,6 +97,8 @@ class InstanceNorm2D(BatchNorm2D):
     def _vectors(self, n: int) -> list[Any]:
         """Weight and bias, once for each image."""
         given = (self.weight, self.bias)
+        if n == 1:  # no copies
+            return [None if p is None else p.data for p in given]
         return [None if p is None else np.tile(p.data, n) for p in given]
 
     def _gradient(
