@@ -81,6 +81,7 @@ RUN = {
 ELSEWHERE = {
     "docs/cifar10.md": "test_recipes.py",
     "docs/data.md": "test_data_page.py",
+    "docs/deploy.md": "test_deploy_page.py",
     "docs/fashion_mnist.md": "test_recipes.py",
     "docs/from_cs231n.md": "test_cs231n_dialect.py",
     "docs/from_functional.md": "test_functional.py",
