@@ -21,6 +21,8 @@ import cnnx
 
 SHAPES = {"lenet5": (1, 28, 28), "resnet20": (3, 32, 32), "mobilenet_v2": (3, 32, 32)}
 SHAPES |= {"vgg": (3, 32, 32), "resnet18": (3, 32, 32)}
+SHAPES |= {name: (3, 32, 32) for name in ("se_resnet20", "densenet", "inception_small")}
+SHAPES |= {"squeezenet": (3, 64, 64), "unet": (3, 64, 64)}
 ROUNDS = 40
 BLOCK = 10  # milliseconds
 
