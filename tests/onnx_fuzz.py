@@ -2,19 +2,21 @@
 
 Each is a small real file in which bytes, or fields of the messages, are changed at random. Loading
 it must return a Graph or raise a ValueError, and not take more memory than 4 times the file and
-256 MB. A crash ends the process; the last line printed is the seed to run again.
+256 MB, nor more than a second of the process's time. A crash ends the process; the last line
+printed is the seed to run again.
 """
 
 from __future__ import annotations
 
 import resource
 import sys
+import time
 import warnings
 
 import numpy as np
 import onnx
 from onnx_helpers import saved
-from onnx_traps import TRAPS, model_of
+from onnx_traps import TRAPS, floats, helper, model_of, node
 
 import cnnx
 from cnnx import models
@@ -22,6 +24,7 @@ from cnnx import models
 HUGE = 2**40
 NUMBERS = (-(2**63), -HUGE, -1, 0, 1, 2, 3, 7, 255, 2**16, HUGE, 2**63 - 1)
 MOST = 256 * 2**20
+SECONDS = 1
 
 
 def originals():
@@ -30,7 +33,31 @@ def originals():
     files = [saved(models.lenet5().eval(), (1, 28, 28)), saved(models.unet(width=2), (3, 32, 32))]
     for nodes, arrays, opset in TRAPS.values():
         files.append(model_of(nodes, {"x": [2, 3, 6, 7]}, arrays=arrays, opset=opset))
+    files += [with_branches(), with_lstm()]
     return files
+
+
+def with_branches():
+    """A choice, of which one branch has a choice that is known."""
+    value = helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, None)
+    last = helper.make_graph([node("Relu", "h", "a")], "last", [], [value])
+    known = helper.make_node("If", ["yes"], ["a"], then_branch=last, else_branch=last)
+    then = helper.make_graph([node("MatMul", "x w", "h"), known], "then", [], [value])
+    otherwise = helper.make_graph([node("Neg", "x", "a")], "otherwise", [], [value])
+    choice = helper.make_node("If", ["found"], ["y"], then_branch=then, else_branch=otherwise)
+    nodes = [
+        node("ReduceMax", "x", "most", keepdims=0),
+        node("Greater", "most one", "found"),
+        choice,
+    ]
+    arrays = {"w": floats(3, 3), "yes": np.array(True), "one": np.float32(1)}
+    return model_of(nodes, {"x": [2, 3]}, arrays={k: np.asarray(v) for k, v in arrays.items()})
+
+
+def with_lstm():
+    arrays = {"w": floats(2, 16, 5), "r": floats(2, 16, 4), "b": floats(2, 32)}
+    made = node("LSTM", "x w r b", "y h c", hidden_size=4, direction="bidirectional")
+    return model_of([made], {"x": [6, 2, 5]}, ("y", "h"), arrays)
 
 
 def with_other_bytes(content, rng):
@@ -51,10 +78,19 @@ def with_other_bytes(content, rng):
     return bytes(data)
 
 
+def all_graphs(graph):
+    """A graph, and its branches."""
+    yield graph
+    for each in (attribute for made in graph.node for attribute in made.attribute):
+        if each.HasField("g"):
+            yield from all_graphs(each.g)
+
+
 def with_other_fields(content, rng):
     model = onnx.load_from_string(content)
-    graph = model.graph
     for _ in range(rng.integers(1, 4)):
+        graphs = [each for each in all_graphs(model.graph) if each.node]
+        graph = graphs[rng.integers(len(graphs))]
         node = graph.node[rng.integers(len(graph.node))]
         number = NUMBERS[rng.integers(len(NUMBERS))]
         kind = rng.integers(8)
@@ -102,7 +138,7 @@ def main(count, first=0):
         rng = np.random.default_rng(seed)
         content = files[rng.integers(len(files))]
         content = (with_other_bytes, with_other_fields)[seed % 2](content, rng)
-        before = peak()
+        before, start = peak(), time.process_time()
         try:
             model = cnnx.onnx.load(content)
         except ValueError as error:
@@ -110,6 +146,8 @@ def main(count, first=0):
         else:
             loaded += 1
             assert type(model) is cnnx.Graph
+        seconds = time.process_time() - start
+        assert seconds < SECONDS, f"{seconds:.1f} s"
         assert peak() - before < MOST + 4 * len(content), f"{peak() - before:,} bytes"
     print(f"{loaded} of {count} were loaded")
 

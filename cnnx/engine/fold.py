@@ -39,6 +39,10 @@ def fold(graph: Graph) -> Graph:
     becomes several layers.
     """
     wiring = graph.wiring()
+    # To learn the ranks, an empty batch is run, which networks cannot take whose inputs have other
+    # axes in front, such as the states of recurrent ones.
+    if not any(type(node.layer) in _NORMS for node in wiring.nodes):
+        return graph
     readers = Counter([i for node in wiring.nodes for i in node.inputs] + list(wiring.outputs))
     ranks = {node.outputs: len(shapes[0]) for node, shapes in wiring.shapes(*graph.input_shapes)}
     nodes: dict[int, Node] = {}  # by the number of their value

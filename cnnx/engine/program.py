@@ -268,7 +268,7 @@ class Program:
     def _run_in_python(self, number: int, arena: Any, given: list[Any]) -> None:
         entry = self.entries[number]
         xs = [self._array(value, arena, given) for value in entry.step.inputs]
-        y = np.ascontiguousarray(entry.step.run(None, xs, True))
+        y = np.asarray(entry.step.run(None, xs, True), order="C")
         if y.shape != entry.shape or y.dtype != entry.dtype:
             raise ValueError(
                 f"{report.names(entry.step)}: forward returned {y.dtype} of {y.shape}, but for "

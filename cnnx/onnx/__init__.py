@@ -10,6 +10,7 @@ package  the import of the package `onnx`
 
 reader   a file as plain data, read as untrusted input
 load     `load`: from nodes to layers
+builder  `Builder`: the graph that is being built
 node     `Node`: a node as the converters see it
 convert  {(operator, opset): the function that makes a node a layer}
 layers   the layers for operators that cnnx has no other layer for

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from cnnx.graph.graph import Graph
+from cnnx.onnx.builder import Builder, Unsupported, Value
 from cnnx.onnx.convert import CONVERTERS
-from cnnx.onnx.layers import Always
-from cnnx.onnx.node import Builder, Node, Unsupported, Value
-from cnnx.onnx.reader import File, name_of, read
+from cnnx.onnx.node import Node
+from cnnx.onnx.reader import File, FileGraph, FileNode, name_of, read
 
 __all__ = ["load"]
 
@@ -61,44 +60,58 @@ def load(source: Any) -> Graph:
 
 def _check_operators(file: File) -> None:
     known = {operator for operator, _ in CONVERTERS}
-    missing = [
-        f"{node.name!r} ({node.operator})" for node in file.nodes if node.operator not in known
-    ]
+    missing = [node for node in _all_nodes(file) if node.operator not in known]
     if missing:
-        kinds = sorted({node.operator for node in file.nodes} - known)[:MOST_LISTED]
+        kinds = sorted({node.operator for node in missing})[:MOST_LISTED]
+        named = [f"{node.name!r} ({node.operator})" for node in missing]
         raise ValueError(
-            f"it has operators that are not known: {', '.join(kinds)}; nodes {_listed(missing)}"
+            f"it has operators that are not known: {', '.join(kinds)}; nodes {_listed(named)}"
         )
 
 
+def _all_nodes(graph: File | FileGraph) -> Iterator[FileNode]:
+    """The nodes of a graph, and those of branches."""
+    for node in graph.nodes:
+        yield node
+        for branch in node.branches():
+            yield from _all_nodes(branch)
+
+
 def _build(file: File) -> Graph:
-    builder = Builder(file)
-    problems: list[str] = []
-    for each in file.nodes:
-        node = Node(builder, each)
+    builder = Builder(file, _add_nodes)
+    builder.add(file)
+    if builder.problems:
+        raise ValueError(f"it needs what is not known: {_listed(builder.problems)}")
+    if not file.inputs:
+        raise ValueError("it has no input")
+    return builder.graph(file.outputs, [given.shape[1:] for given in file.inputs])
+
+
+def _add_nodes(builder: Builder, graph: File | FileGraph) -> None:
+    """Add the layers of all nodes of a graph, and their outputs to the values."""
+    problems = builder.problems
+    for each in graph.nodes:
         where = f"node {each.name!r} ({each.operator})"
         try:
+            node = Node(builder, each)
             outputs = _convert(node)
         except Unsupported as problem:
             problems.append(f"{where}: {problem}")
             outputs = ()
         except _DAMAGE as error:
             if problems:
-                break  # it may be a consequence
+                return  # it may be a consequence
             raise ValueError(f"{where}: {error}") from error
         if node.unread():
             problems.append(f"{where}: its attributes {', '.join(node.unread())} are not known")
         for number, name in enumerate(each.outputs):
             made = outputs[number] if number < len(outputs) else Value(-1, None)
             if isinstance(made, Value) and made.shape is None:
-                shape = file.shapes.get(name)
-                made = Value(made.number, shape, made.sizes, name in file.floats)
+                shape = graph.shapes.get(name)
+                made = Value(made.number, shape, made.sizes, name in graph.floats)
             builder.values[name] = made
     if not problems:
-        problems = _unmade(builder)
-    if problems:
-        raise ValueError(f"it needs what is not known: {_listed(problems)}")
-    return _graph(builder)
+        problems += _unmade(builder, graph)
 
 
 def _convert(node: Node) -> tuple[Any, ...]:
@@ -116,53 +129,18 @@ def _since(operator: str, opset: int) -> int | None:
     return max(versions, default=None)
 
 
-def _unmade(builder: Builder) -> list[str]:
+def _unmade(builder: Builder, graph: File | FileGraph) -> list[str]:
     """Nodes that read an output which converters do not make, such as the mask of a dropout."""
-    file = builder.file
-    missing = {
-        name for name, v in builder.values.items() if isinstance(v, Value) and v.number < 0 and name
-    }
-    readers = [(f"node {n.name!r} ({n.operator})", n.inputs) for n in file.nodes]
-    readers.append(("the graph's output", tuple(file.outputs)))
+    own = builder.values.maps[0]
+    missing = {name for name, v in own.items() if isinstance(v, Value) and v.number < 0 and name}
+    readers = [(f"node {n.name!r} ({n.operator})", n.reads()) for n in graph.nodes]
+    readers.append(("the graph's output", graph.outputs))
     return [
         f"{reader} needs {name!r}, which is an output that is not computed"
         for reader, names in readers
         for name in names
         if name in missing
     ]
-
-
-def _graph(builder: Builder) -> Graph:
-    """The Graph, of the calls that its outputs need."""
-    file = builder.file
-    if not file.inputs:
-        raise ValueError("it has no input")
-    ends = []
-    for name in file.outputs:
-        value = builder.values[name]
-        if isinstance(value, np.ndarray):
-            always = Always()
-            always.fix(1, value)
-            value = builder.call(name, always, (Value(0, None),))
-        ends.append(value.number)
-    count = len(file.inputs)
-    needed, open_ends = set(range(count)), list(ends)
-    while open_ends:
-        number = open_ends.pop()
-        if number not in needed:
-            needed.add(number)
-            open_ends += builder.calls[number - count][2]
-    order = {number: i for i, number in enumerate(sorted(needed))}
-    calls = [builder.calls[number - count] for number in sorted(needed) if number >= count]
-    model = Graph.from_config(
-        {
-            "layers": {name: layer for name, layer, _ in calls},
-            "calls": [(name, [order[i] for i in inputs]) for name, _, inputs in calls],
-            "outputs": [order[number] for number in ends],
-            "input_shapes": [given.shape[1:] for given in file.inputs],
-        }
-    )
-    return model.eval()
 
 
 def _listed(items: list[str]) -> str:

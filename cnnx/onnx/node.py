@@ -1,4 +1,4 @@
-"""`Node`: a node of a file, as a converter sees it, and the graph that is being built."""
+"""`Node`: a node of a file, as a converter sees it."""
 
 from __future__ import annotations
 
@@ -6,100 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.layers import Flatten, LogSoftmax, Softmax
-from cnnx.layers.activation import Elementwise
 from cnnx.layers.base import Layer
-from cnnx.layers.parameter import Parameter
-from cnnx.layers.run import no_grad, run_mode
-from cnnx.onnx.layers import Operator
-from cnnx.onnx.reader import File, FileNode, Shape
+from cnnx.onnx.builder import Builder, Unsupported, Value
+from cnnx.onnx.layers import Item, Operator
+from cnnx.onnx.reader import FileGraph, FileNode, Shape
 
-__all__ = ["Builder", "Node", "Unsupported", "Value"]
-
-
-# Layers of cnnx whose result is as large as their input.
-_FOLDED = (Elementwise, Flatten, LogSoftmax, Softmax)
-
-
-class Unsupported(Exception):
-    """Something that a file needs and that cnnx lacks."""
-
-
-class Value:
-    """A value that is computed in each run.
-
-    number  in the graph
-    shape   as far as known: numbers, names of free sizes, None; None if not even the rank is known
-    sizes   of a value that is a shape: its elements, as far as known
-    floats  whether it is known to hold floats
-    """
-
-    def __init__(
-        self, number: int, shape: Shape | None, sizes: Shape | None = None, floats: bool = False
-    ) -> None:
-        self.number, self.shape, self.sizes, self.floats = number, shape, sizes, floats
-
-    @property
-    def rank(self) -> int | None:
-        return None if self.shape is None else len(self.shape)
-
-
-class Builder:
-    """The layers so far, and the values by name: arrays if they are known, else `Value`s."""
-
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.values: dict[str, Any] = dict(file.arrays)
-        self.weights = {id(array) for array in file.arrays.values()}
-        self.calls: list[tuple[str, Layer, tuple[int, ...]]] = []
-        self._names: dict[str, int] = {}  # how often each was given
-        self._parameters: dict[int, Parameter] = {}
-        self._budget = 2 * file.size + 2**27  # bytes that folding may make
-        for number, given in enumerate(file.inputs):
-            floats = given.name in file.floats
-            self.values[given.name] = Value(number, file.shapes.get(given.name), floats=floats)
-
-    def call(self, wanted: str, layer: Layer, inputs: tuple[Value, ...]) -> Value:
-        """Add a layer to the graph."""
-        self.calls.append((self._name(wanted), layer, tuple(value.number for value in inputs)))
-        return Value(len(self.file.inputs) + len(self.calls) - 1, None)
-
-    def fold(self, layer: Layer, arrays: tuple[np.ndarray, ...]) -> np.ndarray:
-        """The result of a layer for known arrays; their total size is limited."""
-        folds = layer.folds if isinstance(layer, Operator) else isinstance(layer, _FOLDED)
-        if not folds:
-            raise Unsupported("all of its inputs are constants")
-        size = 8 * sum(x.size for x in arrays)
-        if isinstance(layer, Operator):
-            size = 8 * layer.result_size(*arrays)
-        if size < 0 or size > self._budget:
-            raise ValueError(
-                f"{type(layer).__name__} of constants would have {size // 8:,} elements: more than "
-                "fits a file of this size"
-            )
-        self._budget -= size
-        with run_mode(training=False), no_grad():
-            return np.asarray(layer.forward(*arrays))
-
-    def parameter(self, array: np.ndarray, name: str) -> Parameter:
-        """An array as a Parameter: the same one for all nodes that read an array of the file."""
-        if id(array) not in self.weights:
-            return Parameter(array, name)
-        return self._parameters.setdefault(id(array), Parameter(array, name))
-
-    def _name(self, wanted: str) -> str:
-        """A name of a layer: that of the node, without the characters that separate names."""
-        from cnnx.graph.graph import Graph
-
-        base = "".join(c if c.isalnum() else "_" for c in wanted).strip("_") or "node"
-        if base.isdigit() or hasattr(Graph, base) or base.startswith("_"):
-            base = f"node_{base}"
-        while True:
-            number = self._names[base] = self._names.get(base, -1) + 1
-            name = f"{base}_{number}" if number else base
-            if not number or name not in self._names:
-                self._names.setdefault(name, 0)
-                return name
+__all__ = ["Node", "Unsupported", "Value"]
 
 
 class Node:
@@ -187,3 +99,20 @@ class Node:
                 layer.fix(number, x)
         read = tuple(x for x in inputs if isinstance(x, Value))
         return self._builder.call(self._node.name, layer, read)
+
+    def several(self, layer: Layer, *inputs: Any) -> tuple[Any, ...]:
+        """The results of a layer that returns an array of arrays, one for each output of the node;
+        if the node has one output, the layer returns that itself.
+        """
+        made = self.apply(layer, *inputs)
+        if len(self.outputs) == 1:
+            return (made,)
+        return tuple([self.apply(Item(i), made) for i in range(len(self.outputs))])
+
+    def inlined(self, branch: FileGraph) -> tuple[Any, ...]:
+        """The outputs of a branch, whose nodes are added in place of this one."""
+        return self._builder.inlined(branch)
+
+    def separate(self, *branches: FileGraph) -> tuple[list[Any], list[Value]]:
+        """Graphs of branches, and the values around them that they read; see `Builder.separate`."""
+        return self._builder.separate(branches)

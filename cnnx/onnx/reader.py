@@ -5,6 +5,7 @@
 # read; values must be made before they are read, so there are no cycles; other files must lie in
 # the file's folder. The shapes of values are those that the package infers; to keep that cheap, it
 # gets the large arrays as inputs without content.
+# The branches of an `If` are graphs in an attribute. They read the values around them by name.
 
 from __future__ import annotations
 
@@ -17,12 +18,14 @@ import numpy as np
 from cnnx import io
 from cnnx.onnx.package import the_package
 
-__all__ = ["File", "FileNode", "FileValue", "Shape", "name_of", "read"]
+__all__ = ["File", "FileGraph", "FileNode", "FileValue", "Shape", "name_of", "outer_names", "read"]
 
 Shape = tuple[Any, ...]  # of numbers, of names of free sizes, and of None for unknown ones
 
 MOST_NODES = 20_000  # and as many values
 _BYTES = (bytes, bytearray, memoryview)
+_FLOATS = (1, 10, 11, 16)  # types: float32, float16, float64, bfloat16
+_BRANCHES = ("then_branch", "else_branch")
 OLDEST = 7  # opset: before it, operators broadcast by an attribute
 SMALL = 1024  # elements: arrays that shape inference may need, such as shapes
 # The fields that hold the elements of an array that is not stored as bytes.
@@ -45,12 +48,30 @@ class FileNode(NamedTuple):
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
 
+    def branches(self) -> list[FileGraph]:
+        """The graphs among the attributes."""
+        return [value for value in self.attributes.values() if isinstance(value, FileGraph)]
+
+    def reads(self) -> list[str]:
+        """The names of the inputs, and of what branches read."""
+        return [*self.inputs, *[name for graph in self.branches() for name in outer_names(graph)]]
+
 
 class FileValue(NamedTuple):
     """An input of the graph."""
 
     name: str
     shape: Shape
+
+
+class FileGraph(NamedTuple):
+    """A branch of an `If`, which has no inputs; the fields are those of `File`."""
+
+    outputs: list[str]
+    nodes: list[FileNode]
+    arrays: dict[str, np.ndarray]
+    shapes: dict[str, Shape]
+    floats: set[str]
 
 
 class File(NamedTuple):
@@ -94,22 +115,48 @@ def read(source: Any) -> File:
     graph = model.graph
     if not graph.output:
         raise ValueError(f"{name} is not an ONNX file: it has no output")
-    count = max(len(graph.node), sum(len(node.output) for node in graph.node))
+    count = _count(graph)
     if count > MOST_NODES:
         raise ValueError(f"{name} has {count:,} nodes, and {MOST_NODES:,} are read at most")
-    if graph.sparse_initializer:
-        raise ValueError(f"{name} has sparse arrays, which are not read")
     tensors = _Tensors(folder, len(content))
+    made = _graph(graph, tensors)
+    inputs = [
+        FileValue(value.name, _shape(value))
+        for value in graph.input
+        if value.name not in made.arrays
+    ]
+    _check_order(made, {value.name for value in inputs})
+    opset = _opset(model)
+    _note_shapes(made, _inferred(model))
+    return File(name, opset, inputs, *made, tensors.limit)
+
+
+def outer_names(graph: FileGraph) -> list[str]:
+    """The names of the values around a branch that it reads, each once."""
+    own = {*graph.arrays, *[name for node in graph.nodes for name in node.outputs]}
+    names = [name for node in graph.nodes for name in node.reads()] + graph.outputs
+    return [name for name in dict.fromkeys(names) if name and name not in own]
+
+
+def _count(graph: Any) -> int:
+    """The nodes, or the values that they make, if these are more; with those of branches."""
+    nodes = values = 0
+    graphs = [graph]
+    while graphs:
+        nodes_here = graphs.pop().node
+        nodes += len(nodes_here)
+        values += sum(len(node.output) for node in nodes_here)
+        graphs += [each.g for node in nodes_here for each in node.attribute if each.HasField("g")]
+    return max(nodes, values)
+
+
+def _graph(graph: Any, tensors: _Tensors) -> FileGraph:
+    """The content of a GraphProto, without the shapes."""
+    if graph.sparse_initializer:
+        raise ValueError("it has sparse arrays, which are not read")
     arrays = {tensor.name: tensors.read(tensor) for tensor in graph.initializer}
     nodes = [_node(node, number, tensors) for number, node in enumerate(graph.node)]
-    inputs = [
-        FileValue(value.name, _shape(value)) for value in graph.input if value.name not in arrays
-    ]
-    outputs = [value.name for value in graph.output]
-    _check_order(inputs, arrays, nodes, outputs)
-    opset = _opset(model)
-    shapes, floats = _infer(model)
-    return File(name, opset, inputs, outputs, nodes, arrays, shapes, floats, tensors.limit)
+    return FileGraph([value.name for value in graph.output], nodes, arrays, {}, set())
 
 
 def _opset(model: Any) -> int:
@@ -141,9 +188,13 @@ def _attribute(attribute: Any, tensors: _Tensors) -> Any:
         return attribute.s.decode("utf-8")
     if kind == "STRINGS":
         return [text.decode("utf-8") for text in attribute.strings]
+    if kind == "GRAPH" and attribute.name in _BRANCHES:
+        if attribute.g.input:
+            raise ValueError(f"{attribute.name} has inputs, but reads values by name")
+        return _graph(attribute.g, tensors)
     fields = {"FLOAT": "f", "INT": "i", "FLOATS": "floats", "INTS": "ints"}
     if kind not in fields:
-        return None  # a graph, or a type: the operators that have these are not known
+        return None  # another graph, or a type: the operators that have these are not known
     value = getattr(attribute, fields[kind])
     return value if kind in ("FLOAT", "INT") else list(value)
 
@@ -155,29 +206,38 @@ def _shape(value: Any) -> Shape:
     )
 
 
-def _check_order(
-    inputs: list[FileValue], arrays: Any, nodes: list[FileNode], outputs: list[str]
-) -> None:
-    """ValueError for a value that is read before it is made, or made twice."""
-    known = {value.name for value in inputs} | set(arrays)
-    for node in nodes:
+def _check_order(graph: FileGraph, known: set[str]) -> None:
+    """ValueError for a value that is read before it is made, or made twice.
+
+    known  the values around the graph
+    """
+    own = [*graph.arrays]
+    for name in own:
+        if name in known:
+            raise ValueError(f"the array {name!r} has the name of another value")
+    known.update(own)
+    for node in graph.nodes:
         for name in node.inputs:
             if name and name not in known:
                 raise ValueError(
                     f"node {node.name!r} ({node.operator}) reads {name!r}, which no node before it "
                     "makes"
                 )
+        for branch in node.branches():
+            _check_order(branch, known)
         for name in node.outputs:
             if name and name in known:
                 raise ValueError(f"node {node.name!r} ({node.operator}) makes {name!r} again")
             known.add(name)
-    for name in outputs:
+            own.append(name)
+    for name in graph.outputs:
         if name not in known:
             raise ValueError(f"nothing makes the output {name!r}")
+    known.difference_update(own)  # a copy for each branch would take the square of the nodes
 
 
-def _infer(model: Any) -> tuple[dict[str, Shape], set[str]]:
-    """The shapes of values by name, and which are floats, as far as the package finds them."""
+def _inferred(model: Any) -> Any:
+    """The graph with the shapes and types of values, as far as the package finds them."""
     onnx = the_package()
     light = onnx.ModelProto()
     light.ir_version = model.ir_version
@@ -197,13 +257,24 @@ def _infer(model: Any) -> tuple[dict[str, Shape], set[str]]:
     graph.input.extend(value for value in model.graph.input if value.name not in given)
     try:
         # Not with data_prop: a value that is joined to itself 40 times has 2^40 elements there.
-        graph = onnx.shape_inference.infer_shapes(light).graph
+        return onnx.shape_inference.infer_shapes(light).graph
     except Exception:  # of the package's own kind: without shapes, most files can be read too
-        graph = model.graph
-    values = [*graph.input, *graph.value_info, *graph.output]
-    kinds = {v.name: v.type.tensor_type.elem_type for v in values}
-    floats = {name for name, kind in kinds.items() if kind in (1, 10, 11, 16)}
-    return {v.name: _shape(v) for v in values if v.type.tensor_type.HasField("shape")}, floats
+        return model.graph
+
+
+def _note_shapes(made: FileGraph, graph: Any) -> None:
+    """Add the shapes of the values by name, and which are floats; those of branches to branches."""
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        kind = value.type.tensor_type
+        if kind.HasField("shape"):
+            made.shapes[value.name] = _shape(value)
+        if kind.elem_type in _FLOATS:
+            made.floats.add(value.name)
+    for node, inferred in zip(made.nodes, graph.node, strict=True):
+        for each in inferred.attribute:
+            branch = node.attributes.get(each.name)
+            if isinstance(branch, FileGraph):
+                _note_shapes(branch, each.g)
 
 
 class _Tensors:

@@ -8,14 +8,18 @@ activation     Relu, Clip, Softmax, Gelu, ...
 arithmetic     Add, Mul, Sqrt, Equal, Where, ...
 shape          Reshape, Transpose, Slice, Concat, Resize, ...
 reduction      ReduceMean, ArgMax, ...
+recurrent      LSTM
+control        If
 """
 
 from cnnx.onnx.convert import (  # noqa: F401  # each adds its rows
     activation,
     arithmetic,
+    control,
     convolution,
     normalisation,
     pooling,
+    recurrent,
     reduction,
     shape,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from cnnx.onnx.layers import (
     Pad,
     Part,
     Range,
+    Reduce,
     ReshapeTo,
     Resize,
     Shape,
@@ -69,19 +71,19 @@ def shape(node: Node) -> Any:
 @converter("Size")
 def size(node: Node) -> Any:
     x = node.input(0)
-    if x.shape is None or not all(isinstance(n, int) for n in x.shape):
-        raise Unsupported("the size of a value of unknown shape")
-    return np.array(np.prod(x.shape, dtype=np.int64))
+    if isinstance(x, Value) and not all(isinstance(n, int) for n in x.shape or (None,)):
+        return node.apply(Reduce("prod", None, False), node.apply(Shape(), x))
+    return np.array(math.prod(x.shape), np.int64)
 
 
 @converter("Gather")
 def gather(node: Node) -> Any:
-    x, numbers = node.input(0), node.input(1)
+    x, numbers, axis = node.input(0), node.input(1), node.get("axis", 0)
     if isinstance(x, Value) and x.sizes is not None and isinstance(numbers, np.ndarray):
         found = [x.sizes[n] for n in numbers.reshape(-1)]
         if all(isinstance(n, int) for n in found):
             return np.array(found, np.int64).reshape(numbers.shape)
-    return node.apply(Gather(node.get("axis", 0)), x, numbers)
+    return node.apply(Gather(axis), x, numbers)
 
 
 @converter("Slice")

@@ -7,15 +7,19 @@ blocks       channels as blocks of pixels
 made         arrays that are made of numbers, such as shapes
 reduction    sums, means and extremes along axes
 product      `MatMul` of two computed matrices
+recurrent    `LSTM`
+control      `If`, and the outputs of a layer that has several
 window       pooling with any padding
 resize       `Resize` with ONNX's rules for coordinates
 """
 
 from cnnx.onnx.layers.blocks import DepthToSpace, SpaceToDepth
+from cnnx.onnx.layers.control import If, Item
 from cnnx.onnx.layers.elementwise import Binary, Cast, Clip, Unary, Where
 from cnnx.onnx.layers.made import Always, ConstantOfShape, Range, Shape
 from cnnx.onnx.layers.operator import OPERATORS, Operator
 from cnnx.onnx.layers.product import MatMul
+from cnnx.onnx.layers.recurrent import LSTM
 from cnnx.onnx.layers.reduction import ArgExtreme, Reduce, SoftmaxOfRows
 from cnnx.onnx.layers.resize import Resize
 from cnnx.onnx.layers.shape import (
@@ -35,6 +39,7 @@ from cnnx.onnx.layers.shape import (
 from cnnx.onnx.layers.window import AveragePool, GlobalPool, MaxPool, SamePad
 
 __all__ = [
+    "LSTM",
     "OPERATORS",
     "Always",
     "ArgExtreme",
@@ -49,6 +54,8 @@ __all__ = [
     "FlattenTo2D",
     "Gather",
     "GlobalPool",
+    "If",
+    "Item",
     "MatMul",
     "MaxPool",
     "Operator",
