@@ -89,7 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "_version",
     ),
     "compat": (*RUNS, "training", "viz"),
-    "examples": (*RUNS, "training", "viz", "cli", "compat"),
+    "examples": (*RUNS, "training", "viz", "cli", "compat", "onnx"),
     "__main__": ("cli",),
 }
 # What a module may import from rows below its own, inside functions only.
@@ -107,7 +107,7 @@ INSIDE_FUNCTIONS = {
     "bench": {"torch", "onnxruntime", "openvino"},
     "cli": {"tomli"},  # Python 3.10 has no tomllib
     "compat": {"matplotlib"},
-    "examples": {"torch"},  # for the comparison in one of them
+    "examples": {"torch", "onnx", "PIL"},  # torch: for the comparison in one of them
 }
 
 

@@ -8,8 +8,9 @@
 ``python -m cnnx.examples.cs231n_convnet`` the CNN of CS231n on CIFAR-10, by `cnnx.compat.cs231n`
 ``python -m cnnx.examples.segmentation``   a U-Net on images of shapes, a class for every pixel
 ``python -m cnnx.examples.fine_tuning``    digits 5 to 9 from five images each, after 0 to 4
+``python -m cnnx.examples.read_text``      the text of a page, by three networks from ONNX files
 
-All accept ``--epochs`` and ``--data``; ``--help`` describes the data.
+All but the last accept ``--epochs`` and ``--data``; ``--help`` describes the data.
 
 >>> from cnnx.examples import xor
 >>> accuracy = xor.main(["--epochs", "200"])  # prints as the command does
