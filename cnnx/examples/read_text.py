@@ -68,7 +68,7 @@ class Reader:
         found = self.find(padded)
         images = [self.upright(cut(padded, corners)) for corners in found]
         lines = [
-            Line((corners - (0, above)) * scale, text, score)
+            Line(((corners - (0, above)) * scale).clip(0, page.size), text, score)
             for corners, (text, score) in zip(found, self.read(images), strict=True)
         ]
         return [line for line in lines if line.score >= LEAST_SCORE]
@@ -127,13 +127,17 @@ def make_page(lines: Sequence[str] = SAMPLE, size: int = 28) -> Any:
 
 def main(words: Sequence[str] | None = None) -> list[Line]:
     """Read a page, print and return its lines. words: the command line."""
-    from PIL import Image, ImageDraw
-
-    parser = argparse.ArgumentParser("python -m cnnx.examples.read_text", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m cnnx.examples.read_text",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("page", nargs="?", help="an image (default: a page with four lines)")
     parser.add_argument("--models", metavar="DIR", help="directory with the three .onnx files")
     parser.add_argument("--out", metavar="FILE", help="write the page with boxes (.png, .jpg)")
     args = parser.parse_args(words)
+    from PIL import Image, ImageDraw
+
     try:
         page = make_page() if args.page is None else Image.open(args.page).convert("RGB")
         lines = Reader(args.models)(page)
