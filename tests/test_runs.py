@@ -315,8 +315,8 @@ def test_only_train_and_eval_write_a_mode():
         ("testing/overfit.py", "overfit_one_batch"),  # trains a copy
         ("testing/trial.py", "__init__"),  # a copy
         ("engine/graphs.py", "graph_of"),  # a new graph of copied layers
-        ("engine/files.py", "load_plan"),  # a new graph
-        ("onnx/load.py", "_graph"),  # a new graph
+        ("engine/files.py", "build"),  # a new graph
+        ("onnx/builder.py", "graph"),  # a new graph
         ("bench/twins.py", "module"),  # PyTorch's network
         ("bench/workloads.py", "_predict"),  # a new model
         ("compat/network/containers.py", "__init__"),  # that dialect's own train() and eval()
