@@ -12,13 +12,24 @@ from cnnx.backends import choose
 from cnnx.backends.choose import Convolution
 
 
-def _layer(direction, n, c, size, oc, kernel=3, stride=1, dilation=1, groups=1, dtype="float32"):
+def _layer(
+    direction,
+    n,
+    c,
+    size,
+    oc,
+    kernel=3,
+    stride=1,
+    dilation=1,
+    groups=1,
+    dtype="float32",
+    packed=False,
+):
     """A convolution of square images with padding kernel // 2."""
     out = (size + 2 * (kernel // 2) - dilation * (kernel - 1) - 1) // stride + 1
     x, weight, y = (n, c, size, size), (oc, c // groups, kernel, kernel), (n, oc, out, out)
-    return Convolution.of(
-        direction, x, weight, y, (stride, stride), (dilation, dilation), np.dtype(dtype)
-    )
+    strides, dilations = (stride, stride), (dilation, dilation)
+    return Convolution.of(direction, x, weight, y, strides, dilations, np.dtype(dtype), packed)
 
 
 # Layers of known networks and their algorithms: (n, c, size, oc, more) -> forward
@@ -74,6 +85,22 @@ TABLE = [
     (("forward", 64, 64, 32, 64, 5), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 1, 1, "float64"), "direct"),
 ]
+
+
+# And with weights that are packed once: (direction, n, c, size, oc, kernel, stride)
+PACKED = [
+    (("forward", 1, 512, 4, 512, 3, 1), "direct"),  # packed weights are read in order
+    (("forward", 1, 256, 14, 512, 3, 2), "direct"),
+    (("backward_data", 1, 512, 7, 512, 3, 1), "columns"),
+    (("forward", 1, 128, 16, 128, 3, 1), "winograd"),  # transformed once
+    (("forward", 1, 512, 14, 512, 3, 1), "winograd_by_filters"),  # 38 MB, if transformed
+    (("forward", 1, 512, 7, 512, 1, 1), "pointwise"),
+]
+
+
+@pytest.mark.parametrize(("layer", "algorithm"), PACKED, ids=str)
+def test_the_rules_for_weights_that_are_packed_once(layer, algorithm):
+    assert choose.choose(_layer(*layer, packed=True)) == algorithm
 
 
 @pytest.mark.parametrize(("layer", "algorithm"), TABLE, ids=str)

@@ -12,6 +12,7 @@ import cnnx
 if "compiled" not in cnnx.available_backends():
     pytest.skip("needs the compiled backend", allow_module_level=True)
 
+import tolerance
 from job_case import draw
 from job_cases import CASES, CONVOLUTION, CONVOLUTIONS
 from job_cases_elementwise import ARITHMETIC, CURVES, PRELU
@@ -172,3 +173,38 @@ def test_a_convolution_is_not_prepared_for_shapes_that_do_not_fit_together():
             jobs.prepare_convolution("forward", *shapes, *rest, np.float32)
     with pytest.raises(ValueError, match="direction is 'sideways'"):
         jobs.prepare_convolution("sideways", x, weight, y, *rest, np.float32)
+
+
+# The algorithm for weights that are packed once, that of the eager op, x, weight, y, stride.
+PACKED = [
+    ("direct", "columns", (1, 64, 4, 4), (130, 64, 3, 3), (1, 130, 4, 4), 1),
+    ("direct", "columns", (1, 70, 8, 7), (200, 70, 3, 3), (1, 200, 8, 7), 1),  # parts of filters
+    ("direct", "columns", (2, 70, 8, 9), (140, 70, 3, 3), (2, 140, 4, 5), 2),
+    ("winograd", "winograd_by_filters", (1, 128, 9, 9), (130, 128, 3, 3), (1, 130, 9, 9), 1),
+]
+
+
+@pytest.mark.parametrize("row", PACKED, ids=str)
+def test_weights_that_are_packed_once_have_the_algorithm_that_is_fastest_then(row, all_threads):
+    algorithm, eager, *shapes, stride = row
+    padding = (shapes[1][2] // 2,) * 2
+    windows = (stride, stride), padding, (1, 1)
+    job = jobs.prepare_convolution("forward", *shapes, *windows, np.float32, "relu", packed=True)
+    assert job.name == algorithm
+    assert jobs.prepare_convolution("forward", *shapes, *windows, np.float32).name == eager
+    x, weight, bias, add = draw([shapes[0], shapes[1], shapes[1][:1], shapes[2]], np.float32)
+    settings = windows[0], (padding, padding), (1, 1), 1
+    with cnnx.use_backend("reference"):
+        exact = [array.astype(np.float64) for array in (x, weight, bias)]
+        expected = np.maximum(cnnx.ops.conv2d(*exact, *settings) + add, 0)
+        magnitude = cnnx.ops.conv2d(*map(np.abs, exact), *settings) + abs(add)
+    if choose.is_winograd(algorithm):
+        magnitude = tolerance.AMPLIFICATION * magnitude.max()
+    limit = tolerance.tolerance(np.float32, weight[0].size) * magnitude
+    packed, found = job.pack(weight), []
+    for threads in (1, 3):
+        cnnx.set_num_threads(threads)
+        found += outputs_of(job)
+        job.run(x, packed, bias, add, found[-1])
+    tolerance.assert_close(found[0], expected, limit)
+    tolerance.assert_same_bits(found[1], found[0], "3 threads")

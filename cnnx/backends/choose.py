@@ -41,6 +41,7 @@ class Convolution(NamedTuple):
     stride: tuple[int, int]
     dilation: tuple[int, int]
     dtype: np.dtype[Any]
+    packed: bool = False  # the weights, once for many calls: then packing them takes no time
 
     @classmethod
     def of(
@@ -52,6 +53,7 @@ class Convolution(NamedTuple):
         stride: tuple[int, int],
         dilation: tuple[int, int],
         dtype: Any,
+        packed: bool = False,
     ) -> Convolution:
         """From the shapes of the layer's x, weight and y."""
         n, c, h, w = x_shape
@@ -61,8 +63,19 @@ class Convolution(NamedTuple):
         filters = oc // groups
         if direction == "backward_data":
             channels, filters = filters, channels
-        taps, dtype = (kh, kw), np.dtype(dtype)
-        return cls(direction, channels, filters, groups, n, pixels, taps, stride, dilation, dtype)
+        return cls(
+            direction,
+            channels,
+            filters,
+            groups,
+            n,
+            pixels,
+            (kh, kw),
+            stride,
+            dilation,
+            np.dtype(dtype),
+            packed,
+        )
 
     @property
     def tiles(self) -> int:
@@ -107,10 +120,12 @@ RULES: tuple[Rule, ...] = (
         lambda c: (
             c.groups == 1
             and c.kernel != (1, 1)
+            and not (c.packed and c.direction == "forward")
             and c.images * c.pixels[0] * c.pixels[1] <= 64
             and c.channels * c.filters * c.kernel[0] * c.kernel[1] >= 65536
         ),
-        "so few windows that most memory traffic is weights: a linear layer over the windows",
+        "so few windows that most memory traffic is weights: a linear layer over the windows; but "
+        "`direct` reads those that are packed once from one end to the other",
     ),
     Rule(
         "winograd_by_filters",
@@ -118,9 +133,10 @@ RULES: tuple[Rule, ...] = (
             pays_by_winograd(c)
             and c.direction != "backward_weight"
             and c.tiles <= 300
-            and c.channels * c.filters >= 16384
+            and c.channels * c.filters >= (65536 if c.packed else 16384)
         ),
-        "so few tiles that transforming and storing the weights would take as long as the products",
+        "so few tiles that transforming and storing the weights would take as long as the products "
+        "(or, of weights that are packed once, reading four times as many)",
     ),
     Rule(
         "winograd_by_strips",

@@ -97,7 +97,8 @@ def _operand(recorded: Recorded, array: Any) -> Any:
 def _conv2d(jobs: Any, results: Any, x: Any, weight: Any, bias: Any, *settings: Any) -> Lowered:
     stride, padding, dilation, _, activation, add = settings
     shapes, first = (x.shape, weight.shape, results[0].shape), (padding[0][0], padding[1][0])
-    job = jobs.prepare_convolution("forward", *shapes, stride, first, dilation, x.dtype, activation)
+    windows = (stride, first, dilation)
+    job = jobs.prepare_convolution("forward", *shapes, *windows, x.dtype, activation, packed=True)
     return job, (x, weight, bias, add, *results)
 
 
@@ -107,7 +108,8 @@ def _conv_transpose2d(
     """It computes what a convolution calls dx, from what that calls dy."""
     stride, padding, _, dilation, _ = settings
     shapes, first = (results[0].shape, weight.shape, x.shape), (padding[0][0], padding[1][0])
-    job = jobs.prepare_convolution("backward_data", *shapes, stride, first, dilation, x.dtype)
+    windows = (stride, first, dilation)
+    job = jobs.prepare_convolution("backward_data", *shapes, *windows, x.dtype, packed=True)
     return job, (x, weight, bias, *results)
 
 

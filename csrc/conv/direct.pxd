@@ -18,6 +18,7 @@ cdef struct Plan:               # a convolution, but for its arrays
     Py_ssize_t images, groups
     Py_ssize_t channels, filters        # of a group
     Py_ssize_t oh, ow
+    Py_ssize_t block, blocks    # filters of a task, whole panels; tasks of a band
     Py_ssize_t width            # of a panel of weights: mr, or nr if filters are columns
     Py_ssize_t row_terms        # terms of a row of taps, where they follow each other; 0: those of a channel do
     Py_ssize_t tap_rows, dh     # rows of taps, and the pixels from one to the next

@@ -2,10 +2,11 @@
 
 # Design:
 # For every image and group, y (filters x pixels) = weights (filters x terms) * windows (terms x pixels), a term being a
-# (channel, tap). A task is a band of output rows of one image and group. It takes the channels in blocks, in order, and
-# stages the rows that the band's windows meet (staging.pyx): so each term of a tile of neighbouring pixels is a load of
-# whole vectors at an offset. Where rows are too short for that, a tile takes pixels of several rows, and its windows
-# are copied together first (implicit GEMM); or the sides of the product change places:
+# (channel, tap). A task is a band of output rows of one image and group, or some of the filters of one, where there are
+# few bands. It takes the channels in blocks, in order, and stages the rows that the band's windows meet (staging.pyx):
+# so each term of a tile of neighbouring pixels is a load of whole vectors at an offset. Where rows are too short for
+# that, a tile takes pixels of several rows, and its windows are copied together first (implicit GEMM); or the sides of
+# the product change places:
 #
 #     IN_PLACE, COPIED    y (filters x pixels) = weights (filters x terms) * windows (terms x pixels)
 #     AS_ROWS             y (pixels x filters) = windows (pixels x terms) * weights (terms x filters)
@@ -27,6 +28,10 @@ from ..parallel cimport FEW_AT_A_TIME, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
 from .geometry cimport tap_cols, tap_rows
 from .staging cimport Band, Taps, make_band, make_taps, stage, tap_offsets
+
+cdef enum:
+    ENOUGH_BANDS = 4            # for the threads to share: fewer are cut into
+    FILTER_BLOCK = 64           # so many filters or more: each stages the band again
 
 
 cdef struct Call:               # of `convolve`
@@ -50,6 +55,11 @@ cdef class Direct(Convolution):
         cdef Py_ssize_t mr = tile.mr, nr = tile.nr, scratch, packed
         plan.taps, plan.reading, plan.width = taps[0], reading, nr if reading == AS_ROWS else mr
         plan.band = make_band(taps, plan.oh, plan.ow, mr if reading == AS_ROWS else nr, plan.channels)
+        plan.blocks = max(<Py_ssize_t>1, min(
+            plan.filters // FILTER_BLOCK, ENOUGH_BANDS // (plan.images * plan.groups * plan.band.count)
+        ))
+        plan.block = ceil_div(ceil_div(plan.filters, plan.blocks), plan.width) * plan.width
+        plan.blocks = ceil_div(plan.filters, plan.block)
         offsets = tap_offsets(taps, &plan.band, rows, cols)
         plan.row_terms, plan.tap_rows, plan.dh = 0, len(rows), rows[1] - rows[0] if len(rows) > 1 else 1
         if skips_rows and plan.band.channels == plan.channels:
@@ -76,7 +86,7 @@ cdef class Direct(Convolution):
         )
         run_team(
             team, <Task>band_task[float] if self.single else <Task>band_task[double], &call,
-            self.plan.images * self.plan.groups * self.plan.band.count, FEW_AT_A_TIME,
+            self.plan.images * self.plan.groups * self.plan.band.count * self.plan.blocks, FEW_AT_A_TIME,
         )
 
 
@@ -132,11 +142,13 @@ cdef void pack_filters(
 
 
 cdef void band_task(const Call *call, Py_ssize_t task, real *staged) noexcept nogil:
-    """A band of rows of one image and group. staged: a block of the image, then what the way of reading takes."""
+    """A band of rows of one image and group, of some filters. staged: a block of the image, then what the way of
+    reading takes."""
     cdef const Plan *plan = call.plan
-    cdef Py_ssize_t image_group = task // plan.band.count, out_row = task % plan.band.count * plan.band.rows
+    cdef Py_ssize_t filter = task % plan.blocks * plan.block, image_group = task // plan.blocks // plan.band.count
+    cdef Py_ssize_t out_row = task // plan.blocks % plan.band.count * plan.band.rows
     cdef Py_ssize_t group = image_group % plan.groups, rows = min(plan.band.rows, plan.oh - out_row)
-    cdef Py_ssize_t plane = plan.oh * plan.ow, first = image_group * plan.filters * plane + out_row * plan.ow
+    cdef Py_ssize_t plane = plan.oh * plan.ow, first = (image_group * plan.filters + filter) * plane + out_row * plan.ow
     cdef Py_ssize_t terms = plan.channels * plan.taps.count, block, channel, count
     cdef const real *x = <const real *>call.x + image_group * plan.channels * plan.taps.h * plan.taps.w
     cdef const real *weights = <const real *>call.weights
@@ -145,10 +157,10 @@ cdef void band_task(const Call *call, Py_ssize_t task, real *staged) noexcept no
     cdef real *y = <real *>call.y + first
     cdef real *other = staged + plan.staged
     cdef Product product
-    weights += group * ceil_div(plan.filters, plan.width) * plan.width * terms
-    product.filters, product.panel, product.plane = plan.filters, terms * plan.width, plane
+    weights += (group * ceil_div(plan.filters, plan.width) * plan.width + filter) * terms
+    product.filters, product.panel, product.plane = min(plan.block, plan.filters - filter), terms * plan.width, plane
     product.offsets = plan.offsets
-    product.bias = bias + group * plan.filters if bias != NULL else NULL
+    product.bias = bias + group * plan.filters + filter if bias != NULL else NULL
     product.sums = other if plan.reading == AS_ROWS else y
     for block in range(ceil_div(plan.channels, plan.band.channels)):
         channel = block * plan.band.channels
@@ -164,7 +176,7 @@ cdef void band_task(const Call *call, Py_ssize_t task, real *staged) noexcept no
             multiply_as_rows(plan, &product, rows, staged)
     if plan.reading == AS_ROWS:
         sums_to_planes(plan, rows * plan.ow, other, y)
-    finish_rows(plan.filters, plane, rows * plan.ow, add + first if add != NULL else NULL, call.activation, y)
+    finish_rows(product.filters, plane, rows * plan.ow, add + first if add != NULL else NULL, call.activation, y)
 
 
 cdef void multiply_in_place(
@@ -178,7 +190,7 @@ cdef void multiply_in_place(
     # Few channels make a tile as short as a division takes: here is none.
     cdef Py_ssize_t mr = kernels_for(staged).mr, panel, row, tile, first, begin
     cdef Product product = block[0]
-    for panel in range(ceil_div(plan.filters, mr)):
+    for panel in range(ceil_div(block.filters, mr)):
         for row in range(rows):
             if plan.row_terms:
                 first = (out_row + row) * plan.taps.sh + plan.taps.first_row
@@ -214,7 +226,7 @@ cdef void multiply_copies(
             product.terms, plan.offsets, plan.ow, plan.taps.sh * plan.band.pitch, tile * nr,
             min(nr, pixels - tile * nr), staged, copied,
         )
-        for panel in range(ceil_div(plan.filters, plan.width)):
+        for panel in range(ceil_div(block.filters, plan.width)):
             multiply_tile(&product, panel, tile * nr, min(nr, pixels - tile * nr), <const real *>copied)
 
 

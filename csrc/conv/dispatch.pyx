@@ -163,20 +163,21 @@ cdef Job job_for(
     cdef tuple key = (direction, x_shape, weight_shape, y_shape, windows, activation, single, wanted)
     cdef Job job = find(key)
     if job is None:
-        job = keep(key, prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single))
+        job = keep(key, prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single, False))
     return job
 
 
 cdef Job prepare(
-    Direction direction, tuple x_shape, tuple weight_shape, tuple y_shape, tuple windows, activation, bint single
+    Direction direction, tuple x_shape, tuple weight_shape, tuple y_shape, tuple windows, activation, bint single,
+    bint packed
 ):
-    """By the algorithm that choose.py names."""
+    """By the algorithm that choose.py names. packed: weights are packed once, for many calls."""
     cdef Geometry geometry
     cdef Row row
     stride, padding, dilation = windows
     dtype = np.float32 if single else np.float64
     algorithm = choose(
-        Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype)
+        Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype, packed)
     ).encode()
     geometry.n, geometry.groups = x_shape[0], x_shape[1] // weight_shape[1]
     geometry.channels, geometry.filters = weight_shape[1], weight_shape[0] // geometry.groups
@@ -189,7 +190,9 @@ cdef Job prepare(
     raise KeyError((algorithm, direction))      # choose.py has a rule for which there is no row
 
 
-def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None):
+def prepare_convolution(
+    direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None, packed=False
+):
     """A job for one direction of a convolution, or of a transposed one, whose y is x here.
 
     direction   "forward": x, weight, bias, add -> y; "backward_data": dy, weight, bias -> dx;
@@ -197,10 +200,12 @@ def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, paddi
     shapes      (n, channels, h, w), (filters, channels // groups, kh, kw), (n, filters, oh, ow); no size is 0
     stride, dilation, padding   (rows, columns); padding is that at the top and on the left
     activation  of "forward" only: the name of an op, or None
+    packed      choose the algorithm for weights that are packed once, for many calls; False: the eager op's, whose bits
+                are the same
 
     ValueError for another direction, and for shapes that do not belong together.
     """
-    # Nine parameters: a geometry in the terms of the layer, and Python has no struct of it.
+    # Ten parameters: a geometry in the terms of the layer, and Python has no struct of it.
     cdef bint single = np.dtype(dtype) == np.float32
     if direction not in DIRECTIONS:
         raise ValueError(f"prepare_convolution: direction is {direction!r}, expected one of {', '.join(DIRECTIONS)}")
@@ -211,5 +216,5 @@ def prepare_convolution(direction, x_shape, weight_shape, y_shape, stride, paddi
         raise ValueError(f"prepare_convolution: x {x_shape}, weight {weight_shape} and y {y_shape} do not fit together")
     return prepare(
         <Direction><int>DIRECTIONS.index(direction), x_shape, weight_shape, y_shape, (stride, padding, dilation),
-        activation, single,
+        activation, single, packed,
     )

@@ -75,7 +75,8 @@ cdef class Winograd(Convolution):
 
 
 cdef class WinogradByFilters(Convolution):
-    """Tasks are chunks of filters. Weights are not packed: U, four times as large, would save a tenth of a call."""
+    """Tasks are chunks of filters. Weights are not packed: to read U, four times as large, takes as long as to make
+    it."""
     cdef Plan plan
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
