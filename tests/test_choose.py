@@ -94,7 +94,9 @@ PACKED = [
     (("backward_data", 1, 512, 7, 512, 3, 1), "columns"),
     (("forward", 1, 128, 16, 128, 3, 1), "winograd"),  # transformed once
     (("forward", 1, 512, 14, 512, 3, 1), "winograd_by_filters"),  # 38 MB, if transformed
-    (("forward", 1, 512, 7, 512, 1, 1), "pointwise"),
+    (("forward", 1, 512, 7, 512, 1, 1), "pointwise_by_panels"),
+    (("forward", 1, 512, 7, 512, 1, 2), "pointwise"),
+    (("backward_data", 1, 512, 7, 512, 1, 1), "pointwise"),
 ]
 
 

@@ -27,7 +27,8 @@ def test_the_job_of_a_convolution_has_the_algorithm_of_its_case(key):
 
 
 def test_every_algorithm_has_a_convolution_here():
-    assert {row[0] for row in CONVOLUTIONS} == {rule.algorithm for rule in choose.RULES}
+    here = {row[0] for row in (*CONVOLUTIONS, *PACKED)}
+    assert here == {rule.algorithm for rule in choose.RULES}
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])
@@ -181,6 +182,11 @@ PACKED = [
     ("direct", "columns", (1, 70, 8, 7), (200, 70, 3, 3), (1, 200, 8, 7), 1),  # parts of filters
     ("direct", "columns", (2, 70, 8, 9), (140, 70, 3, 3), (2, 140, 4, 5), 2),
     ("winograd", "winograd_by_filters", (1, 128, 9, 9), (130, 128, 3, 3), (1, 130, 9, 9), 1),
+    ("pointwise_by_panels", "pointwise", (1, 300, 4, 4), (130, 300, 1, 1), (1, 130, 4, 4), 1),
+    ("pointwise_by_panels", "pointwise", (1, 5, 1, 3), (7, 5, 1, 1), (1, 7, 1, 3), 1),
+    ("pointwise_by_panels", "pointwise", (2, 270, 9, 20), (50, 270, 1, 1), (2, 50, 9, 20), 1),
+    ("pointwise", "pointwise", (2, 20, 4, 4), (10, 20, 1, 1), (2, 10, 4, 4), 1),  # gathered
+    ("pointwise", "pointwise", (1, 20, 9, 9), (10, 20, 1, 1), (1, 10, 5, 5), 2),
 ]
 
 

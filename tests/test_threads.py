@@ -148,12 +148,14 @@ def test_a_convolution_of_the_table_is_computed_by_its_algorithm(row):
 
 
 def test_the_table_contains_every_algorithm_of_every_direction():
-    """`implicit_gemm` and `winograd_by_...` exist for some directions only, as their rules say."""
+    """`implicit_gemm` and `winograd_by_...` exist for some directions only, as their rules say;
+    what is for packed weights alone is in test_jobs."""
     here = {(direction, algorithm) for direction, algorithm, *_ in CONVOLUTIONS}
     one_kind = {
         "implicit_gemm": ("backward_data",),
         "winograd_by_filters": ("forward", "backward_data"),
         "winograd_by_strips": ("backward_weight",),
+        "pointwise_by_panels": (),
     }
     assert here == {
         (direction, rule.algorithm)

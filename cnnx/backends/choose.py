@@ -158,6 +158,17 @@ RULES: tuple[Rule, ...] = (
         "groups too small for a matrix product, and enough of them to fill the lanes of a vector",
     ),
     Rule(
+        "pointwise_by_panels",
+        lambda c: (
+            c.packed
+            and c.direction == "forward"
+            and c.kernel == (1, 1)
+            and c.stride == (1, 1)
+            and c.groups == 1
+        ),
+        "the same product, of weights that are packed once: one stream from memory",
+    ),
+    Rule(
         "pointwise",
         lambda c: c.kernel == (1, 1) and c.groups == 1,
         "a product of two matrices in their existing memory layout",

@@ -33,6 +33,7 @@ from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geome
 from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
 from .im2col cimport prepare_columns, prepare_columns_dweight, prepare_columns_dx
 from .pointwise cimport prepare_pointwise, prepare_pointwise_dweight, prepare_pointwise_dx
+from .pointwise_panels cimport prepare_pointwise_by_panels
 from .winograd cimport prepare_winograd, prepare_winograd_dx
 from .winograd cimport prepare_winograd_by_filters, prepare_winograd_dx_by_filters
 from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
@@ -43,7 +44,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[19] TABLE = [
+cdef Row[20] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -56,6 +57,7 @@ cdef Row[19] TABLE = [
     Row(b"depthwise", FORWARD, prepare_grouped),
     Row(b"depthwise", BACKWARD_DATA, prepare_grouped_dx),
     Row(b"depthwise", BACKWARD_WEIGHT, prepare_grouped_dweight),
+    Row(b"pointwise_by_panels", FORWARD, prepare_pointwise_by_panels),
     Row(b"pointwise", FORWARD, prepare_pointwise),
     Row(b"pointwise", BACKWARD_DATA, prepare_pointwise_dx),
     Row(b"pointwise", BACKWARD_WEIGHT, prepare_pointwise_dweight),

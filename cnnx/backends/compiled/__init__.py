@@ -47,6 +47,7 @@ MODULES = (
     "conv.direct_dweight",
     "conv.im2col",
     "conv.pointwise",
+    "conv.pointwise_panels",
     "conv.winograd",
     "conv.winograd_dweight",
     "conv.lanes",
