@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from . import (
         callbacks,
         compat,
+        distributed,
         metrics,
         models,
         nn,
@@ -143,8 +144,8 @@ if TYPE_CHECKING:
 # Imported when they are first asked for, so that a program that only runs a network starts fast:
 # sub-modules, and the names above with the modules that they come from.
 _LATER_MODULES = (
-    *("bench", "callbacks", "compat", "engine", "inference", "metrics", "models", "nn", "onnx"),
-    *("safetensors", "sklearn", "testing", "training", "viz"),
+    *("bench", "callbacks", "compat", "distributed", "engine", "inference", "metrics", "models"),
+    *("nn", "onnx", "safetensors", "sklearn", "testing", "training", "viz"),
 )
 _LATER = {
     **dict.fromkeys(
@@ -256,6 +257,7 @@ __all__ = [
     "config_dict",
     "confusion_matrix",
     "data",
+    "distributed",
     "empty_cache",
     "evaluate",
     "fit",

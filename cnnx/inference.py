@@ -199,16 +199,23 @@ def score(
     per_sample  divide a loss with reduction="sum" by the number of samples
     """
     whole = data.whole
+    if whole is not None and measures.needs_all:
+        return score_outputs(predict(model, whole.x, batch_size), whole, loss, measures, per_sample)
     # A copy, so that the gradient cached in the caller's loss by a training step is kept.
     loss = copy.copy(loss)
-    if whole is None or not measures.needs_all:
-        meter = _streamed(model, data, loss, measures)
-        row = meter.result()
-        if is_sum(loss) and not per_sample:
-            row["loss"] = meter.sums["loss"]
-        return Scores(row)
+    meter = _streamed(model, data, loss, measures)
+    row = meter.result()
+    if is_sum(loss) and not per_sample:
+        row["loss"] = meter.sums["loss"]
+    return Scores(row)
+
+
+def score_outputs(
+    outputs: Any, whole: Any, loss: Any, measures: Measures, per_sample: bool
+) -> Scores:
+    """`score` of the outputs for all samples of a data set."""
     several = isinstance(loss, SeveralLosses)
-    outputs = predict(model, whole.x, batch_size)
+    loss = copy.copy(loss)
     outputs = outputs if several else single(outputs, "evaluate")
     weight = getattr(whole, "sample_weight", None)
     if measures.settled is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,19 @@ from cnnx.history import Row
 from cnnx.objective import is_sum, main, share_of
 from cnnx.scoring import Measures
 
-__all__ = ["Meter"]
+__all__ = ["Measured", "Meter"]
+
+
+class Measured(NamedTuple):
+    """What one batch adds to a `Meter`: its loss, its share of a mean, and its metrics, with the
+    number of samples that each of them counts.
+    """
+
+    loss: float
+    share: float
+    samples: int
+    values: Row
+    counts: Row
 
 
 class Meter:
@@ -33,28 +45,48 @@ class Meter:
 
     def add(self, loss: float, outputs: Any, target: Any, weight: Any = None) -> tuple[float, Row]:
         """Include a batch; returns its share and the values of its metrics."""
+        measured = self.measure(loss, outputs, target, weight)
+        self.include(measured)
+        self.stream(outputs, target, weight)
+        return measured.share, measured.values
+
+    def measure(self, loss: float, outputs: Any, target: Any, weight: Any = None) -> Measured:
+        """What a batch adds, except to the streaming metrics; it is not added yet."""
         outputs, wanted = main(outputs), main(target)
-        count = len(wanted)
         share = share_of(self.loss, target, outputs.shape, weight)
-        self.samples, self.shares = self.samples + count, self.shares + share
+        measured = self.measures(outputs, wanted)
+        values = {name: value for name, (value, _) in measured.items()}
+        counts = {name: counted for name, (_, counted) in measured.items()}
+        return Measured(loss, share, len(wanted), values, counts)
+
+    def include(self, batch: Measured) -> None:
+        """Add what `measure` returned."""
+        loss, share, samples, values, counts = batch
+        self.samples, self.shares = self.samples + samples, self.shares + share
         sums = self.sums
         # A sum over samples for either reduction.
         sums["loss"] = sums.get("loss", 0.0) + (loss if self._sum else loss * share)
-        measured = self.measures(outputs, wanted)
-        for name, (value, counted) in measured.items():
+        for name, value in values.items():
+            counted = counts[name]
             self.counts[name] = self.counts.get(name, 0.0) + counted
             sums[name] = sums.get(name, 0.0) + (value * counted if counted else 0.0)
+
+    def stream(self, outputs: Any, target: Any, weight: Any = None) -> None:
+        """Include a batch in the streaming metrics."""
         for metric in self.streaming.values():
-            self.measures.include(metric, outputs, wanted, weight)
-        return share, {name: value for name, (value, _) in measured.items()}
+            self.measures.include(metric, main(outputs), main(target), weight)
 
     def result(self) -> Row:
-        """The means so far."""
-        by = {**self.counts, "loss": self.samples if self._sum else self.shares}
-        row = {name: value / (by[name] or math.nan) for name, value in self.sums.items()}
+        """The means so far, and the streaming metrics."""
+        row = self.means()
         for name, metric in self.streaming.items():
             row[name] = self.measures.value(name, metric.compute())
         return row
+
+    def means(self) -> Row:
+        """The means so far."""
+        by = {**self.counts, "loss": self.samples if self._sum else self.shares}
+        return {name: value / (by[name] or math.nan) for name, value in self.sums.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` continues from."""

@@ -41,6 +41,7 @@ PAGES = {
     "training": "training.md",
     "engine": "engine.md",
     "callbacks": "training.md#callbacks",
+    "distributed": "distributed.md",
     "metrics": "training.md#metrics",
     "backend": "configuration.md",
     "ops": "keep_your_loop.md",

@@ -88,7 +88,7 @@ NAMES = {
     "get_num_threads show_config config_dict manual_seed gradcheck use_algorithm empty_cache "
     "memory_stats reset_peak_memory_stats",
     "sub-modules": "ops data models init viz io testing sklearn compat callbacks metrics nn "
-    "onnx safetensors",
+    "onnx safetensors distributed",
 }
 OPS = """
     conv2d conv2d_backward conv_transpose2d conv_transpose2d_backward im2col col2im max_pool2d

@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "inference": (*PARTS, *MEASURED),
     "callbacks": ("checks", "io", "terminal", "log", "history", "checkpoint"),
     "training": (*RUNS, "log", "callbacks", "checkpoint"),
+    "distributed": (*RUNS, "config", "callbacks", "training"),
     "sklearn": (*RUNS, "callbacks", "training"),
     "testing": (*RUNS, "config"),
     "viz": RUNS,
@@ -104,6 +105,7 @@ INSIDE_FUNCTIONS = {
     "data": {"tqdm", "PIL", "pooch", "requests"},
     "safetensors": {"safetensors"},
     "onnx": {"onnx"},
+    "distributed": {"mpi4py"},
     "bench": {"torch", "onnxruntime", "openvino"},
     "cli": {"tomli"},  # Python 3.10 has no tomllib
     "compat": {"matplotlib"},

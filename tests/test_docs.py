@@ -67,6 +67,7 @@ def classifiers_learnt(names, directory):
 RUN = {
     "README.md": Page(after=digits_learnt),
     "docs/configuration.md": Page(),
+    "docs/distributed.md": Page(needs=("mpi4py",)),
     "docs/engine.md": Page(),
     "docs/fine_tuning.md": Page(),
     "docs/from_keras.md": Page(before=keras_mnist, after=convnet_learnt),

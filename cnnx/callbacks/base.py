@@ -37,6 +37,8 @@ class Callback:
                epoch that are done), `error` (the exception that ends training, else None), and the
                method `stop`
     runs_last  whether it is called after the callbacks for which this is False
+    first_rank_only  whether `cnnx.distributed.fit` calls it on rank 0 alone: for those that write
+               files or print
 
     Callbacks are called in the order of the list, first those with `runs_last` False. A row `logs`
     is a dict of its own for each callback.
@@ -64,6 +66,7 @@ class Callback:
 
     trainer: Trainer
     runs_last = False
+    first_rank_only = False
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""

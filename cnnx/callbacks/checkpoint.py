@@ -77,6 +77,7 @@ class Checkpoint(Callback):
     """
 
     runs_last = True
+    first_rank_only = True
 
     def __init__(
         self,

@@ -23,6 +23,8 @@ class CSVLogger(Callback):
     Example: ``cnnx.fit(model, train, callbacks=[cnnx.CSVLogger("history.csv")])``
     """
 
+    first_rank_only = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
 
@@ -32,6 +34,8 @@ class CSVLogger(Callback):
 
 class EpochLines(Callback):
     """Prints a line per epoch: what `fit(verbose=True)` shows."""
+
+    first_rank_only = True
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -55,6 +59,8 @@ class ProgressBar(Callback):
 
     Example: ``cnnx.fit(model, train, verbose=False, callbacks=[cnnx.ProgressBar()])``
     """
+
+    first_rank_only = True
 
     def __init__(self) -> None:
         try:
@@ -113,6 +119,8 @@ class TensorBoard(Callback):
 
     Example: ``cnnx.fit(model, train, callbacks=[cnnx.TensorBoard("runs/first")])``
     """
+
+    first_rank_only = True
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = os.fspath(directory)

@@ -75,6 +75,8 @@ class Run(Callback):
     chosen    whether the model of another epoch than the last may be kept (early stopping)
     """
 
+    first_rank_only = True
+
     def __init__(
         self,
         model: Layer,

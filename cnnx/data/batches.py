@@ -111,7 +111,12 @@ class Batches:
         return rng.permutation(len(self.data)) if self.shuffle else np.arange(len(self.data))
 
     def _batch(self, order: NDArray[np.intp], epoch: int, number: int) -> tuple[np.ndarray, ...]:
-        parts = take(self.data, order[number * self.batch_size : (number + 1) * self.batch_size])
+        chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+        return self._made(chosen, epoch, number)
+
+    def _made(self, chosen: NDArray[np.intp], epoch: int, number: int) -> tuple[np.ndarray, ...]:
+        """A batch of these samples, transformed with the random numbers of (epoch, number)."""
+        parts = take(self.data, chosen)
         if self.transform is None:
             return parts
         # A spawn key, because the tuple (seed, epoch, 0) would repeat the numbers of (seed, epoch).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ class Parameter:
     grad           None, or an array like data: the sum of all gradients since `zero_grad`
     name           its name in the layer, such as ``"weight"``
     requires_grad  False: backward and optimisers skip it (see `Layer.freeze`)
+    on_grad        None, or a function of the parameter that `accumulate` calls at its end, with
+                   which `cnnx.distributed` sends a gradient while backward still runs
 
     `data` can be set to any array of the same shape. A contiguous float32 or float64 array is
     stored without a copy, and sets the dtype; others are converted first.
@@ -31,9 +34,10 @@ class Parameter:
         weight.data = np.ones((3, 4))          # float64 from here on
     """
 
-    __slots__ = ("data", "grad", "name", "requires_grad")
+    __slots__ = ("data", "grad", "name", "on_grad", "requires_grad")
     data: Any  # an array; Any, as everything that can be converted may be assigned
     grad: Any
+    on_grad: Callable[[Parameter], None] | None
 
     def __init__(self, data: Any, name: str = "", requires_grad: bool = True) -> None:
         if not isinstance(name, str):
@@ -44,6 +48,7 @@ class Parameter:
             )
         _store(self, "data", _as_parameter_array(name, data, np.dtype(np.float32)))
         _store(self, "grad", None)
+        _store(self, "on_grad", None)
         self.name = name
         self.requires_grad = requires_grad
 
@@ -91,6 +96,8 @@ class Parameter:
             _store(self, "grad", grad)  # the usual case
         else:
             self.grad = grad
+        if self.on_grad is not None:
+            self.on_grad(self)
 
     def zero_grad(self) -> None:
         """Set the gradient to None."""

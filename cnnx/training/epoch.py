@@ -91,7 +91,7 @@ class Epoch:
         """(number from 1, batch, whether the optimiser steps after it)."""
         trainer = self.trainer
         start, group = trainer.batch, trainer.accumulate
-        batches = trainer.data.epoch(trainer.epoch - 1, start)
+        batches = self._batches(start)
         if group == 1:
             for number, batch in enumerate(batches, start + 1):
                 yield number, batch, True
@@ -101,6 +101,10 @@ class Epoch:
             number, following = number + 1, next(batches, None)
             yield number, present, number % group == 0 or following is None
             present = following
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        """The batches of the epoch from number `start` on, from 0."""
+        return self.trainer.data.epoch(self.trainer.epoch - 1, start)
 
     def _batch(self, number: int, batch: Any, last: bool) -> tuple[float, Row]:
         """Forward, loss, backward, and, if it is the last of its group, a step."""
@@ -135,6 +139,10 @@ class Epoch:
         share = share_of(self.loss, target, main(outputs).shape, weight)
         self._first = self._first or share
         self._total += share
+        return self._relative(dy, share)
+
+    def _relative(self, dy: Any, share: float) -> Any:
+        """The gradient of a batch with this share, relative to the first of its group."""
         if share in (0, self._first):  # 0: the gradient is 0 already
             return dy
         ratio = share / self._first

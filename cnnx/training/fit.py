@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from cnnx.optim import EMA
     from cnnx.typing import ArrayLike, Data, HasStep, Losses, Path
 
-__all__ = ["fit"]
+__all__ = ["fit", "prepare"]
+
+AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
 
 _LARGE = 100  # integers above it are pixels 0..255, or of a similar scale
 
@@ -116,6 +118,42 @@ def fit(
 
     Example: ``history = cnnx.fit(model, train, validation=test, epochs=5, seed=0)``
     """
+    given = dict(locals())
+    del given["resume"]
+    trainer = prepare(Trainer, **given)
+    check_loss("fit", model, trainer.loss)
+    _warn_of_pixels(getattr(trainer.data.whole, "x", None))
+    return trainer.run(seed, resume)
+
+
+def prepare(
+    kind: type[AnyTrainer],
+    model: Layer,
+    train: Any,
+    *,
+    validation: Any,
+    epochs: int,
+    batch_size: int,
+    optimizer: Any,
+    loss: Any,
+    loss_weights: Any,
+    seed: int | None,
+    shuffle: bool,
+    drop_last: bool,
+    metrics: Metrics,
+    callbacks: object,
+    verbose: bool,
+    schedule: Any,
+    ema: Any,
+    accumulate: int,
+    clip_grad_norm: float | None,
+    clip_grad_value: float | None,
+    steps_per_epoch: int | None,
+    sample_weight: Any,
+    augment: Any,
+    workers: int,
+) -> AnyTrainer:
+    """The run that the arguments of `fit` describe, checked."""
     if not isinstance(model, Layer):
         raise TypeError(f"fit: model is a {type(model).__name__}, expected a Layer")
     ways = ways_of(model)
@@ -144,9 +182,7 @@ def fit(
     loss_fn = as_loss("fit", loss, loss_weights)
     optimizer = Adam(model.parameters(), lr=1e-3) if optimizer is None else optimizer
     _check_optimizer(model, optimizer)
-    check_loss("fit", model, loss_fn)
-    _warn_of_pixels(getattr(data.whole, "x", None))
-    trainer = Trainer(
+    return kind(
         model,
         optimizer,
         loss_fn,
@@ -161,7 +197,6 @@ def fit(
         schedule=schedule,
         ema=ema,
     )
-    return trainer.run(seed, resume)
 
 
 def _with_own(hooks: Hooks, schedule: Any, epochs: int, verbose: bool) -> Hooks:

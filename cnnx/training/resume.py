@@ -2,7 +2,7 @@
 
 # Design:
 # Everything that the next step depends on is in the tree, or is an argument of `fit`. Arguments
-# that change the bits are in it as well (`_settings`), so that a run with others is refused instead
+# that change the bits are in it as well (`settings`), so that a run with others is refused instead
 # of continuing as something else. The state from before the epoch is not in it: it would double the
 # file, and is needed only if a loss is not finite before the epoch's end.
 
@@ -23,7 +23,7 @@ from cnnx.meter import Meter
 if TYPE_CHECKING:
     from cnnx.training.trainer import Trainer
 
-__all__ = ["restore", "restore_callbacks", "state_dict"]
+__all__ = ["restore", "restore_callbacks", "settings", "state_dict"]
 
 _KIND = "training of cnnx"
 
@@ -33,7 +33,7 @@ def state_dict(trainer: Trainer) -> dict[str, Any]:
     meter = trainer.meter
     return {
         "kind": _KIND,
-        "settings": _settings(trainer),
+        "settings": settings(trainer),
         "model": trainer.model.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
         "ema": None if trainer.ema is None else trainer.ema.state_dict(),
@@ -48,7 +48,7 @@ def state_dict(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _settings(trainer: Trainer) -> dict[str, Any]:
+def settings(trainer: Trainer) -> dict[str, Any]:
     """Arguments on which the bits depend, and which must be the same after a resume."""
     data, source = trainer.data, trainer.data.source
     own = isinstance(source, Batches)
@@ -69,6 +69,7 @@ def _settings(trainer: Trainer) -> dict[str, Any]:
         "schedule": None if trainer.schedule is None else type(trainer.schedule).__name__,
         "ema": trainer.ema is not None,
         "dtype": sorted({str(parameter.dtype) for parameter in trainer.model.parameters()}),
+        **trainer.more_settings,
     }
 
 
@@ -80,7 +81,7 @@ def restore(trainer: Trainer, path: Any) -> list[Any]:
     if found is None:
         return []
     name, tree = found
-    for setting, value in _settings(trainer).items():
+    for setting, value in settings(trainer).items():
         saved = tree["settings"].get(setting)
         if saved != value:
             raise ValueError(

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -38,6 +38,9 @@ class Trainer:
     position      (finished epochs, batches of the next one that are done)
     resumed_from  path of the checkpoint with which the run began, or None
     """
+
+    epoch_type: type[Epoch] = Epoch
+    more_settings: Mapping[str, Any] = {}  # that a resumed run must have, too
 
     def __init__(
         self,
@@ -118,8 +121,7 @@ class Trainer:
                 if isinstance(callback, Callback):
                     callback.trainer = self
             with self._ended():
-                journal.begins(self)
-                self.call(self.hooks.on_train_begin)
+                self._begin()
                 resume.restore_callbacks(self, callbacks)
                 while len(self.history) < self.epochs and self._goes_on():
                     self._run_epoch()
@@ -128,6 +130,11 @@ class Trainer:
                     self.ema.copy_to_model()
         journal.ends(self)
         return self.history
+
+    def _begin(self) -> None:
+        """What comes before the first epoch, or the first after a resume."""
+        journal.begins(self)
+        self.call(self.hooks.on_train_begin)
 
     def _goes_on(self) -> bool:
         return not self.stopped or self.meter is not None  # stopped within an epoch: it is ended
@@ -151,7 +158,7 @@ class Trainer:
             self.batch, self.started = 0, time.perf_counter()
         self.call(self.hooks.on_epoch_begin, self.epoch)
         with run_mode(self._mode()):
-            means = Epoch(self).run()
+            means = self.epoch_type(self).run()
         row: Row = {"epoch": self.epoch, **means}
         if self.held_out is not None:
             scores = self._validated(self.held_out)

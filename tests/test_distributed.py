@@ -1,0 +1,192 @@
+"""Data-parallel training: ranks on this machine against one process, and errors of single ranks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mpi_program
+import numpy as np
+import pytest
+from mpi_program import SHARDS, extras, images, network, settings, state
+
+import cnnx
+
+pytest.importorskip("mpi4py", reason="mpi4py is not installed (extra mpi)")
+PROGRAM = Path(mpi_program.__file__)
+BESIDE = Path(sys.executable).with_name("mpirun")
+MPIRUN = str(BESIDE) if BESIDE.exists() else shutil.which("mpirun")
+if MPIRUN is None:
+    pytest.skip("there is no mpirun (package openmpi)", allow_module_level=True)
+
+BITS = ("ordered", "noisy", "summed", "normed", "iterable", "own_loop")
+# Open MPI: more ranks than cores, not bound to them; waiting ranks give up their core.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+}
+
+
+def run(ranks, directory, *scenarios):
+    """The finished process of some ranks; 1 rank is started without mpirun."""
+    paths = os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")])
+    start = [MPIRUN, "-n", str(ranks)] if ranks > 1 else []
+    return subprocess.run(
+        [*start, sys.executable, str(PROGRAM), str(directory), *scenarios],
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """(scenario, ranks, rank) -> what a rank saved."""
+    directory = tmp_path_factory.mktemp("ranks")
+    for ranks, names in ((1, BITS), (2, (*BITS, "stopped", "errors")), (4, (*BITS, "errors"))):
+        done = run(ranks, directory, *names)
+        assert done.returncode == 0, done.stderr
+    return lambda name, ranks, rank=0: cnnx.load_checkpoint(
+        directory / f"{name}-{ranks}-{rank}.npz"
+    )
+
+
+def assert_same_bits(one, other):
+    assert one["history"] == other["history"]
+    assert_same_arrays(one, other, np.testing.assert_array_equal)
+
+
+def assert_same_arrays(one, other, check):
+    assert one["model"].keys() == other["model"].keys()
+    for name, array in one["model"].items():
+        check(array, other["model"][name], err_msg=name)
+
+
+def close(one, other, err_msg):
+    """Sums of float32 in another order."""
+    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6, err_msg=err_msg)
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_ordered_sums_give_the_bits_of_one_process(ranks, results):
+    model = network()
+    optimizer = cnnx.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    options = settings(**extras(model, optimizer), accumulate=SHARDS) | {"batch_size": 24 // SHARDS}
+    expected = state(model, cnnx.fit(model, images(), **options))
+    for rank in range(ranks):
+        assert_same_bits(results("ordered", ranks, rank), expected)
+
+
+@pytest.mark.parametrize("ranks", (2, 4))
+def test_batch_norm_and_dropout_do_not_depend_on_the_number_of_ranks(ranks, results):
+    for rank in range(ranks):
+        assert_same_bits(results("noisy", ranks, rank), results("noisy", 1))
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_mpi_sums_are_the_gradient_of_the_whole_batch(ranks, results):
+    model = network()
+    expected = state(model, cnnx.fit(model, images(), **settings()))
+    for rank in range(ranks):
+        found = results("summed", ranks, rank)
+        assert_same_arrays(found, expected, close)
+        for name, column in expected["history"].items():
+            np.testing.assert_allclose(found["history"][name], column, rtol=1e-4, err_msg=name)
+        assert_same_bits(found, results("summed", ranks, 0))
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_running_statistics_are_the_mean_over_the_shards(ranks, results):
+    x, _ = images(24)
+    shards = [network(norm=True) for _ in range(SHARDS)]
+    for shard, part in zip(shards, np.split(x, SHARDS), strict=True):
+        shard(part)
+    for name in ("1.running_mean", "1.running_var"):
+        expected = np.mean([shard.state_dict()[name] for shard in shards], axis=0)
+        close(results("normed", ranks)["model"][name], expected, name)
+    assert results("normed", ranks, ranks - 1)["model"]["1.num_batches_tracked"] == 1
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_batches_of_an_iterable_are_cut_by_rows(ranks, results):
+    x, y = images()
+    batches = [(x[i : i + 24], y[i : i + 24]) for i in (0, 24, 48)]
+    model = network()
+    expected = state(model, cnnx.fit(model, batches, **settings()))
+    assert_same_arrays(results("iterable", ranks, ranks - 1), expected, close)
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_a_loop_of_ones_own_averages_over_the_samples_of_all_ranks(ranks, results):
+    model, (x, y) = network(), images()
+    optimizer, loss = cnnx.SGD(model.parameters(), lr=0.1), cnnx.CrossEntropyLoss()
+    for first, stop in ((0, 24), (24, 47), (47, 48)):
+        optimizer.zero_grad()
+        loss(model(x[first:stop]), y[first:stop])
+        model.backward(loss.backward())
+        optimizer.step()
+    for rank in range(ranks):
+        found = results("own_loop", ranks, rank)
+        assert found["lr"] == 0.1
+        assert_same_arrays(found, {"model": model.state_dict()}, close)
+
+
+def test_a_rank_that_stops_ends_training_on_all_ranks_at_the_same_batch(results):
+    for rank in (0, 1):
+        found = results("stopped", 2, rank)
+        assert found["batches"] == [1, 2, 3] and found["history"]["epoch"] == [1]
+
+
+@pytest.mark.parametrize("ranks", (2, 4))
+def test_ranks_that_differ_and_errors_of_one_are_raised_on_all(ranks, results):
+    last = ranks - 1
+    for rank in range(ranks):
+        found = results("errors", ranks, rank)
+        other = f"rank {last} of {ranks} differ from rank 0"
+        assert found["data"].startswith(f"ValueError: fit: training data: {other}")
+        assert found["weights"].startswith(f"ValueError: fit: weights: {other}")
+        assert found["wrapped"].startswith(f"ValueError: wrap: weights: {other}")
+        assert found["arguments"].startswith(f"ValueError: fit: settings: {other}")
+        own = "" if rank == last else f"RuntimeError: rank {last}: "
+        assert found["bad argument"].startswith(f"{own}ValueError: fit: epochs=-1")
+        assert found["target"].startswith(f"{own}ValueError:") and "9" in found["target"]
+        assert "NotFiniteError: fit: the loss is nan at epoch 1" in found["not finite"]
+        assert f"but there are {ranks} ranks" in found["shards"]
+        assert "batch_size is 24, which 7 shards" in found["batch size"]
+        assert 'expected "mpi" or "ordered"' in found["reduction"]
+        assert found["interrupt"].startswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize(
+    "scenario, message",
+    (
+        ("killed", "signal 9"),
+        ("raises", "cnnx: rank 1 of 2 ends the run on all ranks: ZeroDivisionError"),
+        ("hangs", "cnnx: rank 0 of 2 ends the run on all ranks: TimeoutError: rank 0 has waited 5"),
+    ),
+)
+def test_a_rank_that_ends_alone_ends_all_and_the_run_can_be_resumed(scenario, message, tmp_path):
+    began = time.monotonic()
+    done = run(2, tmp_path, scenario)
+    assert done.returncode != 0 and done.stderr.count(message) == 1, done.stderr
+    assert time.monotonic() - began < 120  # without an end, `run` gives up after 400
+    assert not list(tmp_path.glob(f"{scenario}-*"))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    done = run(1, tmp_path, "saved")  # on another number of ranks
+    assert done.returncode == 0, done.stderr
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    if scenario == "killed":
+        assert run(1, whole, "saved").returncode == 0
+        found, expected = (cnnx.load_checkpoint(p / "saved-1-0.npz") for p in (tmp_path, whole))
+        assert_same_bits(found, expected)
