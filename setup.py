@@ -208,6 +208,7 @@ class BuildExtension(build_ext):
                 "language_level": 3,
                 "embedsignature": False,
                 "binding": True,
+                "auto_pickle": False,  # pickling a job is a TypeError without 0.1 MB of code, too
                 **checks,
             },
         )

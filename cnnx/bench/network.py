@@ -202,7 +202,7 @@ def _process(file: str, name: str, job: dict[str, Any]) -> Iterator[_Process]:
                 process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
             process.kill()
             process.wait()
-            process.stdout.close()  # type: ignore[union-attr]
+            process.stdout.close()  # type: ignore[union-attr]  # as stdin
 
 
 def _rounds(processes: Mapping[str, _Process], seconds: float) -> dict[str, list[dict[str, Any]]]:

@@ -38,9 +38,8 @@ class SGD(Optimizer):
     Example: ``SGD(model.parameters(), lr=0.1, momentum=0.9)``
     """
 
-    _bounds: ClassVar[Bounds] = {
-        **_not_negative("lr", "momentum", "weight_decay"),
-        "dampening": (0.0, 1.0),
+    _bounds: ClassVar[Bounds] = _not_negative("lr", "momentum", "weight_decay") | {
+        "dampening": (0.0, 1.0)
     }
     _flags = ("nesterov", "maximize")
     _later: ClassVar[dict[str, Any]] = {**_LATER, "dampening": 0.0}
@@ -56,22 +55,16 @@ class SGD(Optimizer):
         maximize: bool = False,
         dampening: float = 0.0,
     ) -> None:
-        settings = {
-            "lr": lr,
-            "momentum": momentum,
-            "nesterov": nesterov,
-            "weight_decay": weight_decay,
-            "maximize": maximize,
-            "dampening": dampening,
-        }
+        settings = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
+        settings |= {"weight_decay": weight_decay, "maximize": maximize, "dampening": dampening}
         super().__init__(params, settings)
 
     def _checked(self, settings: dict[str, Any]) -> dict[str, Any]:
         checked = super()._checked(settings)
-        if checked["nesterov"] and not checked["momentum"]:
-            raise ValueError(f"SGD: nesterov with momentum={checked['momentum']}, expected > 0")
-        if checked["nesterov"] and checked["dampening"]:
-            raise ValueError(f"SGD: nesterov with dampening={checked['dampening']}, expected 0")
+        momentum, dampening = checked["momentum"], checked["dampening"]
+        if checked["nesterov"] and not (momentum and dampening == 0):
+            given = f"momentum={momentum} and dampening={dampening}"
+            raise ValueError(f"SGD: nesterov with {given}, expected momentum > 0 and dampening=0")
         return checked
 
     def _state_arrays(self, group: dict[str, Any]) -> dict[str, float]:
@@ -108,9 +101,8 @@ class RMSProp(Optimizer):
     Example: ``RMSProp(model.parameters(), lr=1e-3)``
     """
 
-    _bounds: ClassVar[Bounds] = {
-        **_not_negative("lr", "eps", "weight_decay", "momentum"),
-        "alpha": (0.0, 1.0),
+    _bounds: ClassVar[Bounds] = _not_negative("lr", "eps", "weight_decay", "momentum") | {
+        "alpha": (0.0, 1.0)
     }
     _flags = ("centered", "maximize")
     _later = _LATER
