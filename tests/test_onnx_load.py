@@ -185,6 +185,21 @@ def test_a_loaded_graph_is_trained_like_the_model_it_was():
     np.testing.assert_allclose(loaded(x), model(x), rtol=1e-3, atol=1e-4)
 
 
+def test_the_weights_of_an_operator_learn_though_the_input_needs_no_gradient():
+    factors = floats(1, 3, 2)
+    content = model_of([node("Mul", "x c")], {"x": [2, 3, 2]}, arrays={"c": factors})
+    model = cnnx.onnx.load(content)
+    (parameter,) = model.parameters()
+    x = floats(2, 3, 2)
+    model(x)
+    model.backward(np.ones_like(x), need_dx=False)
+    np.testing.assert_allclose(parameter.grad, x.sum(0, keepdims=True), rtol=1e-6)
+    model.freeze()
+    model(x)
+    model.backward(np.ones_like(x), need_dx=False)
+    assert parameter.grad is None
+
+
 def test_without_a_backward_training_is_an_error():
     model = cnnx.onnx.load(model_of([node("ReduceProd", "x")], {"x": ["n", 3]}))
     y = model(floats(2, 3))

@@ -85,12 +85,7 @@ class LayerStep(Step):
 
     def learns(self) -> bool:
         """Whether backward is needed although dx is not."""
-        layer = self.layer
-        for name in layer.parameter_names:
-            parameter = getattr(layer, name)
-            if parameter is not None and parameter.requires_grad:
-                return True
-        return False
+        return self.layer._learns()
 
     def nodes(self) -> list[LayerStep]:
         return [self]

@@ -245,6 +245,11 @@ class Layer(Methods):
             parameter.requires_grad = True
         return self
 
+    def _learns(self) -> bool:
+        """Whether a parameter of this layer itself, not of one inside it, is trainable."""
+        own = (getattr(self, name) for name in self.parameter_names)
+        return any(parameter is not None and parameter.requires_grad for parameter in own)
+
     # -- dtype, copies, files ------------------------------------------------------------------
 
     def astype(self, dtype: Any) -> Self:

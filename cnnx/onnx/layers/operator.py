@@ -103,6 +103,9 @@ class Operator(Layer):
         read = [dx for i, dx in enumerate(dxs) if i not in self.weights and i not in self.constants]
         return tuple(read) if len(read) > 1 else read[0]
 
+    def _learns(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.weights.values())
+
     def _inputs(self, xs: tuple[Any, ...]) -> list[Any]:
         """All inputs by position, the fixed ones among them."""
         if not self.weights and not self.constants:
