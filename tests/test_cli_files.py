@@ -76,6 +76,24 @@ def test_info_counts_the_macs_of_a_size_that_the_file_leaves_free(file, capsys):
     assert "without the batch" in usage_error(capsys, "info", file, "--input-shape", "3x0x8")
 
 
+def test_info_counts_the_operators_of_branches(own_directory, capsys):
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph(
+            [node(operator, ["x"], [name])], name, [], [value(name, 1, [3])]
+        )
+        for name, operator in (("then", "Relu"), ("else", "Exp"))
+    }
+    inputs = [value("c", onnx.TensorProto.BOOL, [1]), value("x", 1, [3])]
+    nodes = [node("If", ["c"], ["y"], **branches)]
+    graph = onnx.helper.make_graph(nodes, "g", inputs, [value("y", 1, [3])])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), "branches.onnx")
+    rows = {line[0]: " ".join(line[1:]) for line in said(capsys, "info", "branches.onnx")}
+    assert rows["operators"] == "Exp 1, If 1, Relu 1"
+    assert rows["MACs"] == "not counted: an input has no axis besides the batch"
+
+
 def test_info_names_operators_that_are_not_known(file, capsys):
     rewritten(file, lambda model: setattr(model.graph.node[0], "op_type", "Curl"))
     capsys.readouterr()
@@ -257,7 +275,7 @@ def test_convert_refuses_what_it_cannot_write_before_it_reads(capsys):
     net().save("model.npz")
     for words in (("a.onnx",), ("a.npz", "--plan")):
         assert "--input-shape" in failure(capsys, "convert", "model.npz", *words)
-    assert "does not fit" in failure(
+    assert "x has 4 channels" in failure(
         capsys, "convert", "model.npz", "a.npz", "--plan", "--input-shape", "4x4x4"
     )
     assert os.listdir() == ["model.npz"]

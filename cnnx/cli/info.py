@@ -99,7 +99,7 @@ def _onnx_rows(path: str) -> dict[str, str]:
     from cnnx.onnx import reader
 
     file = reader.read(path)
-    operators = Counter(node.operator for node in file.nodes)
+    operators = Counter(node.operator for node in reader.all_nodes(file))
     ordered = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
 
     def words(name: str) -> str:
@@ -124,6 +124,8 @@ def _macs(opened: Opened, input_shape: Any) -> str:
         if input_shape is not None:
             raise
         return "depend on the size of the input: --input-shape 3x224x224 or the like says it"
+    if () in shapes:
+        return "not counted: an input has no axis besides the batch"
     return f"{opened.model.summary(*shapes).macs:,} for a sample of " + ",".join(
         map(words_of, shapes)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -10,7 +9,7 @@ from cnnx.graph.graph import Graph
 from cnnx.onnx.builder import Builder, Unsupported, Value
 from cnnx.onnx.convert import CONVERTERS
 from cnnx.onnx.node import Node
-from cnnx.onnx.reader import File, FileGraph, FileNode, name_of, read
+from cnnx.onnx.reader import File, FileGraph, all_nodes, name_of, read
 
 __all__ = ["load"]
 
@@ -60,21 +59,13 @@ def load(source: Any) -> Graph:
 
 def _check_operators(file: File) -> None:
     known = {operator for operator, _ in CONVERTERS}
-    missing = [node for node in _all_nodes(file) if node.operator not in known]
+    missing = [node for node in all_nodes(file) if node.operator not in known]
     if missing:
         kinds = sorted({node.operator for node in missing})[:MOST_LISTED]
         named = [f"{node.name!r} ({node.operator})" for node in missing]
         raise ValueError(
             f"it has operators that are not known: {', '.join(kinds)}; nodes {_listed(named)}"
         )
-
-
-def _all_nodes(graph: File | FileGraph) -> Iterator[FileNode]:
-    """The nodes of a graph, and those of branches."""
-    for node in graph.nodes:
-        yield node
-        for branch in node.branches():
-            yield from _all_nodes(branch)
 
 
 def _build(file: File) -> Graph:

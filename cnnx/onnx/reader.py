@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,10 @@ import numpy as np
 from cnnx import io
 from cnnx.onnx.package import the_package
 
-__all__ = ["File", "FileGraph", "FileNode", "FileValue", "Shape", "name_of", "outer_names", "read"]
+__all__ = [
+    *("File", "FileGraph", "FileNode", "FileValue", "Shape"),
+    *("all_nodes", "name_of", "outer_names", "read"),
+]
 
 Shape = tuple[Any, ...]  # of numbers, of names of free sizes, and of None for unknown ones
 
@@ -129,6 +133,14 @@ def read(source: Any) -> File:
     opset = _opset(model)
     _note_shapes(made, _inferred(model))
     return File(name, opset, inputs, *made, tensors.limit)
+
+
+def all_nodes(graph: File | FileGraph) -> Iterator[FileNode]:
+    """The nodes of a graph, and those of branches."""
+    for node in graph.nodes:
+        yield node
+        for branch in node.branches():
+            yield from all_nodes(branch)
 
 
 def outer_names(graph: FileGraph) -> list[str]:
