@@ -25,6 +25,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple, Protocol
@@ -32,13 +33,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 import cnnx
-from cnnx import BatchNorm2D, Conv2D, Flatten, GlobalAvgPool2D, Linear, MaxPool2D, ReLU, Residual
 from cnnx.bench import peers
 from cnnx.bench.table import environment
 from cnnx.bench.twins import module
 from cnnx.cli.arguments import integer
 from cnnx.data import Dataset
-from cnnx.data.transforms import Compose, RandomCrop, RandomErasing, RandomHorizontalFlip
+from cnnx.data.transforms import Compose, RandomCrop, RandomHorizontalFlip
 from cnnx.optim.schedules import OneCycleLR
 
 Images = np.ndarray
@@ -46,29 +46,6 @@ Sets = tuple[Dataset, Dataset]
 
 
 # --------------------------------------------------------------------------------------- recipes
-
-
-def fashion_network() -> cnnx.Sequential:
-    """Convolutions of 32 channels at 28 pixels, 64 at 14, 128 at 7, with two residual blocks."""
-
-    def conv(before: int, after: int) -> list[cnnx.Layer]:
-        return [Conv2D(before, after, 3, padding=1, bias=False), BatchNorm2D(after), ReLU()]
-
-    def block(channels: int) -> cnnx.Layer:
-        return Residual(cnnx.Sequential(*conv(channels, channels), *conv(channels, channels)))
-
-    return cnnx.Sequential(
-        *conv(1, 32),
-        MaxPool2D(2),
-        *conv(32, 64),
-        block(64),
-        MaxPool2D(2),
-        *conv(64, 128),
-        block(128),
-        GlobalAvgPool2D(),
-        Flatten(),
-        Linear(128, 10),
-    )
 
 
 def standardised() -> Sets:
@@ -96,18 +73,12 @@ RECIPES = {
     "tutorial": Recipe(standardised, cnnx.models.mnist_cnn, 10, "Adam", {"lr": 1e-3}),
     "fashion": Recipe(
         cnnx.data.load_fashion_mnist,
-        fashion_network,
-        24,
+        partial(cnnx.models.resnet20, in_channels=1),
+        20,
         "SGD",
         SGD,
         one_cycle=True,
-        augment=Compose(
-            [
-                RandomCrop(28, padding=2),
-                RandomHorizontalFlip(),
-                RandomErasing(0.25, scale=(0.02, 0.2)),
-            ]
-        ),
+        augment=Compose([RandomCrop(28, padding=2), RandomHorizontalFlip()]),
         label_smoothing=0.1,
         ema=0.999,
         mirrored=True,
