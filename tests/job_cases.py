@@ -316,6 +316,26 @@ CONVOLUTION = {
     for algorithm, *geometry in CONVOLUTIONS
 }
 
+# The algorithm for weights that are packed once, that of the eager op, x, weight, y, stride.
+PACKED = [
+    ("direct", "columns", (1, 64, 4, 4), (130, 64, 3, 3), (1, 130, 4, 4), 1),
+    ("direct", "columns", (1, 70, 8, 7), (200, 70, 3, 3), (1, 200, 8, 7), 1),  # parts of filters
+    ("direct", "columns", (2, 70, 8, 9), (140, 70, 3, 3), (2, 140, 4, 5), 2),
+    ("winograd", "winograd_by_filters", (1, 128, 9, 9), (130, 128, 3, 3), (1, 130, 9, 9), 1),
+    ("pointwise_by_panels", "pointwise", (1, 300, 4, 4), (130, 300, 1, 1), (1, 130, 4, 4), 1),
+    ("pointwise_by_panels", "pointwise", (1, 5, 1, 3), (7, 5, 1, 1), (1, 7, 1, 3), 1),
+    ("pointwise_by_panels", "pointwise", (2, 270, 9, 20), (50, 270, 1, 1), (2, 50, 9, 20), 1),
+    ("pointwise", "pointwise", (2, 20, 4, 4), (10, 20, 1, 1), (2, 10, 4, 4), 1),  # gathered
+    ("pointwise", "pointwise", (1, 20, 9, 9), (10, 20, 1, 1), (1, 10, 5, 5), 2),
+]
+
+
+def packed_once(row):
+    """The job of a row of PACKED, with ReLU."""
+    _, _, *shapes, stride = row
+    windows = (stride, stride), (shapes[1][2] // 2,) * 2, (1, 1)
+    return jobs.prepare_convolution("forward", *shapes, *windows, np.float32, "relu", packed=True)
+
 
 CASES = LINEAR | ACTIVATIONS | CURVES | PRELU | ARITHMETIC | POOL | PAD | RESIZED | CONCAT
 CASES |= NORM | GROUP_NORM | RESPONSE_NORM | CONVOLUTION

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import cases
 import forced
+import job_cases
 import numpy as np
 import pytest
+from job_case import draw
 
 import cnnx
 from cnnx.backends import compiled
@@ -63,6 +65,31 @@ def call_all(isa: str) -> None:
                         cases.call(getattr(cnnx.ops, case.op), case.op, arguments)
 
 
+def run_all_jobs() -> None:
+    """Run every prepared op, the convolutions of packed weights among them."""
+    jobs = {
+        (name, dtype.__name__): (case.prepare(dtype), draw(case.shapes, dtype))
+        for name, case in job_cases.CASES.items()
+        for dtype in (np.float32, np.float64)
+    }
+    for row in job_cases.PACKED:
+        shapes = row[2], row[3], row[3][:1], row[4]
+        jobs[row] = job_cases.packed_once(row), draw(shapes, np.float32)
+    for name, (job, inputs) in jobs.items():
+        for at_end in (True, False):
+            print("job", name, at_end, flush=True)
+            given = iter(inputs)
+            arrays = []
+            for wanted in job.arrays:
+                if wanted.role == "out":
+                    arrays.append(fenced(np.zeros(wanted.shape, wanted.dtype), at_end))
+                    continue
+                array = next(given)
+                array = None if array is None else fenced(array, at_end)
+                arrays.append(job.pack(array) if wanted.role == "weight" else array)
+            job.run(*arrays)
+
+
 @pytest.mark.parametrize("isa", compiled.usable_isas())
 def test_no_kernel_reads_or_writes_outside_an_array(isa):
     done = subprocess.run(
@@ -89,3 +116,4 @@ def test_the_guard_page_faults():
 
 if __name__ == "__main__":
     call_all(sys.argv[1])
+    run_all_jobs()

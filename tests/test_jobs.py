@@ -14,7 +14,7 @@ if "compiled" not in cnnx.available_backends():
 
 import tolerance
 from job_case import draw
-from job_cases import CASES, CONVOLUTION, CONVOLUTIONS
+from job_cases import CASES, CONVOLUTION, CONVOLUTIONS, PACKED, packed_once
 from job_cases_elementwise import ARITHMETIC, CURVES, PRELU
 
 from cnnx.backends import choose, compiled
@@ -176,26 +176,12 @@ def test_a_convolution_is_not_prepared_for_shapes_that_do_not_fit_together():
         jobs.prepare_convolution("sideways", x, weight, y, *rest, np.float32)
 
 
-# The algorithm for weights that are packed once, that of the eager op, x, weight, y, stride.
-PACKED = [
-    ("direct", "columns", (1, 64, 4, 4), (130, 64, 3, 3), (1, 130, 4, 4), 1),
-    ("direct", "columns", (1, 70, 8, 7), (200, 70, 3, 3), (1, 200, 8, 7), 1),  # parts of filters
-    ("direct", "columns", (2, 70, 8, 9), (140, 70, 3, 3), (2, 140, 4, 5), 2),
-    ("winograd", "winograd_by_filters", (1, 128, 9, 9), (130, 128, 3, 3), (1, 130, 9, 9), 1),
-    ("pointwise_by_panels", "pointwise", (1, 300, 4, 4), (130, 300, 1, 1), (1, 130, 4, 4), 1),
-    ("pointwise_by_panels", "pointwise", (1, 5, 1, 3), (7, 5, 1, 1), (1, 7, 1, 3), 1),
-    ("pointwise_by_panels", "pointwise", (2, 270, 9, 20), (50, 270, 1, 1), (2, 50, 9, 20), 1),
-    ("pointwise", "pointwise", (2, 20, 4, 4), (10, 20, 1, 1), (2, 10, 4, 4), 1),  # gathered
-    ("pointwise", "pointwise", (1, 20, 9, 9), (10, 20, 1, 1), (1, 10, 5, 5), 2),
-]
-
-
 @pytest.mark.parametrize("row", PACKED, ids=str)
 def test_weights_that_are_packed_once_have_the_algorithm_that_is_fastest_then(row, all_threads):
     algorithm, eager, *shapes, stride = row
     padding = (shapes[1][2] // 2,) * 2
     windows = (stride, stride), padding, (1, 1)
-    job = jobs.prepare_convolution("forward", *shapes, *windows, np.float32, "relu", packed=True)
+    job = packed_once(row)
     assert job.name == algorithm
     assert jobs.prepare_convolution("forward", *shapes, *windows, np.float32).name == eager
     x, weight, bias, add = draw([shapes[0], shapes[1], shapes[1][:1], shapes[2]], np.float32)
