@@ -79,15 +79,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bench": (*RUNS, "training"),
     "bench/contestant": ("_version", "config", "engine"),  # a program, which runs a plan
     "cli": (
-        *RUNS,
-        "engine",
-        "onnx",
-        "terminal",
-        "callbacks",
-        "training",
-        "viz",
-        "bench",
-        "_version",
+        *(*RUNS, "engine", "onnx", "terminal", "callbacks"),
+        *("training", "viz", "bench", "_version"),
     ),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat", "onnx"),
