@@ -24,10 +24,10 @@ import warnings
 import cases
 import numpy as np
 import oracle
+from layer_helpers import OWN
 
 import cnnx
 from cnnx import ops
-from cnnx.layers.base import BUILTIN
 
 SECONDS = 2.0  # of CPU time, limit of a call
 HONEST = 2**24  # elements: a MemoryError is allowed for a result of this size
@@ -69,7 +69,7 @@ LAYERS = {
 }
 # Constructed from functions, layers or Symbols, or with several inputs.
 NOT_FUZZED = {"Activation", "Add", "Concat", "Graph", "Multiply", "Residual", "Sequential"}
-LAYER_NAMES = sorted(set(BUILTIN) - NOT_FUZZED)
+LAYER_NAMES = sorted(set(OWN) - NOT_FUZZED)
 
 
 # ------------------------------------------------------------------------------- drawing arguments
@@ -500,7 +500,7 @@ def call_op(rng):
 def call_layer(rng):
     """Draw a layer and an input; yields name and arguments; then runs forward and backward."""
     name = _pick(rng, LAYER_NAMES)
-    parameters = inspect.signature(BUILTIN[name]).parameters
+    parameters = inspect.signature(OWN[name]).parameters
     arguments = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
     arguments |= LAYERS.get(name, {})
     for _ in range(_pick(rng, [0, 1, 1, 2, 3])):
@@ -517,7 +517,7 @@ def call_layer(rng):
         return times * float(np.prod([max(1.0, float(v) ** 2) for v in _numbers(arguments)]))
 
     names = name, *ops.__all__  # the message may name an op that the layer calls
-    kind, results = _outcome(BUILTIN[name], names, arguments, sizes)
+    kind, results = _outcome(OWN[name], names, arguments, sizes)
     if kind != "result":
         return
     layer = results[0]

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from cnnx.layers import Layer, Parameter
+from cnnx.layers.base import BUILTIN
+
+# Without the operators of ONNX files, which are there once `cnnx.onnx` has been imported.
+OWN = {name: cls for name, cls in BUILTIN.items() if not cls.__module__.startswith("cnnx.onnx.")}
 
 
 def images(*shape, seed=0, dtype=np.float64):

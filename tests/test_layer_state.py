@@ -12,9 +12,9 @@ import pickle
 
 import numpy as np
 import pytest
+from layer_helpers import OWN
 
 import cnnx
-from cnnx.layers.base import BUILTIN
 
 X2, X3, X4 = (2, 6), (2, 6, 8), (2, 6, 8, 8)
 POOL = {"stride": 2, "padding": 1, "ceil_mode": True}
@@ -95,7 +95,7 @@ def _made(name, settings, shape):
     rng = np.random.default_rng(0)
     x = rng.integers(7, size=(2, 5)) if shape is None else rng.normal(size=shape)
     cnnx.manual_seed(0)
-    layer = BUILTIN[name](**settings).astype(np.float64)
+    layer = OWN[name](**settings).astype(np.float64)
     for parameter in layer.parameters():
         parameter.data = rng.normal(size=parameter.shape)
     y = layer(x)
@@ -123,14 +123,14 @@ def _assert_same(layer, other, x):
 
 
 def test_every_layer_is_here():
-    assert set(LAYERS) | OTHERS == set(BUILTIN)
+    assert set(LAYERS) | OTHERS == set(OWN)
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_setting_differs_from_its_default(name):
     """Or a constructor whose config forgets one would pass the tests below."""
     settings = LAYERS[name][0]
-    for parameter in inspect.signature(BUILTIN[name]).parameters.values():
+    for parameter in inspect.signature(OWN[name]).parameters.values():
         if parameter.name in ("size", "dim"):  # in the place of scale_factor and axis
             continue
         assert parameter.name in settings, parameter.name
@@ -169,7 +169,7 @@ def test_copies_and_pickles_are_equal_and_independent(name, settings, shape):
 @each_layer
 def test_a_state_is_loaded_and_the_dtype_changed(name, settings, shape):
     layer, x = _made(name, settings, shape)
-    twin = BUILTIN[name](**settings).astype(np.float64)
+    twin = OWN[name](**settings).astype(np.float64)
     twin.load_state_dict(layer.state_dict())
     _assert_same(layer.eval(), twin.eval(), x)
     single = layer.copy().astype(np.float32)

@@ -39,9 +39,10 @@ def fold(graph: Graph) -> Graph:
     becomes several layers.
     """
     wiring = graph.wiring()
-    # To learn the ranks, an empty batch is run, which networks cannot take whose inputs have other
-    # axes in front, such as the states of recurrent ones.
-    if not any(type(node.layer) in _NORMS for node in wiring.nodes):
+    # To learn the ranks, an empty batch is run, which shows whether the shapes fit, too. Networks
+    # whose inputs have other axes in front, such as the states of recurrent ones, cannot take it.
+    layers = [node.layer for node in wiring.nodes]
+    if not (any(type(x) in _NORMS for x in layers) or all(x._batch_first for x in layers)):
         return graph
     readers = Counter([i for node in wiring.nodes for i in node.inputs] + list(wiring.outputs))
     ranks = {node.outputs: len(shapes[0]) for node, shapes in wiring.shapes(*graph.input_shapes)}

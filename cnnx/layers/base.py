@@ -90,6 +90,7 @@ class Layer(Methods):
     training = Mode()
     buffer_names: ClassVar[tuple[str, ...]] = ()
     parameter_names: ClassVar[tuple[str, ...]] = ()
+    _batch_first: ClassVar[bool] = True  # the first axis of its inputs is the batch
     _kept: tuple[Any, ...] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:

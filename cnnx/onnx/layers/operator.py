@@ -63,6 +63,7 @@ class Operator(Layer):
     folds      whether it may be computed when a file is read
     """
 
+    _batch_first: ClassVar[bool] = False  # the states of a recurrent network have it second
     folds: ClassVar[bool] = True
     trains: ClassVar[range] = range(0)
     settings: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments
