@@ -40,6 +40,7 @@ WRONG = {
     "centered": TRUTH,
     "count_include_pad": TRUTH,
     "decoupled_weight_decay": TRUTH,
+    "dampening": SHARE,
     "delta": (0, *POSITIVE),
     "dilation": WINDOW,
     "dim": WHERE,
