@@ -53,7 +53,8 @@ def arrays(name, backend):
 
 def test_every_op_has_workloads_and_every_model_a_training_step():
     assert set(OPS) == set(OP_NAMES)
-    assert set(MODELS) == set(cnnx.models.names())
+    large = {"resnet50", "vgg11"}  # for ImageNet: steps of seconds and GB
+    assert set(MODELS) | large == set(cnnx.models.names())
     for rows in MODELS.values():
         assert {"train", "predict"} == {row.op for row in rows}
 

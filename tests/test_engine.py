@@ -42,11 +42,14 @@ IMAGES = {
     "mobilenet_v2": (3, 9, 11),
     "resnet18": (3, 5, 7),
     "resnet20": (3, 17, 13),
+    "resnet50": (3, 9, 11),
     "se_resnet20": (3, 9, 11),
     "squeezenet": (3, 21, 17),
     "unet": (3, 24, 8),
     "vgg": (3, 9, 11),
+    "vgg11": (3, 33, 35),
 }
+OPTIONS = {"vgg11": {"hidden": 16}}  # not half a GB of weights
 
 
 def test_every_model_is_here():
@@ -61,7 +64,7 @@ def dtype(request):
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_plan_computes_what_the_model_does(name, dtype):
     shape = IMAGES[name]
-    model = trained(cnnx.models.build(name, shape, 7)).astype(dtype)
+    model = trained(cnnx.models.build(name, shape, 7, **OPTIONS.get(name, {}))).astype(dtype)
     plan = cnnx.compile(model, shape, batch=1)
     for x in (drawn((1, *shape), dtype), drawn((3, *shape), dtype, seed=2)):
         assert_close(model, plan(x), model.predict(x))
@@ -80,7 +83,9 @@ def test_images_of_another_size_are_computed_too():
 @pytest.mark.parametrize("batch", [1, 2])
 def test_networks_run_without_python_between_the_steps(name, batch):
     shape = IMAGES[name]
-    plan = cnnx.compile(cnnx.models.build(name, shape, 7), shape, batch=batch)
+    plan = cnnx.compile(
+        cnnx.models.build(name, shape, 7, **OPTIONS.get(name, {})), shape, batch=batch
+    )
     [program] = plan._programs.values()
     assert len(program._runs) == 1 and not program._in_python
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tolerance import AMPLIFICATION, tolerance
 
-from cnnx import models, random, use_algorithm
+from cnnx import init, models, random, use_algorithm
 from cnnx.layers import Conv2D, load
 
 
@@ -53,6 +53,52 @@ def test_lenet_is_the_network_of_the_paper_in_todays_form():
     assert models.lenet5().summary((1, 28, 28)).macs == macs
 
 
+# Parameters of torchvision's models with a thousand classes, and GMAC for images of 224x224.
+PUBLISHED = {
+    "resnet18": (11_689_512, 1.814),
+    "resnet50": (25_557_032, 4.089),
+    "mobilenet_v2": (3_504_872, 0.301),
+    "vgg11": (132_863_336, 7.609),
+}
+IMAGENET = {name: {"form": "imagenet"} for name in ("resnet18", "resnet50", "mobilenet_v2")}
+IMAGENET["vgg11"] = {}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_networks_for_imagenet_have_the_size_of_torchvisions(name):
+    parameters, gmacs = PUBLISHED[name]
+    with init.blank(25088 * 4096):  # without random numbers, which take seconds
+        summary = models.build(name, (3, 224, 224), 1000, **IMAGENET[name]).summary((3, 224, 224))
+    assert summary.parameters == parameters
+    assert round(summary.macs / 1e9, 3) == gmacs
+
+
+def test_networks_for_imagenet_are_those_by_default_where_there_is_no_other_form():
+    with init.blank(25088 * 4096):
+        for name in ("resnet50", "vgg11"):
+            model = getattr(models, name)()
+            expected = models.build(name, (3, 224, 224), 1000, **IMAGENET[name])
+            assert repr(model) == repr(expected)
+        small = models.resnet50(10, form="cifar").summary((3, 32, 32))
+    assert (small.parameters, small.macs) == (23_520_842, 1_297_829_888)  # as reported
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2"])
+def test_the_forms_are_checked(name):
+    with pytest.raises(ValueError, match=f"{name}: form='224', but 'cifar' or 'imagenet' is"):
+        models.build(name, (3, 224, 224), 10, form="224")
+    with pytest.raises(TypeError, match="form"):
+        models.build("vgg", (3, 224, 224), 10, form="imagenet")
+
+
+def test_a_vgg11_says_which_sizes_it_takes():
+    for size in ((31, 64), 8):
+        with pytest.raises(ValueError, match=r"vgg11: image_size is .* at least 32x32"):
+            models.vgg11(image_size=size)
+    with pytest.raises(ValueError, match="hidden=0, but at least 1"):
+        models.vgg11(hidden=0)
+
+
 def test_deeper_and_wider_ones_have_their_published_sizes_too():
     # 0.8 million in table 2 of the paper, 769,162 wherever it is counted
     assert sum(p.size for p in models.densenet(depth=100).parameters()) == 769_162
@@ -92,15 +138,15 @@ DEPTHS = {
 TWINS = tuple(DEPTHS)
 
 
-def gradients_of(name, dtype, training):
+def gradients_of(name, dtype, training, size=16, table="TWINS", **options):
     """(ours, theirs): output, statistics and gradients of all parameters, of one batch."""
     torch = pytest.importorskip("torch")
     import torch_models
 
     random.manual_seed(0)
-    size = 32 if name == "vgg" else 16
-    model = models.build(name, (3, size, size), 10).astype(dtype).train(training)
-    net = torch_models.twin(name, model)
+    size = 32 if name == "vgg" else size
+    model = models.build(name, (3, size, size), 10, **options).astype(dtype).train(training)
+    net = torch_models.twin(getattr(torch_models, table)[name](), model)
     for layer in [*model.modules(), *net.modules()]:
         if type(layer).__name__ == "Dropout":  # each library draws its own
             layer.p = 0.0
@@ -128,6 +174,15 @@ def assert_all_close(ours, theirs, relative):
 @pytest.mark.parametrize("name", TWINS)
 def test_a_model_is_its_torch_twin_in_float64(name, training):
     for ours, theirs in zip(*gradients_of(name, "f8", training), strict=True):
+        assert_all_close(ours, theirs, 1e-10)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", IMAGENET)
+def test_a_network_for_imagenet_is_its_torch_twin(name, training):
+    options = IMAGENET[name] or {"hidden": 16}
+    pairs = gradients_of(name, "f8", training, 75, "IMAGENET", **options)
+    for ours, theirs in zip(*pairs, strict=True):
         assert_all_close(ours, theirs, 1e-10)
 
 
@@ -159,11 +214,12 @@ CLASSIFIERS = models.names("classification")
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_model_by_name_fits_images_of_other_sizes(name):
-    model = models.build(name, (3, 32, 20), 7)
-    assert model(np.zeros((2, 3, 32, 20), np.float32)).shape == (2, 7)
+    with init.blank(25088 * 4096):
+        model = models.build(name, (3, 32, 35), 7)
+    assert model(np.zeros((2, 3, 32, 35), np.float32)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", [name for name in TWINS if name in CLASSIFIERS])
+@pytest.mark.parametrize("name", ["resnet50", *(name for name in TWINS if name in CLASSIFIERS)])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (2, 1, 5), (3, 33, 47)])
 def test_networks_for_small_images_take_any_size(name, shape):
     if name == "densenet" and min(shape[1:]) < 4:
@@ -224,7 +280,8 @@ def test_building_a_model_draws_only_its_weights():
 @pytest.mark.parametrize("name", models.names())
 def test_the_number_of_classes_has_pytorchs_name_and_cnnxs(name):
     make = getattr(models, name)
-    defaults = {"unet": 2}
+    defaults = {"unet": 2, "resnet50": 1000, "vgg11": 1000}
+    small = {"hidden": 8} if name == "vgg11" else {}
     assert inspect.signature(make).parameters["num_classes"].default == defaults.get(name, 10)
 
     def classes_of(model, channels=3):
@@ -232,6 +289,7 @@ def test_the_number_of_classes_has_pytorchs_name_and_cnnxs(name):
         return model.output_shape(shape)[0]
 
     size = {"image_size": 32} if "image_size" in inspect.signature(make).parameters else {}
+    size |= small
     channels = inspect.signature(make).parameters.get("in_channels")
     channels = channels and channels.default
     for word in ("num_classes", "classes"):
@@ -242,7 +300,7 @@ def test_the_number_of_classes_has_pytorchs_name_and_cnnxs(name):
     with pytest.raises(TypeError, match="multiple values for argument 'num_classes'"):
         make(*(() if name != "mlp" else (4, (5,))), 3, classes=4)
     for word in ("num_classes", "classes"):
-        assert classes_of(models.build(name, (3, 32, 32), **{word: 7})) == 7
+        assert classes_of(models.build(name, (3, 32, 32), **{word: 7}, **small)) == 7
 
 
 def test_names_by_what_the_models_say():
@@ -329,7 +387,8 @@ def test_the_last_layer_of_every_model_is_where_the_page_about_fine_tuning_says(
     places = {name: row for row in rows for name in re.findall(r"`(\w+)`", row[0])}
     assert sorted(places) == sorted(models.names())
     for name, (_, place, kind) in places.items():
-        model = getattr(models, name)(num_classes=7)
+        with init.blank(25088 * 4096):
+            model = getattr(models, name)(num_classes=7)
         layer = eval(place, {"model": model})
         assert type(layer).__name__ == kind
         assert layer.weight.shape[0] == 7 and layer.weight is model.parameters()[-2]

@@ -1,6 +1,7 @@
 """The networks of `cnnx.models` written for PyTorch, from the papers and not from cnnx.
 
-`TWINS[name]()` is a module whose parameters and statistics come in the order of cnnx's model.
+`TWINS[name]()` is a module whose parameters and statistics come in the order of cnnx's model, and
+`IMAGENET[name]()` the form of it for ImageNet, with ten classes.
 """
 
 from __future__ import annotations
@@ -38,21 +39,47 @@ class BasicBlock(nn.Module):
         return functional.relu(y + (self.bn3(self.conv3(x)) if self.project else x))
 
 
-class ResNet(nn.Module):
-    def __init__(self, widths, depth, block=BasicBlock):
+class Narrowed(nn.Module):
+    """1x1, 3x3 and 1x1 convolution with a shortcut, and the stride in the 3x3: ResNet v1.5."""
+
+    def __init__(self, inputs, outputs, stride):
         super().__init__()
-        self.conv = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(widths[0])
-        before = [widths[0], *widths]
+        planes = outputs // 4
+        self.conv1 = nn.Conv2d(inputs, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.downsample = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            conv = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+    def forward(self, x):
+        y = functional.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(functional.relu(self.bn2(self.conv2(y)))))
+        return functional.relu(y + self.downsample(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, widths, depths, block=BasicBlock, stem=None, large=False):
+        super().__init__()
+        stem = stem or widths[0]
+        k = 7 if large else 3
+        self.conv = nn.Conv2d(3, stem, k, 2 if large else 1, k // 2, bias=False)
+        self.bn = nn.BatchNorm2d(stem)
+        self.pool = nn.MaxPool2d(3, 2, 1) if large else nn.Identity()
+        before = [stem, *widths]
         self.blocks = nn.ModuleList(
             block(before[i] if j == 0 else width, width, 2 if i and j == 0 else 1)
             for i, width in enumerate(widths)
-            for j in range(depth)
+            for j in range(depths[i])
         )
         self.fc = nn.Linear(widths[-1], 10)
 
     def forward(self, x):
-        x = functional.relu(self.bn(self.conv(x)))
+        x = self.pool(functional.relu(self.bn(self.conv(x))))
         for block in self.blocks:
             x = block(x)
         return self.fc(x.mean((2, 3)))
@@ -79,12 +106,12 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    def __init__(self):
+    def __init__(self, stride=1):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, 3, 1, 1, bias=False)
+        self.conv1 = nn.Conv2d(3, 32, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(32)
         # (inputs, outputs, stride, t) of all 17 blocks
-        rows = [(32, 16, 1, 1), (16, 24, 1, 6), (24, 24, 1, 6), (24, 32, 2, 6)]
+        rows = [(32, 16, 1, 1), (16, 24, stride, 6), (24, 24, 1, 6), (24, 32, 2, 6)]
         rows += 2 * [(32, 32, 1, 6)] + [(32, 64, 2, 6)] + 3 * [(64, 64, 1, 6)]
         rows += [(64, 96, 1, 6)] + 2 * [(96, 96, 1, 6)]
         rows += [(96, 160, 2, 6)] + 2 * [(160, 160, 1, 6)] + [(160, 320, 1, 6)]
@@ -242,22 +269,42 @@ class UNet(nn.Module):
         return self.head(x)
 
 
+def vgg11(hidden):
+    """Configuration A, with as many hidden units."""
+    layers, channels = [], 3
+    for width in (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"):
+        if width == "M":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+    layers += [nn.AdaptiveAvgPool2d(7), nn.Flatten()]
+    layers += [nn.Linear(512 * 7 * 7, hidden), nn.ReLU(), nn.Dropout()]
+    layers += [nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(), nn.Linear(hidden, 10)]
+    return nn.Sequential(*layers)
+
+
 TWINS = {
     "vgg": vgg,
-    "resnet20": lambda: ResNet((16, 32, 64), 3),
-    "resnet18": lambda: ResNet((64, 128, 256, 512), 2),
+    "resnet20": lambda: ResNet((16, 32, 64), (3, 3, 3)),
+    "resnet18": lambda: ResNet((64, 128, 256, 512), (2, 2, 2, 2)),
     "mobilenet_v2": MobileNetV2,
     "densenet": densenet,
     "squeezenet": squeezenet,
-    "se_resnet20": lambda: ResNet((16, 32, 64), 3, SEBlock),
+    "se_resnet20": lambda: ResNet((16, 32, 64), (3, 3, 3), SEBlock),
     "inception_small": inception_small,
     "unet": lambda: UNet(10),
 }
+IMAGENET = {
+    "resnet18": lambda: ResNet((64, 128, 256, 512), (2, 2, 2, 2), large=True),
+    "resnet50": lambda: ResNet((256, 512, 1024, 2048), (3, 4, 6, 3), Narrowed, 64, large=True),
+    "mobilenet_v2": lambda: MobileNetV2(2),
+    "vgg11": lambda: vgg11(16),
+}
 
 
-def twin(name, model):
+def twin(module, model):
     """The module with the weights and statistics of cnnx's model, in its dtype and mode."""
-    module = TWINS[name]()
     state, arrays = module.state_dict(), list(model.state_dict().values())
     assert len(state) == len(arrays)
     named = dict(zip(state, map(torch.tensor, arrays), strict=True))

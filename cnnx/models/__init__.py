@@ -27,11 +27,11 @@ from .densenet import densenet
 from .inception import inception_small
 from .mobilenet import mobilenet_v2
 from .parts import classes_too
-from .resnet import resnet18, resnet20, se_resnet20
+from .resnet import resnet18, resnet20, resnet50, se_resnet20
 from .small import digits_cnn, lenet5, mnist_cnn
 from .squeezenet import squeezenet
 from .unet import unet
-from .vgg import vgg
+from .vgg import vgg, vgg11
 
 __all__ = [
     "build",
@@ -45,17 +45,19 @@ __all__ = [
     "names",
     "resnet18",
     "resnet20",
+    "resnet50",
     "se_resnet20",
     "squeezenet",
     "unet",
     "vgg",
+    "vgg11",
 ]
 
 # What a model predicts: one class for a sample, or one for each of its pixels.
 _TASKS: dict[str, tuple[Callable[..., Layer], ...]] = {
     "classification": (
         *(digits_cnn, lenet5, mnist_cnn, mlp, vgg, resnet20, resnet18, mobilenet_v2),
-        *(densenet, squeezenet, se_resnet20, inception_small),
+        *(densenet, squeezenet, se_resnet20, inception_small, resnet50, vgg11),
     ),
     "segmentation": (unet,),
 }
@@ -78,30 +80,30 @@ def names(task: str | None = None) -> tuple[str, ...]:
 
 
 @classes_too
-def build(name: str, input_shape: tuple[int, ...], num_classes: int) -> Layer:
+def build(name: str, input_shape: tuple[int, ...], num_classes: int, **options: Any) -> Layer:
     """Create a model by name.
 
     name         one of `names()`
     input_shape  of one sample, (channels, height, width); any for "mlp"
     num_classes  number of outputs
+    options      further arguments of the model, such as ``form="imagenet"``
 
     ValueError for an unknown name, samples that are not images for a model with convolutions, and
     images of a size that the model does not support.
 
-    Example: ``cnnx.models.build("lenet5", (3, 32, 32), 10)``
+    Example: ``cnnx.models.build("resnet18", (3, 224, 224), 10, form="imagenet")``
     """
     if name not in _MODELS:
         raise ValueError(f"models: {name!r} is unknown, expected one of {', '.join(_MODELS)}")
     make = _MODELS[name]
     if make is mlp:
-        return mlp(math.prod(input_shape), num_classes=num_classes)
+        return mlp(math.prod(input_shape), num_classes=num_classes, **options)
     if len(input_shape) != 3:
         raise ValueError(
             f"models: {name} takes images (channels, height, width), got samples of shape "
             f"{tuple(input_shape)}: mlp takes any"
         )
     channels, *image_size = input_shape
-    options: dict[str, Any] = {}
     if "image_size" in inspect.signature(make).parameters:  # others take images of any size
         options["image_size"] = tuple(image_size)
     return make(num_classes, channels, **options)

@@ -14,6 +14,7 @@ from cnnx.layers import BatchNorm2D, Conv2D, Layer, ReLU, Sequential
 from .weights import load_weights, other_classes, read_weights
 
 __all__ = [
+    "FORMS",
     "Size",
     "classes_too",
     "conv_norm",
@@ -24,6 +25,7 @@ __all__ = [
     "height_width",
 ]
 
+FORMS = ("cifar", "imagenet")  # of networks for images of about 32x32, and of about 224x224
 Size = int | tuple[int, int]
 Arguments = ParamSpec("Arguments")
 Model = TypeVar("Model", bound=Layer)

@@ -1,8 +1,8 @@
-"""Residual networks for small images: ResNet-20, ResNet-18 in its CIFAR form, SE-ResNet-20."""
+"""Residual networks: ResNet-20 and SE-ResNet-20 for small images, ResNet-18 and 50 for both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnnx import checks
 from cnnx.graph import Graph, Input
@@ -12,15 +12,18 @@ from cnnx.layers import (
     GlobalAvgPool2D,
     Layer,
     Linear,
+    MaxPool2D,
     ReLU,
     Residual,
     Sequential,
     Sigmoid,
 )
 
-from .parts import classes_too, conv_norm, conv_norm_relu, extended, he_normal
+from .parts import FORMS, classes_too, conv_norm, conv_norm_relu, extended, he_normal
 
-__all__ = ["resnet18", "resnet20", "se_resnet20"]
+__all__ = ["resnet18", "resnet20", "resnet50", "se_resnet20"]
+
+WIDTHS = (64, 128, 256, 512)  # of ResNet-18; those of ResNet-50 are four times as wide
 
 
 @classes_too
@@ -40,24 +43,56 @@ def resnet20(num_classes: int = 10, in_channels: int = 3) -> Sequential:
 
     Example: ``model = cnnx.models.resnet20()``
     """
-    return _resnet((16, 32, 64), 3, num_classes, in_channels)
+    body = [*conv_norm_relu(in_channels, 16), *_stages(_basic, 16, (16, 32, 64), (3, 3, 3))]
+    return _classifier(body, 64, num_classes)
 
 
 @classes_too
-def resnet18(num_classes: int = 10, in_channels: int = 3) -> Sequential:
-    """ResNet-18 for CIFAR: the stem is 3x3 and has no pool. (n, 3, 32, 32) -> (n, 10)
+def resnet18(num_classes: int = 10, in_channels: int = 3, form: str = "cifar") -> Sequential:
+    """ResNet-18 for CIFAR or for ImageNet. (n, 3, 32, 32) -> (n, 10); images of any size
 
-    3x3 convolution of 64 channels; four stages of two blocks with 64, 128, 256 and 512 channels,
-    each but the first starting with stride 2, so the last maps are h/8 x w/8 (rounded up); then
+    form  "cifar": the stem is a 3x3 convolution and keeps the size of the image; "imagenet", for
+          images of about 224x224: a 7x7 convolution of stride 2 and a 3x3 max-pool of stride 2
+
+    Stem of 64 channels; four stages of two blocks with 64, 128, 256 and 512 channels, each but the
+    first starting with stride 2, so the last maps are h/8 x w/8, or h/32 x w/32 (rounded up); then
     global average pooling and Linear. Blocks and initialisation as in `resnet20`. 11,173,962
-    parameters (11.17M); images of any size.
+    parameters (11.17M); 11,689,512 in the form for ImageNet with a thousand classes.
+
+    ValueError for another form.
 
     K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
     table 1.
 
-    Example: ``model = cnnx.models.resnet18()``
+    Example: ``model = cnnx.models.resnet18(1000, form="imagenet")``
     """
-    return _resnet((64, 128, 256, 512), 2, num_classes, in_channels)
+    stem = _stem("resnet18", in_channels, form)
+    return _classifier([*stem, *_stages(_basic, 64, WIDTHS, (2, 2, 2, 2))], 512, num_classes)
+
+
+@classes_too
+def resnet50(num_classes: int = 1000, in_channels: int = 3, form: str = "imagenet") -> Sequential:
+    """ResNet-50 for ImageNet or for CIFAR. (n, 3, 224, 224) -> (n, 1000); images of any size
+
+    form  of the stem, as in `resnet18`
+
+    Stem of 64 channels; four stages of 3, 4, 6 and 3 blocks with 256, 512, 1024 and 2048 channels;
+    then global average pooling and Linear. A block is relu(x + body(x)) with the body conv 1x1 to
+    a quarter of the channels, conv 3x3, conv 1x1, each followed by batch norm, the first two by
+    ReLU (a bottleneck). Each stage but the first halves the image by the 3x3 convolution of its
+    first block, where the paper has the 1x1 before it: "ResNet v1.5", as in torchvision.
+    Shortcuts and initialisation as in `resnet20`. 25,557,032 parameters.
+
+    ValueError for another form.
+
+    K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
+    table 1.
+
+    Example: ``model = cnnx.models.resnet50()``
+    """
+    stem = _stem("resnet50", in_channels, form)
+    widths = [4 * width for width in WIDTHS]
+    return _classifier([*stem, *_stages(_bottleneck, 64, widths, (3, 4, 6, 3))], 2048, num_classes)
 
 
 @classes_too
@@ -78,31 +113,58 @@ def se_resnet20(num_classes: int = 10, in_channels: int = 3, reduction: int = 16
     Example: ``model = cnnx.models.se_resnet20()``
     """
     reduction = checks.integer("se_resnet20", "reduction", reduction, least=1, most=16)
-    return _resnet((16, 32, 64), 3, num_classes, in_channels, reduction)
+
+    def body(in_channels: int, out_channels: int, stride: int) -> list[Layer]:
+        return [*_basic(in_channels, out_channels, stride), _gated(out_channels, reduction)]
+
+    stages = _stages(body, 16, (16, 32, 64), (3, 3, 3))
+    return _classifier([*conv_norm_relu(in_channels, 16), *stages], 64, num_classes)
 
 
-def _resnet(
-    widths: Sequence[int], blocks: int, num_classes: int, in_channels: int, reduction: int = 0
-) -> Sequential:
-    """Stem, one stage of `blocks` blocks for each width, head."""
-    layers: list[Layer] = conv_norm_relu(in_channels, widths[0])
-    channels = widths[0]
-    for stage, width in enumerate(widths):
-        for block in range(blocks):
+def _stem(op: str, in_channels: int, form: str) -> list[Layer]:
+    if checks.choice(op, "form", form, FORMS) == "cifar":
+        return conv_norm_relu(in_channels, 64)
+    return [*conv_norm(in_channels, 64, 7, 2), ReLU(), MaxPool2D(3, 2, padding=1)]
+
+
+def _stages(
+    body: Callable[[int, int, int], list[Layer]],
+    channels: int,
+    widths: Sequence[int],
+    blocks: Sequence[int],
+) -> list[Layer]:
+    """For each width a stage of so many blocks, whose bodies have the layers that `body` makes."""
+    layers: list[Layer] = []
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
+        for block in range(count):
             stride = 2 if stage > 0 and block == 0 else 1
-            layers += _block(channels, width, stride, reduction)
+            same = channels == width and stride == 1
+            path = Sequential(*body(channels, width, stride))
+            shortcut = None if same else Sequential(*conv_norm(channels, width, 1, stride))
+            layers += [Residual(path, shortcut), ReLU()]
             channels = width
+    return layers
+
+
+def _classifier(layers: list[Layer], channels: int, num_classes: int) -> Sequential:
     body = he_normal(Sequential(*layers))
     return extended(body, [GlobalAvgPool2D(), Flatten(), Linear(channels, num_classes)])
 
 
-def _block(in_channels: int, out_channels: int, stride: int, reduction: int) -> list[Layer]:
+def _basic(in_channels: int, out_channels: int, stride: int) -> list[Layer]:
     first = [*conv_norm(in_channels, out_channels, stride=stride), ReLU()]
-    gate = [_gated(out_channels, reduction)] if reduction else []
-    body = Sequential(*first, *conv_norm(out_channels, out_channels), *gate)
-    same = in_channels == out_channels and stride == 1
-    shortcut = None if same else Sequential(*conv_norm(in_channels, out_channels, 1, stride))
-    return [Residual(body, shortcut), ReLU()]
+    return [*first, *conv_norm(out_channels, out_channels)]
+
+
+def _bottleneck(in_channels: int, out_channels: int, stride: int) -> list[Layer]:
+    narrow = out_channels // 4
+    first = [*conv_norm(in_channels, narrow, 1), ReLU()]
+    return [
+        *first,
+        *conv_norm(narrow, narrow, 3, stride),
+        ReLU(),
+        *conv_norm(narrow, out_channels, 1),
+    ]
 
 
 def _gated(channels: int, reduction: int) -> Layer:
