@@ -104,6 +104,36 @@ def noisy(comm):
     return fit(comm, network(norm=True, dropout=0.5), reduction="ordered", shards=SHARDS)
 
 
+def mnist(comm):
+    """The model for MNIST, on images of its size."""
+    cnnx.manual_seed(4)
+    model, train = cnnx.models.mnist_cnn(), large_digits()
+    return fit(comm, model, train, reduction="ordered", shards=SHARDS, validation=None)
+
+
+def large_digits(n=90):
+    """Bundled digits as images of 28x28, as of MNIST."""
+    digits = cnnx.data.load_digits()[0]
+    x = np.kron(digits.x[:n], np.ones((1, 1, 3, 3), np.float32))
+    return np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2))), digits.y[:n]
+
+
+def plain_mnist(comm):
+    """Without dropout, whose random numbers are each shard's own."""
+    model = mnist_without_dropout()
+    train = large_digits()
+    return fit(comm, model, train, reduction="ordered", shards=SHARDS, validation=None)
+
+
+def mnist_without_dropout():
+    cnnx.manual_seed(4)
+    model = cnnx.models.mnist_cnn()
+    for layer in model.modules():
+        if isinstance(layer, cnnx.Dropout):
+            layer.p = 0.0
+    return model
+
+
 def summed(comm):
     """MPI's own sum, sent while backward runs."""
     return fit(comm, network(), optimizer=None)

@@ -80,7 +80,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bench/contestant": ("_version", "config", "engine"),  # a program, which runs a plan
     "cli": (
         *(*RUNS, "engine", "onnx", "terminal", "callbacks"),
-        *("training", "viz", "bench", "_version"),
+        *("training", "distributed", "viz", "bench", "_version"),
     ),
     "compat": (*RUNS, "training", "viz"),
     "examples": (*RUNS, "training", "viz", "cli", "compat", "onnx"),

@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import mpi_helpers
 import mpi_program
 import numpy as np
 import pytest
-from mpi_program import SHARDS, extras, images, network, settings, state
+from mpi_helpers import command
+from mpi_program import (
+    SHARDS,
+    extras,
+    images,
+    large_digits,
+    mnist_without_dropout,
+    network,
+    settings,
+    state,
+)
 
 import cnnx
 
-pytest.importorskip("mpi4py", reason="mpi4py is not installed (extra mpi)")
 PROGRAM = Path(mpi_program.__file__)
-BESIDE = Path(sys.executable).with_name("mpirun")
-MPIRUN = str(BESIDE) if BESIDE.exists() else shutil.which("mpirun")
-if MPIRUN is None:
-    pytest.skip("there is no mpirun (package openmpi)", allow_module_level=True)
-
-BITS = ("ordered", "noisy", "summed", "normed", "iterable", "own_loop")
-# Open MPI: more ranks than cores, not bound to them; waiting ranks give up their core.
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "passive",
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_mpi_yield_when_idle": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    "PRTE_MCA_hwloc_default_binding_policy": "none",
-}
+BITS = ("ordered", "noisy", "mnist", "plain_mnist", "summed", "normed", "iterable", "own_loop")
 
 
 def run(ranks, directory, *scenarios):
-    """The finished process of some ranks; 1 rank is started without mpirun."""
-    paths = os.pathsep.join([str(PROGRAM.parents[1]), os.environ.get("PYTHONPATH", "")])
-    start = [MPIRUN, "-n", str(ranks)] if ranks > 1 else []
-    return subprocess.run(
-        [*start, sys.executable, str(PROGRAM), str(directory), *scenarios],
-        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
+    """The finished process of some ranks."""
+    return mpi_helpers.run(command(ranks, PROGRAM, directory, *scenarios))
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +74,17 @@ def test_ordered_sums_give_the_bits_of_one_process(ranks, results):
 def test_batch_norm_and_dropout_do_not_depend_on_the_number_of_ranks(ranks, results):
     for rank in range(ranks):
         assert_same_bits(results("noisy", ranks, rank), results("noisy", 1))
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_the_cnn_for_mnist_gets_the_bits_of_one_process(ranks, results):
+    options = settings(accumulate=SHARDS, batch_size=24 // SHARDS, validation=None)
+    model = mnist_without_dropout()
+    expected = state(model, cnnx.fit(model, large_digits(), **options))
+    for rank in range(ranks):
+        assert_same_bits(results("plain_mnist", ranks, rank), expected)
+        assert_same_bits(results("mnist", ranks, rank), results("mnist", 1))  # with dropout
+    assert results("mnist", 1)["history"] != expected["history"]
 
 
 @pytest.mark.parametrize("ranks", (1, 2, 4))
@@ -157,7 +151,7 @@ def test_ranks_that_differ_and_errors_of_one_are_raised_on_all(ranks, results):
         assert found["weights"].startswith(f"ValueError: fit: weights: {other}")
         assert found["wrapped"].startswith(f"ValueError: wrap: weights: {other}")
         assert found["arguments"].startswith(f"ValueError: fit: settings: {other}")
-        own = "" if rank == last else f"RuntimeError: rank {last}: "
+        own = "" if rank == last else f"RankError: rank {last}: "
         assert found["bad argument"].startswith(f"{own}ValueError: fit: epochs=-1")
         assert found["target"].startswith(f"{own}ValueError:") and "9" in found["target"]
         assert "NotFiniteError: fit: the loss is nan at epoch 1" in found["not finite"]

@@ -6,11 +6,10 @@
 
 # Design:
 # A command is a module with `add(commands)`, which describes its arguments, and `run(args)`, which
-# does the work and returns the exit code. Throughout cnnx, errors that a user can cause are
-# ValueError, TypeError, OSError, ImportError, ArithmeticError (a loss that is not finite) and
-# MemoryError; this is the one place that turns them into one-line messages. Any other exception is
-# a bug and shows its traceback. `args.kept()` returns which files are safe after an error or
-# Ctrl-C. It is called at that moment, so its answer reflects the actual progress.
+# does the work and returns the exit code. This is the one place that turns the errors that a user
+# can cause (expected.py) into one-line messages. Any other exception is a bug and shows its
+# traceback. `args.kept()` returns which files are safe after an error or Ctrl-C. It is called at
+# that moment, so its answer reflects the actual progress.
 
 from __future__ import annotations
 
@@ -28,10 +27,10 @@ from cnnx._version import __version__
 from cnnx.cli import bench, convert, evaluate, info, listing, predict, profile, train
 from cnnx.cli.arguments import Intermixed
 from cnnx.cli.console import any_console, mute_stdout, printable, warn
+from cnnx.cli.expected import EXPECTED
 
 __all__ = ["main"]
 
-EXPECTED = (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError)
 USAGE, FAILED, STOPPED = 2, 1, 130  # exit codes; shells use 130 for Ctrl-C
 
 

@@ -31,6 +31,7 @@ _EXAMPLE = """\
   cnnx train --val-split 0.1 --early-stop 5 --epochs 50 --class-weights --ema 0.99
   cnnx train runs/digits-1/config.toml          a run again, with the same bits
   cnnx train --resume runs/digits-1             go on after Ctrl-C or a crash, with the same bits
+  mpirun -n 4 cnnx train --distributed --batch-size 128       four processes, by MPI
 
 Data sets are searched in the directory CNNX_DATA, then in the cache, and are otherwise downloaded.
 Synthetic points are drawn with --seed; for other variants, use cnnx.data.make_spiral and similar
@@ -62,6 +63,7 @@ def add(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
     _add_model(parser)
     _add_extras(parser)
     _add_input(parser)
+    _add_ranks(parser)
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -181,6 +183,33 @@ def _add_extras(parser: argparse.ArgumentParser) -> None:
         type=integer(0, 64),
         metavar="N",
         help="threads that prepare batches ahead; do not affect results (default: 0)",
+    )
+
+
+def _add_ranks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        default=None,
+        help="share each batch among the processes (ranks) that mpirun started; needs mpi4py",
+    )
+    parser.add_argument(
+        "--reduction",
+        choices=("mpi", "ordered"),
+        help="how --distributed sums gradients: by MPI, while they are computed; or in the order "
+        "of the shards, with the same bits for any number of ranks (default: mpi)",
+    )
+    parser.add_argument(
+        "--shards",
+        type=integer(1),
+        metavar="N",
+        help="equal parts of each batch that the ranks share (default: one for each rank)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive,
+        metavar="SECONDS",
+        help="how long a rank waits for the others before it ends the run on all (default: 300)",
     )
 
 

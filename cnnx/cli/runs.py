@@ -68,6 +68,7 @@ class Run(Callback):
     model     the model being trained
     settings  the contents of run.json except the result; its "epochs" is the planned number
     out       the directory; None: runs/<name>-<n>, with the first free n
+    command   how a user continues the run: this and --resume
     record    which samples are used for training and which are held out, for split.json
     toml      the contents of config.toml
     resume    whether `out` is the directory of this run already
@@ -86,11 +87,13 @@ class Run(Callback):
         record: Record,
         *,
         toml: str,
+        command: str = "cnnx train",
         resume: bool = False,
         validated: bool = False,
         chosen: bool = False,
     ) -> None:
         self.model, self.settings, self.history = model, settings, History()
+        self.command = command
         self.epochs: int = settings["epochs"]
         self.scores: Row = {}  # of the test set, after the end
         self._prefix = "val" if validated else "test"
@@ -172,7 +175,7 @@ class Run(Callback):
 
     def kept(self) -> str:
         """What is on the disk, as text, if the run stops now."""
-        go_on = f"; continue with: cnnx train --resume {self.directory}"
+        go_on = f"; continue with: {self.command} --resume {self.directory}"
         if not self.history:
             if self.resumable:
                 return f"that was before the end of epoch 1{go_on}"

@@ -44,8 +44,13 @@ _DEFAULTS: dict[str, Any] = {
     "workers": 0,
     "cache_mb": None,
     "backend": None,
+    "distributed": False,
+    "reduction": None,
+    "shards": None,
+    "timeout": None,
 }
-_FREE = ("epochs", "workers", "cache_mb")  # may differ from those of the run that is resumed
+# May differ from those of the run that is resumed.
+_FREE = ("epochs", "workers", "cache_mb", "timeout")
 
 
 def complete(args: argparse.Namespace) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnnx import config, models, random
 from cnnx.callbacks import Checkpoint, EarlyStopping
-from cnnx.cli import data, options
+from cnnx.cli import data, options, ranks
 from cnnx.cli.console import printable, warn
 from cnnx.cli.loading import load
+from cnnx.cli.ranks import Ranks
 from cnnx.cli.recipes import AUGMENTS, LOWERED, OPTIMIZERS, SCHEDULES, recipe
 from cnnx.cli.runs import (
     CHECKPOINTS,
@@ -28,13 +29,12 @@ from cnnx.cli.settings import complete, stored, to_toml
 from cnnx.cli.splits import Record
 from cnnx.data import train_test_split
 from cnnx.data.transforms import Compose
-from cnnx.history import Row
+from cnnx.history import History, Row
 from cnnx.inference import evaluate
 from cnnx.layers import Layer
 from cnnx.losses import CrossEntropyLoss, Loss, MSELoss
 from cnnx.optim import EMA, Optimizer
 from cnnx.preprocessing import Preprocessing
-from cnnx.training import fit
 
 __all__ = ["add", "run"]
 
@@ -52,11 +52,34 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None and _is_finished(args):
         return 0
     _check_arguments(args)
-    with config.use_backend(args.backend):
-        return _train(args)
+    with config.use_backend(args.backend), ranks.entered(args) as team:
+        job = team.prepare(lambda: _prepare(args, team))
+        place = team.on_first(lambda: _begin(args, job, team))
+        try:
+            history = _fit(args, job, place, team)
+            return 0 if place is None else _end(args, job, place, history)
+        except BaseException:
+            if place is not None:
+                place.interrupted()
+            raise
 
 
-def _train(args: argparse.Namespace) -> int:
+class _Job(NamedTuple):
+    """What is trained, and on what."""
+
+    parts: data.Parts
+    validation: data.Samples  # scored after each epoch
+    preprocessing: Preprocessing
+    record: Record
+    model: Layer
+    optimizer: Optimizer
+    loss: Loss
+    augment: Compose | None
+    settings: dict[str, Any]  # of run.json
+
+
+def _prepare(args: argparse.Namespace, team: Ranks) -> _Job:
+    """Load the data, and make the model; completes the options by the recipe of the data."""
     method = OPTIMIZERS[args.optimizer]
     args.lr = method.lr if args.lr is None else args.lr
     parts, preprocessing, own_test = load(args)
@@ -75,31 +98,41 @@ def _train(args: argparse.Namespace) -> int:
     optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
     loss = _loss(args, parts)
     settings = _settings(args, parts, validation, model)
-    _print_header(args, parts, settings, preprocessing)
+    return _Job(parts, validation, preprocessing, record, model, optimizer, loss, augment, settings)
+
+
+def _begin(args: argparse.Namespace, job: _Job, team: Ranks) -> Run:
+    """Say what is trained, and make the directory of the run."""
+    record, settings = job.record, job.settings
+    _print_header(args, job, team)
     if record.doubles and not data.is_drawn(args.data):
         doubles = data.count(record.doubles, "held-out sample equals", "held-out samples equal")
         warn("train", f"{doubles} a training sample: the test score is too optimistic")
     place = Run(
-        model,
+        job.model,
         settings,
         data.short_name(args.data),
         args.out if args.resume is None else args.resume,
         record,
         toml=to_toml(settings["options"]),
+        command=team.start,
         resume=args.resume is not None,
         validated=args.val_split is not None,
         chosen=args.early_stop is not None,
     )
+    if team.comm is not None:  # a rank that dies ends all of them, without a last word
+        where = printable(place.directory)
+        print(f"run       {where}; if it breaks off: {team.start} --resume {where}", flush=True)
     args.kept = place.kept
-    try:
-        _fit(args, parts.train, validation, place, optimizer, loss, augment)
-        scores = _test_scores(args, place, parts, loss)
-        place.end(scores)
-    except BaseException:
-        place.interrupted()
-        raise
-    _print_result(scores, place, parts)
-    for missing in place.draw(parts):
+    return place
+
+
+def _end(args: argparse.Namespace, job: _Job, place: Run, history: History) -> int:
+    """Score, print and draw the trained model; returns the exit code."""
+    scores = _test_scores(args, place, job, history)
+    place.end(scores)
+    _print_result(scores, place, job.parts)
+    for missing in place.draw(job.parts):
         warn("train", missing)
     files = [name for name in FILES if os.path.exists(place.path(name))]
     print(f"{', '.join(files)} are in {printable(place.directory)}")
@@ -127,46 +160,44 @@ def _check_unchanged(args: argparse.Namespace, record: Record) -> None:
         raise ValueError(f"{args.data} has changed since {args.resume} began: start a new run")
 
 
-def _fit(
-    args: argparse.Namespace,
-    train: data.Samples,
-    validation: data.Samples,
-    place: Run,
-    optimizer: Optimizer,
-    loss: Loss,
-    augment: Compose | None,
-) -> None:
-    """Train, from the last checkpoint if there is one."""
+def _fit(args: argparse.Namespace, job: _Job, place: Run | None, team: Ranks) -> History:
+    """Train, from the last checkpoint if there is one. Only one rank has a place."""
+    train, optimizer = job.parts.train, job.optimizer
     batches = len(train) // args.batch_size
     if not args.drop_last or not batches:
         batches = -(-len(train) // args.batch_size)
     stop = [] if args.early_stop is None else [EarlyStopping(patience=args.early_stop)]
-    saved = place.path(CHECKPOINTS)
-    fit(
-        place.model,
+    here = None if place is None else (place.path(CHECKPOINTS), place.resumable)
+    saved, resumable = team.told(here)
+    return team.fit(
+        job.model,
         train,
-        validation=validation,
+        validation=job.validation,
         epochs=args.epochs,
         batch_size=args.batch_size,
         optimizer=optimizer,
-        loss=loss,
+        loss=job.loss,
         seed=args.seed,
         drop_last=args.drop_last,
-        callbacks=[*stop, place, Checkpoint(saved, seconds=_SECONDS, keep=1)],
+        callbacks=[
+            *stop,
+            *([] if place is None else [place]),
+            Checkpoint(saved, seconds=_SECONDS, keep=1),
+        ],
         schedule=SCHEDULES[args.schedule].make(optimizer, args.epochs, batches),
-        ema=None if args.ema is None else EMA(place.model, args.ema),
-        augment=augment,
+        ema=None if args.ema is None else EMA(job.model, args.ema),
+        augment=job.augment,
         workers=args.workers,
-        resume=saved if place.resumable else None,
+        resume=saved if resumable else None,
     )
 
 
-def _test_scores(args: argparse.Namespace, place: Run, parts: data.Parts, loss: Loss) -> Row:
+def _test_scores(args: argparse.Namespace, place: Run, job: _Job, history: History) -> Row:
     """Loss and metrics on the test set; of the last epoch if those are of the kept model."""
     if args.val_split is None and args.early_stop is None:
-        last = place.history[-1]
+        last = history[-1]
         return {k.removeprefix("val_"): v for k, v in last.items() if k.startswith("val_")}
-    return dict(evaluate(place.model, parts.test, loss=loss))
+    return dict(evaluate(job.model, job.parts.test, loss=job.loss))
 
 
 def _validation(args: argparse.Namespace, parts: data.Parts) -> tuple[data.Parts, data.Samples]:
@@ -204,7 +235,8 @@ def _loss(args: argparse.Namespace, parts: data.Parts) -> Loss:
 
 
 def _check_arguments(args: argparse.Namespace) -> None:
-    """Usage errors: an occupied directory, and flags that do not apply to --data."""
+    """Usage errors: an occupied directory, and flags that do not apply to --data or one process."""
+    ranks.check(args)
     if args.out is not None:
         try:
             check_out(args.out)
@@ -254,23 +286,18 @@ def _settings(
     }
 
 
-def _print_header(
-    args: argparse.Namespace,
-    parts: data.Parts,
-    settings: dict[str, Any],
-    preprocessing: Preprocessing,
-) -> None:
-    found = settings["cnnx"]
+def _print_header(args: argparse.Namespace, job: _Job, team: Ranks) -> None:
+    found = job.settings["cnnx"]
     kernels = f" ({found['kernel set (ISA)']})" if "kernel set (ISA)" in found else ""
     plural = "" if found["threads"] == 1 else "s"
     compute = f"{found['backend']}{kernels}, {found['threads']} thread{plural}"
     if found["backend"] == "reference":  # NumPy manages its threads itself
         compute = "reference (NumPy)"
-    print(f"data      {data.describe(args.data, parts)}")
-    input_words = _input_words(preprocessing)
+    print(f"data      {data.describe(args.data, job.parts)}")
+    input_words = _input_words(job.preprocessing)
     if input_words:
         print(f"input     {input_words}")
-    print(f"model     {args.model}: {settings['parameters']:,} parameters, {args.dtype}")
+    print(f"model     {args.model}: {job.settings['parameters']:,} parameters, {args.dtype}")
     lowered = args.epochs // 5 if args.schedule == "tenth" else 0
     last = f" (the last {lowered}: {args.lr * LOWERED:g})" if lowered else ""
     if args.schedule not in ("tenth", "constant"):
@@ -279,6 +306,8 @@ def _print_header(
         f"training  {args.optimizer} {args.lr:g}, {args.epochs} epochs{last}, "
         f"batches of {args.batch_size}, seed {args.seed}"
     )
+    if team.comm is not None:
+        print(f"ranks     {team.describe()}")
     print(f"backend   {compute}", flush=True)
 
 

@@ -9,8 +9,8 @@ that all make the same step. Needs mpi4py (extra ``mpi``); nothing else of cnnx 
 
 from __future__ import annotations
 
-from cnnx.distributed.comm import Comm, init
+from cnnx.distributed.comm import Comm, RankError, init
 from cnnx.distributed.fit import fit
 from cnnx.distributed.optimizer import SharedOptimizer
 
-__all__ = ["Comm", "SharedOptimizer", "fit", "init"]
+__all__ = ["Comm", "RankError", "SharedOptimizer", "fit", "init"]

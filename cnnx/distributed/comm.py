@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cnnx.distributed.optimizer import SharedOptimizer
     from cnnx.optim import Optimizer
 
-__all__ = ["Comm", "init"]
+__all__ = ["Comm", "RankError", "init"]
 
 Result = TypeVar("Result")
 AnyError = TypeVar("AnyError", bound=BaseException)
@@ -41,12 +41,18 @@ _SLEEP = 50e-6  # seconds between later looks
 _EACH = 0.5  # seconds by which a rank lets the one before it report the same error first
 
 
+class RankError(RuntimeError):
+    """An error of another rank, which all ranks raise; the text says which rank, and what."""
+
+
 class Comm:
     """The ranks of an MPI program; returned by `init`.
 
-    rank     of this process, from 0
-    size     the number of ranks
-    timeout  seconds that a rank waits for the others before it ends the run
+    rank        of this process, from 0
+    size        the number of ranks
+    local_size  how many of them are on this machine
+    timeout     seconds that a rank waits for the others before it ends the run
+    tracebacks  whether an error of one rank, which ends all, is printed with its traceback
 
     Example::
 
@@ -64,7 +70,10 @@ class Comm:
         self._mpi, self._world = mpi, mpi.COMM_WORLD.Dup()
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
-        self.timeout = timeout
+        here = self._world.Split_type(mpi.COMM_TYPE_SHARED)
+        self.local_size: int = here.Get_size()
+        here.Free()
+        self.timeout, self.tracebacks = timeout, True
 
     def wrap(self, optimizer: Optimizer, *, overlap: bool = True) -> SharedOptimizer:
         """The optimiser with gradients averaged over the ranks: see `SharedOptimizer`.
@@ -145,7 +154,7 @@ class Comm:
 
     def together(self, work: Callable[[], Result]) -> list[Result]:
         """`work()` on every rank, and the results of all, by rank. An error on one of them is an
-        (agreed) error on all: its own there, and RuntimeError, with its text, elsewhere.
+        (agreed) error on all: its own there, and RankError, with its text, elsewhere.
         """
         result, error = None, None
         try:
@@ -158,7 +167,7 @@ class Comm:
             raise self.agreed(error)
         for rank, (_, text) in enumerate(every):
             if text is not None:
-                raise self.agreed(RuntimeError(f"rank {rank}: {text}"))
+                raise self.agreed(RankError(f"rank {rank}: {text}"))
         return [result for result, _ in every]
 
     def all_or_none(self, work: Callable[[], Result]) -> Result:
@@ -174,22 +183,19 @@ class Comm:
         return error
 
     @contextmanager
-    def guard(self, trace: bool = True) -> Iterator[None]:
-        """A block whose errors end the processes of all ranks, unless they are agreed.
-
-        trace  whether the traceback is printed, too
-        """
+    def guard(self) -> Iterator[None]:
+        """A block whose errors end the processes of all ranks, unless they are agreed."""
         try:
             yield
         except BaseException as error:
-            if self.size > 1 and not _is_agreed(error):
-                self.abort(error, trace)
+            if self.size > 1 and not is_agreed(error):
+                self.abort(error)
             raise
 
-    def abort(self, error: BaseException, trace: bool = True) -> None:
+    def abort(self, error: BaseException) -> None:
         """Print the error and end the processes of all ranks."""
         time.sleep(_EACH * min(self.rank, 8))  # of the ranks with this error, the first prints it
-        lines = "".join(traceback.format_exception(error)) if trace else ""
+        lines = "".join(traceback.format_exception(error)) if self.tracebacks else ""
         line = " ".join(f"{type(error).__name__}: {error}".split())
         print(
             f"{lines}cnnx: rank {self.rank} of {self.size} ends the run on all ranks: {line}",
@@ -200,7 +206,7 @@ class Comm:
 
     def _uncaught(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         """`sys.excepthook`: an agreed error is printed by rank 0, another one ends all ranks."""
-        if not _is_agreed(error):
+        if not is_agreed(error):
             self.abort(error)
             return
         if self.rank == 0:
@@ -244,5 +250,6 @@ def part(count: int, index: int, parts: int) -> tuple[int, int]:
     return first, first + size + (index < rest)
 
 
-def _is_agreed(error: BaseException) -> bool:
+def is_agreed(error: BaseException) -> bool:
+    """Whether every rank raises this error: see `Comm.agreed`."""
     return bool(getattr(error, "on_all_ranks", False))
