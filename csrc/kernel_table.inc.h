@@ -28,6 +28,11 @@ KERNEL(void, gemm_strided, (ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const R
    rows of b: up to a vector beyond `cols`, if cols is less than a vector. */
 KERNEL(void, product, (const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start, REAL *c))
 
+/* The same of a panel a, a[p*mr + i], with all that follows the sum: c = activation(start + a b + add), where add is
+   NULL or as c. Ignores a_row, a_col. Prefetches what lies 4 kB beyond the columns of a. */
+KERNEL(void, product_to_end, (const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start, const REAL *add,
+                              cnnx_activation activation, REAL *c))
+
 /* The same of a panel a, a[p*mr + i], and rows of b anywhere, b[offsets[p] + j]. Ignores a_row, a_col, b_row. */
 KERNEL(void, product_at, (const cnnx_tile *tile, const REAL *a, const REAL *b, const ptrdiff_t *offsets,
                           const REAL *start, REAL *c))

@@ -50,7 +50,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr, lanes
         # matrix product
-        kernel gemm_strided, product, product_at, product_from
+        kernel gemm_strided, product, product_to_end, product_at, product_from
         kernel transpose, pack, pack_windows, copy_rows, copy_strided, interleave
         # convolution
         kernel direct_dweight, depthwise, depthwise_dweight

@@ -2,19 +2,18 @@
 
 # Design:
 # The product of pointwise.pyx, weights (filters x channels) times an image (channels x pixels), with the weights in
-# panels of mr filters: so they are one stream from memory, where the rows of a small matrix are many short ones. A task
-# is a block of filters and pixels of one image. It takes the pixels in groups of panels, which it packs, and finishes
-# each group while it is in the cache; a plane of nr pixels is a panel as it lies. Channels are cut into blocks, and
-# summed in order, as in gemm.pyx.
+# panels of mr filters, in the order in which they are used: one stream from memory, which micro/gemm.inc.c prefetches.
+# A task is a block of filters and a group of panels of nr pixels of one image. Each panel of weights is read once and
+# meets all pixels of the group, which stay in the cache: packed, or a plane of one group where it lies. Channels are
+# cut into blocks, and summed in order, as in gemm.pyx; the last ends the sum in registers (bias, add, activation).
 # Where pixels have to be gathered (strides, padding, several small images), pointwise.pyx does it.
 """
 
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport Ending, cnnx_tile, kernels_for, real
+from kernels cimport NO_ACTIVATION, Ending, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
-from ..epilogue cimport finish_rows
-from ..gemm cimport COLUMN_BLOCK, K_BLOCK
+from ..gemm cimport K_BLOCK
 from ..jobs cimport Job
 from ..parallel cimport ON_DEMAND, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
@@ -23,18 +22,23 @@ from .pointwise cimport prepare_pointwise
 cdef enum:
     SMALL_PLANE = 64            # pixels: smaller ones of several images are gathered
     FILTER_BLOCK = 120          # of a task: with K_BLOCK channels, a quarter of a second-level cache
-    PANELS_AT_A_TIME = 4        # of pixels, packed together, STRIP channels after each other: then whole cache lines
-    STRIP = 16                  # of x are read
+    TASKS = 4                   # at least, for threads to share what takes as long as that pays
+    SHARED_NANOSECONDS = 50000
+    GROUP = 4                   # panels of pixels, packed STRIP channels after each other: then whole cache lines of x
+    STRIP = 16                  # are read
 
 
 cdef struct Plan:
     Py_ssize_t n, channels, filters, pixels
-    Py_ssize_t height, width            # filters and pixels of a task; whole panels of filters
+    Py_ssize_t blocks, depth            # of channels
+    Py_ssize_t height, width            # filters and pixels of a task; whole panels
     Py_ssize_t down, across             # tasks of an image
+    Py_ssize_t weights                  # elements of a row of packed weights: all filters, in whole panels
+    bint in_place                       # pixels are not packed
     Ending activation
     # Addresses, set in a copy for each call:
     const void *x                       # (n, channels, pixels)
-    const void *weight                  # (panels, channels, mr)
+    const void *weight                  # (blocks, panels, channels of the block, mr)
     const void *bias                    # or NULL
     const void *add                     # as y, or NULL
     void *y                             # (n, filters, pixels)
@@ -69,85 +73,99 @@ cdef Job prepare_pointwise_by_panels(const Geometry *geometry, bint single, Endi
     ):
         return prepare_pointwise(geometry, single, activation)
     job.set_up(geometry, FORWARD, "pointwise_by_panels", single, activation)
-    plan.height = ceil_div(plan.filters, ceil_div(plan.filters, FILTER_BLOCK))
-    plan.height, plan.width = ceil_div(plan.height, tile.mr) * tile.mr, min(<Py_ssize_t>COLUMN_BLOCK, plan.pixels)
-    plan.down, plan.across = ceil_div(plan.filters, plan.height), ceil_div(plan.pixels, plan.width)
+    plan.blocks = ceil_div(plan.channels, K_BLOCK)
+    plan.depth = ceil_div(plan.channels, plan.blocks)
+    plan.width = GROUP * tile.nr
+    plan.across = ceil_div(plan.pixels, plan.width)
+    plan.down = ceil_div(plan.filters, FILTER_BLOCK)
     job.cost = GEMM_NANOSECONDS * plan.n * plan.pixels * plan.channels * plan.filters
-    job.packed = ceil_div(plan.filters, tile.mr) * tile.mr * plan.channels * tile.element
-    job.scratch = PANELS_AT_A_TIME * tile.nr * min(plan.channels, <Py_ssize_t>K_BLOCK) * tile.element
+    if job.cost >= SHARED_NANOSECONDS:
+        plan.down = max(plan.down, ceil_div(TASKS, plan.n * plan.across))
+    plan.height = ceil_div(ceil_div(plan.filters, plan.down), tile.mr) * tile.mr
+    plan.down = ceil_div(plan.filters, plan.height)
+    plan.weights = ceil_div(plan.filters, tile.mr) * tile.mr
+    # Of less than a vector, the tile would read beyond x; of many images, x is not in the cache.
+    plan.in_place = plan.across == 1 and not 0 < plan.pixels % tile.nr < tile.lanes
+    if plan.n > 1 and plan.pixels != tile.nr:
+        plan.in_place = False
+    job.packed = plan.weights * plan.channels * tile.element
+    job.scratch = 0 if plan.in_place else plan.width * plan.depth * tile.element
     return job
 
 
 cdef void pack_filters(
     const Plan *plan,
     const real *weight,         # IN   (filters, channels)
-    real *panels,               # OUT  (panels, channels, mr)
+    real *panels,               # OUT  (blocks, panels, channels of the block, mr)
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(panels).mr, panel, first
-    for panel in range(ceil_div(plan.filters, mr)):
-        first = panel * mr
-        kernels_for(panels).pack(
-            min(mr, plan.filters - first), plan.channels, weight + first * plan.channels, plan.channels, 1, mr,
-            panels + first * plan.channels,
-        )
+    cdef Py_ssize_t mr = kernels_for(panels).mr, block, channel, k, filter
+    for block in range(plan.blocks):
+        channel, filter = block * plan.depth, 0
+        k = min(plan.depth, plan.channels - channel)
+        while filter < plan.filters:
+            kernels_for(panels).pack(
+                min(mr, plan.filters - filter), k, weight + filter * plan.channels + channel, plan.channels, 1, mr,
+                panels + channel * plan.weights + filter * k,
+            )
+            filter += mr
 
 
 cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept nogil:
-    """Some filters of a run of pixels of one image. scratch: packed pixels."""
+    """Some filters of a group of pixels of one image. scratch: packed pixels."""
     cdef Py_ssize_t pixel = task % plan.across * plan.width, filter = task // plan.across % plan.down * plan.height
-    cdef Py_ssize_t image = task // plan.across // plan.down, at = (image * plan.filters + filter) * plan.pixels
-    cdef Py_ssize_t rows = min(plan.height, plan.filters - filter), end = min(pixel + plan.width, plan.pixels), cols
-    cdef Py_ssize_t blocks = ceil_div(plan.channels, K_BLOCK), depth = ceil_div(plan.channels, blocks), block, first
-    cdef const real *x = <const real *>plan.x + image * plan.channels * plan.pixels
-    cdef const real *weight = <const real *>plan.weight + filter * plan.channels
-    cdef const real *bias = <const real *>plan.bias
-    cdef const real *add = <const real *>plan.add
-    cdef real *y = <real *>plan.y + at
-    if bias != NULL:
-        bias += filter
-    while pixel < end:
-        cols = min(PANELS_AT_A_TIME * kernels_for(y).nr, end - pixel)
-        for block in range(blocks):
-            first = block * depth
-            multiply(
-                plan, rows, cols, min(depth, plan.channels - first), weight + first * kernels_for(y).mr,
-                x + first * plan.pixels + pixel, bias, block > 0, y + pixel, scratch,
-            )
-        finish_rows(rows, plan.pixels, cols, add + at + pixel if add != NULL else NULL, plan.activation, y + pixel)
-        pixel += cols
+    cdef Py_ssize_t image = task // plan.across // plan.down, cols = min(plan.width, plan.pixels - pixel)
+    cdef Py_ssize_t block, channel, k
+    cdef const real *x = <const real *>plan.x + image * plan.channels * plan.pixels + pixel
+    cdef const real *weight = <const real *>plan.weight
+    for block in range(plan.blocks):
+        channel = block * plan.depth
+        k = min(plan.depth, plan.channels - channel)
+        if not plan.in_place:
+            pack_pixels(cols, k, x + channel * plan.pixels, plan.pixels, scratch)
+        multiply(
+            plan, image, filter, pixel, cols, k, block, weight + channel * plan.weights + filter * k,
+            x + channel * plan.pixels if plan.in_place else scratch,
+        )
 
 
 cdef void multiply(
     const Plan *plan,
-    Py_ssize_t rows,
-    Py_ssize_t cols,            # up to PANELS_AT_A_TIME panels
+    Py_ssize_t image,
+    Py_ssize_t filter,
+    Py_ssize_t pixel,
+    Py_ssize_t cols,            # pixels
     Py_ssize_t k,               # channels
-    const real *weight,         # IN   panels, from the first of these channels on
-    const real *x,              # IN   (k, plan.pixels), from the first of these pixels on
-    const real *bias,           # IN   (rows,), or NULL
-    bint more,                  # add to y
-    real *y,                    # OUT  (rows, plan.pixels), of these pixels
-    real *packed,               # scratch
+    Py_ssize_t block,           # of channels
+    const real *weight,         # IN   panels (k, mr)
+    const real *x,              # IN   panels (k, nr), or, in place, (k, cols)
 ) noexcept nogil:
-    cdef Py_ssize_t mr = kernels_for(y).mr, nr = kernels_for(y).nr, j, row
-    cdef cnnx_tile tile = cnnx_tile(0, 0, k, 1, mr, nr, plan.pixels if more else 1, more, plan.pixels)
-    cdef const real *panels = x
+    """The product of a task for one block of channels."""
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, j, row = 0, at
+    cdef Py_ssize_t rows = min(plan.height, plan.filters - filter), panel = nr if plan.in_place else nr * k
+    cdef bint more = block > 0, last = block == plan.blocks - 1
+    cdef cnnx_tile tile = cnnx_tile(
+        0, 0, k, 1, mr, plan.pixels if plan.in_place else nr, plan.pixels if more else 1, more, plan.pixels
+    )
+    cdef Ending activation = plan.activation if last else NO_ACTIVATION
+    cdef const real *bias = <const real *>plan.bias
+    cdef const real *add = <const real *>plan.add
     cdef const real *start = NULL
-    if plan.pixels != nr:       # or x is a panel as it lies
-        pack_pixels(cols, k, x, plan.pixels, packed)
-        panels = packed
-    for j in range(ceil_div(cols, nr)):
-        tile.cols, row = min(nr, cols - j * nr), 0
-        while row < rows:
-            tile.rows = min(mr, rows - row)
+    cdef real *y = <real *>plan.y
+    while row < rows:
+        tile.rows = min(mr, rows - row)
+        at = (image * plan.filters + filter + row) * plan.pixels + pixel
+        for j in range(ceil_div(cols, nr)):
+            tile.cols = min(nr, cols - j * nr)
             if more:
-                start = y + row * plan.pixels + j * nr
+                start = y + at
             elif bias != NULL:
-                start = bias + row
-            kernels_for(y).product(
-                &tile, weight + row * plan.channels, panels + j * nr * k, start, y + row * plan.pixels + j * nr
+                start = bias + filter + row
+            kernels_for(y).product_to_end(
+                &tile, weight + row * k, x + j * panel, start, add + at if last and add != NULL else NULL,
+                activation, y + at,
             )
-            row += mr
+            at += nr
+        row += mr
 
 
 cdef void pack_pixels(

@@ -7,6 +7,9 @@
    The rows of b lie a stride apart, or, for a convolution straight from its image, wherever a table of offsets says; or
    so do the columns of a, where the image is the left side. cnnx_tile and the matrices are passed by value: after
    inlining each member is a register or a constant.
+   What ends a sum (add, activation) is done in registers too, for the activations that take few instructions; others
+   follow on the rows of the tile, which are in the cache. Weights that are used once come from memory at the speed of
+   the product, if they are prefetched further ahead than the hardware does, which stops at the end of a page.
 */
 #define INLINE static inline __attribute__((always_inline))
 #define EACH_VECTOR                                                                                                    \
@@ -14,21 +17,29 @@
         _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++)
 #define AT(j) ((j) == vectors - 1 ? last : (j) * VL)
 
-/* The matrices of a product; an offset for each column of a or row of b, or NULL: they lie a stride apart. */
+/* The matrices of a product; an offset for each column of a or row of b, or NULL: they lie a stride apart. The last
+   three: as in product_to_end, and how far ahead a is prefetched; 0 disables. */
 typedef struct {
     const REAL *a, *b;
     const ptrdiff_t *a_offsets, *b_offsets;
     const REAL *start;
     REAL *c;
+    const REAL *add;
+    cnnx_activation activation;
+    ptrdiff_t ahead;
 } NAME(matrices);
 
 INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, cnnx_tile s, NAME(matrices) m) {
     VEC sum[TILE_ROWS][TILE_VECTORS];
     EACH_VECTOR sum[i][j] = (VEC){0}; /* not = {0}: that clears memory, which can take as long as a short sum */
-    _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) __builtin_prefetch(m.c + i * s.c_row, 1);
+    _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++) {
+        __builtin_prefetch(m.c + i * s.c_row, 1);
+        if (m.add) __builtin_prefetch(m.add + i * s.c_row);
+    }
     for (ptrdiff_t p = 0; p < s.k; p++) {
         const REAL *left = m.a_offsets ? m.a + m.a_offsets[p] : m.a + p * s.a_col;
         const REAL *from = m.b_offsets ? m.b + m.b_offsets[p] : m.b + p * s.b_row;
+        if (m.ahead) __builtin_prefetch(left + m.ahead);
         VEC row[TILE_VECTORS];
         for (int j = 0; j < vectors; j++) row[j] = NAME(load)(from + AT(j));
         for (int i = 0; i < rows; i++)
@@ -39,6 +50,11 @@ INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, cnnx_t
         EACH_VECTOR sum[i][j] += NAME(load)(m.start + i * s.start_row + AT(j));
     else if (m.start)
         EACH_VECTOR sum[i][j] += m.start[i * s.start_row];
+    if (m.add) EACH_VECTOR sum[i][j] += NAME(load)(m.add + i * s.c_row + AT(j));
+    if (m.activation == CNNX_ACTIVATION_relu)
+        EACH_VECTOR sum[i][j] = NAME(activated)(CNNX_ACTIVATION_relu, sum[i][j]);
+    else if (m.activation == CNNX_ACTIVATION_relu6)
+        EACH_VECTOR sum[i][j] = NAME(activated)(CNNX_ACTIVATION_relu6, sum[i][j]);
     EACH_VECTOR NAME(store)(m.c + i * s.c_row + AT(j), sum[i][j]);
 }
 
@@ -64,11 +80,15 @@ INLINE void NAME(part_of_tile)(cnnx_tile s, NAME(matrices) m) {
         REAL sums[TILE_ROWS * VL];
         cnnx_tile whole = s;
         NAME(matrices) to_sums = m;
-        whole.c_row = VL, to_sums.c = sums, to_sums.start = NULL;
+        whole.c_row = VL, to_sums.c = sums;
+        to_sums.start = to_sums.add = NULL, to_sums.activation = CNNX_NO_ACTIVATION;
         NAME(tile_of_vectors)(1, 0, whole, to_sums);
         for (ptrdiff_t i = 0; i < s.rows; i++)
-            for (ptrdiff_t j = 0; j < s.cols; j++)
-                m.c[i * s.c_row + j] = sums[i * VL + j] + (m.start ? m.start[i * s.start_row + j * s.start_col] : 0);
+            for (ptrdiff_t j = 0; j < s.cols; j++) {
+                REAL *c = m.c + i * s.c_row + j;
+                *c = sums[i * VL + j] + (m.start ? m.start[i * s.start_row + j * s.start_col] : 0);
+                if (m.add) *c += m.add[i * s.c_row + j];
+            }
     }
 }
 
@@ -80,6 +100,19 @@ static void NAME(product)(const cnnx_tile *tile, const REAL *a, const REAL *b, c
         NAME(part_of_tile)(s, m);
     } else
         NAME(part_of_tile)(s, m);
+}
+
+static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start,
+                                 const REAL *add, cnnx_activation activation, REAL *c) {
+    enum { AHEAD = 4096 / sizeof(REAL) };
+    cnnx_tile s = *tile;
+    NAME(matrices) m = {.a = a, .b = b, .start = start, .c = c, .add = add, .ahead = AHEAD};
+    const int few = activation == CNNX_ACTIVATION_relu || activation == CNNX_ACTIVATION_relu6;
+    s.a_row = 1, s.a_col = TILE_ROWS;
+    if (few && s.cols >= VL) m.activation = activation;
+    NAME(part_of_tile)(s, m);
+    for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
+        NAME(activate)(activation, s.cols, c + i * s.c_row, c + i * s.c_row);
 }
 
 static void NAME(product_at)(const cnnx_tile *tile, const REAL *a, const REAL *b, const ptrdiff_t *offsets,

@@ -5,12 +5,12 @@
 #define KERNEL(result, name, parameters) static result NAME(name) parameters;
 #include "../kernel_table.inc.h"
 
+#include "activate.inc.c"
 #include "gemm.inc.c"
 #include "lanes.inc.c"
 #include "pack.inc.c"
 #include "direct.inc.c"
 #include "winograd.inc.c"
-#include "activate.inc.c"
 #include "rows.inc.c"
 #include "sums.inc.c"
 #include "norm.inc.c"
