@@ -145,6 +145,65 @@ def normed(comm):
     return fit(comm, model, images(24), shards=SHARDS, epochs=1, shuffle=False)
 
 
+def normalised():
+    """Batch norm alone, before an activation and before a sum, which a graph fuses, in float64."""
+    cnnx.manual_seed(5)
+    body = cnnx.Sequential(cnnx.Conv2D(4, 4, 3, padding=1), cnnx.BatchNorm2D(4))
+    return cnnx.Sequential(
+        cnnx.Conv2D(1, 4, 3, bias=False), cnnx.BatchNorm2D(4, momentum=None), cnnx.ReLU(),
+        cnnx.Residual(body), cnnx.ReLU(), cnnx.Flatten(), cnnx.Linear(36, 8),
+        cnnx.BatchNorm1D(8, affine=False), cnnx.Linear(8, 3),
+    ).astype(np.float64)  # fmt: skip
+
+
+def synced(comm):
+    """Batch norm over all ranks. Of the last batch of 17, ranks have other numbers of samples."""
+    model = cnnx.distributed.sync_batch_norm(normalised(), comm)
+    return fit(comm, model, images(65))
+
+
+def synced_sums(comm):
+    """The same in the order of the shards."""
+    model = cnnx.distributed.sync_batch_norm(normalised(), comm).copy()
+    return fit(comm, model, images(65), reduction="ordered")
+
+
+def synced_loop(comm):
+    """The same in a loop of one's own."""
+    model = cnnx.distributed.sync_batch_norm(normalised(), comm)
+    return {"model": own_steps(comm, model, ((0, 24), (24, 41), (41, 64))).state_dict()}
+
+
+def own_steps(comm, model, batches):
+    """Some steps of plain SGD; of a rank alone if comm is None."""
+    optimizer = cnnx.SGD(model.parameters(), lr=0.1)
+    optimizer = optimizer if comm is None else comm.wrap(optimizer)
+    loss, (x, y) = cnnx.CrossEntropyLoss(), images()
+    for first, stop in batches:
+        rows = slice(None) if comm is None else comm.rows(stop - first)
+        count = {} if comm is None else {"samples": rows.stop - rows.start}
+        optimizer.zero_grad(**count)
+        loss(model(x[first:stop][rows]), y[first:stop][rows])
+        model.backward(loss.backward())
+        optimizer.step()
+    return model
+
+
+class Fails(cnnx.Layer):
+    """Fails in forward on one rank."""
+
+    def __init__(self, fails):
+        self.fails = fails
+
+    def forward(self, x):
+        if self.fails and self.training:
+            raise ValueError("no forward here")
+        return x
+
+    def backward(self, dy):
+        return dy
+
+
 def iterable(comm):
     """A user's batches, cut by rows."""
     x, y = images()
@@ -191,6 +250,9 @@ def errors(comm):
     nan[-1] = np.nan
     wrong[23] = 9 if last else wrong[23]  # in the last shard
     iterables = [(x[:24], y[:24]), (x[24:48], wrong[:24] if last else y[24:48])]
+    fails = cnnx.Sequential(Fails(last), *network(norm=True))
+    cnnx.distributed.sync_batch_norm(fails, comm)
+    synced = cnnx.distributed.sync_batch_norm(network(norm=True), comm)
     interrupt = At(comm, 1, 2, lambda callback: callback.trainer.interrupt(KeyboardInterrupt()))
     return {
         "data": error_of(lambda: fit(comm, network(), (other, y))),
@@ -203,6 +265,10 @@ def errors(comm):
         "shards": error_of(lambda: fit(comm, network(), shards=comm.size - 1)),
         "batch size": error_of(lambda: fit(comm, network(), shards=7)),
         "reduction": error_of(lambda: fit(comm, network(), reduction="tree")),
+        "one forward": error_of(lambda: fit(comm, fails)),
+        "synced shards": error_of(lambda: fit(comm, synced, shards=8)),
+        "synced batch": error_of(lambda: fit(comm, synced, images(49))),
+        "synced iterable": error_of(lambda: fit(comm, synced, [(x[:24], y[:24]), (x[:1], y[:1])])),
         "interrupt": error_of(lambda: fit(comm, network(), callbacks=[interrupt])),
     }
 

@@ -17,6 +17,8 @@ from mpi_program import (
     large_digits,
     mnist_without_dropout,
     network,
+    normalised,
+    own_steps,
     settings,
     state,
 )
@@ -24,7 +26,10 @@ from mpi_program import (
 import cnnx
 
 PROGRAM = Path(mpi_program.__file__)
-BITS = ("ordered", "noisy", "mnist", "plain_mnist", "summed", "normed", "iterable", "own_loop")
+BITS = (
+    *("ordered", "noisy", "mnist", "plain_mnist", "summed", "normed", "iterable", "own_loop"),
+    *("synced", "synced_sums", "synced_loop"),
+)
 
 
 def run(ranks, directory, *scenarios):
@@ -111,6 +116,32 @@ def test_running_statistics_are_the_mean_over_the_shards(ranks, results):
     assert results("normed", ranks, ranks - 1)["model"]["1.num_batches_tracked"] == 1
 
 
+def precise(one, other, err_msg):
+    """Sums of float64 in another order."""
+    np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10, err_msg=err_msg)
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+@pytest.mark.parametrize("scenario", ("synced", "synced_sums"))
+def test_synchronised_batch_norm_is_that_of_one_process(scenario, ranks, results):
+    model = normalised()
+    expected = state(model, cnnx.fit(model, images(65), **settings()))
+    for rank in range(ranks):
+        found = results(scenario, ranks, rank)
+        assert_same_arrays(found, expected, precise)
+        for name, column in expected["history"].items():
+            np.testing.assert_allclose(found["history"][name], column, rtol=1e-9, err_msg=name)
+        assert_same_bits(found, results(scenario, ranks, 0))
+
+
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_synchronised_batch_norm_in_a_loop_of_ones_own(ranks, results):
+    model = own_steps(None, normalised(), ((0, 24), (24, 41), (41, 64)))
+    for rank in range(ranks):
+        found = results("synced_loop", ranks, rank)
+        assert_same_arrays(found, {"model": model.state_dict()}, precise)
+
+
 @pytest.mark.parametrize("ranks", (1, 2, 4))
 def test_batches_of_an_iterable_are_cut_by_rows(ranks, results):
     x, y = images()
@@ -158,6 +189,10 @@ def test_ranks_that_differ_and_errors_of_one_are_raised_on_all(ranks, results):
         assert f"but there are {ranks} ranks" in found["shards"]
         assert "batch_size is 24, which 7 shards" in found["batch size"]
         assert 'expected "mpi" or "ordered"' in found["reduction"]
+        assert found["one forward"].startswith(f"{own}ValueError: no forward here")
+        assert f"each of the {ranks} ranks has one: use shards={ranks}" in found["synced shards"]
+        for name in ("synced batch", "synced iterable"):
+            assert "fit: a batch has 1 sample, but with synchronised" in found[name]
         assert found["interrupt"].startswith("KeyboardInterrupt")
 
 

@@ -54,21 +54,23 @@ def test_ranks_make_one_run_and_another_number_of_ranks_continues_it(place):
         assert (place / "run" / name).read_bytes() == (place / "whole" / name).read_bytes()
 
 
-def test_sums_of_mpi_are_those_of_plain_training_but_for_rounding(place):
-    words = ("--data", "sides.npz", "--model", "mlp", "--epochs", "2", "--batch-size", "8")
-    words += ("--optimizer", "sgd", "--class-weights", "--drop-last")  # Adam enlarges rounding
+def test_sums_and_batch_norm_of_ranks_are_those_of_one_process_but_for_rounding(place):
+    words = ("--data", "sides.npz", "--model", "resnet20", "--epochs", "2", "--batch-size", "12")
+    words += ("--dtype", "float64", "--class-weights", "--drop-last")
+    words += ("--optimizer", "sgd")  # Adam enlarges rounding
     assert train(1, place, *words, "--out", "plain").returncode == 0
-    done = train(2, place, *words, "--distributed", "--workers", "1", "--out", "shared")
+    shared = ("--distributed", "--sync-batch-norm", "--workers", "1")
+    done = train(2, place, *words, *shared, "--out", "shared")
     assert done.returncode == 0, done.stderr
     (rows, result, weights), (expected_rows, expected_result, expected) = (
         results(place / name) for name in ("shared", "plain")
     )
     for row, expected_row in zip([*rows, result], [*expected_rows, expected_result], strict=True):
         for name, value in expected_row.items():
-            assert row[name] == pytest.approx(value, rel=1e-4), name
+            assert row[name] == pytest.approx(value, rel=1e-9), name
     for name, value in expected.items():
-        found, value = (np.frombuffer(bytes, np.float32) for bytes in (weights[name], value))
-        np.testing.assert_allclose(found, value, rtol=1e-4, atol=1e-6, err_msg=name)
+        found, value = (np.frombuffer(bytes, np.float64) for bytes in (weights[name], value))
+        np.testing.assert_allclose(found, value, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_an_error_is_one_line_whichever_rank_met_it(place):
@@ -90,7 +92,12 @@ def test_an_error_is_one_line_whichever_rank_met_it(place):
 
 @pytest.mark.usefixtures("own_directory")
 def test_options_of_ranks_are_for_ranks(capsys, monkeypatch, place):
-    for words in (("--reduction", "ordered"), ("--shards", "2"), ("--timeout", "9")):
+    for words in (
+        ("--reduction", "ordered"),
+        ("--shards", "2"),
+        ("--timeout", "9"),
+        ("--sync-batch-norm",),
+    ):
         assert f"{words[0]} is for --distributed" in usage_error(capsys, "train", *words)
     whole = str(place / "whole")
     error = usage_error(capsys, "train", "--resume", whole, "--shards", "2", "--epochs", "9")

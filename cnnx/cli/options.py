@@ -206,6 +206,12 @@ def _add_ranks(parser: argparse.ArgumentParser) -> None:
         help="equal parts of each batch that the ranks share (default: one for each rank)",
     )
     parser.add_argument(
+        "--sync-batch-norm",
+        action="store_true",
+        default=None,
+        help="normalise by the whole batch instead of each rank's part of it",
+    )
+    parser.add_argument(
         "--timeout",
         type=positive,
         metavar="SECONDS",

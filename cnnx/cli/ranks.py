@@ -96,9 +96,9 @@ def check(args: argparse.Namespace) -> None:
     """Usage errors: options of ranks without --distributed, and mpirun without it."""
     if args.distributed:
         return
-    for name in ("reduction", "shards", "timeout"):
-        if getattr(args, name) is not None:
-            args.parser.error(f"--{name} is for --distributed")
+    for name in ("reduction", "shards", "sync_batch_norm", "timeout"):
+        if getattr(args, name) not in (None, False):
+            args.parser.error(f"--{name.replace('_', '-')} is for --distributed")
     for name in _LAUNCHED:
         if os.environ.get(name, "1") not in ("", "1"):
             args.parser.error(

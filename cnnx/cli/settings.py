@@ -47,6 +47,7 @@ _DEFAULTS: dict[str, Any] = {
     "distributed": False,
     "reduction": None,
     "shards": None,
+    "sync_batch_norm": False,
     "timeout": None,
 }
 # May differ from those of the run that is resumed.

@@ -29,6 +29,7 @@ from cnnx.cli.settings import complete, stored, to_toml
 from cnnx.cli.splits import Record
 from cnnx.data import train_test_split
 from cnnx.data.transforms import Compose
+from cnnx.distributed import sync_batch_norm
 from cnnx.history import History, Row
 from cnnx.inference import evaluate
 from cnnx.layers import Layer
@@ -95,6 +96,8 @@ def _prepare(args: argparse.Namespace, team: Ranks) -> _Job:
     model = models.build(args.model, parts.sample_shape, parts.outputs)
     model.astype(np.dtype(args.dtype))
     model.preprocessing = preprocessing
+    if args.sync_batch_norm:
+        sync_batch_norm(model, team.comm)
     optimizer = method.make(model.parameters(), lr=args.lr, **method.settings)
     loss = _loss(args, parts)
     settings = _settings(args, parts, validation, model)

@@ -12,5 +12,6 @@ from __future__ import annotations
 from cnnx.distributed.comm import Comm, RankError, init
 from cnnx.distributed.fit import fit
 from cnnx.distributed.optimizer import SharedOptimizer
+from cnnx.distributed.sync_batch_norm import sync_batch_norm
 
-__all__ = ["Comm", "RankError", "SharedOptimizer", "fit", "init"]
+__all__ = ["Comm", "RankError", "SharedOptimizer", "fit", "init", "sync_batch_norm"]

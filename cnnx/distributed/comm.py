@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,6 +41,12 @@ _SLEEP = 50e-6  # seconds between later looks
 _EACH = 0.5  # seconds by which a rank lets the one before it report the same error first
 
 
+class _Failed(NamedTuple):
+    """What a rank sends in the place of a value."""
+
+    text: str
+
+
 class RankError(RuntimeError):
     """An error of another rank, which all ranks raise; the text says which rank, and what."""
 
@@ -52,6 +58,7 @@ class Comm:
     size        the number of ranks
     local_size  how many of them are on this machine
     timeout     seconds that a rank waits for the others before it ends the run
+    weight      of this rank's loss in the gradients that are summed
     tracebacks  whether an error of one rank, which ends all, is printed with its traceback
 
     Example::
@@ -68,12 +75,14 @@ class Comm:
 
     def __init__(self, mpi: Any, timeout: float) -> None:
         self._mpi, self._world = mpi, mpi.COMM_WORLD.Dup()
+        self._sums = mpi.COMM_WORLD.Dup()  # a rank that is elsewhere must not mix up two messages
         self.rank: int = self._world.Get_rank()
         self.size: int = self._world.Get_size()
         here = self._world.Split_type(mpi.COMM_TYPE_SHARED)
         self.local_size: int = here.Get_size()
         here.Free()
         self.timeout, self.tracebacks = timeout, True
+        self.weight = 1.0
 
     def wrap(self, optimizer: Optimizer, *, overlap: bool = True) -> SharedOptimizer:
         """The optimiser with gradients averaged over the ranks: see `SharedOptimizer`.
@@ -121,7 +130,7 @@ class Comm:
 
     def sum_later(self, vector: np.ndarray) -> Any:
         """Begin to sum a vector over the ranks, in place; the result is a request for `wait`."""
-        return self._world.Iallreduce(self._mpi.IN_PLACE, vector)
+        return self._sums.Iallreduce(self._mpi.IN_PLACE, vector)
 
     def exchange(self, parts: np.ndarray) -> np.ndarray:
         """(size, ...) -> (size, ...): part r goes to rank r; what came from each rank."""
@@ -156,19 +165,21 @@ class Comm:
         """`work()` on every rank, and the results of all, by rank. An error on one of them is an
         (agreed) error on all: its own there, and RankError, with its text, elsewhere.
         """
-        result, error = None, None
         try:
             result = work()
-        except Exception as caught:
-            error = caught
-        text = None if error is None else f"{type(error).__name__}: {error}"
-        every = self.gather((result, text))
-        if error is not None:
-            raise self.agreed(error)
-        for rank, (_, text) in enumerate(every):
-            if text is not None:
-                raise self.agreed(RankError(f"rank {rank}: {text}"))
-        return [result for result, _ in every]
+        except Exception as error:
+            if not is_agreed(error):
+                self.gather(_Failed(f"{type(error).__name__}: {error}"))
+            raise self.agreed(error)  # noqa: B904 - the same one
+        return self.share(result)
+
+    def share(self, value: Result) -> list[Result]:
+        """`gather` in the work of `together`: an error that another rank met there is raised."""
+        every: list[Any] = self.gather(value)
+        for rank, one in enumerate(every):
+            if isinstance(one, _Failed):
+                raise self.agreed(RankError(f"rank {rank}: {one.text}"))
+        return every
 
     def all_or_none(self, work: Callable[[], Result]) -> Result:
         """`work()` on every rank; an error on one of them is an error on all, as in `together`."""

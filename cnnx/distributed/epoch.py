@@ -20,8 +20,9 @@ from cnnx import random
 from cnnx.distributed.agreement import check_same, digest
 from cnnx.distributed.buckets import Buckets
 from cnnx.distributed.ordered import Ordered
-from cnnx.distributed.shards import Shards, shards_of, split
+from cnnx.distributed.shards import Shards, shards_of, split, too_few
 from cnnx.distributed.statistics import Statistics
+from cnnx.distributed.sync_batch_norm import is_synchronised
 from cnnx.graph.steps import call_backward
 from cnnx.history import Row
 from cnnx.inference import call_model, single
@@ -60,6 +61,8 @@ class SharedEpoch(Epoch):
     def __init__(self, trainer: SharedTrainer) -> None:
         super().__init__(trainer)
         self.comm, self.shards = trainer.comm, trainer.shards
+        self.comm.weight = 1.0  # gradients are weighted here already
+        self._even = is_synchronised(trainer.model)
         self._own = shards_of(self.comm.rank, self.comm.size, self.shards)
         self._turns = -(-self.shards // self.comm.size)  # shards of rank 0, which has the most
         parameters = [p for p in trainer.optimizer.parameters() if p.requires_grad]
@@ -81,13 +84,16 @@ class SharedEpoch(Epoch):
 
     def _batches(self, start: int) -> Iterator[Any]:
         trainer = self.trainer
-        return split(trainer.data, trainer.epoch - 1, start, self._own, self.shards)
+        how = self._own, self.shards, self._even
+        return split(trainer.data, trainer.epoch - 1, start, *how)
 
     def _batch(self, number: int, batch: Shards, last: bool) -> tuple[float, Row]:
         """Forward, loss and backward of the own shards, and, after the last batch of a group, a
         step of all ranks.
         """
         trainer, statistics = self.trainer, self._statistics
+        if self._even and batch.filled < self.shards:
+            raise self.comm.agreed(too_few("fit", batch.filled, self.shards))
         if trainer.stepped:
             self.optimizer.zero_grad()
         key = random.dropout_key() if self.shards > 1 else None

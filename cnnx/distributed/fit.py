@@ -10,6 +10,8 @@ from cnnx import checks
 from cnnx.callbacks import Hooks
 from cnnx.data import Batches
 from cnnx.distributed.comm import Comm, init
+from cnnx.distributed.shards import too_few
+from cnnx.distributed.sync_batch_norm import is_synchronised
 from cnnx.distributed.trainer import SharedTrainer
 from cnnx.history import History
 from cnnx.scoring import check_loss
@@ -50,13 +52,14 @@ def fit(
     accumulate=4)`` on one process for weights without dropout. It needs the same kernel set on all
     ranks, and sends nothing while backward runs.
 
-    Batch norm normalises each shard by its own statistics, as PyTorch does unless it synchronises
-    them; running statistics are the mean over the shards. A loss that is a mean is the mean over
-    the samples of the whole batch, of any shard sizes, with class and sample weights. Validation is
-    computed by all ranks together. Callbacks run on every rank, with the same rows, but those with
-    `first_rank_only` (`Checkpoint`, `CSVLogger`, `ProgressBar`, ...) on rank 0 only; their files
-    are resumed by all ranks, so they must be on a disk that all see, or be copied. After a resume
-    the number of ranks may differ. An iterable of batches is read whole by every rank.
+    Batch norm normalises each shard by its own statistics, and running statistics are the mean over
+    the shards; `sync_batch_norm` makes it use those of the whole batch. A loss that is a mean is
+    the mean over the samples of the whole batch, of any shard sizes, with class and sample weights.
+    Validation is computed by all ranks together. Callbacks run on every rank, with the same rows,
+    but those with `first_rank_only` (`Checkpoint`, `CSVLogger`, `ProgressBar`, ...) on rank 0 only;
+    their files are resumed by all ranks, so they must be on a disk that all see, or be copied.
+    After a resume the number of ranks may differ. An iterable of batches is read whole by every
+    rank.
 
     ValueError on all ranks if they differ in code, arguments, data, weights or the checkpoint, with
     what and where; for more ranks than shards; and for a batch_size that cannot be divided. An
@@ -114,5 +117,20 @@ def _prepared(
             f"fit: batch_size is {source.batch_size}, which {parts} shards of the same size cannot "
             f"make up: use {source.batch_size // parts * parts or parts}, or other shards"
         )
+    if is_synchronised(model):
+        _check_synchronised(source, parts, comm.size)
     trainer.share(comm, parts, reduction == "ordered")
     return trainer, given["seed"], resume
+
+
+def _check_synchronised(source: Any, shards: int, ranks: int) -> None:
+    """ValueError unless every rank has one part of each batch."""
+    if shards != ranks:
+        raise ValueError(
+            f"fit: shards is {shards}, but with synchronised batch norm each of the {ranks} ranks "
+            f"has one: use shards={ranks}"
+        )
+    if isinstance(source, Batches):
+        last = len(source.data) % source.batch_size
+        if 0 < last < ranks and not (source.drop_last and len(source.data) > last):
+            raise too_few("fit", last, ranks)

@@ -41,7 +41,6 @@ class SharedOptimizer:
         check_same(comm, "wrap", {"weights": digest([p.data for p in optimizer.parameters()])})
         self._layout: list[Any] = []
         self._buckets = Buckets(comm, ())
-        self._weight = 1.0
 
     def _arrange(self) -> None:
         """New buckets if parameters were frozen, unfrozen, added or cast."""
@@ -57,17 +56,17 @@ class SharedOptimizer:
         samples  of this rank in the step, 0 if there is none; None: as many as the other ranks
         """
         count = 1 if samples is None else checks.integer("zero_grad", "samples", samples, least=0)
-        self._weight = float(count)
+        self.comm.weight = float(count)
         self.optimizer.zero_grad()
         self._arrange()
         if self._overlap:
-            self._buckets.begin(self._weight)
+            self._buckets.begin(self.comm.weight)
 
     def step(self) -> None:
         """Average the gradients over the ranks, and update every parameter that has one."""
         self._arrange()
         with self.comm.guard():
-            self._buckets.finish(self._weight, mean=True)
+            self._buckets.finish(self.comm.weight, mean=True)
         self.optimizer.step()
 
     def __getattr__(self, name: str) -> Any:

@@ -23,6 +23,7 @@ class _BatchNorm(Layer):
         "num_batches_tracked",
     )
     _shapes: ClassVar[dict[int, str]]
+    sync: Any = None  # set by cnnx.distributed.sync_batch_norm: train mode over several processes
 
     def __init__(
         self,
@@ -62,18 +63,23 @@ class _BatchNorm(Layer):
         weight = None if self.weight is None else self.weight.data
         bias = None if self.bias is None else self.bias.data
         training = self.training
-        batch_statistics = training or self.running_mean is None
-        y, mean, inv_std = ops.batch_norm(
-            x,
-            weight,
-            bias,
-            self.running_mean,
-            self.running_var,
-            training=batch_statistics,
-            momentum=self._momentum(),
-            eps=self.eps,
-            **epilogue,
-        )
+        batch_statistics: Any = training or self.running_mean is None
+        if training and self.sync is not None:
+            y, mean, inv_std, batch_statistics = self.sync.forward(
+                self, x, weight, bias, **epilogue
+            )
+        else:
+            y, mean, inv_std = ops.batch_norm(
+                x,
+                weight,
+                bias,
+                self.running_mean,
+                self.running_var,
+                training=batch_statistics,
+                momentum=self._momentum(),
+                eps=self.eps,
+                **epilogue,
+            )
         if training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
         return y, (x, mean, inv_std, batch_statistics)
@@ -84,20 +90,24 @@ class _BatchNorm(Layer):
         x: Any,
         mean: Any,
         inv_std: Any,
-        batch_statistics: bool,
+        batch_statistics: Any,
         activation: str | None = None,
     ) -> Any:
         """dx, from the values that `_compute` returned, and with the same activation."""
+        weight = None if self.weight is None else self.weight.data
+        shared = not isinstance(batch_statistics, bool)
         dx, dweight, dbias = ops.batch_norm_backward(
             self._float(dy, x.dtype),
             x,
-            None if self.weight is None else self.weight.data,
+            weight,
             mean,
             inv_std,
-            training=batch_statistics,
+            training=batch_statistics and not shared,
             bias=None if self.bias is None else self.bias.data,
             activation=activation,
         )
+        if shared:
+            batch_statistics.complete(dx, x, weight, mean, inv_std, dweight, dbias)
         if self.weight is not None and self.bias is not None:
             self.weight.accumulate(dweight)
             self.bias.accumulate(dbias)
