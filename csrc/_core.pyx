@@ -8,7 +8,7 @@
 #     conv/...  linear  pool  norm  activation  loss  optim ...     the ops, with the reference's names and signatures
 #     gemm  epilogue  sums                                          what ops share
 #     jobs                                                          ops prepared once
-#     parallel  busy  memory                                        threads, arrays
+#     parallel  crew  busy  memory                                  threads, arrays
 #     kernels (C)                                                   one tile or one row, once per ISA
 # Arrays were checked by the gate: they are C-contiguous and of one dtype, float or double. Functions take addresses,
 # and are compiled for both types (`real`). A function that reads an element is not called for empty arrays.

@@ -7,7 +7,8 @@
 # Design:
 # All arrays of a job are known when the plan is made, but for those that each call brings: so an operand is an address,
 # an offset in the arena, or the number of an array that is given to `run`. A call checks the given arrays, takes the
-# workspace of the largest job from the pool, and lets go of the GIL once, for all jobs.
+# workspace of the largest job from the pool, and lets go of the GIL once, for all jobs. They share one parallel region,
+# if those that gain by several threads take long enough together.
 # A run changes nothing of the executor: any number of threads may use it, each with an arena of its own.
 # The loop has borrowed references to the jobs, which `steps` keeps alive, as it must not touch a reference count.
 """
@@ -22,7 +23,7 @@ from arrays cimport data_of
 from kernels cimport cnnx_active
 from .jobs cimport MOST_ARRAYS, Job
 from .memory cimport Block, new_array, take
-from .parallel cimport Team, part_of, team_for
+from .parallel cimport Body, Team, is_shared, part_of, run_together, team_for
 
 cdef enum Place:
     FIXED                           # value: the address; NULL for an optional array that is not there
@@ -37,6 +38,13 @@ cdef struct Entry:
     PyObject *job
     int count
     Operand operands[MOST_ARRAYS]
+
+cdef struct Call:
+    const Entry *first
+    Py_ssize_t count
+    char *arena                     # INOUT
+    void **given                    # addresses of the arrays that the call brings
+    char *shared                    # workspace of all threads
 
 cdef object BYTES = np.dtype(np.uint8)
 
@@ -54,8 +62,7 @@ cdef class Executor:
     cdef readonly size_t size
     cdef list given                 # of each step: (number, Array) of the operands that a call brings
     cdef Block memory               # the entries
-    cdef double cost                # of the most expensive job, and the largest workspaces
-    cdef size_t scratch, shared
+    cdef size_t scratch, shared     # the largest workspaces of a job
 
     def __init__(self, steps, size):
         cdef Entry *entry
@@ -73,7 +80,6 @@ cdef class Executor:
                 entry.operands[<int>k] = self.located(job, wanted, operand)
                 if entry.operands[<int>k].place == GIVEN:
                     self.given[i].append((operand[1], wanted))
-            self.cost = max(self.cost, job.cost)
             self.scratch, self.shared = max(self.scratch, job.scratch), max(self.shared, job.shared)
 
     cdef Operand located(self, Job job, wanted, operand) except *:
@@ -100,7 +106,7 @@ cdef class Executor:
         cdef Py_ssize_t count = len(self.steps), last = count if end is None else end, i
         cdef Block addresses = take(max(<size_t>1, len(given) * sizeof(void *))), scratch, shared = None
         cdef Team team
-        cdef char *memory = <char *>data_of(arena)
+        cdef Call call
         if arena.nbytes != self.size or not 0 <= first <= last <= count:
             raise ValueError(
                 f"Executor.run: jobs {first} to {last} of {count}, and an arena of {arena.nbytes} bytes for one of "
@@ -110,13 +116,15 @@ cdef class Executor:
             self.check(i, given)
         for i in range(len(given)):
             (<void **>addresses.data)[i] = data_of(given[i])
-        scratch = team_for(&team, self.cost, self.scratch)
+        call = Call(
+            <const Entry *>self.memory.data + first, last - first, <char *>data_of(arena), <void **>addresses.data, NULL
+        )
+        scratch = team_for(&team, shared_cost(&call), self.scratch)
         if self.shared:
             shared = take(self.shared)
-        cdef char *shared_data = <char *>shared.data if shared is not None else NULL
+            call.shared = <char *>shared.data
         with nogil:
-            for i in range(first, last):
-                run_entry(<const Entry *>self.memory.data + i, memory, <void **>addresses.data, shared_data, &team)
+            run_together(&team, <Body>run_entries, &call)
 
     cdef int check(self, Py_ssize_t i, list given) except -1:
         """What a job's own `run` checks, of the arrays that this call brings; they may have another shape."""
@@ -130,13 +138,24 @@ cdef class Executor:
         return 0
 
 
-cdef void run_entry(
-    const Entry *entry,
-    char *arena,                    # INOUT
-    void **given,                   # addresses of the arrays that the call brings
-    char *shared,                   # workspace of all threads
-    const Team *team,
-) noexcept nogil:
+cdef double shared_cost(const Call *call) noexcept:
+    """Nanoseconds on one thread of the jobs that several threads would share."""
+    cdef double sum = 0, cost
+    cdef Py_ssize_t i
+    for i in range(call.count):
+        cost = (<Job>call.first[i].job).cost
+        if is_shared(cost):
+            sum += cost
+    return sum
+
+
+cdef void run_entries(const Call *call, const Team *team) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(call.count):
+        run_entry(call, call.first + i, team)
+
+
+cdef inline void run_entry(const Call *call, const Entry *entry, const Team *team) noexcept nogil:
     cdef void *arrays[MOST_ARRAYS]
     cdef Team part = part_of(team, (<Job>entry.job).cost)
     cdef int k
@@ -144,7 +163,7 @@ cdef void run_entry(
         if entry.operands[k].place == FIXED:
             arrays[k] = <void *>entry.operands[k].value
         elif entry.operands[k].place == ARENA:
-            arrays[k] = arena + entry.operands[k].value
+            arrays[k] = call.arena + entry.operands[k].value
         else:
-            arrays[k] = given[entry.operands[k].value]
-    (<Job>entry.job).compute(arrays, shared, &part)
+            arrays[k] = call.given[entry.operands[k].value]
+    (<Job>entry.job).compute(arrays, call.shared, &part)

@@ -1,5 +1,7 @@
-"""The one door to threads (parallel.pyx): `run_tasks` for one loop, `run_team` for the loops of a job."""
+"""The one door to threads (parallel.pyx): `run_tasks` for one loop, `run_team` for the loops of a job, `run_together`
+for the jobs of a plan."""
 
+from .crew cimport Crew
 from .memory cimport Block
 
 # One of `tasks` independent pieces of a loop. job: what all of them read; scratch: of the thread that runs it.
@@ -15,6 +17,9 @@ cdef struct Team:       # who runs a job, and where
     int threads
     size_t scratch      # bytes of a thread
     char *memory        # threads * scratch bytes, aligned
+    Crew *crew          # in `run_together`: the threads are in one region; or NULL
+
+ctypedef void (*Body)(void *argument, const Team *team) noexcept nogil
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -24,7 +29,9 @@ cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 
 cdef int threads_for(double nanoseconds) except -1
 cdef Block team_for(Team *team, double nanoseconds, size_t scratch)
+cdef bint is_shared(double nanoseconds) noexcept nogil
 cdef Team part_of(const Team *team, double nanoseconds) noexcept nogil
+cdef void run_together(Team *team, Body body, void *argument) noexcept nogil
 cdef void run_team(
     const Team *team, Task task, const void *job, Py_ssize_t tasks, Schedule schedule
 ) noexcept nogil

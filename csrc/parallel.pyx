@@ -4,11 +4,14 @@
 # A loop is a function that runs one of its tasks (`Task`), and a struct that all tasks read. Each thread has scratch
 # memory of its own, which the caller provides or `run_tasks` takes from the pool, and counts denormal numbers as zero
 # (denormals.h) while it runs tasks.
+# A plan's jobs share one region: its first thread leads, and the loops of each job go to its crew (crew.pyx). To meet
+# there takes less than a microsecond, so that shorter loops get a second thread than in regions of their own.
 # Results never depend on the number: every output element has one owner, and every sum an order that follows from the
 # shapes alone. So the number may change at any call, and `threads_for` asks anew each time. It is the smallest of what
 # the user said (set_num_threads), what OpenMP allows at this moment (so threadpoolctl works), what the work is worth,
 # and what a busy machine can give (busy.pyx). Loops over large tasks are scheduled dynamically: a core that is
-# disturbed then takes fewer of them.
+# disturbed then takes fewer of them. In a plan, each thread begins with a share of neighbours, and takes from the
+# others' when it is done: of the values that one loop leaves for the next, most are then in the cache of their reader.
 # A second thread has to pay twice over. To meet costs some microseconds, so that a loop of 20 us gains a little; but
 # where another process is busy, one of the team may wait for its turn, for milliseconds, at any loop. With loops of 20
 # to 50 us on one thread, training steps of LeNet-5 (1, 8, 32 images) were up to 7 % slower on a quiet machine; beside
@@ -26,6 +29,7 @@ from cython.parallel cimport parallel, prange
 from libc.stdint cimport int64_t
 
 from .busy cimport Region, clock, fewer_threads, finish, share, start
+from .crew cimport Crew, Work, dismiss, follow, lead, new_crew
 from .memory cimport Block, take
 from openmp cimport CNNX_OPENMP, omp_get_max_threads, omp_get_num_threads, omp_get_thread_limit, omp_get_thread_num
 from openmp cimport meet, omp_set_num_threads
@@ -45,19 +49,26 @@ cdef extern from *:
     """
     Py_ssize_t fetch_add "cnnx_fetch_add"(Py_ssize_t *next, Py_ssize_t n) noexcept nogil
 
+cdef enum:
+    ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
+    CACHE_LINE = 64
+    MOST_SHARES = 16
+
+cdef struct Share:
+    Py_ssize_t next, end    # the tasks of it that no thread has taken
+    char[CACHE_LINE - 16] unused          # so that no two threads write to one line
+
 cdef struct Loop:
     const Team *team
     Task task
     const void *job
     Py_ssize_t tasks, chunk
-    Py_ssize_t next         # the first task that no thread has taken
+    Py_ssize_t shares       # the tasks are cut into so many runs of neighbours
+    Share[MOST_SHARES] share
     Region *region
 
-cdef enum:
-    ENOUGH_TASKS = 32                     # for threads to share: more are taken several at a time
-    CACHE_LINE = 64
-
 cdef double worth_a_thread = 50_000       # nanoseconds: below, a second thread does not pay twice over
+cdef double WORTH_A_MEETING = 0.1         # of that: below, it does not pay where the threads are in one region anyway
 
 cdef int thread_limit = 1
 cdef int smallest_team = 0, largest_team = 0    # of the regions since the last call of `_teams`; 0: none
@@ -100,17 +111,15 @@ cdef int threads_for(double nanoseconds) except -1:
     return n
 
 
-cdef inline void flush_denormals() noexcept nogil:
-    """What every thread does first in a parallel region; the first of a team notes its size too. Where tests want all
-    loops on several threads, they begin together: or the first would have done all before others wake up."""
+cdef inline void flush_denormals(int team) noexcept nogil:
+    """What each of so many threads does first in a loop; the first notes their number. Where tests want all loops on
+    several threads, they begin together: or the first would have done all before others wake up."""
     global smallest_team, largest_team
-    cdef int team
     cnnx_flush_denormals()
     if omp_get_thread_num() == 0:
-        team = omp_get_num_threads()
         smallest_team = min(smallest_team, team) if smallest_team else team
         largest_team = max(largest_team, team)
-    if worth_a_thread == 0:
+    if worth_a_thread == 0 and team > 1:
         meet()
 
 
@@ -129,7 +138,7 @@ cdef Block team_for(Team *team, double nanoseconds, size_t scratch):
     """A team for work that takes about so long on one thread. Its scratch memory lives as long as the result, and is
     that of all threads also where a busy machine gets fewer: what the pool holds must not depend on other processes."""
     cdef Block block = None
-    team.threads, team.scratch, team.memory = threads_for(nanoseconds), aligned(scratch), NULL
+    team.threads, team.scratch, team.memory, team.crew = threads_for(nanoseconds), aligned(scratch), NULL, NULL
     if scratch:
         block = take(team.threads * team.scratch)
         team.memory = <char *>block.data
@@ -138,9 +147,36 @@ cdef Block team_for(Team *team, double nanoseconds, size_t scratch):
     return block
 
 
+cdef bint is_shared(double nanoseconds) noexcept nogil:
+    """Whether several threads of one region share a loop that takes about so long on one."""
+    return nanoseconds >= WORTH_A_MEETING * worth_a_thread
+
+
 cdef Team part_of(const Team *team, double nanoseconds) noexcept nogil:
     """Of a team for several loops: all of it, or one thread, for a loop that takes about so long on one."""
-    return Team(team.threads if nanoseconds >= worth_a_thread else 1, team.scratch, team.memory)
+    return Team(team.threads if is_shared(nanoseconds) else 1, team.scratch, team.memory, team.crew)
+
+
+cdef void run_together(Team *team, Body body, void *argument) noexcept nogil:
+    """body(argument, team) on the calling thread, in one region: the other threads wait for its loops."""
+    cdef Region region
+    cdef Crew crew = new_crew()
+    if team.threads == 1:
+        body(argument, team)
+        return
+    team.crew = &crew
+    start(&region, team.threads)
+    with parallel(num_threads=team.threads):
+        if omp_get_thread_num() == 0:
+            region.first = clock()
+            body(argument, team)
+            dismiss(&crew)
+            region.last = clock()
+        else:
+            follow(&crew)
+    team.crew = NULL
+    if worth_a_thread > 0:
+        finish(&region, 0)
 
 
 cdef inline size_t aligned(size_t size) noexcept nogil:
@@ -155,16 +191,23 @@ cdef void run_team(
     cdef Loop loop
     cdef Region region
     cdef Py_ssize_t i
-    if team.threads == 1:
-        flush_denormals()
+    if team.threads == 1 or team.crew != NULL and tasks == 1:
+        flush_denormals(1)
         for i in range(tasks):
             task(job, i, team.memory)
         restore_denormals()
         return
-    loop.team, loop.task, loop.job, loop.tasks, loop.next, loop.region = team, task, job, tasks, 0, &region
+    loop.team, loop.task, loop.job, loop.tasks, loop.region = team, task, job, tasks, &region
     loop.chunk = max(<Py_ssize_t>1, tasks // ENOUGH_TASKS) if schedule == FEW_AT_A_TIME else 1
-    start(&region, team.threads)
+    loop.shares = 1 if team.crew == NULL else min(team.threads, MOST_SHARES)
+    for i in range(loop.shares):
+        loop.share[i].next, loop.share[i].end = tasks * i // loop.shares, tasks * (i + 1) // loop.shares
     if schedule == EVENLY:
+        loop.chunk = ceil_div(tasks, loop.shares)
+    start(&region, team.threads)
+    if team.crew != NULL:
+        lead(team.crew, <Work>run_on_demand, &loop)
+    elif schedule == EVENLY:
         with parallel(num_threads=team.threads):
             run_share(&loop)
     else:
@@ -180,7 +223,7 @@ cdef void run_share(Loop *loop) noexcept nogil:
     cdef Py_ssize_t first = loop.tasks * thread // threads, end = loop.tasks * (thread + 1) // threads, i
     cdef char *scratch = loop.team.memory + thread * loop.team.scratch
     cdef int64_t began = clock()
-    flush_denormals()
+    flush_denormals(threads)
     for i in range(first, end):
         loop.task(loop.job, i, scratch)
     restore_denormals()
@@ -188,20 +231,23 @@ cdef void run_share(Loop *loop) noexcept nogil:
 
 
 cdef void run_on_demand(Loop *loop) noexcept nogil:
-    """The tasks of one thread, if each takes the next ones that are left."""
+    """The tasks of one thread, if each takes the next ones that are left: first of its own share, then of others'."""
     cdef int thread = omp_get_thread_num()
-    cdef Py_ssize_t first, end, i, done = 0
+    cdef Py_ssize_t first, end, i, k, done = 0
     cdef char *scratch = loop.team.memory + thread * loop.team.scratch
     cdef int64_t began = clock()
-    flush_denormals()
-    while True:
-        first = fetch_add(&loop.next, loop.chunk)
-        if first >= loop.tasks:
-            break
-        end = min(first + loop.chunk, loop.tasks)
-        for i in range(first, end):
-            loop.task(loop.job, i, scratch)
-        done += end - first
+    cdef Share *part
+    flush_denormals(omp_get_num_threads())
+    for k in range(loop.shares):
+        part = &loop.share[(thread + k) % loop.shares]
+        while True:
+            first = fetch_add(&part.next, loop.chunk)
+            if first >= part.end:
+                break
+            end = min(first + loop.chunk, part.end)
+            for i in range(first, end):
+                loop.task(loop.job, i, scratch)
+            done += end - first
     restore_denormals()
     share(loop.region, thread == 0, began, done)
 

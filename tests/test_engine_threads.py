@@ -31,6 +31,25 @@ def test_the_bits_are_the_same_for_any_number_of_threads(build, batch):
     assert len(found) == 1
 
 
+@compiled_only
+@pytest.mark.parametrize("least", [0, 1])  # nanoseconds; at 0, all threads take part in every loop
+def test_thousands_of_loops_of_one_region_lose_no_task(least):
+    """More threads than cores: some come too late, when others have done their tasks."""
+    from cnnx.backends.compiled import parallel
+
+    plan, x = cnnx.compile(varied(), SMALL), drawn((2, *SMALL))
+    cnnx.set_num_threads(1)
+    expected = plan(x).tobytes()
+    before = parallel._set_worth_a_thread(least)
+    try:
+        cnnx.set_num_threads(4)
+        parallel._teams()
+        assert all(plan(x).tobytes() == expected for _ in range(200))
+        assert parallel._teams()[1] == 4
+    finally:
+        parallel._set_worth_a_thread(before)
+
+
 def test_many_threads_may_call_one_plan_at_the_same_time():
     model = small()
     images = [drawn((1 + i % 2, *SMALL), seed=i) for i in range(6)]

@@ -22,6 +22,7 @@ from .. import reference as _reference
 MODULES = (
     "memory",
     "busy",
+    "crew",
     "parallel",
     "jobs",
     "sums",
@@ -83,7 +84,7 @@ def _load(name: str) -> ModuleType:
 
 
 _loaded = [_load(name) for name in MODULES]
-memory, busy, parallel, jobs = _loaded[:4]
+memory, busy, _, parallel, jobs = _loaded[:5]
 _names = {name: found for module in _loaded for name, found in vars(module).items()}
 _missing = [name for name in _reference.__all__ if name not in _names]
 if _missing:
