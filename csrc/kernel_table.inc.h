@@ -100,8 +100,8 @@ KERNEL(void, winograd_weight, (ptrdiff_t rows, ptrdiff_t channels, const REAL *w
 KERNEL(void, winograd_y, (const REAL *m, ptrdiff_t point, REAL shift, const ptrdiff_t *places, REAL *y,
                           ptrdiff_t pitch))
 
-/* Backward-weight: lanes are nr channels, and `tiles` tiles lie side by side, a strip. Pixel p of row i of the channels
-   is x[i*pitch + p*nr + lane].
+/* Backward-weight, and forward by panels: lanes are nr channels, and `tiles` tiles lie side by side, a strip. Pixel p of
+   row i of the channels is x[i*pitch + p*nr + lane].
 
        pixel    0   1   2   3   4   5   6   7   8   9   10  11  12  13 ...
        of x     [------- tile 0 ------]                                         6x6 pixels from 4*t on; columns that two
@@ -112,6 +112,9 @@ KERNEL(void, winograd_y, (const REAL *m, ptrdiff_t point, REAL shift, const ptrd
    The points of tile t are v[t*tile + number*point + lane]. */
 KERNEL(void, winograd_x_strip, (ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile,
                                 ptrdiff_t point))
+/* Back: points m[t*tile + number*point + lane] to the 4x4 results of tile t, and y = result + shift[lane]. */
+KERNEL(void, winograd_y_strip, (ptrdiff_t tiles, const REAL *m, ptrdiff_t tile, ptrdiff_t point, const REAL *shift,
+                                REAL *y, ptrdiff_t pitch))
 KERNEL(void, winograd_dy_strip, (ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile,
                                  ptrdiff_t point))
 /* The sums over the tiles, sums[number*point + lane], to 3x3 taps, dweight[(3*i + j)*nr + lane]. */

@@ -55,7 +55,7 @@ cdef extern from "kernels.h" nogil:
         # convolution
         kernel direct_dweight, depthwise, depthwise_dweight
         kernel winograd_down, winograd_across, winograd_weight, winograd_y
-        kernel winograd_x_strip, winograd_dy_strip, winograd_dweight
+        kernel winograd_x_strip, winograd_y_strip, winograd_dy_strip, winograd_dweight
         # one row, element by element
         kernel activate, activate_backward, leaky_relu, leaky_relu_backward, sigmoid_backward, tanh_backward
         kernel prelu_columns, prelu_columns_backward

@@ -10,9 +10,10 @@ from cnnx import backends
 from cnnx.backends import choose
 
 DATA, WEIGHT = ("forward", "backward_data"), ("backward_weight",)
-# The algorithms, and the directions that have them: together every direction twice.
+# The algorithms, and the directions that have them.
 WAYS = {
     "tiles": {"winograd": DATA + WEIGHT},
+    "panels": {"winograd_by_panels": ("forward",)},
     "filters, strips": {"winograd_by_filters": DATA, "winograd_by_strips": WEIGHT},
 }
 

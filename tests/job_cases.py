@@ -319,9 +319,20 @@ CONVOLUTION = {
 # The algorithm for weights that are packed once, that of the eager op, x, weight, y, stride.
 PACKED = [
     ("direct", "columns", (1, 64, 4, 4), (130, 64, 3, 3), (1, 130, 4, 4), 1),
-    ("direct", "columns", (1, 70, 8, 7), (200, 70, 3, 3), (1, 200, 8, 7), 1),  # parts of filters
+    ("direct", "columns", (1, 280, 8, 7), (240, 280, 3, 3), (1, 240, 8, 7), 1),  # parts of filters
     ("direct", "columns", (2, 70, 8, 9), (140, 70, 3, 3), (2, 140, 4, 5), 2),
-    ("winograd", "winograd_by_filters", (1, 128, 9, 9), (130, 128, 3, 3), (1, 130, 9, 9), 1),
+    ("winograd", "winograd_by_filters", (1, 128, 33, 34), (130, 128, 3, 3), (1, 130, 33, 34), 1),
+    ("winograd_by_panels", "columns", (1, 130, 8, 7), (140, 130, 3, 3), (1, 140, 8, 7), 1),
+    ("winograd_by_panels", "winograd", (3, 17, 9, 14), (40, 17, 3, 3), (3, 40, 9, 14), 1),  # bands
+    (
+        "winograd_by_panels",
+        "winograd_by_filters",
+        (1, 128, 9, 9),
+        (130, 128, 3, 3),
+        (1, 130, 9, 9),
+        1,
+    ),
+    ("winograd_by_panels", "winograd", (1, 24, 31, 30), (16, 24, 3, 3), (1, 16, 31, 30), 1),
     ("pointwise_by_panels", "pointwise", (1, 300, 4, 4), (130, 300, 1, 1), (1, 130, 4, 4), 1),
     ("pointwise_by_panels", "pointwise", (1, 5, 1, 3), (7, 5, 1, 1), (1, 7, 1, 3), 1),
     ("pointwise_by_panels", "pointwise", (2, 270, 9, 20), (50, 270, 1, 1), (2, 50, 9, 20), 1),

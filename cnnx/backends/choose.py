@@ -116,6 +116,20 @@ class Rule(NamedTuple):
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "winograd_by_panels",
+        lambda c: (
+            c.packed
+            and c.direction == "forward"
+            and c.is_winograd_shape
+            and c.dtype == "float32"
+            and min(c.channels, c.filters) >= 16
+            and 2 <= c.tiles <= 64
+            and c.channels * c.filters <= 65536
+        ),
+        "few tiles, which fill no vectors and make no tasks for all threads; but channels and "
+        "filters do. Packed weights are four times as large: more would come from memory",
+    ),
+    Rule(
         "columns",
         lambda c: (
             c.groups == 1

@@ -37,6 +37,7 @@ from .pointwise_panels cimport prepare_pointwise_by_panels
 from .winograd cimport prepare_winograd, prepare_winograd_dx
 from .winograd cimport prepare_winograd_by_filters, prepare_winograd_dx_by_filters
 from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
+from .winograd_panels cimport prepare_winograd_by_panels
 
 
 cdef struct Row:
@@ -44,7 +45,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[20] TABLE = [
+cdef Row[21] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -54,6 +55,7 @@ cdef Row[20] TABLE = [
     Row(b"winograd_by_filters", FORWARD, prepare_winograd_by_filters),
     Row(b"winograd_by_filters", BACKWARD_DATA, prepare_winograd_dx_by_filters),
     Row(b"winograd_by_strips", BACKWARD_WEIGHT, prepare_winograd_dweight_by_strips),
+    Row(b"winograd_by_panels", FORWARD, prepare_winograd_by_panels),
     Row(b"depthwise", FORWARD, prepare_grouped),
     Row(b"depthwise", BACKWARD_DATA, prepare_grouped_dx),
     Row(b"depthwise", BACKWARD_WEIGHT, prepare_grouped_dweight),

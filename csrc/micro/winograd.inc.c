@@ -112,6 +112,27 @@ static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pit
     }
 }
 
+static void NAME(winograd_y_strip)(ptrdiff_t tiles, const REAL *m, ptrdiff_t tile, ptrdiff_t point,
+                                   const REAL *shift, REAL *y, ptrdiff_t pitch) {
+    enum { NR = TILE_VECTORS * VL };
+    for (ptrdiff_t t = 0; t < tiles; t++)
+        for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
+            VEC half[4][6];
+            for (int j = 0; j < 6; j++) {
+                VEC column[6], out[4];
+                for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + t * tile + (6 * i + j) * point + lane);
+                NAME(interpolate)(4, column, out);
+                for (int i = 0; i < 4; i++) half[i][j] = out[i];
+            }
+            for (int i = 0; i < 4; i++) {
+                VEC out[4];
+                NAME(interpolate)(4, half[i], out);
+                for (int j = 0; j < 4; j++)
+                    NAME(store)(y + i * pitch + (4 * t + j) * NR + lane, out[j] + NAME(load)(shift + lane));
+            }
+        }
+}
+
 static void NAME(winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile,
                                     ptrdiff_t point) {
     enum { NR = TILE_VECTORS * VL };

@@ -50,6 +50,7 @@ MODULES = (
     "conv.pointwise",
     "conv.pointwise_panels",
     "conv.winograd",
+    "conv.winograd_panels",
     "conv.winograd_dweight",
     "conv.lanes",
     "conv.grouped",

@@ -1,0 +1,243 @@
+"""Convolution with 3x3 windows at stride 1 by Winograd's algorithm, of weights that are packed once, for many calls.
+
+# Design:
+# The same 36 products as in winograd.pyx, the other way round: lanes are channels, then filters, and tiles are the rows
+# of the register tile. So a few tiles are no waste, and neighbouring pixels need not be cut apart:
+#
+#     M[point] (tiles x filters) = V[point] (tiles x channels) * U[point] (channels x filters)
+#
+# It takes U in panels of nr filters, which only packing can pay for. A band is some rows of tiles of an image. For each
+# panel of nr channels, its pixels are transposed, with zeros around them, and become V; for each panel of filters, M
+# becomes pixels, which are transposed back into planes.
+# Where there are many bands, and U stays in the second-level cache, a task owns a band (`owned`), and V is scratch.
+# Otherwise tasks are panels of channels, which make V of a band, then panels of filters: each reads its part of U once,
+# from one end to the other.
+# A sum runs over channels in order, whoever makes it: any number of threads gives the same bits.
+"""
+
+from libc.string cimport memcpy, memmove, memset
+
+from costs cimport GEMM_NANOSECONDS
+from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MR_MULTIPLE, Ending, cnnx_tile, kernels_for, real
+from tile cimport Tile, tile_of
+
+from ..epilogue cimport finish_rows
+from ..jobs cimport Job
+from ..parallel cimport EVENLY, ON_DEMAND, Task, Team, ceil_div, run_team
+from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
+from .winograd cimport POINTS, SKEW, Tiling, tiling_of
+
+cdef enum:
+    CHANNELS_PACKED = 8             # together
+    OWNED_WEIGHTS = 16384           # so many or fewer, and U, 36 / 9 times as large, stays in the second-level cache
+    OWNED_V_ELEMENTS = 30_000       # of a band that a task owns: 120 kB of floats
+    V_ELEMENTS = 400_000            # of a band that tasks share: 1.6 MB of floats
+    ENOUGH_TASKS = 8
+    ENOUGH_TILES = 8                # of a band, where it can be smaller
+
+
+cdef struct Plan:
+    Tiling tiling
+    Py_ssize_t band, bands              # rows of tiles; bands of an image
+    bint owned                          # a task makes all of a band
+    Py_ssize_t x_panels, y_panels       # of nr channels, of nr filters
+    Py_ssize_t lines, width             # pixels that the tiles of a band read
+    Py_ssize_t v_tile, v_point, v_band  # elements of V from one tile, point or band to the next
+    Py_ssize_t m_point                  # of M, which is scratch
+    Py_ssize_t u_panel                  # of U
+    Ending activation
+    # Addresses, set in a copy for each call:
+    const void *x
+    const void *weight
+    const void *bias                    # or NULL
+    const void *add                     # as y, or NULL
+    void *u                             # (y_panels, POINTS, channels, nr)
+    void *v                             # (n * bands, POINTS, tiles of a band, x_panels * nr)
+    void *y
+
+
+cdef class WinogradByPanels(Convolution):
+    cdef Plan plan
+
+    cdef void pack_weight(self, const void *weight, void *packed, const Team *team) noexcept nogil:
+        cdef Task task
+        cdef Plan plan = self.plan
+        plan.weight, plan.u = weight, packed
+        task = <Task>weight_task[float] if self.single else <Task>weight_task[double]
+        run_team(team, task, &plan, plan.y_panels, EVENLY)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
+        cdef Plan plan = self.plan
+        cdef Py_ssize_t bands = plan.tiling.n * plan.bands
+        plan.x, plan.u, plan.bias = arrays[ARG_X], arrays[ARG_WEIGHT], arrays[ARG_BIAS]
+        plan.add, plan.y, plan.v = arrays[ARG_ADD], arrays[ARG_Y], shared
+        if plan.owned:
+            task = <Task>band_task[float] if self.single else <Task>band_task[double]
+            run_team(team, task, &plan, bands, ON_DEMAND)
+            return
+        task = <Task>channels_task[float] if self.single else <Task>channels_task[double]
+        run_team(team, task, &plan, bands * plan.x_panels, EVENLY)
+        task = <Task>filters_task[float] if self.single else <Task>filters_task[double]
+        run_team(team, task, &plan, bands * plan.y_panels, ON_DEMAND)
+
+
+cdef Job prepare_winograd_by_panels(const Geometry *geometry, bint single, Ending activation):
+    cdef WinogradByPanels job = WinogradByPanels()
+    cdef Plan *plan = &job.plan
+    cdef Tile tile = tile_of(single)
+    cdef Tiling *tiling = &plan.tiling
+    cdef Py_ssize_t tiles, v_elements, staged, results
+    job.set_up(geometry, FORWARD, "winograd_by_panels", single, activation)
+    memset(plan, 0, sizeof(Plan))
+    tiling[0], plan.activation = tiling_of(geometry, False), activation
+    plan.x_panels, plan.y_panels = ceil_div(tiling.channels, tile.nr), ceil_div(tiling.filters, tile.nr)
+    plan.v_tile = plan.x_panels * tile.nr
+    set_bands(plan)
+    tiles = plan.band * tiling.cols
+    plan.lines, plan.width = 4 * plan.band + 2, 4 * tiling.cols + 2
+    plan.v_point, plan.m_point = tiles * plan.v_tile + SKEW, tiles * tile.nr + SKEW
+    plan.v_band, plan.u_panel = POINTS * plan.v_point, POINTS * tiling.channels * tile.nr
+    staged = plan.lines * (plan.width + tiling.w) * tile.nr
+    results = POINTS * plan.m_point + 16 * tiles * tile.nr
+    job.cost = GEMM_NANOSECONDS * POINTS * tiling.tiles * plan.y_panels * tile.nr * tiling.channels
+    job.packed = plan.y_panels * plan.u_panel * tile.element
+    job.shared = 0 if plan.owned else tiling.n * plan.bands * plan.v_band * tile.element
+    job.scratch = (max(staged, results) + (plan.v_band if plan.owned else 0)) * tile.element
+    return job
+
+
+cdef void set_bands(Plan *plan) noexcept:
+    """Rows of tiles of a band, and whether a task owns it."""
+    cdef const Tiling *tiling = &plan.tiling
+    cdef Py_ssize_t row = POINTS * tiling.cols * plan.v_tile, most
+    plan.owned = tiling.channels * tiling.filters <= OWNED_WEIGHTS and tiling.n * tiling.rows >= ENOUGH_TASKS // 2
+    most = (OWNED_V_ELEMENTS if plan.owned else V_ELEMENTS) // row
+    if plan.owned or tiling.n * plan.y_panels < ENOUGH_TASKS:
+        most = min(most, ceil_div(ENOUGH_TILES, tiling.cols))
+    plan.band = max(<Py_ssize_t>1, min(most, tiling.rows))
+    plan.bands = ceil_div(tiling.rows, plan.band)
+
+
+cdef void weight_task(const Plan *plan, Py_ssize_t panel, real *scratch) noexcept nogil:
+    """U of one panel of filters: from the transform's own panels, of mr filters and some channels."""
+    cdef Py_ssize_t mr = kernels_for(scratch).mr, nr = kernels_for(scratch).nr, channels = plan.tiling.channels
+    cdef Py_ssize_t first = panel * nr, filters = min(nr, plan.tiling.filters - first), f, c, part, block, i, j, point
+    cdef Py_ssize_t rows, count, stride = CHANNELS_PACKED * CNNX_MR_MULTIPLE + CNNX_MAX_LANES
+    cdef const real *weight = <const real *>plan.weight + first * channels * 9
+    cdef real *u = <real *>plan.u + panel * plan.u_panel
+    cdef real[POINTS * (CHANNELS_PACKED * CNNX_MR_MULTIPLE + CNNX_MAX_LANES)] made
+    memset(u, 0, plan.u_panel * sizeof(real))
+    for part in range(ceil_div(filters, mr)):
+        f = part * mr
+        rows = min(mr, filters - f)
+        for block in range(ceil_div(channels, CHANNELS_PACKED)):
+            c = block * CHANNELS_PACKED
+            count = min(<Py_ssize_t>CHANNELS_PACKED, channels - c)
+            kernels_for(scratch).winograd_weight(
+                rows, count, weight + (f * channels + c) * 9, channels * 9, 9, False, made, stride
+            )
+            for point in range(POINTS):
+                for j in range(count):
+                    for i in range(rows):
+                        u[(point * channels + c + j) * nr + f + i] = made[point * stride + j * mr + i]
+
+
+cdef void band_task(const Plan *plan, Py_ssize_t band, real *scratch) noexcept nogil:
+    cdef Py_ssize_t panel
+    for panel in range(plan.x_panels):
+        transform_band(plan, band, panel, scratch, scratch + plan.v_band)
+    for panel in range(plan.y_panels):
+        multiply_band(plan, band, panel, scratch, scratch + plan.v_band)
+
+
+cdef void channels_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef Py_ssize_t band = task // plan.x_panels
+    transform_band(plan, band, task % plan.x_panels, <real *>plan.v + band * plan.v_band, scratch)
+
+
+cdef void filters_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef Py_ssize_t band = task // plan.y_panels
+    multiply_band(plan, band, task % plan.y_panels, <const real *>plan.v + band * plan.v_band, scratch)
+
+
+cdef void transform_band(
+    const Plan *plan,
+    Py_ssize_t band,
+    Py_ssize_t panel,           # of channels
+    real *v,                    # OUT  (POINTS, tiles, x_panels * nr), of these channels
+    real *scratch,              # the pixels with the zeros around them, and without
+) noexcept nogil:
+    cdef const Tiling *tiling = &plan.tiling
+    cdef Py_ssize_t nr = kernels_for(v).nr, image = band // plan.bands, first = band % plan.bands * plan.band, row
+    cdef Py_ssize_t plane = tiling.h * tiling.w, channel = panel * nr, top = 4 * first - tiling.top
+    cdef Py_ssize_t low = max(<Py_ssize_t>0, top), rows = max(<Py_ssize_t>0, min(top + plan.lines, tiling.h) - low)
+    cdef Py_ssize_t cols = max(<Py_ssize_t>0, min(tiling.w, plan.width - tiling.left))
+    cdef const real *x = <const real *>plan.x + (image * tiling.channels + channel) * plane + low * tiling.w
+    cdef real *padded = scratch
+    cdef real *pixels = padded + plan.lines * plan.width * nr
+    kernels_for(v).transpose(min(nr, tiling.channels - channel), rows * tiling.w, x, plane, pixels, nr)
+    memset(padded, 0, plan.lines * plan.width * nr * sizeof(real))
+    for row in range(rows):
+        memcpy(
+            padded + ((low - top + row) * plan.width + tiling.left) * nr, pixels + row * tiling.w * nr,
+            cols * nr * sizeof(real),
+        )
+    for row in range(min(plan.band, tiling.rows - first)):
+        kernels_for(v).winograd_x_strip(
+            tiling.cols, padded + 4 * row * plan.width * nr, plan.width * nr,
+            v + row * tiling.cols * plan.v_tile + channel, plan.v_tile, plan.v_point,
+        )
+
+
+cdef void multiply_band(
+    const Plan *plan,
+    Py_ssize_t band,
+    Py_ssize_t panel,           # of filters
+    const real *v,
+    real *m,                    # scratch: M, and the pixels that it becomes
+) noexcept nogil:
+    cdef Py_ssize_t mr = kernels_for(m).mr, nr = kernels_for(m).nr, channels = plan.tiling.channels, point, part, t
+    cdef Py_ssize_t first = band % plan.bands * plan.band, rows = min(plan.band, plan.tiling.rows - first)
+    cdef Py_ssize_t tiles = rows * plan.tiling.cols, parts = ceil_div(tiles, mr)
+    cdef const real *u = <const real *>plan.u + panel * plan.u_panel
+    cdef cnnx_tile tile = cnnx_tile(0, nr, channels, plan.v_tile, 1, nr, 0, 0, nr)
+    for point in range(POINTS):
+        for part in range(parts):       # of nearly the same size
+            t = tiles * part // parts
+            tile.rows = tiles * (part + 1) // parts - t
+            kernels_for(m).product(
+                &tile, v + point * plan.v_point + t * plan.v_tile, u + point * channels * nr, <const real *>NULL,
+                m + point * plan.m_point + t * nr,
+            )
+    write_band(plan, band // plan.bands, first, rows, panel * nr, m, m + POINTS * plan.m_point)
+
+
+cdef void write_band(
+    const Plan *plan,
+    Py_ssize_t image,
+    Py_ssize_t first,           # row of tiles
+    Py_ssize_t rows,            # of tiles
+    Py_ssize_t filter,          # the first of the panel
+    const real *m,              # IN   (POINTS, tiles, nr)
+    real *pixels,               # scratch
+) noexcept nogil:
+    cdef const Tiling *tiling = &plan.tiling
+    cdef Py_ssize_t nr = kernels_for(m).nr, ow = tiling.ow, plane = tiling.oh * ow, width = 4 * tiling.cols, row
+    cdef Py_ssize_t filters = min(nr, tiling.filters - filter), height = min(4 * rows, tiling.oh - 4 * first)
+    cdef Py_ssize_t at = (image * tiling.filters + filter) * plane + 4 * first * ow
+    cdef const real *add = <const real *>plan.add
+    cdef real *y = <real *>plan.y + at
+    cdef real[CNNX_ACROSS] shift
+    memset(shift, 0, nr * sizeof(real))
+    if plan.bias != NULL:
+        memcpy(shift, <const real *>plan.bias + filter, filters * sizeof(real))
+    for row in range(rows):
+        kernels_for(m).winograd_y_strip(
+            tiling.cols, m + row * tiling.cols * nr, nr, plan.m_point, shift, pixels + 4 * row * width * nr, width * nr,
+        )
+    if ow < width:
+        for row in range(1, height):
+            memmove(pixels + row * ow * nr, pixels + row * width * nr, ow * nr * sizeof(real))
+    kernels_for(m).transpose(height * ow, filters, pixels, nr, y, plane)
+    finish_rows(filters, plane, height * ow, add + at if add != NULL else NULL, plan.activation, y)
