@@ -296,10 +296,27 @@ def hangs(comm, directory):
     return saved(comm, directory, At(comm, 1, 4, lambda _: time.sleep(1000)))
 
 
+def watched(comm, directory):
+    """30 batches, of which each prints a line, so that a rank can be killed by progress."""
+    for rank, pid in enumerate(comm.gather(os.getpid())):
+        if comm.rank == 0:
+            print(f"rank {rank} {pid}", flush=True)
+    return saved(comm, directory, Lines(), train=images(240))
+
+
+class Lines(cnnx.Callback):
+    """A line for each batch."""
+
+    first_rank_only = True
+
+    def on_batch_begin(self, batch):
+        print("batch", flush=True)
+
+
 if __name__ == "__main__":
     directory, names = sys.argv[1], sys.argv[2:]
     comm = cnnx.distributed.init(timeout=5 if names == ["hangs"] else 120)
     for name in names:
-        with_files = name in ("saved", "killed", "raises", "hangs")
+        with_files = name in ("saved", "watched", "killed", "raises", "hangs")
         tree = globals()[name](comm, *([directory] if with_files else []))
         cnnx.save_checkpoint(f"{directory}/{name}-{comm.size}-{comm.rank}.npz", tree)

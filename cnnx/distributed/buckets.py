@@ -22,11 +22,11 @@ import numpy as np
 from cnnx.distributed.comm import Comm
 from cnnx.layers.parameter import Parameter
 
-__all__ = ["Buckets"]
+__all__ = ["Buckets", "groups"]
 
-# 1 MB takes 16 ms at 1 Gbit/s, of which the start of a message, 50 us, is little; and a network of
-# some MB still has several buckets to send while backward runs.
-_BYTES = 1 << 20
+# An eighth of the gradients, so that most of them are sent while backward still runs, in a range:
+# 64 KB take 1 ms at 1 Gbit/s, of which the start of a message, 50 us, is little, and 1 MB takes 16.
+_BUCKETS, _LEAST, _MOST = 8, 1 << 16, 1 << 20
 
 
 class Bucket:
@@ -79,7 +79,7 @@ class Buckets:
 
     def __init__(self, comm: Comm, parameters: Iterable[Parameter]) -> None:
         self._comm = comm
-        self._buckets = [Bucket(group) for group in _groups(parameters)]
+        self._buckets = [Bucket(group) for group in groups(parameters)]
         self._of = {id(p): bucket for bucket in self._buckets for p in bucket.parameters}
         self._expected: dict[int, int] = {}  # additions to each gradient, by id of its parameter
         self._counts: dict[int, int] = {}
@@ -142,15 +142,17 @@ class Buckets:
         self._sent += 1
 
 
-def _groups(parameters: Iterable[Parameter]) -> list[list[Parameter]]:
+def groups(parameters: Iterable[Parameter]) -> list[list[Parameter]]:
     """The parameters from the last to the first, in groups of one dtype and some bytes."""
-    groups: list[list[Parameter]] = []
+    made: list[list[Parameter]] = []
     bytes_of_last = 0
-    for parameter in reversed(list(parameters)):
-        same = groups and groups[-1][0].dtype == parameter.dtype
-        if not same or bytes_of_last >= _BYTES:
-            groups.append([])
+    listed = list(parameters)
+    size = min(max(sum(p.data.nbytes for p in listed) // _BUCKETS, _LEAST), _MOST)
+    for parameter in reversed(listed):
+        same = made and made[-1][0].dtype == parameter.dtype
+        if not same or bytes_of_last >= size:
+            made.append([])
             bytes_of_last = 0
-        groups[-1].append(parameter)
+        made[-1].append(parameter)
         bytes_of_last += parameter.data.nbytes
-    return groups
+    return made

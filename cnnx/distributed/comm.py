@@ -37,7 +37,7 @@ AnyError = TypeVar("AnyError", bound=BaseException)
 
 _FRAME = 512  # bytes: a message that fits needs one collective call, a longer one two
 _LOOKS = 200  # looks at once before the first sleep: some tens of microseconds
-_SLEEP = 50e-6  # seconds between later looks
+_SLEEP, _LONGEST = 50e-6, 2e-3  # seconds between later looks: an eighth of the wait so far
 _EACH = 0.5  # seconds by which a rank lets the one before it report the same error first
 
 
@@ -146,12 +146,13 @@ class Comm:
 
     def wait(self, request: Any) -> None:
         """Return when a request is done; TimeoutError if it takes longer than `timeout`."""
-        looks, end = 0, time.monotonic() + self.timeout
+        looks, start = 0, time.monotonic()
         while not request.Test():
             looks += 1
             if looks > _LOOKS:
-                time.sleep(_SLEEP)
-                if time.monotonic() > end:
+                waited = time.monotonic() - start
+                time.sleep(min(max(waited / 8, _SLEEP), _LONGEST))
+                if waited > self.timeout:
                     raise TimeoutError(
                         f"rank {self.rank} has waited {self.timeout:g} s for the others: a rank "
                         "hangs, or has left the run; init(timeout=...) sets the limit"
