@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import random
-
 __all__ = [
     "blank",
     "constant",
@@ -63,6 +61,12 @@ def _is_blank(shape: Shape) -> bool:
     return True
 
 
+def _generator() -> np.random.Generator:
+    from cnnx import random  # here: a model from a file draws nothing
+
+    return random.generator()
+
+
 def fans(shape: Sequence[int]) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...): in*kh*kw and out*kh*kw.
 
@@ -87,7 +91,7 @@ def uniform(
     """Uniformly distributed on [low, high). Example: ``uniform((2, 3), -1, 1)``."""
     if _is_blank(shape):
         return np.zeros(shape, dtype)
-    rng = generator or random.generator()
+    rng = generator or _generator()
     # Drawn in float64 and cast, so that float32 and float64 weights have the same digits.
     return rng.uniform(low, high, shape).astype(dtype)
 
@@ -103,7 +107,7 @@ def normal(
     """Normally distributed. Example: ``normal((2, 3), std=0.02)``."""
     if _is_blank(shape):
         return np.zeros(shape, dtype)
-    rng = generator or random.generator()
+    rng = generator or _generator()
     return rng.normal(mean, std, shape).astype(dtype)
 
 

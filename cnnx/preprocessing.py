@@ -29,9 +29,8 @@ from typing import Any
 import numpy as np
 
 from cnnx import checks
-from cnnx.data import as_dataset, load_image
 
-__all__ = ["Carried", "Preprocessing"]
+__all__ = ["Preprocessing"]
 
 _LAYOUTS = ("channels_first", "channels_last")
 _UNIT = (0.0, 1.0)
@@ -125,6 +124,8 @@ class Preprocessing:
 
         Example: ``Preprocessing.from_data(train).value_range``
         """
+        from cnnx.data import as_dataset
+
         samples = as_dataset(data)
         x = samples.x
         if settings.get("layout") == "channels_last" and x.ndim == 4:
@@ -193,6 +194,8 @@ class Preprocessing:
             )
         if self.value_range is None:
             raise ValueError(f"{os.fspath(path)}: {self._no_scale()}")
+        from cnnx.data import load_image
+
         channels, height, width = self.input_shape
         size = (height, width) if self.resize else None
         # With resize, no size is None: the constructor refuses it.
@@ -313,21 +316,6 @@ class Preprocessing:
             "scale is not known: give an .npy file of numbers made as those were, or train on "
             "pixels, or set value_range in model.preprocessing"
         )
-
-
-class Carried:
-    """The attribute of a layer that stores its `Preprocessing`, or None; TypeError for others."""
-
-    def __get__(self, layer: Any, owner: type) -> Preprocessing | None:
-        return None if layer is None else vars(layer).get("_preprocessing")
-
-    def __set__(self, layer: Any, value: Preprocessing | None) -> None:
-        if value is not None and not isinstance(value, Preprocessing):
-            raise TypeError(
-                f"{type(layer).__name__}.preprocessing is a {type(value).__name__}, expected a "
-                "Preprocessing or None; give a layer another name"
-            )
-        vars(layer)["_preprocessing"] = value
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from onnx_helpers import assert_close, runtime
@@ -282,3 +284,62 @@ def test_a_damaged_branch_is_an_error(edit, message):
     edit(model.graph.node[2])
     with pytest.raises(ValueError, match=message):
         cnnx.onnx.load(model.SerializeToString())
+
+
+def with_scalar():
+    """Speech at a rate: a scalar decides between branches; the state has the batch second."""
+    value = helper.make_tensor_value_info("a", FLOAT, None)
+    double = helper.make_graph([node("Add", "x x", "a")], "double", [], [value])
+    same = helper.make_graph([node("Identity", "x", "a")], "same", [], [value])
+    nodes = [
+        node("Equal", "rate known", "found"),
+        helper.make_node("If", ["found"], ["z"], then_branch=double, else_branch=same),
+        node("ReduceSum", "state", "sum", keepdims=0),
+        node("Add", "z sum"),
+    ]
+    return model_of(
+        nodes,
+        {"x": ["n", 3], "state": [2, "n", 4], "rate": []},
+        arrays={"known": np.array(16, np.float32)},
+        opset=13,
+    )
+
+
+def test_a_plan_of_scalars_and_of_inputs_with_other_first_axes(tmp_path):
+    model, x, state = cnnx.onnx.load(with_scalar()), floats(1, 3), floats(2, 1, 4)
+    plan = cnnx.compile(model, {"x": (1, 3), "state": (2, 1, 4), "rate": ()})
+    plan.save(tmp_path / "plan.npz")
+    for each in (plan, cnnx.load_plan(tmp_path / "plan.npz")):
+        assert "state (2, 1, 4), rate ()" in repr(each)
+        assert "output" in each.explain()
+        for rate, factor in ((16, 2), (8, 1), (16, 2)):  # the branch is taken anew at each call
+            assert_close(each(x, state, np.array(rate)), factor * x + state.sum(), 1e-6)
+        many = floats(5, 3), floats(2, 5, 4)
+        assert_close(each(*many, 16.0), 2 * many[0] + many[1].sum(), 1e-6)
+        named = each.run({"state": state, "x": x, "rate": np.float32(16)})
+        assert_close(named["y"], 2 * x + state.sum(), 1e-6)
+        with pytest.raises(ValueError, match=r"rate has shape \(1,\), expected \(\)"):
+            each(x, state, np.array([16]))
+        with pytest.raises(ValueError, match=r"batch=2, but its inputs have no common batch axis"):
+            each.prepare(2)
+        each.prepare([(3, 3), (2, 3, 4), ()])
+
+
+@pytest.mark.parametrize("shapes", [5, [[1, 3]], [[1, 3], [2, 1, 5], []], [[0, 3], [2, 1, 4], []]])
+def test_other_shapes_in_a_file_of_such_a_plan_are_refused(shapes, tmp_path):
+    path = tmp_path / "plan.npz"
+    model = cnnx.onnx.load(with_scalar())
+    cnnx.compile(model, {"x": (1, 3), "state": (2, 1, 4), "rate": ()}).save(path)
+    arrays, meta = cnnx.io.load_npz(path)
+    cnnx.io.save_npz(path, arrays, meta | {"shapes": shapes})
+    with pytest.raises(ValueError, match=r"plan\.npz.*its inputs have shapes"):
+        cnnx.load_plan(path)
+
+
+def test_an_operator_of_several_outputs_says_that_it_cannot_be_trained():
+    model = cnnx.onnx.load(lstm("x w r b", ("y", "h")))
+    y, h = model(floats(STEPS, BATCH, FEATURES))
+    with pytest.raises(RuntimeError, match=r"several outputs, such as LSTM .* no backward"):
+        model.backward((y, h))
+    with pytest.raises(TypeError, match=r"no ONNX form is known of .* \(LSTM\)"):
+        cnnx.onnx.save(model, io.BytesIO(), input_shape=(BATCH, FEATURES))

@@ -11,9 +11,9 @@ import os
 from importlib.machinery import EXTENSION_SUFFIXES
 from types import ModuleType
 
-from . import reference
+from .names import OP_NAMES
 
-OP_NAMES: tuple[str, ...] = tuple(reference.__all__)
+__all__ = ["IS_PURE", "OP_NAMES", "NotBuiltError", "available", "load"]
 
 _NAMES = ("compiled", "reference")
 

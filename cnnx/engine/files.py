@@ -34,6 +34,7 @@ def save_plan(plan: Plan, path: Any) -> None:
         "format": _FORMAT,
         "version": _VERSION,
         "inputs": list(plan.inputs),
+        "shapes": plan.whole_shapes,
         "model": files.describe(plan.graph),
     }
     io.save_npz(path, plan.graph.state_dict(), meta)
@@ -83,9 +84,12 @@ def build(
     if type(graph) is not Graph:
         raise ValueError(f"{name} cannot be loaded: it holds a {type(graph).__name__}, not a Graph")
     names = _checked(meta.get("inputs"), graph, name)
+    whole = _whole_shapes(meta.get("shapes"), graph, name)
     try:
-        nodes = [node for node, _ in graph.wiring().shapes(*graph.input_shapes)]
-        return Plan(graph.eval(), names, [("file", len(nodes))])
+        wiring = graph.wiring()
+        if whole is None:  # else there is no empty batch, with which shapes can be found
+            list(wiring.shapes(*graph.input_shapes))
+        return Plan(graph.eval(), names, [("file", len(wiring.nodes))], whole)
     except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{name} cannot be loaded: {error}") from error
 
@@ -96,3 +100,16 @@ def _checked(names: Any, graph: Graph, file: str) -> list[str]:
     if not texts or len(names) != count or len(set(names)) != count:
         raise ValueError(f"{file} cannot be loaded: its {count} inputs are named {names}")
     return names
+
+
+def _whole_shapes(given: Any, graph: Graph, file: str) -> tuple[tuple[int, ...], ...] | None:
+    """Of inputs without a common batch axis; other files have none."""
+    if given is None:
+        return None
+    listed = isinstance(given, list) and all(isinstance(shape, list) for shape in given)
+    shapes = tuple(map(tuple, given)) if listed else ()
+    if tuple([shape[1:] for shape in shapes]) != graph.input_shapes or not all(
+        type(size) is int and size > 0 for shape in shapes for size in shape
+    ):
+        raise ValueError(f"{file} cannot be loaded: its inputs have shapes {given!r:.200}")
+    return shapes

@@ -9,20 +9,16 @@
 
 from __future__ import annotations
 
-import threading
+import _thread  # not threading, of which only the lock is used, and which takes a ms to import
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import checks
 from cnnx.backends.choose import wanted_algorithm
 from cnnx.config import backend
-from cnnx.engine import report
-from cnnx.engine.fold import fold
-from cnnx.engine.graphs import flat_copy
 from cnnx.engine.program import Program
-from cnnx.engine.simplify import simplify
 from cnnx.graph import run
 from cnnx.graph.container import Container
 from cnnx.graph.graph import Graph
@@ -31,6 +27,9 @@ from cnnx.layers.base import Layer
 from cnnx.layers.dtype import as_float
 from cnnx.layers.embedding import Embedding
 from cnnx.layers.run import no_grad, run_mode
+
+if TYPE_CHECKING:
+    from cnnx.engine.report import Profile
 
 __all__ = ["Plan", "compile"]
 
@@ -43,9 +42,12 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
 
     model        any layer; it is copied, so training it later does not change the plan
     input_shape  of one sample, as in `summary`: (3, 32, 32), or 64 for features. Of several inputs
-                 a list of shapes, or {name: shape with the batch axis}, in order, which names them
+                 a list of shapes, or {name: whole shape}, in order, which names them: with the
+                 batch axis, if it has one. In a dict an input may be a scalar, of shape (), and
+                 inputs may have different first axes, as the state of a recurrent network has
     batch        prepare for batches of so many samples now; None: at the first call. With a dict,
-                 the shapes say it
+                 the shapes say it; if there are scalars, whose values may choose between branches,
+                 it is prepared at the first call
 
     Layers without effect are removed, batch norm becomes part of the weights before it,
     activations, sums and pooling are fused with the layer before them, all weights are packed, and
@@ -59,9 +61,15 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
         plan = cnnx.compile(cnnx.models.resnet20(), (3, 32, 32), batch=1)
         logits = plan(np.zeros((1, 3, 32, 32), np.float32))
     """
+    # Imported here, as `report` further down: a program that loads a plan needs none of them.
+    from cnnx.engine.fold import fold
+    from cnnx.engine.graphs import flat_copy
+    from cnnx.engine.simplify import simplify
+
     if not isinstance(model, Layer):
         raise TypeError(f"compile: model is a {type(model).__name__}, expected a layer")
     names, shapes, batches = _inputs(model, input_shape, batch)
+    common = isinstance(batches, int | None) or len({shape[:1] or None for shape in batches}) == 1
     try:
         given = flat_copy(model, shapes)
         simplified = simplify(given)
@@ -70,8 +78,9 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
         raise ValueError(f"compile: input_shape {_listed(shapes)} does not fit: {error}") from error
     folded.preprocessing = model.preprocessing
     history = [("all layers", given), ("simplify", simplified), ("fold", folded)]
-    plan = Plan(folded, names, [(name, len(graph.wiring().nodes)) for name, graph in history])
-    if batches is not None:
+    passes = [(name, len(graph.wiring().nodes)) for name, graph in history]
+    plan = Plan(folded, names, passes, None if common else batches)
+    if isinstance(batches, int) or (batches and all(batches)):
         plan.prepare(batches)
     return plan
 
@@ -81,6 +90,7 @@ class Plan:
 
     inputs, outputs  their names: "x" and "y"; if there are several "x0", "x1", ...
     input_shapes     of one sample of each input
+    whole_shapes     None, or if the inputs have no common batch axis, their shapes in `compile`
     preprocessing    that of the model, or None: how its input was prepared in training
 
     ``plan(x)`` returns an array, or a tuple if there are several outputs; with several inputs
@@ -93,11 +103,18 @@ class Plan:
     steps.
     """
 
-    def __init__(self, graph: Graph, names: Sequence[str], history: Sequence[tuple[str, int]]):
+    def __init__(
+        self,
+        graph: Graph,
+        names: Sequence[str],
+        history: Sequence[tuple[str, int]],
+        whole_shapes: tuple[Shape, ...] | None = None,
+    ) -> None:
         wiring = graph.wiring()
         self.graph, self.history = graph, tuple(history)
         self.input_shapes, self.preprocessing = graph.input_shapes, graph.preprocessing
-        self.inputs = tuple(names)
+        self.inputs, self.whole_shapes = tuple(names), whole_shapes
+        self._described_shapes = whole_shapes or [("n", *shape) for shape in self.input_shapes]
         self.outputs = _numbered("y", len(wiring.outputs))
         self.steps = rewrite(wiring, keeping=False)
         parameters = graph.parameters()
@@ -107,7 +124,7 @@ class Plan:
         ]
         self._integers = [any(type(layer) is Embedding for layer in each) for each in readers]
         self._programs: dict[Any, Program] = {}
-        self._lock = threading.Lock()
+        self._lock = _thread.allocate_lock()
 
     def __call__(self, *xs: Any) -> Any:
         if len(xs) != len(self.inputs):
@@ -150,6 +167,8 @@ class Plan:
 
         Example: ``print(plan.explain())``
         """
+        from cnnx.engine import report
+
         return report.explain(self.history, self._described(batch))
 
     def memory(self, batch: int | None = None) -> str:
@@ -157,9 +176,11 @@ class Plan:
 
         Example: ``print(plan.memory())``
         """
+        from cnnx.engine import report
+
         return report.memory(self._described(batch))
 
-    def profile(self, *xs: Any, repeat: int = 20) -> report.Profile:
+    def profile(self, *xs: Any, repeat: int = 20) -> Profile:
         """A row for each step with its median time, GFLOP/s and GB/s; it prints as a table.
 
         xs      the inputs, as in a call
@@ -176,6 +197,8 @@ class Plan:
             raise RuntimeError("plan.profile: the compiled backend is not in use")
         program.times(arrays)  # once, for the caches
         seconds = np.median([program.times(arrays) for _ in range(repeat)], axis=0)
+        from cnnx.engine import report
+
         return report.profile(program, seconds.tolist())
 
     def save(self, path: Any) -> None:
@@ -189,8 +212,8 @@ class Plan:
 
     def __repr__(self) -> str:
         shapes = ", ".join(
-            f"{name} (n, {', '.join(map(str, shape))})"
-            for name, shape in zip(self.inputs, self.input_shapes, strict=True)
+            f"{name} {_text(shape)}"
+            for name, shape in zip(self.inputs, self._described_shapes, strict=True)
         )
         return f"Plan({shapes}: {len(self.steps.steps)} steps)"
 
@@ -198,13 +221,11 @@ class Plan:
 
     def _checked(self, i: int, x: Any) -> np.ndarray:
         """Input i as a contiguous array of the plan's dtype."""
-        name, shape = self.inputs[i], self.input_shapes[i]
+        name, shape = self.inputs[i], self._described_shapes[i]
         x = x if self._integers[i] else as_float(f"plan: {name}", x, self.dtype)
         x = np.require(x, requirements=("C", "ALIGNED"))
-        if x.ndim != len(shape) + 1:
-            raise ValueError(
-                f"plan: {name} has shape {x.shape}, expected (n, {', '.join(map(str, shape))})"
-            )
+        if x.ndim != len(shape):
+            raise ValueError(f"plan: {name} has shape {x.shape}, expected {_text(shape)}")
         return x
 
     def _compute(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -229,7 +250,8 @@ class Plan:
             with self._lock:
                 program = self._programs.get(key)
                 if program is None:
-                    program = self._made([np.zeros(x.shape, x.dtype) for x in arrays], jobs)
+                    zeros = [np.zeros(x.shape, x.dtype) if x.ndim else x for x in arrays]
+                    program = self._made(zeros, jobs)
                     kept = list(self._programs.items())[1 - _MOST_PROGRAMS :]
                     self._programs = dict([*kept, (key, program)])
         return program
@@ -241,12 +263,22 @@ class Plan:
             shapes = tuple([x.shape for x in zeros])
             raise ValueError(
                 f"plan: the network does not accept inputs of shape {_listed(shapes)}, it was "
-                f"compiled for samples of {_listed(self.input_shapes)}: {error}"
+                f"compiled for {self._made_for()}: {error}"
             ) from error
+
+    def _made_for(self) -> str:
+        if self.whole_shapes is not None:
+            return _listed(self.whole_shapes)
+        return f"samples of {_listed(self.input_shapes)}"
 
     def _zeros(self, batch: int | Sequence[Shape]) -> list[np.ndarray]:
         if isinstance(batch, Sequence):
             shapes = list(batch)
+        elif self.whole_shapes is not None:
+            raise ValueError(
+                f"plan: batch={batch}, but its inputs have no common batch axis: prepare takes the "
+                f"whole shape of each, such as {list(self.whole_shapes)}"
+            )
         else:
             size = checks.integer("plan", "batch", batch, least=1)
             shapes = [(size, *shape) for shape in self.input_shapes]
@@ -261,7 +293,8 @@ class Plan:
         programs = list(self._programs.values())
         if batch is None and programs:
             return programs[-1]
-        program = self._program(self._zeros(1 if batch is None else batch))
+        wanted = (self.whole_shapes or 1) if batch is None else batch
+        program = self._program(self._zeros(wanted))
         if program is None:
             raise RuntimeError("plan: the compiled backend is not in use: nothing is prepared")
         return program
@@ -276,8 +309,8 @@ def _inputs(
         if batch is not None:
             raise ValueError(f"compile: batch={batch}, but the shapes {input_shape} include it")
         given = [_whole_shape(name, shape) for name, shape in input_shape.items()]
-        if len({shape[0] for shape in given}) != 1:
-            raise ValueError(f"compile: {input_shape} has several batch sizes, or no input")
+        if not given:
+            raise ValueError("compile: input_shape is an empty dict, expected {name: shape}")
         names = tuple(input_shape)
         if not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"compile: the names of the inputs are {names}, expected text")
@@ -297,10 +330,10 @@ def _inputs(
 
 
 def _whole_shape(name: Any, shape: Any) -> Shape:
-    if not checks.is_sequence(shape) or not len(shape):
+    if not checks.is_sequence(shape):
         raise ValueError(
-            f"compile: the shape of {name!r} is {shape!r}, expected one with the batch axis: "
-            "(1, 3, 32, 32)"
+            f"compile: the shape of {name!r} is {shape!r}, expected one with the batch axis, "
+            "(1, 3, 32, 32), or () for a scalar"
         )
     sizes = [checks.integer("compile", f"a size of {name!r}", size, least=1) for size in shape]
     return tuple(sizes)
@@ -308,6 +341,11 @@ def _whole_shape(name: Any, shape: Any) -> Shape:
 
 def _numbered(letter: str, count: int) -> tuple[str, ...]:
     return (letter,) if count == 1 else tuple([f"{letter}{i}" for i in range(count)])
+
+
+def _text(shape: Sequence[Any]) -> str:
+    """ "(n, 3, 32, 32)" """
+    return f"({', '.join(map(str, shape))})"
 
 
 def _listed(shapes: Sequence[Shape]) -> str:

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnx.engine import report
 from cnnx.engine.lower import JobStep, Output, Scratch, Value, lower
 from cnnx.engine.memory import Lifetime, place
 from cnnx.engine.record import Recorded, record
@@ -270,8 +269,10 @@ class Program:
         xs = [self._array(value, arena, given) for value in entry.step.inputs]
         y = np.asarray(entry.step.run(None, xs, True), order="C")
         if y.shape != entry.shape or y.dtype != entry.dtype:
+            from cnnx.engine.report import names
+
             raise ValueError(
-                f"{report.names(entry.step)}: forward returned {y.dtype} of {y.shape}, but for "
+                f"{names(entry.step)}: forward returned {y.dtype} of {y.shape}, but for "
                 f"zeros {entry.dtype} of {entry.shape}: a plan needs layers whose output shape "
                 "depends on the input's shape alone"
             )

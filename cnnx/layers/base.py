@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Iterator
 from reprlib import recursive_repr
@@ -21,13 +20,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from cnnx.layers.assignment import check_assignment
+from cnnx.layers.carried import Carried
 from cnnx.layers.dtype import FLOATS, as_float
 from cnnx.layers.inside import held
 from cnnx.layers.kept import Watched, keep
 from cnnx.layers.methods import Methods
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import Mode, grad_enabled, no_grad, run_mode
-from cnnx.preprocessing import Carried
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -272,7 +271,9 @@ class Layer(Methods):
 
     def copy(self) -> Self:
         """An independent copy: weights, buffers and modes, without gradients or saved values."""
-        return copy.deepcopy(self)
+        from copy import deepcopy
+
+        return deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return self._attributes()

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnx import init, io
+from cnnx import init, io, layers
 from cnnx.layers import state
 from cnnx.layers.base import BUILTIN, Layer
 from cnnx.layers.parameter import Parameter
-from cnnx.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from cnnx.typing import File
@@ -169,23 +168,35 @@ def _build(
     _tie(model, meta["tied"])
     for entry, value in state.match(model, arrays, strict=True)[0]:
         setattr(entry.owner, entry.attribute, value)
-    parameters = dict(model.named_parameters())
+    parameters = dict(model.named_parameters()) if meta["frozen"] else {}
     for name in meta["frozen"]:
         parameters[name].requires_grad = False
     if meta.get("preprocessing") is not None:  # older files have none
+        from cnnx.preprocessing import Preprocessing
+
         model.preprocessing = Preprocessing.from_json(meta["preprocessing"])
     return model
 
 
 def _find_class(name: str, known: Mapping[str, type[Layer]]) -> type[Layer]:
     if name not in known and known is BUILTIN:
-        import cnnx.onnx.layers  # noqa: F401  # adds those of a graph from an ONNX file
+        _import_class(name)
     if name not in known:
         raise ValueError(
             f"it has a layer of class {name!r}, which is unknown: pass "
             f"custom={{{name!r}: ...}} with the class"
         )
     return known[name]
+
+
+def _import_class(name: str) -> None:
+    """Import what adds a class of this name to `BUILTIN`, if there is one."""
+    if name == "Graph":
+        import cnnx.graph.graph
+    elif name in layers.__all__:
+        getattr(layers, name)
+    else:
+        import cnnx.onnx.layers  # noqa: F401  # those of a graph from an ONNX file
 
 
 def _owners(layer: Layer) -> dict[str, tuple[Layer, str, Parameter]]:
@@ -207,7 +218,7 @@ def _tied(layer: Layer) -> dict[str, str]:
 
 
 def _tie(layer: Layer, tied: dict[str, str]) -> None:
-    owners = _owners(layer)
+    owners = _owners(layer) if tied else {}
     for key, original in tied.items():
         (place, name, parameter), shared = owners[key], owners[original][2]
         if parameter is not shared:

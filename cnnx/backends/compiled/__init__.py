@@ -10,14 +10,14 @@ backend.
 # others first.
 
 import sys
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
+from importlib.util import module_from_spec
 from types import ModuleType
 
 # Not `from . import _core`: only this form raises ModuleNotFoundError if the extension is missing.
 import cnnx.backends.compiled._core as _core
 
-from .. import reference as _reference
+from ..names import OP_NAMES as _OP_NAMES
 
 MODULES = (
     "memory",
@@ -73,25 +73,24 @@ MODULES = (
 def _load(name: str) -> ModuleType:
     """A module of the library."""
     full, path = f"{__name__}.{name}", _core.__file__
-    spec = spec_from_file_location(full, path, loader=ExtensionFileLoader(full, path))
-    assert spec is not None and spec.loader is not None
+    loader = ExtensionFileLoader(full, path)
     try:
-        module = module_from_spec(spec)
+        module = module_from_spec(ModuleSpec(full, loader, origin=path))
     except ImportError:  # the library itself has been loaded: the module is not in it
         raise ImportError(f"{path} is older than these sources: it lacks {name}") from None
     sys.modules[full] = module
-    spec.loader.exec_module(module)
+    loader.exec_module(module)
     return module
 
 
 _loaded = [_load(name) for name in MODULES]
 memory, busy, _, parallel, jobs = _loaded[:5]
 _names = {name: found for module in _loaded for name, found in vars(module).items()}
-_missing = [name for name in _reference.__all__ if name not in _names]
+_missing = [name for name in _OP_NAMES if name not in _names]
 if _missing:
     raise ImportError(f"{_core.__file__} is older than these sources: it lacks {_missing[0]}")
 
-globals().update({name: _names[name] for name in _reference.__all__})
+globals().update({name: _names[name] for name in _OP_NAMES})
 # An op may have the name of its module; the functions that prepare its jobs are all in `jobs`,
 # and so is what runs them.
 vars(jobs).update({name: f for name, f in _names.items() if name.startswith("prepare_")})
@@ -104,7 +103,7 @@ reset_peak_memory_stats = memory.reset_peak_memory_stats
 get_num_threads, set_num_threads = parallel.get_num_threads, parallel.set_num_threads
 
 __all__ = [
-    *_reference.__all__,
+    *_OP_NAMES,
     "MODULES",
     "busy",
     "build_config",

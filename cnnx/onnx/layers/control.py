@@ -38,6 +38,12 @@ class Item(Operator):
     def compute(self, x: Any) -> Any:
         return x[self.number]
 
+    def gradients(self, dy: Any, y: Any, *inputs: Any) -> Any:
+        raise RuntimeError(
+            "an operator of several outputs, such as LSTM or Split, has no backward: it cannot be "
+            "trained through"
+        )
+
 
 @operator
 class If(Operator):
@@ -67,5 +73,7 @@ class If(Operator):
     def backward(self, dy: Any) -> Any:
         (taken,) = self._saved()
         if len(taken.wiring().outputs) > 1:
-            raise RuntimeError("If of several outputs has no backward")
+            raise RuntimeError(
+                "If of several outputs has no backward: it cannot be trained through"
+            )
         return taken.backward(dy)
