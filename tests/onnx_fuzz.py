@@ -1,20 +1,25 @@
 """Loads damaged ONNX files: python tests/onnx_fuzz.py 10000 [first seed]
 
-Each is a small real file in which bytes, or fields of the messages, are changed at random. Loading
-it must return a Graph or raise a ValueError, and not take more memory than 4 times the file and
-256 MB, nor more than a second of the process's time. A crash ends the process; the last line
-printed is the seed to run again.
+Each is a real file in which bytes, or fields of the messages, are changed at random: an export of
+cnnx or of PyTorch, a file of the tests of the package onnx, and those of the packages of the extra
+`zoo` that are installed. Loading it must return a Graph or raise a ValueError, and not take more
+memory than 4 times the file and 256 MB, nor more than a second of the process's time. A crash ends
+the process; the last line printed is the seed to run again. One of four is a plan of cnnx instead.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import resource
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
+import zoo
 from onnx_helpers import saved
 from onnx_traps import TRAPS, floats, helper, model_of, node
 
@@ -34,6 +39,20 @@ def originals():
     for nodes, arrays, opset in TRAPS.values():
         files.append(model_of(nodes, {"x": [2, 3, 6, 7]}, arrays=arrays, opset=opset))
     files += [with_branches(), with_lstm()]
+    tests = Path(onnx.__file__).parent / "backend" / "test" / "data"
+    kinds = ("simple", "light", "pytorch-operator", "pytorch-converted")
+    paths = [path for kind in kinds for path in sorted(tests.glob(f"{kind}/**/*.onnx"))]
+    paths += filter(None, map(zoo.find, zoo.FILES))
+    return files + [path.read_bytes() for path in paths]
+
+
+def plans():
+    """Files of `plan.save`: the network, and its arrays."""
+    files = []
+    for name, shape in (("lenet5", (1, 28, 28)), ("resnet20", (3, 32, 32)), ("unet", (3, 32, 32))):
+        file = io.BytesIO()
+        cnnx.compile(models.build(name, shape, 10).eval(), shape).save(file)
+        files.append(file.getvalue())
     return files
 
 
@@ -125,27 +144,57 @@ def with_other_fields(content, rng):
     return model.SerializeToString()
 
 
+def with_other_json(content, rng):
+    """A plan file whose description of the network is changed."""
+    arrays, meta = cnnx.io.load_npz(io.BytesIO(content))
+    for _ in range(rng.integers(1, 4)):
+        place = meta
+        while True:
+            keys = list(place) if isinstance(place, dict) else range(len(place))
+            key = keys[rng.integers(len(keys))]
+            if not (isinstance(place[key], (dict, list)) and place[key]) or rng.random() < 0.05:
+                break
+            place = place[key]
+        values = [*NUMBERS, None, "", "ReLU", [], {}, [2**40] * 3, {"layer": 0}, True, 0.5, 1e300]
+        if rng.random() < 0.2:
+            del place[key]
+        else:
+            place[key] = values[rng.integers(len(values))]
+        if not meta:
+            break
+    file = io.BytesIO()
+    cnnx.io.save_npz(file, arrays, json.loads(json.dumps(meta)))
+    return file.getvalue()
+
+
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main(count, first=0):
     warnings.simplefilter("error")
-    files = originals()
+    files, own = originals(), plans()
     loaded = 0
     for seed in range(first, first + count):
         print(seed, flush=True)
         rng = np.random.default_rng(seed)
-        content = files[rng.integers(len(files))]
-        content = (with_other_bytes, with_other_fields)[seed % 2](content, rng)
+        if seed % 8 < 2:
+            content = own[rng.integers(len(own))]
+            content = (with_other_bytes, with_other_json)[seed % 2](content, rng)
+        else:
+            content = files[rng.integers(len(files))]
+            content = (with_other_bytes, with_other_fields)[seed % 2](content, rng)
         before, start = peak(), time.process_time()
         try:
-            model = cnnx.onnx.load(content)
+            if seed % 8 < 2:
+                assert type(cnnx.load_plan(io.BytesIO(content))) is cnnx.Plan
+            else:
+                assert type(cnnx.onnx.load(content)) is cnnx.Graph
         except ValueError as error:
-            assert str(error).startswith("the ONNX model"), error
+            named = ("the ONNX model", "a BytesIO")
+            assert str(error).startswith(named) and len(str(error)) < 5000, error
         else:
             loaded += 1
-            assert type(model) is cnnx.Graph
         seconds = time.process_time() - start
         assert seconds < SECONDS, f"{seconds:.1f} s"
         assert peak() - before < MOST + 4 * len(content), f"{peak() - before:,} bytes"
