@@ -20,7 +20,7 @@
 
 from arrays cimport data_of
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport Ending, cnnx_tile, kernels_for, real
+from kernels cimport NO_ACTIVATION, Ending, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 from ..epilogue cimport finish_rows
 from ..jobs cimport Job
@@ -31,7 +31,8 @@ from .staging cimport Band, Taps, make_band, make_taps, stage, tap_offsets
 
 cdef enum:
     ENOUGH_BANDS = 4            # for the threads to share: fewer are cut into
-    FILTER_BLOCK = 64           # so many filters or more: each stages the band again
+    FILTER_BLOCK = 16           # so many filters or more: each stages the band again
+    COPIED_FILTER_BLOCK = 32    # and copies its windows
 
 
 cdef struct Call:               # of `convolve`
@@ -53,10 +54,13 @@ cdef class Direct(Convolution):
         cdef Plan *plan = &self.plan
         cdef Tile tile = tile_of(self.single)
         cdef Py_ssize_t mr = tile.mr, nr = tile.nr, scratch, packed
+        cdef Py_ssize_t least = FILTER_BLOCK if reading == IN_PLACE else COPIED_FILTER_BLOCK
+        if reading == AS_ROWS:
+            least = plan.filters
         plan.taps, plan.reading, plan.width = taps[0], reading, nr if reading == AS_ROWS else mr
         plan.band = make_band(taps, plan.oh, plan.ow, mr if reading == AS_ROWS else nr, plan.channels)
         plan.blocks = max(<Py_ssize_t>1, min(
-            plan.filters // FILTER_BLOCK, ENOUGH_BANDS // (plan.images * plan.groups * plan.band.count)
+            plan.filters // least, ENOUGH_BANDS // (plan.images * plan.groups * plan.band.count)
         ))
         plan.block = ceil_div(ceil_div(plan.filters, plan.blocks), plan.width) * plan.width
         plan.blocks = ceil_div(plan.filters, plan.block)
@@ -252,7 +256,9 @@ cdef void multiply_tile(
     if product.offsets != NULL:
         kernels_for(windows).product_at(&tile, weights, windows, product.offsets, start, sums)
     else:
-        kernels_for(windows).product(&tile, weights, windows, start, sums)
+        kernels_for(windows).product_to_end(
+            &tile, weights, windows, start, <const real *>NULL, NO_ACTIVATION, sums
+        )
 
 
 cdef void multiply_as_rows(
