@@ -18,18 +18,25 @@ Environment variables
 # is always complete. Each kind of build has its own folders (KIND), so objects of different kinds
 # never mix. A pure installation contains a marker file (MARK): without an extension and without the
 # marker, cnnx warns.
+# The same sources, compiler and packages give the same wheel, byte for byte: the dates and the
+# permissions of a checkout do not enter (BuildWheel).
+# A wheel for another machine (.ci/aarch64) is built as Python itself is: CC has a compiler that
+# makes code for it, and _PYTHON_HOST_PLATFORM its name, which sysconfig then tells.
 """
 
+import json
 import os
 import platform
 import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.errors import CompileError, LinkError
@@ -49,9 +56,12 @@ ISA_FLAGS = {
     },
     "aarch64": BASELINE | {"neon": []},
 }
-MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(
-    platform.machine().lower(), platform.machine()
-)
+NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
+HERE = NAMES.get(platform.machine().lower(), platform.machine())
+PLATFORM = sysconfig.get_platform()  # of the wheel: linux-x86_64, macosx-11.0-arm64, win-amd64
+MACHINE = PLATFORM.rpartition("-")[2]
+MACHINE = {**NAMES, "universal2": HERE}.get(MACHINE, MACHINE)
+RUNS_HERE = HERE == MACHINE and (os.name == "nt") == PLATFORM.startswith("win")
 
 STANDARD = "-std=c11"
 # Used if the compiler knows them.
@@ -82,7 +92,14 @@ cnnx needs a C compiler, gcc or clang, and none works here ({reason}).
     Debian, Ubuntu:  apt install gcc python3-dev
     Fedora:          dnf install gcc python3-devel
     macOS:           xcode-select --install
+    Windows:         pip install ziglang, then set CC=python-zig cc
 Without one, CNNX_PURE=1 pip install . installs cnnx in pure Python, with the reference backend.
+"""
+
+NO_GIL = """
+cnnx's extension does not support Python without the GIL (free-threaded): its memory pool and its
+cache of jobs rely on the GIL. Install cnnx for the usual Python of this version; or, here, with the
+reference backend alone: CNNX_PURE=1 pip install .
 """
 
 OPENMP_PROGRAM = """
@@ -101,7 +118,8 @@ OPENMP_FLAGS = [
 
 
 def works(compiler, program, compile_flags=(), link_flags=()):
-    """Compile, link and run a program; returns the reason if it fails, else None."""
+    """Compile, link and run a program; returns the reason if it fails, else None. One for another
+    machine is not run."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text(program)
@@ -114,7 +132,7 @@ def works(compiler, program, compile_flags=(), link_flags=()):
             )
         except (CompileError, LinkError, OSError) as error:
             return str(error)
-        status = os.system(shlex.quote(str(Path(folder, "probe"))))
+        status = RUNS_HERE and subprocess.run([str(Path(folder, "probe"))]).returncode
         return f"a program that it made ended with status {status}" if status else None
 
 
@@ -176,6 +194,8 @@ class BuildExtension(build_ext):
             extension.sources = [*self.cythonized(), *C_SOURCES]  # not added: this may run twice
         super().finalize_options()
         self.build_temp = str(Path(self.build_temp, KIND))
+        if os.name == "nt":  # Microsoft's compiler lacks the vector extension
+            self.compiler = self.compiler or "mingw32"  # any with the command line of gcc: CC
 
     def cythonized(self):
         """The C sources that Cython makes of csrc's modules."""
@@ -214,9 +234,12 @@ class BuildExtension(build_ext):
         )
         return [module.sources[0] for module in modules]
 
+    def run(self):
+        if sysconfig.get_config_var("Py_GIL_DISABLED"):
+            raise SystemExit(NO_GIL)
+        super().run()
+
     def build_extensions(self):
-        if sys.platform == "win32":
-            raise SystemExit(NO_COMPILER.format(reason="Microsoft's lacks the vector extension"))
         reason = works(self.compiler, "int main(void) { return 0; }")
         if reason:
             raise SystemExit(NO_COMPILER.format(reason=reason))
@@ -269,6 +292,64 @@ class BuildExtension(build_ext):
         return [], []
 
 
+class BuildWheel(bdist_wheel):
+    """The wheel of one source is always the same, and says what is in it."""
+
+    def initialize_options(self):
+        super().initialize_options()
+        os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")  # 1980, where zip files begin
+
+    def write_wheelfile(self, folder, **options):
+        super().write_wheelfile(folder, **options)  # the last file
+        bill = Path(folder, "sboms", "cnnx.cdx.json")
+        bill.parent.mkdir()
+        bill.write_text(json.dumps(bill_of_materials(self.distribution), indent=1) + "\n")
+        for path in Path(self.bdist_dir).rglob("*"):
+            if path.is_file():
+                path.chmod(0o755 if path.suffix in (".so", ".pyd") else 0o644)
+
+
+def bill_of_materials(distribution):
+    """CycloneDX: what the wheel has from others. .ci/repair.py adds the libraries it copies."""
+    name, version = distribution.get_name(), distribution.get_version()
+    parts = [
+        {
+            "type": "data",
+            "name": "Optical Recognition of Handwritten Digits",
+            "licenses": [{"license": {"id": "CC-BY-4.0"}}],
+            "externalReferences": [{"type": "website", "url": "https://doi.org/10.24432/C50P49"}],
+        }
+    ]
+    if not PURE:
+        import Cython
+
+        parts.append(
+            {
+                "type": "library",
+                "name": "cython",
+                "version": Cython.__version__,
+                "description": "The functions that Cython adds to what it compiles",
+                "purl": f"pkg:pypi/cython@{Cython.__version__}",
+                "licenses": [{"license": {"id": "Apache-2.0"}}],
+            }
+        )
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "library",
+                "name": name,
+                "version": version,
+                "purl": f"pkg:pypi/{name}@{version}",
+                "licenses": [{"license": {"id": "MIT"}}],
+            }
+        },
+        "components": parts,
+    }
+
+
 class BuildPython(build_py):
     """Copies the Python files, and adds the marker of a pure installation if it is one."""
 
@@ -304,10 +385,7 @@ def stub(isa):
 
 C_SOURCES = ["csrc/select.c", *(stub(isa) for isa, _ in kernel_sets())]
 
-if PURE:
-    setup(cmdclass={"build_py": BuildPython})
-else:
-    setup(
-        ext_modules=[Extension(f"{PACKAGE}._core", C_SOURCES)],
-        cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
-    )
+setup(
+    ext_modules=[] if PURE else [Extension(f"{PACKAGE}._core", C_SOURCES)],
+    cmdclass={"bdist_wheel": BuildWheel, "build_ext": BuildExtension, "build_py": BuildPython},
+)

@@ -19,7 +19,6 @@ import numpy as np
 
 cimport cython
 cimport numpy as cnp
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 cnp.import_array()
@@ -27,7 +26,14 @@ cnp.import_array()
 cdef extern from *:
     """
     #include <stdlib.h>
+
+    #ifdef _WIN32
+    #include <malloc.h>
+    #define cnnx_aligned_free _aligned_free
+    static void *cnnx_aligned_alloc(size_t size) { return _aligned_malloc(size, 64); }
+    #else
     #include <sys/mman.h>
+    #define cnnx_aligned_free free
 
     enum { LARGE_PAGE = 2 << 20 };
 
@@ -39,6 +45,7 @@ cdef extern from *:
     #endif
         return data;
     }
+    #endif
 
     #ifdef CNNX_DEBUG
     #include <string.h>
@@ -55,6 +62,7 @@ cdef extern from *:
     #endif
     """
     void *cnnx_aligned_alloc(size_t size) nogil
+    void free "cnnx_aligned_free" (void *data) nogil
     void spoil "cnnx_spoil" (void *data, size_t size) nogil
     void forbid "ASAN_POISON_MEMORY_REGION" (void *data, size_t size) nogil
     void allow "ASAN_UNPOISON_MEMORY_REGION" (void *data, size_t size) nogil

@@ -1,4 +1,5 @@
-"""The build recompiles what changed and nothing else, and uses only flags that the compiler knows.
+"""The build recompiles what changed and nothing else, uses only flags that the compiler knows, and
+makes the same wheel of the same sources.
 
 cnnx's setup.py builds a module of a few lines, whose files are laid out and include each other like
 those of cnnx.
@@ -6,10 +7,12 @@ those of cnnx.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -57,15 +60,19 @@ class Tree:
             folder.joinpath(name).write_text(text)
         shutil.copy(SETUP, folder)
 
-    def run(self, *words, **environment):
+    def attempt(self, *words, **environment):
+        """A finished process of Python."""
         mine = {name: text for name, text in os.environ.items() if not name.startswith("CNNX_")}
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, *words],
             cwd=self.folder,
             env={"CC": COMPILER} | mine | environment,
             capture_output=True,
             text=True,
         )
+
+    def run(self, *words, **environment):
+        done = self.attempt(*words, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
@@ -148,3 +155,52 @@ def test_a_compiler_that_knows_fewer_flags_is_sufficient(tree, tmp_path):
     records = [path.read_text() for path in tree.folder.glob("build/temp*/csrc/**/*.made")]
     assert records and not any("-fno-tree" in record for record in records)
     assert all("-fno-math-errno" in record for record in records)
+
+
+def _wheel(tree, **environment):
+    tree.run("setup.py", "-q", "bdist_wheel", **environment)
+    [path] = tree.folder.glob("dist/*.whl")
+    return path
+
+
+def test_the_same_sources_give_the_same_wheel_in_another_folder_at_another_time(tmp_path):
+    """And with other permissions: those of a checkout follow from its user's umask."""
+    pytest.importorskip("Cython")
+    wheels = []
+    for folder, mode, date in (("here", 0o664, 1_500_000_000), ("a/deeper/folder", 0o600, 1.6e9)):
+        tree = Tree(tmp_path / folder)
+        for path in tree.folder.rglob("*.*"):
+            if path.is_file():
+                path.chmod(mode)
+                os.utime(path, (date, date))
+        wheels.append(_wheel(tree))
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        assert any(name.endswith((".so", ".pyd")) for name in wheel.namelist())
+        assert {info.date_time for info in wheel.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        bill = json.loads(wheel.read("cnnx-0.dist-info/sboms/cnnx.cdx.json"))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["purl"] == "pkg:pypi/cnnx@0"
+    licenses = [part["licenses"][0]["license"]["id"] for part in bill["components"]]
+    assert licenses == ["CC-BY-4.0", "Apache-2.0"]  # the digits, and what Cython adds
+
+
+def test_the_date_of_a_wheel_can_be_given_and_a_pure_one_fits_every_machine(tmp_path):
+    path = _wheel(Tree(tmp_path / "tree"), CNNX_PURE="1", SOURCE_DATE_EPOCH="1700000000")
+    assert path.name == "cnnx-0-py3-none-any.whl"
+    with zipfile.ZipFile(path) as wheel:
+        assert "cnnx/backends/PURE" in wheel.namelist()
+        assert {info.date_time[:3] for info in wheel.infolist()} == {(2023, 11, 14)}
+
+
+def test_python_without_the_gil_is_refused_in_words(tmp_path):
+    """As its sysconfig says; in pure Python there is nothing to refuse."""
+    tree = Tree(tmp_path / "tree")
+    name = "_sysconfigdata_of_the_test"
+    tree.folder.joinpath(f"{name}.py").write_text(
+        "build_time_vars = {'Py_GIL_DISABLED': 1, 'CC': 'cc', 'EXT_SUFFIX': '.so'}\n"
+    )
+    fake = {"_PYTHON_SYSCONFIGDATA_NAME": name, "PYTHONPATH": str(tree.folder)}
+    done = tree.attempt("setup.py", "-q", "build_ext", "--inplace", **fake)
+    assert done.returncode != 0 and "GIL" in done.stderr and "CNNX_PURE=1" in done.stderr
+    assert tree.attempt("setup.py", "-q", "build", CNNX_PURE="1", **fake).returncode == 0
