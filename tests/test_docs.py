@@ -74,6 +74,7 @@ RUN = {
     "docs/from_pytorch.md": Page(needs=("torch", "safetensors"), after=same_as_pytorch),
     "docs/from_sklearn.md": Page(needs=("sklearn",), after=classifiers_learnt),
     "docs/graphs.md": Page(needs=("matplotlib",), after=model_drawn),
+    "docs/many_files.md": Page(needs=("joblib", "dask.array")),
     "docs/own_layers.md": Page(after=transformed_digits_learnt),
     "docs/training.md": Page(needs=("matplotlib", "sklearn"), after=digits_learnt),
     "docs/winograd.md": Page(),

@@ -33,13 +33,16 @@ _EXAMPLE = """\
   cnnx predict runs/digits-1 seven.png three.png
   cnnx predict runs/photos-1 --resize --top 3 holiday/*.jpg
   cnnx predict runs/photos-1 holiday/ --csv holiday.csv
+  cnnx predict runs/photos-1 holiday/ --csv part-03.csv --shard 3/16
   cnnx predict runs/digits-1 --invert scan.png  dark on light, where training was light on dark
   cnnx predict model.npz --data mnist --csv mnist.csv
   cnnx predict net.onnx cat.jpg --size 32 --mean 0.5 --std 0.25 --labels names.txt --top 3
   cnnx predict runs/spiral-1 points.npy         rows of two numbers
 
 All images in a folder and its subfolders are read. An .npy or .npz file (its array x, or its only
-array) contains one sample or many, in the units of the training data or as 8-bit values. The model
+array) contains one sample or many, in the units of the training data or as 8-bit values. With
+--shard 3/16, the third of 16 runs predicts the third of 16 parts of the list of files; the tables,
+one after another without the headers of all but the first, are that of a single run. The model
 file records how its input was preprocessed in training: cnnx info MODEL shows it. An ONNX file does
 not: it gets pixels from 0 to 1, channels in the order red, green, blue, as (n, 3, h, w), minus
 --mean, divided by --std. `cnnx convert` stores these options in a model file."""
@@ -73,6 +76,12 @@ def add(commands: Any) -> None:
         "--top", type=integer(1), metavar="K", help="the K most probable classes (default: 1)"
     )
     parser.add_argument("--csv", metavar="FILE", help="write a table instead of printing lines")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="K/N",
+        help="only part K of N of the files, for N runs on one machine or several",
+    )
     add_machine(parser)
 
 
@@ -80,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict, and print or write; returns the exit code."""
     if bool(args.files) == (args.data is not None):
         args.parser.error("give either files or --data")
+    if args.shard is not None and args.data is not None:
+        args.parser.error("--shard divides files, not --data")
     for file in args.files:
         if not os.path.exists(file):
             raise FileNotFoundError(errno.ENOENT, "there is no such file", file)
@@ -105,10 +116,11 @@ def run(args: argparse.Namespace) -> int:
         samples = _samples_of(chosen, batch_size)
     else:
         files = [entry for file in args.files for entry in _files(file)]
-        width = max(len(printable(file)) for file, _ in files)
         # In a table, a file found in a folder is named relative to that folder.
         only = len(args.files) == 1 and args.csv is not None
         cut = len(files[0][1]) if only else 0
+        files = _part(files, *(args.shard or (1, 1)))
+        width = max((len(printable(file)) for file, _ in files), default=0)
         samples = ((name[cut:], x) for file, _ in files for name, x in read(file, how))
     samples = _watched(samples, doubts)
     if regression:
@@ -134,6 +146,25 @@ def _files(path: str) -> Iterator[tuple[str, str]]:
     folder = os.path.join(path, "")
     for file in find_images(path):
         yield file, folder
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """argparse type: (3, 16) from "3/16"."""
+    parts = text.split("/")
+    if len(parts) == 2 and all(part.isdecimal() and len(part) < 8 for part in parts):
+        number, count = map(int, parts)
+        if 1 <= number <= count:
+            return number, count
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a part: expected K/N with K from 1 to N, such as 3/16"
+    )
+
+
+def _part(files: list[Any], number: int, count: int) -> list[Any]:
+    """Consecutive files: the first parts have one more, if they cannot all have as many."""
+    each, more = divmod(len(files), count)
+    begin = (number - 1) * each + min(number - 1, more)
+    return files[begin : begin + each + (number <= more)]
 
 
 def _samples_of(chosen: Chosen, batch_size: int) -> Samples:

@@ -8,19 +8,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import io
 from cnnx.graph.graph import Graph
+from cnnx.graph.wiring import is_builtin
 from cnnx.layers import files
 from cnnx.layers.base import Layer
 
 if TYPE_CHECKING:
     from cnnx.engine.plan import Plan
 
-__all__ = ["build", "is_plan", "load_plan", "save_plan"]
+__all__ = [
+    *("build", "content", "is_plan", "load_plan", "save_plan"),
+    *("unpickled", "user_classes"),
+]
 
 _FORMAT, _VERSION = "cnnx-plan", 1
 
@@ -58,6 +63,25 @@ def load_plan(
     if batch is not None:
         plan.prepare(batch)
     return plan
+
+
+def content(plan: Plan) -> bytes:
+    """The bytes of its file."""
+    file = BytesIO()
+    save_plan(plan, file)
+    return file.getvalue()
+
+
+def user_classes(plan: Plan) -> dict[str, type[Layer]]:
+    """The classes of its layers that are not cnnx's own, by name, as `load_plan` takes them."""
+    return {
+        type(each).__name__: type(each) for each in plan.graph.modules() if not is_builtin(each)
+    }
+
+
+def unpickled(content: bytes, custom: Mapping[str, type[Layer]]) -> Plan:
+    """The plan of which `content` returned the bytes."""
+    return load_plan(BytesIO(content), custom=custom)
 
 
 def is_plan(meta: Any) -> bool:

@@ -210,6 +210,12 @@ class Plan:
 
         files.save_plan(self, path)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A plan is pickled as its file, so that other processes can run it; not its programs."""
+        from cnnx.engine import files
+
+        return files.unpickled, (files.content(self), files.user_classes(self))
+
     def __repr__(self) -> str:
         shapes = ", ".join(
             f"{name} {_text(shape)}"
