@@ -100,8 +100,8 @@ KERNEL(void, winograd_weight, (ptrdiff_t rows, ptrdiff_t channels, const REAL *w
 KERNEL(void, winograd_y, (const REAL *m, ptrdiff_t point, REAL shift, const ptrdiff_t *places, REAL *y,
                           ptrdiff_t pitch))
 
-/* Backward-weight, and forward by panels: lanes are nr channels, and `tiles` tiles lie side by side, a strip. Pixel p of
-   row i of the channels is x[i*pitch + p*nr + lane].
+/* Backward-weight, and forward by panels: lanes are nr channels, and `tiles` tiles lie side by side, a strip. Pixel p
+   of row i of the channels is x[i*pitch + p*nr + lane].
 
        pixel    0   1   2   3   4   5   6   7   8   9   10  11  12  13 ...
        of x     [------- tile 0 ------]                                         6x6 pixels from 4*t on; columns that two
