@@ -68,7 +68,7 @@ cdef struct Loop:
     Region *region
 
 cdef double worth_a_thread = 50_000       # nanoseconds: below, a second thread does not pay twice over
-cdef double WORTH_A_MEETING = 0.1         # of that: below, it does not pay where the threads are in one region anyway
+cdef double WORTH_A_MEETING = 0.05        # of that: below, it does not pay where the threads are in one region anyway
 
 cdef int thread_limit = 1
 cdef int smallest_team = 0, largest_team = 0    # of the regions since the last call of `_teams`; 0: none
