@@ -6,10 +6,10 @@
 `measure` trains ResNet-20 in four ways in turn: by one process with a thread for each rank, which
 gets the samples of all; and by the ranks of one thread, without communication, with sums after
 backward, and with sums during backward. It prints medians over the rounds. Efficiency is that of
-the last way against the first; where other programs run, compare CPU time (of each thread), which
-leaves out the waiting. The communication is what the optimiser's `step` takes longer than without,
-on the rank that comes to it last, for which the others wait; the hidden share of it is what sending
-during backward saves.
+the last way against the first. CPU time is that of each thread; where other programs run, it shows
+what the ranks spend on communication. The communication is what the optimiser's `step` takes longer
+than without, on the rank that comes to it last, for which the others wait; the hidden share of it
+is what sending during backward saves.
 
 `model` measures the CPU time of a training step of one thread, and prints the table of
 docs/distributed.md: the efficiency of p nodes that each have a batch of that size,
@@ -110,8 +110,9 @@ def measure(batch: int, rounds: int) -> None:
     print(f"ResNet-20, {comm.size} ranks of one thread, {batch} samples each, {rounds} rounds")
     for way, step, cpu in zip(ways, np.median(steps, axis=0), np.median(cpus, axis=0)):
         print(f"  {way.name:28} {step * 1e3:8.1f} ms a step, {cpu * 1e3:8.1f} ms of CPU time")
-    by_clock, by_cpu = (np.median(t[:, 0] / t[:, 3]) for t in (steps, cpus))
-    print(f"  efficiency {by_clock:.3f}, by CPU time {by_cpu:.3f}")
+    spent = 1 - np.median(cpus[:, 1] / cpus[:, 3])
+    print(f"  efficiency {np.median(steps[:, 0] / steps[:, 3]):.3f}, ", end="")
+    print(f"CPU time of the communication {spent:.3f}")
     _, without, whole, left = np.median(parts, axis=0)
     print(f"  communication {(whole - without) * 1e3:.2f} ms after backward, of which ", end="")
     print(f"{(left - without) * 1e3:.2f} ms are left if sent during it: ", end="")
