@@ -69,7 +69,7 @@ RUN = {
     "docs/configuration.md": Page(),
     "docs/distributed.md": Page(needs=("mpi4py",)),
     "docs/engine.md": Page(),
-    "docs/fine_tuning.md": Page(),
+    "docs/fine_tuning.md": Page(needs=("onnx",)),
     "docs/from_keras.md": Page(before=keras_mnist, after=convnet_learnt),
     "docs/from_pytorch.md": Page(needs=("torch", "safetensors"), after=same_as_pytorch),
     "docs/from_sklearn.md": Page(needs=("sklearn",), after=classifiers_learnt),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("PIL")
 import zoo
+from onnx_helpers import runtime
 
 import cnnx
 
@@ -35,3 +40,19 @@ def test_a_network_of_another_package_returns_from_an_npz(tmp_path):
         xs = file.inputs(*setting)
         for y, same in zip(again(*xs), model(*xs), strict=True):
             assert (y == same).all()
+
+
+def test_a_network_of_another_package_learns_a_new_task(tmp_path, monkeypatch):
+    """The program of docs/fine_tuning.md that the tests of pages do not run."""
+    if zoo.find(zoo.File("rapidocr_onnxruntime", "models/*_cls_*.onnx", zoo.line, ())) is None:
+        pytest.skip("no rapidocr_onnxruntime: pip install 'cnnx[zoo]'")
+    page = Path(__file__).parents[1] / "docs" / "fine_tuning.md"
+    [program] = re.findall(r"^```py\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    exec(compile(program, "docs/fine_tuning.md", "exec"), names)
+    net, (x, y) = names["net"], names["test"]
+    scores = cnnx.predict(net, x)
+    assert (scores.argmax(1) == y).mean() > 0.85  # 0.9 in the page
+    [exported] = runtime("capitals.onnx", x[:8])
+    np.testing.assert_allclose(exported, scores[:8], rtol=1e-4, atol=1e-4)
