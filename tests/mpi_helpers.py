@@ -36,8 +36,9 @@ def command(ranks, *words):
     return python if ranks == 1 else [MPIRUN, "-n", str(ranks), *python]
 
 
-def run(words, cwd=None):
-    """The finished process of a command."""
+def run(words, cwd=None, without=()):
+    """The finished process of a command, without some variables of the environment."""
+    variables = {name: value for name, value in ENVIRONMENT.items() if name not in without}
     return subprocess.run(
-        words, env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=400
+        words, env=variables, cwd=cwd, capture_output=True, text=True, timeout=400
     )

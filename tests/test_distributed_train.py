@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,9 +20,9 @@ OPTIONS = (
 ORDERED = ("--distributed", "--reduction", "ordered", "--shards", "4")
 
 
-def train(ranks, cwd, *words, event="step", number=0):
-    """The finished command, of which each rank kills itself before an event."""
-    return run(command(ranks, PROGRAM, event, number, "train", *words), cwd)
+def train(ranks, cwd, *words, number=0, without=()):
+    """The finished command, of which each rank kills itself before a step, unless that is 0."""
+    return run(command(ranks, PROGRAM, "step", number, "train", *words), cwd, without)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,10 @@ def test_ranks_make_one_run_and_another_number_of_ranks_continues_it(place):
     assert "ranks     2 ranks, 4 shards, ordered sums" in done.stdout
     assert "if it breaks off: mpirun -n 2 cnnx train --resume run" in done.stdout
     assert len(list((place / "run/checkpoints").iterdir())) == 1
-    done = train(3, place, "--resume", "run")
+    done = train(3, place, "--resume", "run", without=("OMP_NUM_THREADS",))
     assert done.returncode == 0, done.stderr
+    threads = max(os.cpu_count() // 3, 1)  # the ranks divide the cores
+    assert f"{threads} thread{'s' * (threads > 1)}\n" in done.stdout
     assert done.stdout.count("epoch 2/3") == done.stdout.count("test accuracy") == 1
     assert "epoch 1/3" not in done.stdout
     assert results(place / "run") == results(place / "whole")
