@@ -164,16 +164,18 @@ def _wheel(tree, **environment):
 
 
 def test_the_same_sources_give_the_same_wheel_in_another_folder_at_another_time(tmp_path):
-    """And with other permissions: those of a checkout follow from its user's umask."""
+    """And with other permissions of all files, which follow from the umask of whoever builds."""
     pytest.importorskip("Cython")
     wheels = []
-    for folder, mode, date in (("here", 0o664, 1_500_000_000), ("a/deeper/folder", 0o600, 1.6e9)):
-        tree = Tree(tmp_path / folder)
-        for path in tree.folder.rglob("*.*"):
-            if path.is_file():
-                path.chmod(mode)
+    for folder, mask, date in (("here", 0o002, 1_500_000_000), ("a/deeper/one", 0o077, 1.6e9)):
+        before = os.umask(mask)
+        try:
+            tree = Tree(tmp_path / folder)
+            for path in tree.folder.rglob("*.*"):
                 os.utime(path, (date, date))
-        wheels.append(_wheel(tree))
+            wheels.append(_wheel(tree))
+        finally:
+            os.umask(before)
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
     with zipfile.ZipFile(wheels[0]) as wheel:
         assert any(name.endswith((".so", ".pyd")) for name in wheel.namelist())
