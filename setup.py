@@ -28,6 +28,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -354,6 +355,8 @@ class BuildPython(build_py):
     """Copies the Python files, and adds the marker of a pure installation if it is one."""
 
     def run(self):
+        if not self.editable_mode:  # what an earlier build copied may be older, or no longer there
+            shutil.rmtree(Path(self.build_lib, "cnnx"), ignore_errors=True)
         super().run()
         if self.editable_mode:  # the checkout itself is installed
             folder = Path()

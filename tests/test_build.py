@@ -195,6 +195,20 @@ def test_the_date_of_a_wheel_can_be_given_and_a_pure_one_fits_every_machine(tmp_
         assert {info.date_time[:3] for info in wheel.infolist()} == {(2023, 11, 14)}
 
 
+def test_nothing_of_an_earlier_build_is_in_a_wheel(tmp_path):
+    """No file that is gone, and no old text of one whose date says that it did not change."""
+    tree = Tree(tmp_path / "tree")
+    tree.folder.joinpath("cnnx/gone.py").write_text("")
+    _wheel(tree, CNNX_PURE="1").unlink()
+    tree.folder.joinpath("cnnx/gone.py").unlink()
+    changed = tree.folder / "cnnx/__init__.py"
+    changed.write_text("new = 1\n")
+    os.utime(changed, (1.6e9, 1.6e9))
+    with zipfile.ZipFile(_wheel(tree, CNNX_PURE="1")) as wheel:
+        assert "cnnx/gone.py" not in wheel.namelist()
+        assert wheel.read("cnnx/__init__.py") == b"new = 1\n"
+
+
 def test_python_without_the_gil_is_refused_in_words(tmp_path):
     """As its sysconfig says; in pure Python there is nothing to refuse."""
     tree = Tree(tmp_path / "tree")
