@@ -345,4 +345,11 @@ KERNEL(void, nadam, (const cnnx_step *step, ptrdiff_t n, REAL *param, const REAL
 /* average[i] += share * (value[i] - average[i]) */
 KERNEL(void, ema, (ptrdiff_t n, REAL share, REAL *average, const REAL *value))
 
+/* --- one plane, not in lanes: planes.inc.c --- */
+
+/* y[i*cols + j] = activation(start + sum over u < 3, v < 3, in order, of weight[3*u + v] * x[(i + u)*x_row + j + v]),
+   i < rows, j < cols. Writes less than a vector beyond the last pixel, and reads as much beyond its taps. */
+KERNEL(void, convolve_3x3, (ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, const REAL *weight,
+                            REAL start, cnnx_activation activation, REAL *y))
+
 #undef KERNEL

@@ -53,7 +53,7 @@ cdef extern from "kernels.h" nogil:
         kernel gemm_strided, product, product_to_end, product_at, product_from
         kernel transpose, pack, pack_windows, copy_rows, copy_strided, interleave
         # convolution
-        kernel direct_dweight, depthwise, depthwise_dweight
+        kernel direct_dweight, depthwise, depthwise_dweight, convolve_3x3
         kernel winograd_down, winograd_across, winograd_weight, winograd_y
         kernel winograd_x_strip, winograd_y_strip, winograd_dy_strip, winograd_dweight
         # one row, element by element

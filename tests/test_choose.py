@@ -68,8 +68,10 @@ TABLE = [
     (("backward_weight", 64, 256, 8, 512, 3, 2), "direct"),
     (("forward", 64, 64, 32, 64, 3, 1, 2), "direct"),  # dilated
     (("forward", 64, 64, 32, 64, 3, 1, 1, 2), "direct"),  # grouped
-    (("forward", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise"),
+    (("forward", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise_by_planes"),
     (("forward", 32, 96, 32, 96, 5, 2, 2, 96), "depthwise"),
+    (("forward", 32, 96, 7, 96, 3, 1, 1, 96), "depthwise"),  # short rows
+    (("backward_data", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise_by_planes"),
     (("backward_data", 32, 96, 32, 96, 3, 2, 1, 96), "depthwise"),
     (("backward_weight", 32, 96, 32, 96, 3, 2, 1, 96, "float64"), "depthwise"),
     (("forward", 32, 16, 32, 32, 3, 1, 1, 16), "depthwise"),  # two filters a channel

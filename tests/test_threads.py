@@ -36,7 +36,11 @@ CONVOLUTIONS = [
     ("forward", "columns", (1, 140, 7, 5), (300, 140, 3, 3), {"padding": 1}),
     ("forward", "pointwise", (18, 60, 13, 12), (90, 60, 1, 1), {}),
     ("forward", "pointwise", (60, 60, 9, 12), (90, 60, 1, 1), {"stride": 2}),
-    ("forward", "depthwise", (18, 80, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80}),
+    ("forward", "depthwise", (18, 40, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 40}),
+    *(
+        (way, "depthwise_by_planes", (18, 80, 68, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80})
+        for way in ("forward", "backward_data")
+    ),
     ("forward", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
     ("forward", "winograd_by_filters", (5, 130, 7, 8), (140, 130, 3, 3), {"padding": 1}),
     ("backward_data", "direct", (9, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),
@@ -46,7 +50,7 @@ CONVOLUTIONS = [
     ("backward_data", "columns", (1, 140, 4, 5), (300, 140, 3, 3), {"padding": 1}),
     ("backward_data", "pointwise", (18, 60, 13, 12), (90, 60, 1, 1), {}),
     ("backward_data", "pointwise", (60, 60, 9, 12), (90, 60, 1, 1), {"stride": 2}),
-    ("backward_data", "depthwise", (18, 80, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80}),
+    ("backward_data", "depthwise", (18, 40, 28, 30), (80, 1, 3, 3), {"padding": 1, "groups": 40}),
     ("backward_data", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
     ("backward_data", "winograd_by_filters", (5, 140, 7, 8), (130, 140, 3, 3), {"padding": 1}),
     ("backward_weight", "direct", (18, 13, 20, 17), (18, 13, 3, 3), {"padding": 1}),
@@ -157,6 +161,7 @@ def test_the_table_contains_every_algorithm_of_every_direction():
         "winograd_by_strips": ("backward_weight",),
         "pointwise_by_panels": (),
         "winograd_by_panels": (),
+        "depthwise_by_planes": ("forward", "backward_data"),
     }
     assert here == {
         (direction, rule.algorithm)

@@ -167,6 +167,17 @@ RULES: tuple[Rule, ...] = (
         "a quarter of the multiplications, with enough channels to pay for the transforms",
     ),
     Rule(
+        "depthwise_by_planes",
+        lambda c: (
+            c.groups >= 4
+            and c.channels * c.filters == 1
+            and c.direction != "backward_weight"
+            and (c.kernel, c.stride, c.dilation) == ((3, 3), (1, 1), (1, 1))
+            and c.pixels[1] >= 12
+        ),
+        "rows that fill vectors as they lie, so that planes need not be transposed into lanes",
+    ),
+    Rule(
         "depthwise",
         lambda c: c.groups >= 4 and c.channels * c.filters <= min(64, 2 * c.groups),
         "groups too small for a matrix product, and enough of them to fill the lanes of a vector",

@@ -25,6 +25,7 @@ from ..epilogue cimport ending, finish_array
 from ..jobs cimport MOST_ARRAYS, Job, find, keep
 from ..memory cimport Block, new_array, zeros
 from ..sums cimport channel_sums
+from .depthwise cimport prepare_depthwise, prepare_depthwise_dx
 from .direct cimport prepare_direct
 from .direct_dweight cimport prepare_direct_dweight
 from .direct_dx cimport prepare_direct_dx, prepare_implicit_gemm_dx
@@ -45,7 +46,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[21] TABLE = [
+cdef Row[23] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -56,6 +57,8 @@ cdef Row[21] TABLE = [
     Row(b"winograd_by_filters", BACKWARD_DATA, prepare_winograd_dx_by_filters),
     Row(b"winograd_by_strips", BACKWARD_WEIGHT, prepare_winograd_dweight_by_strips),
     Row(b"winograd_by_panels", FORWARD, prepare_winograd_by_panels),
+    Row(b"depthwise_by_planes", FORWARD, prepare_depthwise),
+    Row(b"depthwise_by_planes", BACKWARD_DATA, prepare_depthwise_dx),
     Row(b"depthwise", FORWARD, prepare_grouped),
     Row(b"depthwise", BACKWARD_DATA, prepare_grouped_dx),
     Row(b"depthwise", BACKWARD_WEIGHT, prepare_grouped_dweight),

@@ -1,10 +1,11 @@
-"""Convolutions with few channels per group, of which depthwise is the extreme: a lane of a vector is a group.
+"""Convolutions with few channels per group: a lane of a vector is a group.
 
 # Design:
 # Such a convolution reads and writes memory and does little between, so a matrix product of 1 x 9 numbers has nothing
 # to win. Here the planes of some groups are staged in lanes (lanes.pyx), convolved without borders or shuffles, and
 # written back: micro/lanes.inc.c, micro/depthwise.inc.c. So planes of 2 x 2 run as well as large ones, and any stride
-# and dilation is as good as none. Weights are packed as vectors of lanes too.
+# and dilation is as good as none. Weights are packed as vectors of lanes too. Depthwise convolutions whose rows fill
+# much of a vector need no transposition: depthwise.pyx.
 # A task is one block of groups, and one band of an image's output rows, or some small images. Of every group it takes
 # all channels in and all filters out, a pair at a time. Backward-data is the same with the two exchanged; all classes
 # of a band are written before it goes back.

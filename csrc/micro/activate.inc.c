@@ -18,6 +18,11 @@ static inline VEC NAME(activated)(cnnx_activation activation, VEC x) {
     return x;
 }
 
+/* Whether it takes so few instructions that kernels do it in registers: by `activated`, with these as constants. */
+static inline int NAME(is_short)(cnnx_activation activation) {
+    return activation == CNNX_ACTIVATION_relu || activation == CNNX_ACTIVATION_relu6;
+}
+
 /* dx of a vector, from x. */
 static inline VEC NAME(unactivated)(cnnx_activation activation, VEC x, VEC dy) {
 #define FROM_OUTPUT(name) NAME(name##_of)(x)

@@ -107,9 +107,8 @@ static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REA
     enum { AHEAD = 4096 / sizeof(REAL) };
     cnnx_tile s = *tile;
     NAME(matrices) m = {.a = a, .b = b, .start = start, .c = c, .add = add, .ahead = AHEAD};
-    const int few = activation == CNNX_ACTIVATION_relu || activation == CNNX_ACTIVATION_relu6;
     s.a_row = 1, s.a_col = TILE_ROWS;
-    if (few && s.cols >= VL) m.activation = activation;
+    if (NAME(is_short)(activation) && s.cols >= VL) m.activation = activation;
     NAME(part_of_tile)(s, m);
     for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
         NAME(activate)(activation, s.cols, c + i * s.c_row, c + i * s.c_row);

@@ -23,6 +23,7 @@
 #include "pool_pairs.inc.c"
 #include "pool.inc.c"
 #include "depthwise.inc.c"
+#include "planes.inc.c"
 #include "optim.inc.c"
 #include "resample.inc.c"
 

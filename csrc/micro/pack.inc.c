@@ -84,7 +84,7 @@ static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_
             if (y_ahead != 0) __builtin_prefetch(y + j + y_ahead, 1);
             if (j + VL <= n) NAME(store)(y + j, NAME(load)(x + j));
         }
-        if (n >= VL) NAME(store)(y + n - VL, NAME(load)(x + n - VL));
+        if (n >= VL && n % VL) NAME(store)(y + n - VL, NAME(load)(x + n - VL));
         else if (n >= 4) {
             for (ptrdiff_t j = 0; j + 4 <= n; j += 4) memcpy(y + j, x + j, 4 * sizeof(REAL));
             memcpy(y + n - 4, x + n - 4, 4 * sizeof(REAL));

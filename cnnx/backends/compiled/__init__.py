@@ -54,6 +54,7 @@ MODULES = (
     "conv.winograd_dweight",
     "conv.lanes",
     "conv.grouped",
+    "conv.depthwise",
     "conv.dispatch",
     "pool.pooling",
     "pool.windows",
