@@ -1,16 +1,14 @@
 """Pass 2: batch norm becomes part of the weights of the layer before it."""
 
 # Design:
-# In eval mode batch norm is y = x * s + t with numbers s, t for each channel, and so
-#     (weight * x + bias) * s + t = (weight * s) * x + (bias * s + t).
-# The products are computed in float64 and rounded once. This is the only pass that changes results,
-# by rounding errors.
+# In eval mode batch norm is y = x * s + t with numbers s, t for each channel, which a weighted
+# layer takes into its weights (layers/scaled.py). This is the only pass that changes results, by
+# rounding errors.
 # It requires that the layer before is of one of cnnx's own classes, that nothing else reads its
 # output, and that the axis of its filters is the one that batch norm takes for channels.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from typing import Any
 
@@ -19,17 +17,13 @@ import numpy as np
 from cnnx.engine.graphs import graph_of, rewired
 from cnnx.graph.graph import Graph
 from cnnx.graph.wiring import Node, is_patched
-from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.linear import Linear
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
-from cnnx.layers.parameter import Parameter
-from cnnx.layers.signals import Conv1D, ConvTranspose1D
+from cnnx.layers.scaled import WEIGHTED, scaled
 
 __all__ = ["fold"]
 
 _NORMS = (BatchNorm1D, BatchNorm2D)
-_TRANSPOSED = (ConvTranspose1D, ConvTranspose2D)
-_WEIGHTED = (Conv1D, Conv2D, Linear, *_TRANSPOSED)
 
 
 def fold(graph: Graph) -> Graph:
@@ -66,7 +60,7 @@ def fold(graph: Graph) -> Graph:
 def _fits(layer: Any, norm: Any, rank: int) -> bool:
     """rank: axes of the layer's input, without the batch axis."""
     return (
-        type(layer) in _WEIGHTED
+        type(layer) in WEIGHTED
         and type(norm) in _NORMS
         and not (is_patched(layer) or is_patched(norm))
         and norm.running_mean is not None
@@ -81,24 +75,4 @@ def _folded(layer: Any, norm: Any) -> Any:
     shift = -norm.running_mean * scale
     if norm.weight is not None:
         scale, shift = scale * norm.weight.data, shift * norm.weight.data + norm.bias.data
-    if layer.bias is not None:
-        shift = shift + layer.bias.data * scale
-    weight, made = layer.weight.data, copy.copy(layer)
-    scaled = weight * _along_filters(layer, scale)
-    made.weight = Parameter(scaled.astype(weight.dtype), "weight")
-    made.bias = Parameter(shift.astype(weight.dtype), "bias")
-    return made
-
-
-def _along_filters(layer: Any, scale: np.ndarray) -> np.ndarray:
-    """One number per filter, shaped for a product with the weight.
-
-    The weight is (filters, ...); of a transposed convolution (channels, filters/groups, ...), with
-    the channels of one group after those of another.
-    """
-    weight = layer.weight.data
-    if type(layer) not in _TRANSPOSED:
-        return scale.reshape(-1, *[1] * (weight.ndim - 1))
-    by_group = scale.reshape(layer.groups, weight.shape[1])
-    by_channel = np.repeat(by_group, weight.shape[0] // layer.groups, axis=0)
-    return by_channel.reshape(*weight.shape[:2], *[1] * (weight.ndim - 2))
+    return scaled(layer, scale, shift)

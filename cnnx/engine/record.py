@@ -102,6 +102,7 @@ def _recorded(step: Step, xs: tuple[Any, ...], y: np.ndarray, calls: list[Call])
         for part in layer.modules():
             buffers = [getattr(part, name) for name in part.buffer_names]
             weights += [buffer for buffer in buffers if buffer is not None]
+            weights += part._derived()
     return Recorded(step, call, view_of, holds, xs, tuple(weights), y.shape, y.dtype)
 
 

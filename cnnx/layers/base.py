@@ -174,6 +174,10 @@ class Layer(Methods):
             attributes.pop(name, None)
         return attributes
 
+    def _derived(self) -> list[np.ndarray]:
+        """Arrays that it made of settings and keeps for its calls: a plan may hold them, too."""
+        return []
+
     def modules(self) -> Iterator[Layer]:
         """This layer and all sub-layers at any depth, each once."""
         seen: set[int] = set()

@@ -24,6 +24,7 @@ from cnnx.layers.parameter import Parameter
 from cnnx.layers.run import no_grad, run_mode
 from cnnx.onnx.layers import Always, Operator
 from cnnx.onnx.reader import File, FileGraph, Shape, outer_names
+from cnnx.onnx.recognise import recognise
 
 __all__ = ["Builder", "Unsupported", "Value"]
 
@@ -123,6 +124,7 @@ class Builder:
                 always.fix(1, value)
                 value = self.call(name, always, (Value(0, None),))
             ends.append(value.number)
+        self.calls = recognise(self.calls, self.inputs, ends)
         needed, open_ends = set(range(self.inputs)), list(ends)
         while open_ends:
             number = open_ends.pop()

@@ -11,7 +11,7 @@ import numpy as np
 from cnnx import checks, ops
 from cnnx.onnx.layers.operator import Operator, broadcast_size, operator, summed_to
 
-__all__ = ["BINARY", "UNARY", "Binary", "Cast", "Clip", "Unary", "Where"]
+__all__ = ["BINARY", "UNARY", "Affine", "Binary", "Cast", "Clip", "Unary", "Where"]
 
 
 def erf(x: Any) -> Any:
@@ -143,6 +143,50 @@ class Binary(Operator):
 
     def result_size(self, *inputs: Any) -> int:
         return broadcast_size(*inputs)
+
+
+@operator
+class Affine(Operator):
+    """y = x * scale + shift, with broadcasting.
+
+    Where scale and shift are a number, or one for each channel of images, it is the kernel of batch
+    normalisation: one pass over x.
+    """
+
+    trains: ClassVar[range] = range(1, 3)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._vectors: dict[Any, np.ndarray] = {}  # numbers, repeated for each channel
+
+    def compute(self, x: Any, scale: Any, shift: Any) -> Any:
+        if x.ndim == 4 and x.dtype.kind == "f" and x.shape[2] * x.shape[3] > 0:
+            channels, dtype = x.shape[1], x.dtype
+            weight = self._vector(scale, channels, dtype)
+            bias = self._vector(shift, channels, dtype)
+            if weight is not None and bias is not None:
+                zeros, ones = (self._vector(number, channels, dtype) for number in (0.0, 1.0))
+                return ops.batch_norm(x, weight, bias, zeros, ones, training=False, eps=0.0)[0]
+        return np.asarray(x * scale + shift, x.dtype)
+
+    def gradients(self, dy: Any, y: Any, x: Any, scale: Any, shift: Any) -> tuple[Any, ...]:
+        return summed_to(dy * scale, x), summed_to(dy * x, scale), summed_to(dy, shift)
+
+    def result_size(self, *inputs: Any) -> int:
+        return broadcast_size(*inputs)
+
+    def _derived(self) -> list[np.ndarray]:
+        return list(self._vectors.values())
+
+    def _vector(self, array: Any, channels: int, dtype: Any) -> Any:
+        """An array as one number per channel; None if it is not."""
+        if np.size(array) == 1 and np.ndim(array) <= 3:
+            number = float(np.reshape(array, ()))
+            key = number, channels, dtype
+            return self._vectors.setdefault(key, np.full(channels, number, dtype))
+        if np.shape(array) in ((channels, 1, 1), (1, channels, 1, 1)) and array.dtype == dtype:
+            return array.reshape(channels)
+        return None
 
 
 @operator

@@ -49,6 +49,14 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Gradient | None]] = {
 }
 
 
+_OF_IMAGES = ((2, 3), (-2, -1))  # the axes of pixels
+
+
+def _is_images(x: Any) -> bool:
+    """Arrays that the op for the mean over pixels takes."""
+    return x.ndim == 4 and x.dtype.kind == "f" and x.shape[2] * x.shape[3] > 0
+
+
 @operator
 class Reduce(Operator):
     """y = one number for all elements along the axes.
@@ -68,6 +76,9 @@ class Reduce(Operator):
         self.axes, self.keepdims = axes, bool(keepdims)
 
     def compute(self, x: Any) -> Any:
+        if self.function == "mean" and self.axes in _OF_IMAGES and _is_images(x):
+            y = ops.adaptive_avg_pool2d(x, 1)
+            return y if self.keepdims else y.reshape(x.shape[:2])
         y = REDUCTIONS[self.function][0](x, self._axes(x), keepdims=self.keepdims)
         return np.asarray(y, x.dtype)
 

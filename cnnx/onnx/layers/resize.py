@@ -3,6 +3,7 @@
 # Design:
 # Along each axis the result is a product with a matrix of a few numbers per row: the interpolation
 # is a gather and a weighted sum along one axis after the other. Its transpose is the backward.
+# Images enlarged by whole numbers, as in most files, have an op of their own.
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from cnnx import ops
 from cnnx.onnx.layers.operator import Operator, operator
 
 __all__ = ["Resize"]
@@ -59,6 +61,9 @@ class Resize(Operator):
         self.cubic, self.exclude, self.axes, self.policy = cubic, bool(exclude), axes, policy
 
     def compute(self, x: Any, target: Any) -> Any:
+        size = self._size_of_op(x, target)
+        if size is not None:
+            return ops.interpolate(x, size)
         y = x
         for axis, (count, scale) in self._sizes(x.shape, target).items():
             if count == x.shape[axis] and scale == 1:
@@ -87,6 +92,23 @@ class Resize(Operator):
     def result_size(self, x: Any, target: Any) -> int:
         sizes = self._sizes(x.shape, target)
         return math.prod(sizes[i][0] if i in sizes else n for i, n in enumerate(x.shape))
+
+    def _size_of_op(self, x: Any, target: Any) -> tuple[int, ...] | None:
+        """The size of images that are enlarged by whole numbers, each pixel repeated; else None."""
+        if self.mode != "nearest" or x.ndim != 4 or x.dtype.kind != "f" or not x.size:
+            return None
+        sizes = self._sizes(x.shape, target)
+        if any(sizes.get(axis, (x.shape[axis],))[0] != x.shape[axis] for axis in (0, 1)):
+            return None
+        found = []
+        for axis in (2, 3):
+            size = x.shape[axis]
+            count, scale = sizes.get(axis, (size, 1.0))
+            repeated = np.arange(count) // max(count // size, 1)
+            if count % size or not np.array_equal(self._taps(size, count, scale)[0][0], repeated):
+                return None
+            found.append(count)
+        return tuple(found)
 
     def _sizes(self, shape: Any, target: Any) -> dict[int, tuple[int, float]]:
         """The new size and the scale of each axis."""

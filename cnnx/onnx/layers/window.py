@@ -3,7 +3,8 @@
 # Design:
 # cnnx's pools pad both ends alike, by at most half of the window. ONNX allows any numbers, and
 # auto_pad derives them from the image's size, which a file may leave free. So these operators pad
-# the image first, which costs a copy; files whose padding has the usual form do not get here.
+# the image first, which costs a copy; files whose padding has the usual form do not get here, and
+# max-pooling has "same" itself.
 
 from __future__ import annotations
 
@@ -126,9 +127,13 @@ class MaxPool(_Pool):
         return (_inner(dx, whole, x.shape),)
 
     def _pooled(self, x: Any) -> Any:
+        kernel, stride, dilation = self._pairs()
+        settings: Any
+        if self.padding == "same_upper" and not self.ceil and x.ndim == 4:  # the op pads by itself
+            settings = kernel, stride, "same", False, dilation
+            return ops.max_pool2d(x, *settings), x, [(0, 0), (0, 0)], settings
         images, _, whole = self._geometry(x)
         padded = _padded(images, whole, -math.inf)
-        kernel, stride, dilation = self._pairs()
         settings = kernel, stride, 0, False, dilation
         return ops.max_pool2d(padded, *settings), padded, whole, settings
 
