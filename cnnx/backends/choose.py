@@ -6,25 +6,32 @@ choose(Convolution.of("forward", x.shape, weight.shape, y.shape, (1, 1), (1, 1),
 # Design:
 # One rule per line; the first that applies decides, and kernels never decide again. The number of
 # threads and the machine have no influence: the same shape gives the same algorithm, and so the
-# same bits, everywhere. Plain Python, so that it can be read and tested without a compiler; it is
-# the only module of cnnx that csrc imports.
+# same bits, everywhere. Only a plan may have measured another (engine/tune.py), which it keeps.
+# Plain Python, so that it can be read and tested without a compiler; it is the only module of cnnx
+# that csrc imports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["ALGORITHMS", "RULES", "Convolution", "Rule", "choose", "wanted_algorithm"]
+__all__ = [
+    *("ALGORITHMS", "RULES", "Convolution", "Rule", "candidates", "choose", "preferring"),
+    "wanted_algorithm",
+]
 
 ALGORITHMS = ("auto", "direct", "winograd")
 DIRECTIONS = ("forward", "backward_data", "backward_weight")
 
 # Set by `cnnx.use_algorithm` (config.py).
 wanted_algorithm: ContextVar[str] = ContextVar("cnnx_algorithm", default="auto")
+# A function from a convolution to the algorithm that is preferred for it, or None.
+_preferred: ContextVar[Any] = ContextVar("cnnx_preferred", default=None)
 
 
 class Convolution(NamedTuple):
@@ -220,7 +227,46 @@ def choose(convolution: Convolution) -> str:
     >>> choose(conv)
     'direct'
     """
+    prefer = _preferred.get()
+    preferred = None if prefer is None else prefer(convolution)
+    if preferred is not None and preferred in candidates(convolution):
+        return preferred
     return _choose(convolution, wanted_algorithm.get())
+
+
+def candidates(convolution: Convolution) -> tuple[str, ...]:
+    """The algorithms that may be as fast, that of `choose` first: for weights that are packed once.
+
+    >>> conv = Convolution.of("forward", (1, 64, 8, 8), (64, 64, 3, 3), (1, 64, 8, 8),
+    ...                       (1, 1), (1, 1), "float32", packed=True)
+    >>> sorted(candidates(conv))
+    ['direct', 'winograd', 'winograd_by_filters', 'winograd_by_panels']
+    """
+    return _candidates(convolution, wanted_algorithm.get())
+
+
+@lru_cache(maxsize=1024)
+def _candidates(convolution: Convolution, wanted: str) -> tuple[str, ...]:
+    first = _choose(convolution, wanted)
+    if not convolution.packed or convolution.direction != "forward" or wanted == "winograd":
+        return (first,)
+    found = [first, *[rule.algorithm for rule in RULES if rule.holds(convolution)]]
+    if pays_by_winograd(convolution):  # the rules say which form; all of them compute it
+        found += ["winograd", "winograd_by_filters"]
+    if wanted == "direct":
+        found = [algorithm for algorithm in found if not is_winograd(algorithm)]
+    return tuple(dict.fromkeys(found))
+
+
+@contextmanager
+def preferring(prefer: Callable[[Convolution], str | None]) -> Iterator[None]:
+    """Inside a `with` block, in this thread, `choose` returns what `prefer` does, if that is one of
+    the `candidates`."""
+    token = _preferred.set(prefer)
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
 
 
 @lru_cache(maxsize=1024)

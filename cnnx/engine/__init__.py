@@ -8,6 +8,7 @@ fold        pass 2: batch norm becomes part of the weights before it
 record      pass 4: what each step asks of the backend, for one shape of the inputs
 lower       pass 5: these calls as prepared Jobs
 memory      pass 6: one arena for all values
+tune        the algorithms of convolutions, measured
 program     the result: what runs for one shape
 files       `Plan.save` and `load_plan`
 report      `Plan.explain`, `Plan.memory`, `Plan.profile` as text

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnx import io
+from cnnx.backends.choose import Convolution
 from cnnx.graph.graph import Graph
 from cnnx.graph.wiring import is_builtin
 from cnnx.layers import files
@@ -40,6 +41,7 @@ def save_plan(plan: Plan, path: Any) -> None:
         "version": _VERSION,
         "inputs": list(plan.inputs),
         "shapes": plan.whole_shapes,
+        "tuned": _tuned(plan),
         "model": files.describe(plan.graph),
     }
     io.save_npz(path, plan.graph.state_dict(), meta)
@@ -113,8 +115,11 @@ def build(
         wiring = graph.wiring()
         if whole is None:  # else there is no empty batch, with which shapes can be found
             list(wiring.shapes(*graph.input_shapes))
-        return Plan(graph.eval(), names, [("file", len(wiring.nodes))], whole)
-    except (TypeError, ValueError, MemoryError) as error:
+        plan = Plan(graph.eval(), names, [("file", len(wiring.nodes))], whole)
+        if meta.get("tuned") is not None:
+            plan.tuned_on, plan.choices = _choices(meta["tuned"])
+        return plan
+    except (AttributeError, KeyError, TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{name} cannot be loaded: {error}") from error
 
 
@@ -137,3 +142,25 @@ def _whole_shapes(given: Any, graph: Graph, file: str) -> tuple[tuple[int, ...],
     ):
         raise ValueError(f"{file} cannot be loaded: its inputs have shapes {given!r:.200}")
     return shapes
+
+
+def _tuned(plan: Plan) -> Any:
+    """What `plan.tune` found, as JSON."""
+    if not plan.choices:
+        return None
+    rows = [
+        {**c._asdict(), "dtype": c.dtype.str, "algorithm": algorithm}
+        for c, algorithm in plan.choices.items()
+    ]
+    return {"kernels": plan.tuned_on, "choices": rows}
+
+
+def _choices(given: Any) -> tuple[str, dict[Convolution, str]]:
+    """The kernels, and the algorithms. They are hints: `choose` ignores what does not apply."""
+    found = {}
+    for row in given["choices"]:
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        algorithm = str(fields.pop("algorithm"))
+        fields["dtype"] = np.dtype(fields["dtype"])
+        found[Convolution(**fields)] = algorithm
+    return str(given["kernels"]), found

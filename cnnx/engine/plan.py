@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnx import checks
-from cnnx.backends.choose import wanted_algorithm
+from cnnx.backends.choose import preferring, wanted_algorithm
 from cnnx.config import backend
 from cnnx.engine.program import Program
 from cnnx.graph import run
@@ -30,6 +30,7 @@ from cnnx.layers.run import no_grad, run_mode
 
 if TYPE_CHECKING:
     from cnnx.engine.report import Profile
+    from cnnx.engine.tune import Choices
 
 __all__ = ["Plan", "compile"]
 
@@ -37,7 +38,7 @@ Shape = tuple[int, ...]
 _MOST_PROGRAMS = 8  # kept: of the shapes used last
 
 
-def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
+def compile(model: Layer, input_shape: Any, batch: int | None = None, tune: bool = False) -> Plan:
     """Prepare a network for predictions: y = plan(x) are the outputs of the model in eval mode.
 
     model        any layer; it is copied, so training it later does not change the plan
@@ -48,13 +49,18 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
     batch        prepare for batches of so many samples now; None: at the first call. With a dict,
                  the shapes say it; if there are scalars, whose values may choose between branches,
                  it is prepared at the first call
+    tune         True: measure for each convolution which algorithm is the fastest here, on as many
+                 threads as are in use, for the shapes that `batch` or the dict says. The plan and
+                 its file keep what was faster than the usual choice; `explain` shows it. A machine
+                 with other kernels ignores it
 
     Layers without effect are removed, batch norm becomes part of the weights before it,
     activations, sums and pooling are fused with the layer before them, all weights are packed, and
     all values between the layers are placed in one piece of memory. Outputs differ from the model's
     by rounding errors only; they are bit-identical for any number of threads.
 
-    TypeError if model is not a layer; ValueError for shapes that the model does not accept.
+    TypeError if model is not a layer; ValueError for shapes that the model does not accept, and for
+    `tune` without a batch; RuntimeError for it if the compiled backend is not in use.
 
     Example::
 
@@ -80,7 +86,12 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None) -> Plan:
     history = [("all layers", given), ("simplify", simplified), ("fold", folded)]
     passes = [(name, len(graph.wiring().nodes)) for name, graph in history]
     plan = Plan(folded, names, passes, None if common else batches)
-    if isinstance(batches, int) or (batches and all(batches)):
+    known = isinstance(batches, int) or (batches is not None and all(batches))
+    if checks.flag("compile", "tune", tune):
+        if not known:
+            raise ValueError("compile: tune=True needs batch=, or whole shapes without scalars")
+        plan.tune(batches)
+    elif known:
         plan.prepare(batches)
     return plan
 
@@ -123,6 +134,8 @@ class Plan:
             [node.layer for node in wiring.nodes if i in node.inputs] for i in range(wiring.inputs)
         ]
         self._integers = [any(type(layer) is Embedding for layer in each) for each in readers]
+        self.choices: Choices = {}
+        self.tuned_on = ""  # the kernels for which they were measured
         self._programs: dict[Any, Program] = {}
         self._lock = _thread.allocate_lock()
 
@@ -158,6 +171,28 @@ class Plan:
         """
         self._program(self._zeros(batch))
 
+    def tune(self, batch: int | Sequence[Shape]) -> None:
+        """Measure the algorithms of the convolutions, as ``compile(tune=True)`` does.
+
+        batch  as for `prepare`: what is faster for these shapes is used for them only
+
+        RuntimeError if the compiled backend is not in use.
+
+        Example: ``plan.tune(1)``
+        """
+        from cnnx.engine.tune import tune
+
+        computes, zeros = backend(), self._zeros(batch)
+        jobs = getattr(computes, "jobs", None)
+        if jobs is None:
+            raise RuntimeError("plan.tune: the compiled backend is not in use: nothing to choose")
+        kept = self.choices if self.tuned_on == computes.isa() else {}
+        found = tune(lambda: self._made(zeros, jobs), zeros)
+        with self._lock:
+            self.choices, self.tuned_on = {**kept, **found}, computes.isa()
+            self._programs = {}
+        self.prepare(batch)
+
     # -- what it is ----------------------------------------------------------------------------
 
     def explain(self, batch: int | None = None) -> str:
@@ -169,7 +204,8 @@ class Plan:
         """
         from cnnx.engine import report
 
-        return report.explain(self.history, self._described(batch))
+        text = report.explain(self.history, self._described(batch))
+        return text + report.choices(self.choices, self.tuned_on)
 
     def memory(self, batch: int | None = None) -> str:
         """The arena: for each value its place, its size, and the steps between which it lives.
@@ -264,7 +300,10 @@ class Plan:
 
     def _made(self, zeros: list[np.ndarray], jobs: Any) -> Program:
         try:
-            return Program(self.steps, zeros, jobs)
+            if not self.choices or backend().isa() != self.tuned_on:
+                return Program(self.steps, zeros, jobs)
+            with preferring(self.choices.get):
+                return Program(self.steps, zeros, jobs)
         except ValueError as error:
             shapes = tuple([x.shape for x in zeros])
             raise ValueError(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from cnnx.engine.program import Program
+    from cnnx.engine.tune import Choices
     from cnnx.graph.steps import Step
 
-__all__ = ["Profile", "Row", "explain", "memory", "names", "profile"]
+__all__ = ["Profile", "Row", "choices", "explain", "memory", "names", "profile"]
 
 
 def names(step: Step) -> str:
@@ -25,6 +26,23 @@ def explain(history: Sequence[tuple[str, int]], program: Program) -> str:
         for number, entry in enumerate(program.entries)
     ]
     return f"{_table(passes)}\n\n{_table([('step', 'layers', 'computed by', 'output'), *rows])}"
+
+
+def choices(measured: Choices, kernels: str) -> str:
+    """The algorithms that were measured to be faster than the usual ones; "" for none."""
+    if not measured:
+        return ""
+    rows = [
+        (
+            algorithm,
+            f"{c.channels} -> {c.filters}",
+            "x".join(map(str, c.kernel)),
+            (c.images, *c.pixels),
+        )
+        for c, algorithm in measured.items()
+    ]
+    title = (f"measured ({kernels})", "channels", "kernel", "images and pixels")
+    return f"\n\n{_table([title, *rows])}"
 
 
 def memory(program: Program) -> str:
