@@ -25,6 +25,16 @@ from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 cdef enum:
     BAND_PIXELS = 16384             # of the result
 
+cdef extern from *:
+    """
+    /* Rounded, as the reference's: else a compiler for a CPU with FMA (64-bit ARM) fuses it with the next subtraction. */
+    static double cnnx_product(double a, double b) {
+        volatile double product = a * b;
+        return product;
+    }
+    """
+    double product "cnnx_product"(double a, double b) noexcept nogil
+
 # x is (planes, h, w) and y (planes, oh, ow), dx as x and dy as y. Row i of y reads row p = row_pixels[i] of x, and
 # bilinear p + 1, with weights row_shares[2*i] and row_shares[2*i + 1]. Those that read p are the rows row_begins[p] to
 # row_begins[p + 1] - 1. The same holds for columns.
@@ -149,7 +159,7 @@ cdef void linear_pixels(
     cdef Py_ssize_t i
     cdef double place, share
     for i in range(count):
-        place = i * step if align_corners else max(0.0, (i + 0.5) * step - 0.5)
+        place = product(i, step) if align_corners else max(0.0, product(i + 0.5, step) - 0.5)
         pixels[i] = min(n - 1, <Py_ssize_t>place)
         share = min(1.0, place - pixels[i])
         shares[2 * i] = <real>(1 - share)
