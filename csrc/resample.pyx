@@ -27,7 +27,7 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* Rounded, as the reference's: else a compiler for a CPU with FMA (64-bit ARM) fuses it with the next subtraction. */
+    /* Rounded, as the reference's: for a CPU with FMA (64-bit ARM), compilers fuse it with the next subtraction. */
     static double cnnx_product(double a, double b) {
         volatile double product = a * b;
         return product;
