@@ -270,6 +270,9 @@ CONVOLUTIONS = [
     ("depthwise", "forward", (2, 8, 9, 9), (16, 1, 3, 3), (2, 16, 9, 9)),
     ("depthwise", "backward_data", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 5, 5), 2),
     ("depthwise", "backward_data", (1, 12, 40, 41), (18, 2, 3, 3), (1, 18, 40, 41), 1, 2, 2),
+    ("direct", "forward", (2, 20, 30, 1), (24, 20, 5, 1), (2, 24, 26, 1), 1, 0),  # one column
+    ("direct", "backward_data", (2, 20, 30, 1), (24, 20, 5, 1), (2, 24, 26, 1), 1, 0),
+    ("direct", "backward_weight", (2, 20, 30, 1), (24, 20, 5, 1), (2, 24, 13, 1), 2, 0),
     ("depthwise", "backward_weight", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 9, 9)),
     ("winograd", "forward", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),
     ("winograd", "backward_data", (2, 16, 9, 9), (20, 16, 3, 3), (2, 20, 9, 9)),

@@ -181,6 +181,12 @@ cdef Job prepare(
     """By the algorithm that choose.py names. packed: weights are packed once, for many calls."""
     cdef Geometry geometry
     cdef Row row
+    cdef Job job
+    # One column is one row in memory; and pixels side by side fill vectors.
+    cdef bint turned = x_shape[3] == weight_shape[3] == y_shape[3] == 1 != weight_shape[2] and windows[1][1] == 0
+    if turned:
+        x_shape, weight_shape, y_shape = turn(x_shape), turn(weight_shape), turn(y_shape)
+        windows = tuple([each[::-1] for each in windows])
     stride, padding, dilation = windows
     dtype = np.float32 if single else np.float64
     algorithm = choose(
@@ -193,8 +199,16 @@ cdef Job prepare(
     (geometry.sh, geometry.sw), (geometry.top, geometry.left), (geometry.dh, geometry.dw) = windows
     for row in TABLE:
         if row.algorithm == <bytes>algorithm and row.direction == direction:
-            return row.prepare(&geometry, single, ending(activation))
+            job = row.prepare(&geometry, single, ending(activation))
+            if turned:
+                job.arrays = tuple([each._replace(shape=turn(each.shape)) for each in job.arrays])
+            return job
     raise KeyError((algorithm, direction))      # choose.py has a rule for which there is no row
+
+
+cdef tuple turn(tuple shape):
+    """Rows and columns exchanged, of an array that has both."""
+    return (*shape[:2], shape[3], shape[2]) if len(shape) == 4 else shape
 
 
 def prepare_convolution(
