@@ -72,6 +72,18 @@ def test_layers_without_effect_are_removed_and_the_bits_are_the_same():
     assert after(x).tobytes() == before(x).tobytes() == model(x).tobytes()
 
 
+def test_a_sum_of_several_values_is_a_chain_of_sums_with_the_same_bits():
+    x = cnnx.Input((4, 6, 6))
+    ways = [Conv2D(4, 4, 3, padding=1)(x), x, ReLU()(x), Conv2D(4, 4, 1)(x)]
+    graph = flat_copy(cnnx.Graph(x, ReLU()(cnnx.Add()(*ways))), ((4, 6, 6),))
+    summed = simplify(graph)
+    assert kinds(summed).count("Add") == 3 == kinds(graph).count("Add") + 2
+    x = drawn((2, 4, 6, 6))
+    assert summed(x).tobytes() == graph(x).tobytes()
+    if "compiled" in cnnx.available_backends():
+        assert "Python" not in cnnx.compile(graph, (4, 6, 6), batch=2).explain()
+
+
 def test_a_network_that_does_nothing_gives_its_input():
     after = simplify(flat_copy(Sequential(Dropout(0.5), Identity()), ((3,),)))
     x = drawn((2, 3))
