@@ -80,8 +80,11 @@ WISHES = [
 # A kernel called with an argument of the wrong type must not compile.
 TYPE_CHECKS = ["-Werror=incompatible-pointer-types", "-Werror=int-conversion"]
 # Python's own flags enable debug symbols, which would be four fifths of the wheel; functions keep
-# their names without them, for perf and backtraces.
-LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"] if DEBUG else ["-O3", "-g0"]
+# their names without them, for perf and backtraces. Time is spent in the kernels: around them, -O3
+# makes the code larger, not faster.
+DEBUG_LEVEL = ["-O1", "-g", "-UNDEBUG", "-DCNNX_DEBUG"]
+LEVEL = DEBUG_LEVEL if DEBUG else ["-O2", "-g0"]
+KERNEL_LEVEL = DEBUG_LEVEL if DEBUG else ["-O3", "-g0"]
 SETS = ["-DCNNX_ALL_SETS"] if ALL_SETS else []
 
 MARK = Path("cnnx", "backends", "PURE")
@@ -267,8 +270,8 @@ class BuildExtension(build_ext):
         """The objects of the extension. Those that take longest are first."""
         import numpy
 
-        common = [STANDARD, *known(self.compiler, WISHES), *LEVEL]
-        flags = [*common, *TYPE_CHECKS, *SETS, *openmp]
+        common = [STANDARD, *known(self.compiler, WISHES)]
+        flags = [*common, *LEVEL, *TYPE_CHECKS, *SETS, *openmp]
         shown = " ".join([*flags, *(f"{isa}: {' '.join(f)}" for isa, f in kernel_sets() if f)])
         options = {
             "include_dirs": ["csrc", numpy.get_include()],
@@ -278,7 +281,10 @@ class BuildExtension(build_ext):
             ],
             "extra_postargs": flags,
         }
-        of_sets = {stub(isa): {"extra_postargs": [*common, *more]} for isa, more in kernel_sets()}
+        of_sets = {
+            stub(isa): {"extra_postargs": [*common, *KERNEL_LEVEL, *more]}
+            for isa, more in kernel_sets()
+        }
         largest_first = sorted(sources, key=lambda source: -Path(source).stat().st_size)
         return [
             Object(self.compiler, source, self.build_temp, **of_sets.get(source, options))
