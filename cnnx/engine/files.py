@@ -113,13 +113,14 @@ def build(
     whole = _whole_shapes(meta.get("shapes"), graph, name)
     try:
         wiring = graph.wiring()
-        if whole is None:  # else there is no empty batch, with which shapes can be found
+        # An empty batch goes through the layers, if all of them have its axis in front.
+        if whole is None and all(node.layer._batch_first for node in wiring.nodes):
             list(wiring.shapes(*graph.input_shapes))
         plan = Plan(graph.eval(), names, [("file", len(wiring.nodes))], whole)
         if meta.get("tuned") is not None:
             plan.tuned_on, plan.choices = _choices(meta["tuned"])
         return plan
-    except (AttributeError, KeyError, TypeError, ValueError, MemoryError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"{name} cannot be loaded: {error}") from error
 
 
