@@ -238,7 +238,7 @@ class Cast(Operator):
 
     def compute(self, x: Any) -> Any:
         with np.errstate(all="ignore"):
-            return x.astype(self.dtype)
+            return x.astype(self.dtype, copy=False)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
         return (dy.astype(x.dtype) if x.dtype.kind == "f" else None,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -226,6 +227,13 @@ class Gather(Operator):
         return x.size // max(x.shape[self.axis], 1) * numbers.size
 
 
+@lru_cache(maxsize=64)
+def _positions(size: int, before: int, after: int, mode: str) -> np.ndarray:
+    """What an axis with a border reads of the axis without. (np.pad of an array takes 0.1 ms.)"""
+    # NumPy declares one overload for each mode, and this one is chosen at run time.
+    return np.pad(np.arange(size), (before, after), mode)  # type: ignore[call-overload]
+
+
 @operator
 class Pad(Operator):
     """y = x with a border. The inputs are x, all beginnings followed by all ends, the value, and
@@ -245,9 +253,14 @@ class Pad(Operator):
         x = x[tuple(slice(max(0, -b), n - max(0, -a)) for b, a, n in zip(before, after, x.shape))]
         sides = [(max(0, b), max(0, a)) for b, a in zip(before, after)]
         if self.mode == "constant":
-            return np.pad(x, sides, constant_values=np.asarray(value, x.dtype).item())
-        # NumPy declares one overload for each mode, and this one is chosen at run time.
-        return np.pad(x, sides, self.mode)  # type: ignore[call-overload]
+            shape = [b + n + a for n, (b, a) in zip(x.shape, sides)]
+            y = np.full(shape, np.asarray(value, x.dtype).item(), x.dtype)
+            y[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, sides))] = x
+            return y
+        for axis, side in enumerate(sides):
+            if any(side):
+                x = x.take(_positions(x.shape[axis], *side, self.mode), axis)
+        return x
 
     def gradients(self, dy: Any, y: Any, x: Any, pads: Any, *others: Any) -> tuple[Any, ...]:
         if self.mode != "constant":
