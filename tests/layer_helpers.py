@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cnnx import layers
 from cnnx.layers import Layer, Parameter
 from cnnx.layers.base import BUILTIN
 
+for _name in layers.__all__:  # a class is in BUILTIN once its name was asked for
+    getattr(layers, _name)
 # Without the operators of ONNX files, which are there once `cnnx.onnx` has been imported.
 OWN = {name: cls for name, cls in BUILTIN.items() if not cls.__module__.startswith("cnnx.onnx.")}
 

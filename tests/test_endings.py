@@ -8,13 +8,13 @@ import numpy as np
 import oracle
 import pytest
 import tolerance
+from layer_helpers import OWN
 
 import cnnx
 from cnnx import ops
 from cnnx.backends import reference
-from cnnx.layers.base import BUILTIN
 
-LAYERS = {layer.op: layer for layer in BUILTIN.values() if getattr(layer, "op", None)}
+LAYERS = {layer.op: layer for layer in OWN.values() if getattr(layer, "op", None)}
 DTYPES = [np.float32, np.float64]
 PLAIN = [
     case

@@ -231,6 +231,6 @@ def test_config_copy_and_file_reproduce_the_layer(layer, tmp_path):
 @pytest.mark.parametrize("layer", [Add, Multiply, Concat])
 def test_the_example_in_a_docstring_runs(layer):
     example = inspect.getdoc(layer).partition("Example::")[2]
-    names = {"np": np, **vars(cnnx)}
+    names = {"np": np, **{name: getattr(cnnx, name) for name in cnnx.__all__}}
     exec(textwrap.dedent(example), names)
     assert names["layer"].__class__ is layer

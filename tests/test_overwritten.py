@@ -7,7 +7,7 @@ from timeit import repeat
 import numpy as np
 import oracle
 import pytest
-from layer_helpers import images
+from layer_helpers import OWN, images
 
 import cnnx
 from cnnx.layers import (
@@ -36,7 +36,6 @@ from cnnx.layers import (
     Upsample,
     ZeroPad2D,
 )
-from cnnx.layers.base import BUILTIN
 from cnnx.layers.kept import keep
 
 MODIFIED = r"\.backward: .*modified in place since forward"
@@ -85,7 +84,7 @@ LAYERS = {
     "ZeroPad2D": lambda: ZeroPad2D(1),
     "LeakyReLU": LeakyReLU,
 }
-ENDINGS = {layer.__name__: layer for layer in BUILTIN.values() if getattr(layer, "op", None)}
+ENDINGS = {layer.__name__: layer for layer in OWN.values() if getattr(layer, "op", None)}
 LAYERS |= ENDINGS
 NEEDS_X = {
     "Activation", "BatchNorm2D", "BatchNorm1D", "Conv2D", "ConvTranspose2D", "Dropout in eval mode",

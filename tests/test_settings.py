@@ -6,12 +6,12 @@ from __future__ import annotations
 import inspect
 import re
 
+import layer_helpers
 import numpy as np
 import pytest
 
 import cnnx
 from cnnx import losses, optim
-from cnnx.layers.base import BUILTIN
 
 NAN, INF = float("nan"), float("inf")
 COUNT = (0, -1, 1.5, "3", None)  # not one of something
@@ -129,7 +129,7 @@ GIVEN = {
 }
 # Of layers, functions or Symbols: tests/test_layer_protocol.py.
 CONTAINERS = {"Activation", "Add", "Concat", "Graph", "Multiply", "Residual", "Sequential"}
-CLASSES = {name: kind for name, kind in BUILTIN.items() if name not in CONTAINERS}
+CLASSES = {name: kind for name, kind in layer_helpers.OWN.items() if name not in CONTAINERS}
 CLASSES |= {name: getattr(losses, name) for name in losses.__all__ if name != "Loss"}
 CLASSES |= {
     name: kind
