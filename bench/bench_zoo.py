@@ -27,7 +27,7 @@ import zoo
 
 
 def measured(file, path, options):
-    """A `NetworkRow`."""
+    """A `NetworkRow`, without the peers that cannot run the file."""
     graph = onnx.load(path).graph
     known = {array.name for array in graph.initializer}
     names = [value.name for value in graph.input if value.name not in known]
@@ -37,7 +37,13 @@ def measured(file, path, options):
         shapes = {name: x.shape for name, x in inputs.items()}
         cnnx.compile(cnnx.onnx.load(path), shapes).save(plan)
         given = str(path), str(plan), inputs
-        return run_network(*given, options.peers, options.threads, options.seconds)
+        settings = options.threads, options.seconds
+        try:
+            return run_network(*given, options.peers, *settings)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            peers = [name for name in options.peers if f"{name} cannot run" not in str(error)]
+            return run_network(*given, peers, *settings)
 
 
 def main():
@@ -55,9 +61,10 @@ def main():
         if path is None:
             raise SystemExit(f"no file {file.pattern} of {file.package}: pip install 'cnnx[zoo]'")
         row = measured(file, path, options)
-        peer = min(options.peers, key=row.milliseconds.__getitem__)
+        peer = min(row.faster, key=row.milliseconds.__getitem__)
         ratios.append(row.faster[peer].median)
-        cells = " | ".join(f"{row.milliseconds[name]:.2f}" for name in names)
+        times = row.milliseconds
+        cells = " | ".join(f"{times[name]:.2f}" if name in times else "" for name in names)
         print(f"| {file.package} | {path.name} | {cells} | {quartiles(row.faster[peer])} |")
         sys.stdout.flush()
     print(f"\ngeometric mean: {math.prod(ratios) ** (1 / len(ratios)):.2f}")
