@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from onnx_helpers import assert_close, runtime
+from onnx_helpers import assert_close, runtime, saved
 from onnx_traps import floats, model_of, node
 
 import cnnx
@@ -244,6 +244,7 @@ def test_a_chain_is_the_layer_that_it_computes(chain):
     [expected] = runtime(content, x)
     assert_close(model(x), expected, 1e-5)
     assert_close(cnnx.compile(model, SHAPE[1:], batch=2)(x), expected, 1e-5)
+    assert_close(runtime(saved(model, SHAPE[1:]), x)[0], expected, 1e-5)
 
 
 @pytest.mark.parametrize("chain", OTHERS)

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnnx.layers.base import Layer
 from cnnx.onnx.layers import (
+    Affine,
     Binary,
     Clip,
     ConcatAny,
@@ -70,6 +71,11 @@ def binary(place: Place, layer: Binary, *xs: str) -> str:
     return place.add(name, *all_inputs(place, layer, xs))
 
 
+def affine(place: Place, layer: Affine, *xs: str) -> str:
+    x, scale, shift = all_inputs(place, layer, xs)
+    return place.add("Add", place.add("Mul", x, scale), shift)
+
+
 def reduce(place: Place, layer: Reduce, x: str) -> str:
     """The axes are an input since opset 13 for sums, and since 18 for others."""
     name = _REDUCE.get(layer.function, f"Reduce{layer.function.capitalize()}")
@@ -112,6 +118,7 @@ def global_pool(place: Place, layer: GlobalPool, x: str) -> str:
 
 
 OPERATOR_EMITTERS: dict[type[Layer], Any] = {
+    Affine: affine,
     Binary: binary,
     Clip: clip,
     ConcatAny: plain("Concat", "axis"),

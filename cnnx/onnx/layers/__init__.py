@@ -15,7 +15,7 @@ resize       `Resize` with ONNX's rules for coordinates
 
 from cnnx.onnx.layers.blocks import DepthToSpace, SpaceToDepth
 from cnnx.onnx.layers.control import If, Item
-from cnnx.onnx.layers.elementwise import Binary, Cast, Clip, Unary, Where
+from cnnx.onnx.layers.elementwise import Affine, Binary, Cast, Clip, Unary, Where
 from cnnx.onnx.layers.made import Always, ConstantOfShape, Range, Shape
 from cnnx.onnx.layers.operator import OPERATORS, Operator
 from cnnx.onnx.layers.product import MatMul
@@ -41,6 +41,7 @@ from cnnx.onnx.layers.window import AveragePool, GlobalPool, MaxPool, SamePad
 __all__ = [
     "LSTM",
     "OPERATORS",
+    "Affine",
     "Always",
     "ArgExtreme",
     "AveragePool",
