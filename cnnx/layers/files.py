@@ -7,6 +7,13 @@
 # table of cnnx's own or from the caller's `custom`; a file names no module and cannot run code.
 # Layers are built inside `init.blank`: weights start as zeros, no random number is drawn, and a
 # file that asks for larger arrays than it holds is rejected before memory is allocated.
+#
+# Pickles of models do not have this format: they hold the objects, as those of PyTorch do. Only
+# then does one pickle of a model with its optimiser, its averages, or a part of it (an autoencoder
+# and its encoder) give objects that still belong together, with all attributes that a user added.
+# Bytes of a file instead would be read as a layer of their own for each of these, and training
+# would go on with detached copies. It would not be safer either: whoever writes a pickle chooses
+# what it calls. And arrays in a pickle can be mapped or sent without a copy (protocol 5).
 
 from __future__ import annotations
 

@@ -58,6 +58,13 @@ class SGD:
         dictionaries = [getattr(self, name) for name in self.STATES]
         return [states.setdefault(key, np.zeros_like(params)) for states in dictionaries]
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # In a copy or a pickle the arrays have other ids.
+        ids = {key: id(params) for key, params in state["_owners"].items()}
+        for name in (*self.STATES, "_owners"):
+            state[name] = {ids[key]: array for key, array in state[name].items()}
+        vars(self).update(state)
+
     def options(self) -> dict[str, Any]:
         """Hyperparameters, for a checkpoint."""
         kept = (*self.STATES, "_owners", "_step_called")
