@@ -56,7 +56,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "layers/summary": (*MIDDLE, "layers", "graph"),
     "layers/files": (*MIDDLE, "layers", "graph", "io", "preprocessing"),  # model.save and load
     # choose: the setting of use_algorithm
-    "engine": (*MIDDLE, "config", "io", "backends/choose", "layers", "graph"),
+    "onnx": (*MIDDLE, "io", "layers", "graph"),
+    "engine": (*MIDDLE, "config", "io", "backends/choose", "layers", "graph", "onnx/layers"),
     "losses": (*MIDDLE, "targets"),
     "spelling": (),
     "nn": ("layers", "losses", "spelling"),
@@ -64,7 +65,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "optim/ema": (*MIDDLE, "layers"),  # averages all arrays of a model
     "metrics": ("checks", "targets"),
     "models": (*MIDDLE, "layers", "graph", "io", "safetensors"),
-    "onnx": (*MIDDLE, "io", "layers", "graph"),
     "history": ("io",),
     "checkpoint": ("io",),
     "feed": ("checks", "data"),

@@ -24,15 +24,19 @@ def kinds(program):
 
 
 def drawn_steps(rng, count):
-    """(kind, output, inputs): "view", "over" (may write over its input), "join", "new"."""
+    """(kind, output, inputs): "view", "over" (may write over its input), "join", "slice", "new"; a
+    slice is the inner half of its input.
+    """
     sizes, steps = {0: 64}, []
     for y in range(1, count):
-        kind = str(rng.choice(["view", "over", "join", "join", "new"]))
+        kind = str(rng.choice(["view", "over", "join", "join", "slice", "new"]))
         recent = list(sizes)[-6:]
         xs = [int(x) for x in rng.choice(recent, rng.integers(1, 4) if kind == "join" else 1)]
         if kind == "join" and sum(sizes[x] for x in xs) > 4096:
             kind, xs = "new", xs[:1]
         sizes[y] = sum(sizes[x] for x in xs) if kind != "new" else 64 * int(rng.integers(1, 4))
+        if kind == "slice":
+            sizes[y] //= 2
         steps.append((kind, y, xs))
     return sizes, steps
 
@@ -57,6 +61,8 @@ def test_every_step_finds_the_values_that_it_reads(seed):
             sharing.view(y, xs[0])
         elif kind == "over":
             over[y] = sharing.write_over(y, xs[0])
+        elif kind == "slice":
+            copied[y] = not sharing.slice(y, xs[0], sizes[xs[0]] // 4)
         elif kind == "join":
             offsets = np.cumsum([0, *[sizes[x] for x in xs[:-1]]]).tolist()
             copied[y] = [not there for there in sharing.join(y, xs, offsets)]
@@ -86,6 +92,11 @@ def test_every_step_finds_the_values_that_it_reads(seed):
                 begin += sizes[x]
         elif kind == "view":
             expected[y] = expected[xs[0]]
+        elif kind == "slice":
+            begin = sizes[xs[0]] // 4
+            expected[y] = expected[xs[0]][begin : begin + sizes[y]]
+            if copied[y]:
+                held(y)[:] = expected[y]
         else:
             expected[y] = 1000 * y + np.arange(sizes[y])
             held(y)[:] = expected[y]
@@ -93,7 +104,7 @@ def test_every_step_finds_the_values_that_it_reads(seed):
 
 
 def test_the_drawn_steps_share_memory_often():
-    placed = []
+    placed, cut = [], []
     for seed in range(60):
         sizes, steps = drawn_steps(np.random.default_rng(seed), 25)
         sharing = Sharing(sizes, lives_of(steps, len(steps)), whole=[0])
@@ -102,10 +113,12 @@ def test_the_drawn_steps_share_memory_often():
                 sharing.view(y, xs[0])
             elif kind == "over":
                 sharing.write_over(y, xs[0])
+            elif kind == "slice":
+                cut.append(sharing.slice(y, xs[0], sizes[xs[0]] // 4))
             elif kind == "join":
                 offsets = np.cumsum([0, *[sizes[x] for x in xs[:-1]]]).tolist()
                 placed += sharing.join(y, xs, offsets)
-    assert 0.2 < np.mean(placed) < 0.95
+    assert 0.2 < np.mean(placed) < 0.95 and 0.2 < np.mean(cut) < 0.95
 
 
 def test_a_value_stays_where_it_was_put_first():

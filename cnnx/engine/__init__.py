@@ -4,10 +4,12 @@ plan        `compile`, `Plan`: the public interface
 graphs      the network as one flat graph of copied layers; changes to such graphs
 simplify    pass 1: layers that do nothing in eval mode, and dead ones, are removed
 fold        pass 2: batch norm becomes part of the weights before it
-            (pass 3: epilogues, `cnnx.graph.rewrite`)
-record      pass 4: what each step asks of the backend, for one shape of the inputs
-lower       pass 5: these calls as prepared Jobs
-memory      pass 6: one arena for all values
+settle      pass 3: what follows from the shapes of the inputs
+            (pass 4: epilogues, `cnnx.graph.rewrite`)
+record      pass 5: what each step asks of the backend, for these shapes
+lower       pass 6: these calls as prepared Jobs
+sharing     pass 7: values that are the same memory
+memory      pass 8: one arena for all values
 tune        the algorithms of convolutions, measured
 program     the result: what runs for one shape
 files       `Plan.save` and `load_plan`

@@ -1,4 +1,4 @@
-"""Pass 5: a call of the backend as a prepared Job, with the places of its arrays."""
+"""Pass 6: a call of the backend as a prepared Job, with the places of its arrays."""
 
 # Design:
 # TABLE has a function for each op that has a Job: from the arguments of the backend's function, in
@@ -41,12 +41,15 @@ class JobStep(NamedTuple):
     in_place  how many of its first operands its output may write over, if they have its size
     parts     where its first operands lie in the output, in bytes: if all it does is to copy each
               to its place, so that it need not be copied if it is computed there
+    inside    where the output lies in its first operand, in bytes: if all it does is to copy it
+              from there, so that it need not be copied if it can stay; else None
     """
 
     job: Any
     operands: tuple[Any, ...]
     in_place: int
     parts: tuple[int, ...] = ()
+    inside: int | None = None
 
 
 Lowered = tuple[Any, tuple[Any, ...]]  # a Job, and its arrays
@@ -58,6 +61,8 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
     jobs  the module of the compiled backend that prepares them
     """
     call = recorded.call
+    if recorded.view is not None and all(x.size for x in recorded.reads):
+        return _copied(recorded, jobs)
     if call is None or call.op not in TABLE or not all(x.size for x in recorded.reads):
         return None
     found = TABLE[call.op](jobs, call.results, *call.arguments)
@@ -72,6 +77,26 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
             operands[k] = job.pack(operands[k])
     parts = _parts(*call.arguments) if call.op == "concat" else ()
     return JobStep(job, tuple(operands), ELEMENTWISE.get(call.op, 0), parts)
+
+
+def _copied(recorded: Recorded, jobs: Any) -> JobStep | None:
+    """The copy of a view."""
+    (x,), view = recorded.reads, recorded.view
+    assert view is not None
+    if x.itemsize not in (1, 2, 4, 8):
+        return None
+    job = jobs.prepare_strided_copy(x.shape, x.dtype, *view)
+    dense = contiguous_strides(view.shape) == tuple(
+        [0 if n == 1 else stride for n, stride in zip(view.shape, view.strides, strict=True)]
+    )
+    inside = view.offset * x.itemsize if dense else None
+    return JobStep(job, (Value(recorded.step.inputs[0]), Output()), 0, inside=inside)
+
+
+def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of an array in C order, in elements; 0 for an axis of size 1, where it does not matter."""
+    behind = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return tuple([0 if n == 1 else stride for n, stride in zip(shape, behind, strict=True)])
 
 
 _UNKNOWN = object()

@@ -1,10 +1,9 @@
 """`compile` and `Plan`: a trained network, prepared for predictions."""
 
 # Design:
-# A plan has the graph after passes 1 and 2, the steps that `cnnx.graph.rewrite` makes of it for
-# inference (pass 3), and a few programs: the result of the other passes for certain shapes, dtypes,
-# kernel set and algorithm of convolutions. Whatever is not compiled, or is computed by the
-# reference backend, runs by the same steps.
+# A plan has the graph after passes 1 and 2, and a few programs: the result of the other passes for
+# certain shapes, dtypes, values of scalars, kernel set and algorithm of convolutions. The reference
+# backend computes the steps that `cnnx.graph.rewrite` makes of the graph for any shape.
 # The dictionary of programs is replaced, never changed, so a thread reads it without a lock.
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ import numpy as np
 from cnnx import checks
 from cnnx.backends.choose import preferring, wanted_algorithm
 from cnnx.config import backend
+from cnnx.engine.inputs import Shape, given_inputs, listed, numbered, text
 from cnnx.engine.program import Program
 from cnnx.graph import run
-from cnnx.graph.container import Container
 from cnnx.graph.graph import Graph
 from cnnx.graph.rewrite import rewrite
 from cnnx.layers.base import Layer
@@ -31,11 +30,12 @@ from cnnx.layers.run import no_grad, run_mode
 if TYPE_CHECKING:
     from cnnx.engine.report import Profile
     from cnnx.engine.tune import Choices
+    from cnnx.graph.run import Plan as Steps
 
 __all__ = ["Plan", "compile"]
 
-Shape = tuple[int, ...]
 _MOST_PROGRAMS = 8  # kept: of the shapes used last
+_MOST_VALUES = 4  # of the scalars that choose a branch
 
 
 def compile(model: Layer, input_shape: Any, batch: int | None = None, tune: bool = False) -> Plan:
@@ -74,14 +74,14 @@ def compile(model: Layer, input_shape: Any, batch: int | None = None, tune: bool
 
     if not isinstance(model, Layer):
         raise TypeError(f"compile: model is a {type(model).__name__}, expected a layer")
-    names, shapes, batches = _inputs(model, input_shape, batch)
+    names, shapes, batches = given_inputs(model, input_shape, batch)
     common = isinstance(batches, int | None) or len({shape[:1] or None for shape in batches}) == 1
     try:
         given = flat_copy(model, shapes)
         simplified = simplify(given)
         folded = fold(simplified)
     except ValueError as error:
-        raise ValueError(f"compile: input_shape {_listed(shapes)} does not fit: {error}") from error
+        raise ValueError(f"compile: input_shape {listed(shapes)} does not fit: {error}") from error
     folded.preprocessing = model.preprocessing
     history = [("all layers", given), ("simplify", simplified), ("fold", folded)]
     passes = [(name, len(graph.wiring().nodes)) for name, graph in history]
@@ -126,8 +126,15 @@ class Plan:
         self.input_shapes, self.preprocessing = graph.input_shapes, graph.preprocessing
         self.inputs, self.whole_shapes = tuple(names), whole_shapes
         self._described_shapes = whole_shapes or [("n", *shape) for shape in self.input_shapes]
-        self.outputs = _numbered("y", len(wiring.outputs))
+        self.outputs = numbered("y", len(wiring.outputs))
         self.steps = rewrite(wiring, keeping=False)
+        self._settles = any(node.layer._settles for node in wiring.nodes)
+        self._choosing: tuple[int, ...] = ()  # the scalars whose values a program is for
+        if self._settles and whole_shapes is not None:
+            from cnnx.engine.settle import choosing
+
+            scalars = [i for i, shape in enumerate(whole_shapes) if not shape]
+            self._choosing = choosing(wiring, scalars)
         parameters = graph.parameters()
         self.dtype = parameters[0].dtype if parameters else None
         readers = [
@@ -254,7 +261,7 @@ class Plan:
 
     def __repr__(self) -> str:
         shapes = ", ".join(
-            f"{name} {_text(shape)}"
+            f"{name} {text(shape)}"
             for name, shape in zip(self.inputs, self._described_shapes, strict=True)
         )
         return f"Plan({shapes}: {len(self.steps.steps)} steps)"
@@ -267,7 +274,7 @@ class Plan:
         x = x if self._integers[i] else as_float(f"plan: {name}", x, self.dtype)
         x = np.require(x, requirements=("C", "ALIGNED"))
         if x.ndim != len(shape):
-            raise ValueError(f"plan: {name} has shape {x.shape}, expected {_text(shape)}")
+            raise ValueError(f"plan: {name} has shape {x.shape}, expected {text(shape)}")
         return x
 
     def _compute(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -285,11 +292,12 @@ class Plan:
         jobs = getattr(computes, "jobs", None)
         if jobs is None:
             return None
-        kinds = tuple([(x.shape, x.dtype) for x in arrays])
-        key = (kinds, computes.isa(), wanted_algorithm.get())
-        program = self._programs.get(key)
+        program = self._programs.get(self._key(arrays, computes))
         if program is None:
             with self._lock:
+                if len({key[-1] for key in self._programs}) >= _MOST_VALUES:
+                    self._choosing = ()  # no few values: a branch is then chosen in each call
+                key = self._key(arrays, computes)
                 program = self._programs.get(key)
                 if program is None:
                     zeros = [np.zeros(x.shape, x.dtype) if x.ndim else x for x in arrays]
@@ -298,23 +306,36 @@ class Plan:
                     self._programs = dict([*kept, (key, program)])
         return program
 
+    def _key(self, arrays: Sequence[np.ndarray], computes: Any) -> Any:
+        """What a program is for."""
+        kinds = tuple([(x.shape, x.dtype) for x in arrays])
+        values = tuple([arrays[i].tobytes() for i in self._choosing])
+        return kinds, computes.isa(), wanted_algorithm.get(), values
+
     def _made(self, zeros: list[np.ndarray], jobs: Any) -> Program:
         try:
+            steps = self._settled(zeros) if self._settles else self.steps
             if not self.choices or backend().isa() != self.tuned_on:
-                return Program(self.steps, zeros, jobs)
+                return Program(steps, zeros, jobs)
             with preferring(self.choices.get):
-                return Program(self.steps, zeros, jobs)
+                return Program(steps, zeros, jobs)
         except ValueError as error:
             shapes = tuple([x.shape for x in zeros])
             raise ValueError(
-                f"plan: the network does not accept inputs of shape {_listed(shapes)}, it was "
+                f"plan: the network does not accept inputs of shape {listed(shapes)}, it was "
                 f"compiled for {self._made_for()}: {error}"
             ) from error
 
+    def _settled(self, zeros: list[np.ndarray]) -> Steps:
+        """The steps for these shapes, and these values of the scalars that choose a branch."""
+        from cnnx.engine.settle import settle
+
+        return rewrite(settle(self.graph.wiring(), zeros, self._choosing), keeping=False)
+
     def _made_for(self) -> str:
         if self.whole_shapes is not None:
-            return _listed(self.whole_shapes)
-        return f"samples of {_listed(self.input_shapes)}"
+            return listed(self.whole_shapes)
+        return f"samples of {listed(self.input_shapes)}"
 
     def _zeros(self, batch: int | Sequence[Shape]) -> list[np.ndarray]:
         if isinstance(batch, Sequence):
@@ -343,55 +364,3 @@ class Plan:
         if program is None:
             raise RuntimeError("plan: the compiled backend is not in use: nothing is prepared")
         return program
-
-
-def _inputs(
-    model: Layer, input_shape: Any, batch: Any
-) -> tuple[tuple[str, ...], tuple[Shape, ...], Any]:
-    """Names and sample shapes of the inputs; the batch size, or whole shapes, or None."""
-    count = model.wiring().inputs if isinstance(model, Container) and model.opens() else None
-    if isinstance(input_shape, Mapping):
-        if batch is not None:
-            raise ValueError(f"compile: batch={batch}, but the shapes {input_shape} include it")
-        given = [_whole_shape(name, shape) for name, shape in input_shape.items()]
-        if not given:
-            raise ValueError("compile: input_shape is an empty dict, expected {name: shape}")
-        names = tuple(input_shape)
-        if not all(isinstance(name, str) and name for name in names):
-            raise ValueError(f"compile: the names of the inputs are {names}, expected text")
-        shapes = tuple([shape[1:] for shape in given])
-        wanted: Any = tuple(given)
-    else:
-        several = checks.is_sequence(input_shape) and any(map(checks.is_sequence, input_shape))
-        listed = list(input_shape) if several else [input_shape]
-        shapes = tuple([checks.sample_shape("compile", "input_shape", each) for each in listed])
-        names = _numbered("x", len(shapes))
-        wanted = None if batch is None else checks.integer("compile", "batch", batch, least=1)
-    if count is not None and len(shapes) != count:
-        raise ValueError(
-            f"compile: {len(shapes)} input shapes given, but the model has {count} inputs"
-        )
-    return names, shapes, wanted
-
-
-def _whole_shape(name: Any, shape: Any) -> Shape:
-    if not checks.is_sequence(shape):
-        raise ValueError(
-            f"compile: the shape of {name!r} is {shape!r}, expected one with the batch axis, "
-            "(1, 3, 32, 32), or () for a scalar"
-        )
-    sizes = [checks.integer("compile", f"a size of {name!r}", size, least=1) for size in shape]
-    return tuple(sizes)
-
-
-def _numbered(letter: str, count: int) -> tuple[str, ...]:
-    return (letter,) if count == 1 else tuple([f"{letter}{i}" for i in range(count)])
-
-
-def _text(shape: Sequence[Any]) -> str:
-    """ "(n, 3, 32, 32)" """
-    return f"({', '.join(map(str, shape))})"
-
-
-def _listed(shapes: Sequence[Shape]) -> str:
-    return " and ".join(map(str, shapes))

@@ -107,6 +107,9 @@ class Program:
             elif job is not None and job.parts:
                 xs = [x.number for x in job.operands[: len(job.parts)]]
                 self.entries[number] = _joined(entry, job, sharing.join(y, xs, job.parts))
+            elif job is not None and job.inside is not None:
+                if sharing.slice(y, job.operands[0].number, job.inside):
+                    self.entries[number] = entry._replace(job=None, kind="view", idle=True)
             elif job is not None:
                 xs = [x.number for x in job.operands[: job.in_place] if isinstance(x, Value)]
                 any(sharing.write_over(y, x) for x in xs)  # the first that it may

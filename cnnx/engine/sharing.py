@@ -1,9 +1,9 @@
-"""Pass 6: which values are in the same memory, and in which part of it.
+"""Pass 7: which values are in the same memory, and in which part of it.
 
 A view is the memory of what it is a view of. An elementwise step writes over its input. And where
 the result of a concatenation is its inputs, one behind the other (a batch of one image, joined
 along the channels), whoever computes an input writes it to its part of the result: then nothing is
-left to copy.
+left to copy. In the same way a slice that is contiguous is a part of what it is cut from.
 """
 
 # Design:
@@ -31,11 +31,17 @@ class Life(NamedTuple):
 
 
 class Part(NamedTuple):
-    """`size` bytes at `offset` of a block, computed as value `made`."""
+    """`size` bytes at `offset` of a block, computed as those from `begin` on of value `made`."""
 
     offset: int
     size: int
     made: int
+    begin: int = 0
+
+    def cut(self, begin: int, end: int) -> Part:
+        """What lies between two offsets, if any of it does."""
+        first, last = max(self.offset, begin), min(self.offset + self.size, end)
+        return Part(first, last - first, self.made, self.begin + first - self.offset)
 
 
 class Sharing:
@@ -70,6 +76,14 @@ class Sharing:
         """y is value x in another shape."""
         self._parts[y] = self._parts[x]
         self._merge(x, y, 0)
+
+    def slice(self, y: int, x: int, offset: int) -> bool:
+        """y is what lies at this offset of x: whether it can be there."""
+        cut = [part.cut(offset, offset + self._sizes[y]) for part in self._parts[x]]
+        self._parts[y] = tuple(
+            part._replace(offset=part.offset - offset) for part in cut if part.size > 0
+        )
+        return self._try(x, y, offset)
 
     def write_over(self, y: int, x: int) -> bool:
         """Let y have the memory of x, of which each element is read before it is written. Whether
@@ -131,6 +145,6 @@ class Sharing:
         )
 
     def _between(self, value: int, at: int, begin: int, end: int) -> list[Part]:
-        """The parts of a value at `at` that overlap bytes begin to end - 1."""
+        """The parts of a value at `at`, of bytes begin to end - 1."""
         parts = [part._replace(offset=at + part.offset) for part in self._parts[value]]
-        return [part for part in parts if part.offset < end and begin < part.offset + part.size]
+        return [cut for part in parts if (cut := part.cut(begin, end)).size > 0]

@@ -26,6 +26,7 @@ from cnnx.layers.inside import held
 from cnnx.layers.kept import Watched, keep
 from cnnx.layers.methods import Methods
 from cnnx.layers.parameter import Parameter
+from cnnx.layers.prepared import Prepared
 from cnnx.layers.run import Mode, grad_enabled, no_grad, run_mode
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def builtin(cls: AnyLayer) -> AnyLayer:
     return cls
 
 
-class Layer(Methods):
+class Layer(Methods, Prepared):
     """Base of all layers. A subclass defines `forward(x)` and `backward(dy)`.
 
     ``y = layer(x)`` is ``layer.forward(x)``; ``dx = layer.backward(dy)`` is the backward of the
@@ -89,7 +90,6 @@ class Layer(Methods):
     training = Mode()
     buffer_names: ClassVar[tuple[str, ...]] = ()
     parameter_names: ClassVar[tuple[str, ...]] = ()
-    _batch_first: ClassVar[bool] = True  # the first axis of its inputs is the batch
     _kept: tuple[Any, ...] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -173,10 +173,6 @@ class Layer(Methods):
         for name in OF_A_RUN:
             attributes.pop(name, None)
         return attributes
-
-    def _derived(self) -> list[np.ndarray]:
-        """Arrays that it made of settings and keeps for its calls: a plan may hold them, too."""
-        return []
 
     def modules(self) -> Iterator[Layer]:
         """This layer and all sub-layers at any depth, each once."""

@@ -39,6 +39,7 @@ MODULES = (
     "prelu",
     "response_norm",
     "resample",
+    "strided",
     "gemm",
     "linear",
     "conv.geometry",

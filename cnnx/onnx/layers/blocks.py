@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from cnnx.onnx.layers.operator import Operator, operator
 
 __all__ = ["DepthToSpace", "SpaceToDepth"]
@@ -25,11 +27,14 @@ class DepthToSpace(Operator):
     def compute(self, x: Any) -> Any:
         n, c, h, w = x.shape
         b = self.block
+        return self.view(x).reshape(n, c // (b * b), h * b, w * b)
+
+    def view(self, x: Any) -> np.ndarray:
+        n, c, h, w = x.shape
+        b = self.block
         if self.mode == "DCR":
-            y = x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
-        else:
-            y = x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-        return y.reshape(n, c // (b * b), h * b, w * b)
+            return x.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
+        return x.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
         n, c, h, w = x.shape
@@ -52,8 +57,12 @@ class SpaceToDepth(Operator):
     def compute(self, x: Any) -> Any:
         n, c, h, w = x.shape
         b = self.block
-        squares = x.reshape(n, c, h // b, b, w // b, b)
-        return squares.transpose(0, 3, 5, 1, 2, 4).reshape(n, b * b * c, h // b, w // b)
+        return self.view(x).reshape(n, b * b * c, h // b, w // b)
+
+    def view(self, x: Any) -> np.ndarray:
+        n, c, h, w = x.shape
+        b = self.block
+        return x.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
         n, c, h, w = x.shape

@@ -55,16 +55,21 @@ class If(Operator):
     The condition has one element. Without any, as in a run of an empty batch, it is false.
     """
 
+    _settles: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("then", "otherwise")
 
     def __init__(self, then: Graph, otherwise: Graph) -> None:
         super().__init__()
         self.then, self.otherwise = then, otherwise
 
-    def forward(self, condition: Any, *xs: Any) -> Any:
+    def taken(self, condition: Any) -> Graph:
+        """The graph for this condition. ValueError if it has several elements."""
         if np.size(condition) > 1:
             raise ValueError(f"If: the condition has shape {np.shape(condition)}, expected one")
-        taken = self.then if np.any(condition) else self.otherwise
+        return self.then if np.any(condition) else self.otherwise
+
+    def forward(self, condition: Any, *xs: Any) -> Any:
+        taken = self.taken(condition)
         y = taken.forward(condition, *xs)
         self._save(taken)
         # Always new memory, whichever branch is taken: a plan reuses that of the inputs.

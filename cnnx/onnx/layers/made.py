@@ -16,6 +16,7 @@ __all__ = ["Always", "ConstantOfShape", "Range", "Shape"]
 class Shape(Operator):
     """y = the sizes of the axes start, ..., end - 1 of x, as int64."""
 
+    _settles: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("start", "end")
 
     def __init__(self, start: int = 0, end: int | None = None) -> None:
@@ -61,6 +62,8 @@ class Range(Operator):
 @operator
 class Always(Operator):
     """y = a constant, the second input, whatever x is: for an output that depends on nothing."""
+
+    _settles: ClassVar[bool] = True
 
     def compute(self, x: Any, value: Any) -> Any:
         return value.copy()

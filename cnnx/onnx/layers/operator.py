@@ -82,6 +82,12 @@ class Operator(Layer):
     def compute(self, *inputs: Any) -> Any:
         raise NotImplementedError
 
+    def view(self, *inputs: Any) -> np.ndarray | None:
+        """What the result is a copy of: a view of the first input, whatever its elements are; None:
+        of no view.
+        """
+        return None
+
     def gradients(self, dy: Any, y: Any, *inputs: Any) -> tuple[Any, ...]:
         raise RuntimeError(f"{type(self).__name__} has no backward: it cannot be trained through")
 
@@ -106,6 +112,9 @@ class Operator(Layer):
 
     def _learns(self) -> bool:
         return any(parameter.requires_grad for parameter in self.weights.values())
+
+    def _view(self, *xs: Any) -> np.ndarray | None:
+        return self.view(*self._inputs(xs))
 
     def _inputs(self, xs: tuple[Any, ...]) -> list[Any]:
         """All inputs by position, the fixed ones among them."""

@@ -102,8 +102,15 @@ class Unsqueeze(View):
         return np.expand_dims(x, tuple(self.axes))
 
 
+class Movement(Operator):
+    """Base of those that pick, repeat or reorder elements: y is a copy of a view of x."""
+
+    def compute(self, *inputs: Any) -> Any:
+        return np.array(self.view(*inputs), order="C")
+
+
 @operator
-class Transpose(Operator):
+class Transpose(Movement):
     """y[i_0, i_1, ...] with the axes of x in another order; None: reversed."""
 
     settings: ClassVar[tuple[str, ...]] = ("order",)
@@ -112,8 +119,8 @@ class Transpose(Operator):
         super().__init__()
         self.order = order
 
-    def compute(self, x: Any) -> Any:
-        return np.ascontiguousarray(x.transpose(self.order)).reshape(x.transpose(self.order).shape)
+    def view(self, x: Any) -> np.ndarray:
+        return x.transpose(self.order)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
         back = None if self.order is None else np.argsort(self.order)
@@ -140,13 +147,13 @@ class ConcatAny(Operator):
 
 
 @operator
-class Slice(Operator):
+class Slice(Movement):
     """y = x[starts:ends:steps] along the axes; None: the first ones, and steps of 1.
 
     The inputs are x, starts, ends, axes, steps: those after x may be absent.
     """
 
-    def compute(self, x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
+    def view(self, x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
         return x[self._index(x, starts, ends, axes, steps)]
 
     def gradients(self, dy: Any, y: Any, x: Any, *where: Any) -> tuple[Any, ...]:
@@ -169,7 +176,7 @@ class Slice(Operator):
 
 
 @operator
-class Part(Operator):
+class Part(Movement):
     """y = one of `count` parts of x along an axis; all have `size`, but the last may be shorter.
 
     sizes  of all parts, or None: as equal as possible
@@ -181,7 +188,7 @@ class Part(Operator):
         super().__init__()
         self.axis, self.number, self.count, self.sizes = int(axis), int(number), int(count), sizes
 
-    def compute(self, x: Any) -> Any:
+    def view(self, x: Any) -> np.ndarray:
         return x[self._index(x)]
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
@@ -216,6 +223,12 @@ class Gather(Operator):
 
     def compute(self, x: Any, numbers: Any) -> Any:
         return np.take(x, numbers, self.axis)
+
+    def view(self, x: Any, numbers: Any) -> np.ndarray | None:
+        if np.ndim(x) == 0 or np.ndim(numbers) > 0:
+            return None
+        axis = self.axis % x.ndim
+        return x[(*[slice(None)] * axis, int(numbers), ...)]
 
     def gradients(self, dy: Any, y: Any, x: Any, numbers: Any) -> tuple[Any, ...]:
         axis = self.axis % x.ndim
@@ -287,12 +300,12 @@ class Pad(Operator):
 
 
 @operator
-class Expand(Operator):
+class Expand(Movement):
     """y = x repeated along the axes in which it has size 1, and along new ones before."""
 
-    def compute(self, x: Any, shape: Any) -> Any:
+    def view(self, x: Any, shape: Any) -> np.ndarray:
         to = np.broadcast_shapes(x.shape, tuple(int(n) for n in shape))
-        return np.array(np.broadcast_to(x, to))
+        return np.broadcast_to(x, to)
 
     def gradients(self, dy: Any, y: Any, x: Any, shape: Any) -> tuple[Any, ...]:
         return summed_to(dy, x), None
