@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 import cnnx
+from cnnx.distributed.scores import shared_evaluate
 
 SHARDS = 4
 
@@ -228,6 +229,23 @@ def own_loop(comm):
     return {"model": model.state_dict(), "lr": optimizer.lr}
 
 
+def scored(comm):
+    """Scores of a model, and how many of the samples this rank has computed."""
+    model = cnnx.Sequential(Counts(), *network(norm=True))
+    scores = shared_evaluate(comm, model, images(1000, 2), cnnx.CrossEntropyLoss())
+    return {"scores": dict(scores), "seen": model[0].seen}
+
+
+class Counts(cnnx.Layer):
+    """Counts the samples of its inputs."""
+
+    seen = 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return x
+
+
 def stopped(comm):
     """One rank stops in batch 2: all end after batch 3, the next one that they know of."""
     stop = At(comm, 1, 2, lambda callback: callback.trainer.stop())
@@ -253,12 +271,15 @@ def errors(comm):
     fails = cnnx.Sequential(Fails(last), *network(norm=True))
     cnnx.distributed.sync_batch_norm(fails, comm)
     synced = cnnx.distributed.sync_batch_norm(network(norm=True), comm)
+    twin = network()
+    optimizer = cnnx.SGD(twin.parameters(), lr=0.2 if last else 0.1)
     interrupt = At(comm, 1, 2, lambda callback: callback.trainer.interrupt(KeyboardInterrupt()))
     return {
         "data": error_of(lambda: fit(comm, network(), (other, y))),
         "weights": error_of(lambda: fit(comm, unlike)),
         "wrapped": error_of(lambda: comm.wrap(cnnx.Adam(unlike.parameters()))),
         "arguments": error_of(lambda: fit(comm, network(), epochs=3 if last else 2)),
+        "rates": error_of(lambda: fit(comm, twin, optimizer=optimizer)),
         "bad argument": error_of(lambda: fit(comm, network(), epochs=-1 if last else 2)),
         "target": error_of(lambda: fit(comm, network(), iterables)),
         "not finite": error_of(lambda: fit(comm, network(), (nan, y))),

@@ -28,7 +28,7 @@ import cnnx
 PROGRAM = Path(mpi_program.__file__)
 BITS = (
     *("ordered", "noisy", "mnist", "plain_mnist", "summed", "normed", "iterable", "own_loop"),
-    *("synced", "synced_sums", "synced_loop"),
+    *("synced", "synced_sums", "synced_loop", "scored"),
 )
 
 
@@ -166,6 +166,15 @@ def test_a_loop_of_ones_own_averages_over_the_samples_of_all_ranks(ranks, result
         assert_same_arrays(found, {"model": model.state_dict()}, close)
 
 
+@pytest.mark.parametrize("ranks", (1, 2, 4))
+def test_ranks_share_the_samples_of_a_score_and_get_that_of_one_process(ranks, results):
+    expected = cnnx.evaluate(network(norm=True), images(1000, 2))
+    found = [results("scored", ranks, rank) for rank in range(ranks)]
+    assert all(one["scores"] == expected for one in found)
+    seen = {1: [1000], 2: [512, 488], 4: [256, 256, 256, 232]}  # of batches of 256
+    assert [one["seen"] for one in found] == seen[ranks]
+
+
 def test_a_rank_that_stops_ends_training_on_all_ranks_at_the_same_batch(results):
     for rank in (0, 1):
         found = results("stopped", 2, rank)
@@ -182,6 +191,7 @@ def test_ranks_that_differ_and_errors_of_one_are_raised_on_all(ranks, results):
         assert found["weights"].startswith(f"ValueError: fit: weights: {other}")
         assert found["wrapped"].startswith(f"ValueError: wrap: weights: {other}")
         assert found["arguments"].startswith(f"ValueError: fit: settings: {other}")
+        assert found["rates"].startswith(f"ValueError: fit: settings: {other}")
         own = "" if rank == last else f"RankError: rank {last}: "
         assert found["bad argument"].startswith(f"{own}ValueError: fit: epochs=-1")
         assert found["target"].startswith(f"{own}ValueError:") and "9" in found["target"]

@@ -1,9 +1,10 @@
-"""`mpirun -n 2 cnnx train --distributed`: one run of several processes, and its errors."""
+"""`mpirun -n 4 cnnx train --distributed`: one run of several processes, and its errors."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,11 @@ def place(tmp_path_factory):
 
 def test_ranks_make_one_run_and_another_number_of_ranks_continues_it(place):
     words = ("--data", "sides.npz", *OPTIONS, *ORDERED, "--out", "run")
-    done = train(2, place, *words, number=5)  # in the second epoch
+    done = train(4, place, *words, number=5)  # in the second epoch
     assert done.returncode != 0
     assert done.stdout.count("data  ") == done.stdout.count("epoch 1/3") == 1
-    assert "ranks     2 ranks, 4 shards, ordered sums" in done.stdout
-    assert "if it breaks off: mpirun -n 2 cnnx train --resume run" in done.stdout
+    assert "ranks     4 ranks, 4 shards, ordered sums" in done.stdout
+    assert "if it breaks off: mpirun -n 4 cnnx train --resume run" in done.stdout
     assert len(list((place / "run/checkpoints").iterdir())) == 1
     done = train(3, place, "--resume", "run", without=("OMP_NUM_THREADS",))
     assert done.returncode == 0, done.stderr
@@ -90,6 +91,35 @@ def test_an_error_is_one_line_whichever_rank_met_it(place):
     lines = [line for line in done.stderr.splitlines() if line.startswith("cnnx")]
     assert done.returncode == 1 and len(lines) == 1, done.stderr
     assert lines[0].startswith("cnnx train: rank 1: ValueError: one.npz: all 40 samples are of")
+    assert not (place / "none").exists()
+
+
+def test_a_usage_error_is_printed_once(place):
+    done = run(command(3, PROGRAM, "any", 0, "train"), place)
+    lines = [line for line in done.stderr.splitlines() if ": error: " in line]
+    assert done.returncode == 2 and len(lines) == 1, done.stderr
+    assert lines[0].startswith("cnnx train: error: mpirun started 3 processes, which would all do")
+    assert done.stderr.count("usage: cnnx") == 1
+
+
+@pytest.mark.parametrize("variable", ("OMPI_COMM_WORLD_RANK", "PMI_RANK"))
+def test_all_usage_errors_are_left_to_rank_0(variable, capsys, monkeypatch):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    for number, words in enumerate((("train", "--epochs", "0"), ("trian",), ("train", "--shards"))):
+        monkeypatch.setenv(variable, "0")
+        assert "error: argument" in usage_error(capsys, *words)
+        assert len(waits) == number
+        monkeypatch.setenv(variable, "3")
+        assert "error: argument" in usage_error(capsys, *words)
+        assert len(waits) == number + 1 and waits[-1] > 0
+
+
+def test_a_usage_error_of_a_single_rank_is_printed_too(place):
+    words = ("train", "--data", "sides.npz", "--distributed", "--out", "none")
+    one, other = (command(1, PROGRAM, "any", 0, *words, *more) for more in ((), ("--lr", "x")))
+    done = run([MPIRUN, "-n", "1", *one, ":", "-n", "1", *other], place)
+    assert done.returncode == 2 and done.stderr.count("argument --lr: ") == 1, done.stderr
     assert not (place / "none").exists()
 
 

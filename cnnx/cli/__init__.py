@@ -25,7 +25,7 @@ from typing import Any
 from cnnx import config, terminal
 from cnnx._version import __version__
 from cnnx.cli import bench, convert, evaluate, info, listing, predict, profile, train
-from cnnx.cli.arguments import Intermixed
+from cnnx.cli.arguments import Intermixed, Parser
 from cnnx.cli.console import any_console, mute_stdout, printable, warn
 from cnnx.cli.expected import EXPECTED
 
@@ -96,7 +96,7 @@ def _warnings_as_lines(command: str) -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cnnx",
         description="Train, run and benchmark convolutional networks on a CPU.",
         epilog="`cnnx COMMAND --help` shows a command's options and examples. Start with: "

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+
+from cnnx.cli import ranks
 
 __all__ = [
     "Intermixed",
+    "Parser",
     "add_command",
     "add_images",
     "add_machine",
@@ -19,7 +22,16 @@ __all__ = [
 ]
 
 
-class Intermixed(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Parser whose errors are printed by one of the ranks that mpirun started."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and exit."""
+        ranks.after_rank_0()
+        super().error(message)
+
+
+class Intermixed(Parser):
     """Parser of a command: options may appear between files, ``predict run --top 3 a.png``.
 
     argparse alone assigns nothing to a possibly empty list of files if an option comes first.

@@ -4,12 +4,16 @@
 # What a rank other than 0 would print is discarded, and it leaves the exit code of an error that
 # all ranks met to rank 0: mpirun ends all of them at the first code that is not 0, and rank 0 may
 # still be writing. An error that one rank met alone ends the others at once (Comm.guard).
+# Wrong arguments are found before the ranks know of each other, usually by all of them. Rank 0 says
+# so and exits, whereupon mpirun ends the others; these say it only if they are still there later,
+# since they may have arguments of their own (mpirun -n 1 ... : -n 1 ...).
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -19,19 +23,26 @@ from cnnx import config
 from cnnx.cli.expected import EXPECTED
 from cnnx.distributed import Comm, fit, init
 from cnnx.distributed.comm import is_agreed
+from cnnx.distributed.scores import shared_evaluate
+from cnnx.inference import evaluate
 from cnnx.training import fit as fit_on_one
 
 if TYPE_CHECKING:
+    from cnnx.cli.data import Samples
     from cnnx.history import History
+    from cnnx.inference import Scores
     from cnnx.layers import Layer
+    from cnnx.losses import Loss
     from cnnx.typing import Data
 
-__all__ = ["Ranks", "check", "entered"]
+__all__ = ["Ranks", "after_rank_0", "check", "entered"]
 
 Result = TypeVar("Result")
 
 _LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")  # set by Open MPI; by MPICH and Intel MPI
+_NUMBERED = ("OMPI_COMM_WORLD_RANK", "PMI_RANK")
 _TIMEOUT = 300.0
+_PATIENCE = 3.0  # seconds: above the differences between the times at which ranks start
 
 
 class Ranks:
@@ -83,6 +94,12 @@ class Ranks:
         how: dict[str, Any] = {"reduction": self.reduction, "shards": self.shards}
         return fit(model, train, comm=self.comm, **how, **options)
 
+    def evaluate(self, model: Layer, data: Samples, loss: Loss) -> Scores:
+        """`cnnx.evaluate`; of several ranks, each computes a part."""
+        if self.comm is None:
+            return evaluate(model, data, loss=loss)
+        return shared_evaluate(self.comm, model, data, loss)
+
     def describe(self) -> str:
         """How the ranks share the work; "" for one process."""
         if self.comm is None:
@@ -105,6 +122,12 @@ def check(args: argparse.Namespace) -> None:
                 f"mpirun started {os.environ[name]} processes, which would all do the same: "
                 "--distributed shares the training among them"
             )
+
+
+def after_rank_0() -> None:
+    """Wait before a usage error is printed, unless this is rank 0: see the design block above."""
+    if any(os.environ.get(name, "0") not in ("", "0") for name in _NUMBERED):
+        time.sleep(_PATIENCE)
 
 
 @contextmanager

@@ -31,7 +31,6 @@ from cnnx.data import train_test_split
 from cnnx.data.transforms import Compose
 from cnnx.distributed import sync_batch_norm
 from cnnx.history import History, Row
-from cnnx.inference import evaluate
 from cnnx.layers import Layer
 from cnnx.losses import CrossEntropyLoss, Loss, MSELoss
 from cnnx.optim import EMA, Optimizer
@@ -58,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
         place = team.on_first(lambda: _begin(args, job, team))
         try:
             history = _fit(args, job, place, team)
-            return 0 if place is None else _end(args, job, place, history)
+            scores = _test_scores(args, job, team, history)
+            return 0 if place is None else _end(job, place, scores)
         except BaseException:
             if place is not None:
                 place.interrupted()
@@ -130,9 +130,8 @@ def _begin(args: argparse.Namespace, job: _Job, team: Ranks) -> Run:
     return place
 
 
-def _end(args: argparse.Namespace, job: _Job, place: Run, history: History) -> int:
-    """Score, print and draw the trained model; returns the exit code."""
-    scores = _test_scores(args, place, job, history)
+def _end(job: _Job, place: Run, scores: Row) -> int:
+    """Save, print and draw the trained model and its scores; returns the exit code."""
     place.end(scores)
     _print_result(scores, place, job.parts)
     for missing in place.draw(job.parts):
@@ -195,12 +194,12 @@ def _fit(args: argparse.Namespace, job: _Job, place: Run | None, team: Ranks) ->
     )
 
 
-def _test_scores(args: argparse.Namespace, place: Run, job: _Job, history: History) -> Row:
+def _test_scores(args: argparse.Namespace, job: _Job, team: Ranks, history: History) -> Row:
     """Loss and metrics on the test set; of the last epoch if those are of the kept model."""
     if args.val_split is None and args.early_stop is None:
         last = history[-1]
         return {k.removeprefix("val_"): v for k, v in last.items() if k.startswith("val_")}
-    return dict(evaluate(job.model, job.parts.test, loss=job.loss))
+    return dict(team.evaluate(job.model, job.parts.test, job.loss))
 
 
 def _validation(args: argparse.Namespace, parts: data.Parts) -> tuple[data.Parts, data.Samples]:

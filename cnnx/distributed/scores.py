@@ -1,4 +1,4 @@
-"""`shared_score`: loss and metrics of a data set, each rank computing a part of the outputs."""
+"""Loss and metrics of a data set, each rank computing a part of the outputs."""
 
 # Design:
 # The batches are those of one process, and each is computed by one rank, so the scores have the
@@ -13,21 +13,29 @@ import numpy as np
 
 from cnnx.data import Batches
 from cnnx.distributed.comm import Comm, part
-from cnnx.feed import Feed
-from cnnx.inference import Scores, call_model, predict, score, score_outputs, single
+from cnnx.feed import Feed, feed
+from cnnx.inference import Scores, call_model, predict, score, score_outputs, single, ways_of
 from cnnx.layers import Layer, no_grad, run_mode
 from cnnx.meter import Measured, Meter
 from cnnx.objective import SeveralLosses, call_loss
 from cnnx.scoring import Measures
 
-__all__ = ["shared_score"]
+__all__ = ["shared_evaluate", "shared_score"]
+
+_BATCH = 256  # samples, as in `cnnx.evaluate`
+
+
+def shared_evaluate(comm: Comm, model: Layer, data: Any, loss: Any) -> Scores:
+    """`cnnx.evaluate`, on every rank, with a loss that is a mean."""
+    samples = feed("evaluate", "data", data, ways_of(model), batch_size=_BATCH)
+    return shared_score(comm, model, samples, loss, Measures("evaluate", model, loss, None))
 
 
 def shared_score(comm: Comm, model: Layer, data: Feed, loss: Any, measures: Measures) -> Scores:
     """`cnnx.inference.score`, on every rank; a user's iterable of batches is read by each."""
     source, whole = data.source, data.whole
     if comm.size == 1 or not isinstance(source, Batches):
-        return score(model, data, 256, loss, measures, per_sample=True)
+        return score(model, data, _BATCH, loss, measures, per_sample=True)
     if whole is None or not measures.needs_all:
         return _streamed(comm, model, source, loss, measures)
     first, stop = part(len(source), comm.rank, comm.size)

@@ -61,7 +61,11 @@ class SharedTrainer(Trainer):
         return {**super().state_dict(), "stopped": self.stopped or (between and self.asked)}
 
     def _begin(self) -> None:
-        facts = digest(sorted({**settings(self), "epochs": self.epochs}.items()))
+        groups = [
+            [setting for setting in group.items() if setting[0] != "params"]  # lr, weight_decay...
+            for group in self.optimizer.param_groups
+        ]
+        facts = digest([sorted(settings(self).items()), self.epochs, groups])
         check_same(self.comm, "fit", of_run(self, facts, self.ordered))
         super()._begin()
 
