@@ -11,7 +11,9 @@ from cli_helpers import failure, usage_error
 from engine_helpers import compiled_only
 
 import cnnx
+from cnnx.backends.choose import candidates, preferring
 from cnnx.cli import main
+from cnnx.engine import tune
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.usefixtures("own_directory")
@@ -243,6 +245,37 @@ def test_a_converted_file_remembers_how_images_become_inputs(file, pictures, cap
     assert "does not say how images become inputs" in capsys.readouterr().err
 
 
+@compiled_only
+def test_a_tuned_plan_keeps_what_was_measured(file, capsys, monkeypatch):
+    seen = []
+
+    def measured(make, inputs, turn):
+        seen.append((inputs[0].shape, cnnx.get_num_threads()))
+        asked = []
+        with preferring(asked.append):
+            make()
+        names = [candidates(c)[min(turn, len(candidates(c)) - 1)] for c in asked if c.packed]
+        return [(c, name, 1.0 / (1 + turn)) for c, name in zip(asked, names)]
+
+    monkeypatch.setattr(tune, "_measured", measured)
+    wide = cnnx.Sequential(cnnx.Conv2D(16, 32, 3, padding=1), cnnx.Flatten())
+    cnnx.onnx.save(wide, "wide.onnx", input_shape=(16, 12, 20))
+    words = ("--plan", "--tune", "--batch", "3", "--threads", "2")
+    [line] = said(capsys, "convert", "wide.onnx", "plan.npz", *words)
+    kernels = cnnx.config.backend().isa()
+    assert " ".join(line).startswith("plan.npz: a plan of 2 steps, another algorithm for 1 ")
+    assert f"convolution on {kernels}," in " ".join(line)
+    assert set(seen) == {((3, 16, 12, 20), 2)}
+    plan = cnnx.load_plan("plan.npz")
+    [(convolution, algorithm)] = plan.choices.items()
+    assert (convolution.images, convolution.pixels) == (3, (12, 20)) and plan.tuned_on == kernels
+    assert algorithm == candidates(convolution)[-1] != candidates(convolution)[0]
+    monkeypatch.setattr(tune, "_measured", lambda *_: [])
+    [line] = said(capsys, "convert", file, "usual.npz", "--plan", "--tune")
+    assert "no convolution is faster" in " ".join(line)
+    assert not cnnx.load_plan("usual.npz").choices
+
+
 def test_convert_never_replaces_a_file_unless_asked(file, capsys, monkeypatch):
     Path("there.npz").write_text("mine")
     error = failure(capsys, "convert", file, "there.npz")
@@ -268,6 +301,9 @@ def test_convert_refuses_what_it_cannot_write_before_it_reads(capsys):
         (("a.onnx", "--plan"), "a plan is an .npz file"),
         (("a.onnx", "--mean", "0.5"), "no place for --mean"),
         (("a.npz", "--opset", "18"), "--opset is for ONNX files"),
+        (("a.npz", "--tune"), "--tune is for plans: give --plan, too"),
+        (("a.npz", "--plan", "--batch", "2"), "--batch is for --tune"),
+        (("a.npz", "--plan", "--threads", "2"), "--threads is for --tune"),
         (("a.npz", "--input-shape", "3x4x4"), "--input-shape is for plans and ONNX"),
     ]
     for words, message in wrong:
@@ -278,6 +314,9 @@ def test_convert_refuses_what_it_cannot_write_before_it_reads(capsys):
     assert "x has 4 channels" in failure(
         capsys, "convert", "model.npz", "a.npz", "--plan", "--input-shape", "4x4x4"
     )
+    with cnnx.use_backend("reference"):
+        error = failure(capsys, "convert", "model.npz", "a.npz", "--plan", "--tune")
+        assert "--tune measures the compiled backend, which is not in use" in error
     assert os.listdir() == ["model.npz"]
 
 

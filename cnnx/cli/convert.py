@@ -7,9 +7,10 @@ import errno
 import os
 from typing import Any
 
-from cnnx import io
+from cnnx import config, io
 from cnnx.cli.arguments import add_command, integer
 from cnnx.cli.console import printable, warn
+from cnnx.cli.data import count
 from cnnx.cli.models import (
     MODEL,
     Opened,
@@ -21,6 +22,7 @@ from cnnx.cli.models import (
 )
 from cnnx.cli.preparing import add_preparation, preprocessing_of, says_something
 from cnnx.cli.runs import read_settings
+from cnnx.engine import Plan
 from cnnx.graph.graph import Graph
 
 __all__ = ["add", "run"]
@@ -28,12 +30,15 @@ __all__ = ["add", "run"]
 _EXAMPLE = """\
   cnnx convert net.onnx net.npz                 a model, for cnnx.load
   cnnx convert net.onnx plan.npz --plan         a plan, for cnnx.load_plan
+  cnnx convert net.onnx plan.npz --plan --tune --threads 1
   cnnx convert net.onnx cats.npz --size 32 --mean 0.5 --std 0.25 --labels names.txt
   cnnx convert runs/digits-1 digits.onnx
   cnnx convert model.npz lenet5.onnx --input-shape 1x28x28 --opset 18
 
 A model can be trained further; a plan is smaller and for predictions only. Both are read without
-the package onnx, and store how images become inputs, which an ONNX file does not."""
+the package onnx, and store how images become inputs, which an ONNX file does not. --tune measures
+which algorithm of each convolution is faster: on the machine of the predictions, at rest, with as
+many threads."""
 
 
 def add(commands: Any) -> None:
@@ -44,6 +49,17 @@ def add(commands: Any) -> None:
     parser.add_argument("target", metavar="TARGET", help="the new file: .npz or .onnx")
     parser.add_argument(
         "--plan", action="store_true", help="write a plan (cnnx.load_plan) instead of a model"
+    )
+    parser.add_argument(
+        "--tune",
+        action="store_true",
+        help="measure the algorithms of convolutions, and keep the faster ones in the plan",
+    )
+    parser.add_argument(
+        "--batch", type=integer(1), metavar="N", help="samples at a time, for --tune (default: 1)"
+    )
+    parser.add_argument(
+        "--threads", type=integer(1, 1024), metavar="N", help="for --tune (default: all cores)"
     )
     parser.add_argument(
         "--opset",
@@ -81,6 +97,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.target}: the name of the new file must end in .npz or .onnx")
     if to_onnx and args.plan:
         raise ValueError(f"{args.target}: a plan is an .npz file")
+    if args.tune and not args.plan:
+        raise ValueError(f"{args.target}: --tune is for plans: give --plan, too")
+    for flag, value in (("--batch", args.batch), ("--threads", args.threads)):
+        if value is not None and not args.tune:
+            raise ValueError(f"{args.target}: {flag} is for --tune")
+    if args.tune and config.get_backend() != "compiled":
+        raise ValueError("--tune measures the compiled backend, which is not in use: cnnx info")
     if to_onnx and says_something(args):
         raise ValueError(
             f"{args.target}: an ONNX file has no place for --mean, --std, --size and --labels"
@@ -104,8 +127,26 @@ def _write(opened: Opened, args: argparse.Namespace, file: Any) -> str:
         onnx.save(opened.model, file, given, opset=args.opset or 17)
         return f"ONNX, opset {args.opset or 17}"
     if args.plan:
-        plan = compiled(opened, sample_shapes(opened, args.input_shape))
+        plan = _plan(opened, args)
         plan.save(file)
-        return f"a plan of {len(plan.steps.steps)} steps"
+        return f"a plan of {len(plan.steps.steps)} steps{_choices(plan) if args.tune else ''}"
     opened.model.save(file)
     return f"a model of {sum(p.size for p in opened.model.parameters()):,} parameters"
+
+
+def _plan(opened: Opened, args: argparse.Namespace) -> Plan:
+    batch = args.batch or 1
+    if opened.at_most(batch) != batch:
+        raise ValueError(f"{opened.path} takes one sample at a time: leave --batch out")
+    plan = compiled(opened, sample_shapes(opened, args.input_shape), batch)
+    if args.tune:
+        plan.tune(batch)
+    return plan
+
+
+def _choices(plan: Plan) -> str:
+    """What `tune` found, as text."""
+    if not plan.choices:
+        return ", of which no convolution is faster by another algorithm"
+    found = count(len(plan.choices), "convolution", "convolutions")
+    return f", another algorithm for {found} on {plan.tuned_on}"
