@@ -3,12 +3,15 @@
     executor = Executor([(job, operands), ...], size)
     arena = executor.new_arena()                      memory for what one job writes and another reads
     executor.run(arena, [x, y])                       all jobs, in order
+    executor.run_groups([xs, ys], 4)                  the same for four x and y, each after the other
 
 # Design:
 # All arrays of a job are known when the plan is made, but for those that each call brings: so an operand is an address,
 # an offset in the arena, or the number of an array that is given to `run`. A call checks the given arrays, takes the
 # workspace of the largest job from the pool, and lets go of the GIL once, for all jobs. They share one parallel region,
 # if those that gain by several threads take long enough together.
+# In a run of groups each thread takes a whole group, with an arena of its own, and meets the others at the end alone.
+# If that would leave threads idle, all of them share the jobs of one group after the other. The bits are the same.
 # A run changes nothing of the executor: any number of threads may use it, each with an arena of its own.
 # The loop has borrowed references to the jobs, which `steps` keeps alive, as it must not touch a reference count.
 """
@@ -23,7 +26,10 @@ from arrays cimport data_of
 from kernels cimport cnnx_active
 from .jobs cimport MOST_ARRAYS, Job
 from .memory cimport Block, new_array, take
-from .parallel cimport Body, Team, is_shared, part_of, run_together, team_for
+from .parallel cimport ON_DEMAND, Body, Task, Team, is_shared, part_of, run_team, run_together, team_for
+
+cdef enum:
+    CACHE_LINE = 64
 
 cdef enum Place:
     FIXED                           # value: the address; NULL for an optional array that is not there
@@ -45,6 +51,13 @@ cdef struct Call:
     char *arena                     # INOUT
     void **given                    # addresses of the arrays that the call brings
     char *shared                    # workspace of all threads
+
+cdef struct Groups:
+    Call call                       # with undefined memory
+    Py_ssize_t arrays               # that the call brings
+    void **given                    # their addresses in the first group
+    const size_t *steps             # bytes from that of a group to that of the next
+    size_t arena, scratch, shared   # bytes that the jobs need, in whole cache lines
 
 cdef object BYTES = np.dtype(np.uint8)
 
@@ -126,16 +139,57 @@ cdef class Executor:
         with nogil:
             run_together(&team, <Body>run_entries, &call)
 
-    cdef int check(self, Py_ssize_t i, list given) except -1:
+    def run_groups(self, list given, Py_ssize_t groups):
+        """Run all jobs for each of so many groups.
+
+        given   as for `run`, but each has the arrays of all groups, one after the other
+        """
+        cdef Py_ssize_t count = len(self.steps), arrays = len(given), i
+        cdef Block addresses = take(max(<size_t>1, 2 * arrays * sizeof(void *)))
+        cdef void **first = <void **>addresses.data
+        cdef size_t *steps = <size_t *>(first + arrays)
+        cdef double cost
+        cdef Team team
+        cdef Block scratch, whole = None
+        cdef Groups all
+        for i in range(count):
+            self.check(i, given, groups)
+        for i in range(arrays):
+            first[i], steps[i] = data_of(given[i]), given[i].nbytes // groups
+        all.call = Call(<const Entry *>self.memory.data, count, NULL, NULL, NULL)
+        all.arrays, all.given, all.steps = arrays, first, steps
+        all.arena, all.scratch, all.shared = lines(self.size), lines(self.scratch), lines(self.shared)
+        cost = total_cost(&all.call)
+        scratch = team_for(&team, groups * cost, all.arena + all.scratch + all.shared + arrays * sizeof(void *))
+        if team.threads == 1 or groups % team.threads == 0 or groups >= 2 * team.threads:
+            with nogil:
+                run_team(&team, <Task>group_task, &all, groups, ON_DEMAND)
+            return
+        for i in range(groups):
+            self.run(self.new_arena(), [part_of_array(array, groups, i) for array in given])
+
+    cdef int check(self, Py_ssize_t i, list given, Py_ssize_t groups=1) except -1:
         """What a job's own `run` checks, of the arrays that this call brings; they may have another shape."""
         cdef Job job = self.steps[i][0]
         job.check_kernels()
         for number, wanted in self.given[i]:
             array = given[number]
-            if type(array) is np.ndarray and array.size == math.prod(wanted.shape) and array.flags.c_contiguous:
-                array = array.reshape(wanted.shape)
+            size = groups * math.prod(wanted.shape)
+            if type(array) is np.ndarray and array.size == size and array.flags.c_contiguous:
+                array = array.reshape(-1)[:size // groups].reshape(wanted.shape)
             job.check_array(wanted, array)
         return 0
+
+
+cdef inline size_t lines(size_t size) noexcept nogil:
+    """In whole cache lines."""
+    return (size + CACHE_LINE - 1) // CACHE_LINE * CACHE_LINE
+
+
+cdef object part_of_array(array, Py_ssize_t groups, Py_ssize_t group):
+    """What one group has of an array."""
+    cdef Py_ssize_t size = array.size // groups
+    return array.reshape(-1)[group * size:(group + 1) * size]
 
 
 cdef double shared_cost(const Call *call) noexcept:
@@ -147,6 +201,27 @@ cdef double shared_cost(const Call *call) noexcept:
         if is_shared(cost):
             sum += cost
     return sum
+
+
+cdef double total_cost(const Call *call) noexcept:
+    """Nanoseconds on one thread of all jobs."""
+    cdef double sum = 0
+    cdef Py_ssize_t i
+    for i in range(call.count):
+        sum += (<Job>call.first[i].job).cost
+    return sum
+
+
+cdef void group_task(const Groups *all, Py_ssize_t group, char *scratch) noexcept nogil:
+    """All jobs of one group on this thread. scratch: arena, workspaces, addresses."""
+    cdef Call call = all.call
+    cdef Team alone = Team(1, all.scratch, scratch + all.arena, NULL)
+    cdef Py_ssize_t i
+    call.arena, call.shared = scratch, scratch + all.arena + all.scratch
+    call.given = <void **>(call.shared + all.shared)
+    for i in range(all.arrays):
+        call.given[i] = <char *>all.given[i] + group * all.steps[i]
+    run_entries(&call, &alone)
 
 
 cdef void run_entries(const Call *call, const Team *team) noexcept nogil:

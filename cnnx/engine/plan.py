@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread  # not threading, of which only the lock is used, and which takes a ms to import
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from cnnx import checks
 from cnnx.backends.choose import preferring, wanted_algorithm
 from cnnx.config import backend
+from cnnx.engine.groups import Groups, group_size, grouped, one_group
 from cnnx.engine.inputs import Shape, given_inputs, listed, numbered, text
 from cnnx.engine.program import Program
 from cnnx.graph import run
@@ -143,7 +145,7 @@ class Plan:
         self._integers = [any(type(layer) is Embedding for layer in each) for each in readers]
         self.choices: Choices = {}
         self.tuned_on = ""  # the kernels for which they were measured
-        self._programs: dict[Any, Program] = {}
+        self._programs: dict[Any, Program | Groups] = {}
         self._lock = _thread.allocate_lock()
 
     def __call__(self, *xs: Any) -> Any:
@@ -194,7 +196,10 @@ class Plan:
         if jobs is None:
             raise RuntimeError("plan.tune: the compiled backend is not in use: nothing to choose")
         kept = self.choices if self.tuned_on == computes.isa() else {}
-        found = tune(lambda: self._made(zeros, jobs), zeros)
+        made = self._made(zeros, jobs)
+        if isinstance(made, Groups):
+            zeros = [x[: made.program.batch] for x in zeros]
+        found = tune(lambda: self._one(zeros, jobs), zeros)
         with self._lock:
             self.choices, self.tuned_on = {**kept, **found}, computes.isa()
             self._programs = {}
@@ -211,7 +216,10 @@ class Plan:
         """
         from cnnx.engine import report
 
-        text = report.explain(self.history, self._described(batch))
+        described = self._described(batch)
+        text = report.explain(self.history, one_group(described))
+        if isinstance(described, Groups):
+            text += f"\n\n{described}"
         return text + report.choices(self.choices, self.tuned_on)
 
     def memory(self, batch: int | None = None) -> str:
@@ -221,12 +229,12 @@ class Plan:
         """
         from cnnx.engine import report
 
-        return report.memory(self._described(batch))
+        return report.memory(one_group(self._described(batch)))
 
     def profile(self, *xs: Any, repeat: int = 20) -> Profile:
         """A row for each step with its median time, GFLOP/s and GB/s; it prints as a table.
 
-        xs      the inputs, as in a call
+        xs      the inputs, as in a call; of a batch that runs in groups the first one is measured
         repeat  how many runs
 
         Example: ``print(plan.profile(x))``
@@ -235,9 +243,12 @@ class Plan:
         if len(xs) != len(self.inputs):
             raise TypeError(f"plan.profile: {len(xs)} inputs given, expected {len(self.inputs)}")
         arrays = [self._checked(i, x) for i, x in enumerate(xs)]
-        program = self._program(arrays)
-        if program is None:
+        found = self._program(arrays)
+        if found is None:
             raise RuntimeError("plan.profile: the compiled backend is not in use")
+        program = one_group(found)
+        if isinstance(found, Groups):
+            arrays = [x[: program.batch] for x in arrays]
         program.times(arrays)  # once, for the caches
         seconds = np.median([program.times(arrays) for _ in range(repeat)], axis=0)
         from cnnx.engine import report
@@ -286,7 +297,7 @@ class Plan:
         shared = [any(np.may_share_memory(y, x) for x in arrays) for y in outputs]
         return tuple([y.copy() if copy else y for y, copy in zip(outputs, shared, strict=True)])
 
-    def _program(self, arrays: Sequence[np.ndarray]) -> Program | None:
+    def _program(self, arrays: Sequence[np.ndarray]) -> Program | Groups | None:
         """For inputs of these shapes; None if the compiled backend is not in use."""
         computes = backend()
         jobs = getattr(computes, "jobs", None)
@@ -312,13 +323,25 @@ class Plan:
         values = tuple([arrays[i].tobytes() for i in self._choosing])
         return kinds, computes.isa(), wanted_algorithm.get(), values
 
-    def _made(self, zeros: list[np.ndarray], jobs: Any) -> Program:
+    def _one(self, zeros: Sequence[np.ndarray], jobs: Any) -> Program:
+        steps = self._settled(zeros) if self._settles else self.steps
+        return Program(steps, zeros, jobs)
+
+    def _made(self, zeros: list[np.ndarray], jobs: Any) -> Program | Groups:
+        batches = {len(x) if x.ndim else 0 for x in zeros}
+        batch = batches.pop() if len(batches) == 1 else 0  # 0: they have none in common
+
+        def make(samples: int) -> Program:
+            return self._one([x[:samples] for x in zeros] if batch else zeros, jobs)
+
+        weights = sum(parameter.data.nbytes for parameter in self.graph.parameters())
         try:
-            steps = self._settled(zeros) if self._settles else self.steps
+            usual = cache(make)
+            size = group_size(usual, batch, weights)  # the same, whatever was measured
             if not self.choices or backend().isa() != self.tuned_on:
-                return Program(steps, zeros, jobs)
+                return grouped(usual, batch, size)
             with preferring(self.choices.get):
-                return Program(steps, zeros, jobs)
+                return grouped(make, batch, size)
         except ValueError as error:
             shapes = tuple([x.shape for x in zeros])
             raise ValueError(
@@ -326,7 +349,7 @@ class Plan:
                 f"compiled for {self._made_for()}: {error}"
             ) from error
 
-    def _settled(self, zeros: list[np.ndarray]) -> Steps:
+    def _settled(self, zeros: Sequence[np.ndarray]) -> Steps:
         """The steps for these shapes, and these values of the scalars that choose a branch."""
         from cnnx.engine.settle import settle
 
@@ -354,7 +377,7 @@ class Plan:
         ]
         return [np.zeros(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
-    def _described(self, batch: int | None) -> Program:
+    def _described(self, batch: int | None) -> Program | Groups:
         """The program for `explain` and `memory`."""
         programs = list(self._programs.values())
         if batch is None and programs:

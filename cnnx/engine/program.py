@@ -22,6 +22,7 @@ import numpy as np
 from cnnx.engine.lower import JobStep, Output, Scratch, Value, lower
 from cnnx.engine.memory import Lifetime, place
 from cnnx.engine.record import Recorded, record
+from cnnx.engine.samples import by_sample
 from cnnx.engine.sharing import Life, Sharing
 from cnnx.graph.run import Plan
 from cnnx.graph.steps import Step
@@ -40,6 +41,7 @@ class Entry(NamedTuple):
     kind   the algorithm of the Job, "view", "in place", or what it runs in Python
     macs   multiply-adds
     bytes  of its inputs, weights and output
+    by_sample  whether it computes each sample of its output from the same sample of its inputs
     """
 
     step: Step
@@ -51,6 +53,7 @@ class Entry(NamedTuple):
     kind: str
     macs: int
     bytes: int
+    by_sample: bool
     idle: bool
 
 
@@ -90,9 +93,10 @@ class Program:
             ],
             self.arena_bytes,
         )
-        self._runs = self._grouped()
+        self._runs = self._in_order()
         self._in_python = any(end is None for _, end in self._runs)
         self._arenas: list[Any] = []
+        self.batch = len(inputs[0]) if inputs and inputs[0].ndim else 0
 
     # -- where the values are ------------------------------------------------------------------
 
@@ -201,7 +205,7 @@ class Program:
     def _bytes(self, value: int) -> int:
         return math.prod(self._shapes[value]) * self._dtypes[value].itemsize
 
-    def _grouped(self) -> list[tuple[int, int | None]]:
+    def _in_order(self) -> list[tuple[int, int | None]]:
         """(first, end) of Jobs that follow each other, and (number of the entry, None) of steps in
         Python.
         """
@@ -218,11 +222,37 @@ class Program:
                 runs.append((number, None))
         return runs
 
+    @property
+    def by_sample(self) -> bool:
+        """Whether it computes each sample by itself, without Python."""
+        return not self._in_python and all(entry.by_sample for entry in self.entries)
+
+    @property
+    def value_bytes(self) -> int:
+        """Of all values that the steps compute."""
+        return sum(self._bytes(entry.step.output) for entry in self.entries if not entry.idle)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of all weights, as the jobs read them."""
+        return sum(
+            job.packed or operand.nbytes
+            for job, operands, *_ in [entry.job for entry in self.entries if entry.job]
+            for wanted, operand in zip(job.arrays, operands, strict=True)
+            if wanted.role == "weight"
+        )
+
     # -- running -------------------------------------------------------------------------------
 
-    def run(self, xs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The outputs. xs: C-contiguous arrays of the shapes and dtypes of the inputs."""
-        given = self._given(xs)
+    def run(self, xs: Sequence[np.ndarray], groups: int = 1) -> tuple[np.ndarray, ...]:
+        """The outputs. xs: C-contiguous arrays of the shapes and dtypes of the inputs.
+
+        groups  xs are so many times as many samples (groups.py)
+        """
+        given = self._given(xs, groups)
+        if groups > 1:
+            self._executor.run_groups(given, groups)
+            return self._results(None, given, groups)
         arena = self._take_arena()
         try:
             if self._in_python:
@@ -249,9 +279,9 @@ class Program:
                 seconds.append(time.perf_counter() - start)
         return seconds
 
-    def _given(self, xs: Sequence[np.ndarray]) -> list[Any]:
+    def _given(self, xs: Sequence[np.ndarray], groups: int = 1) -> list[Any]:
         values = [self._sharing.members[block][0] for block in self._fresh]
-        fresh = [np.empty(self._shapes[value], self._dtypes[value]) for value in values]
+        fresh = [np.empty(self._shape(value, groups), self._dtypes[value]) for value in values]
         return [*xs, *fresh, *[None] * (len(self._slots) - len(xs) - len(fresh))]
 
     def _take_arena(self) -> Any:
@@ -281,17 +311,22 @@ class Program:
             )
         given[self._slots[self._sharing.block[entry.step.output]]] = y
 
-    def _array(self, value: int, arena: Any, given: list[Any]) -> np.ndarray:
+    def _shape(self, value: int, groups: int) -> tuple[int, ...]:
+        """Of a value of so many groups."""
+        shape = self._shapes[value]
+        return shape if groups == 1 else (groups * shape[0], *shape[1:])
+
+    def _array(self, value: int, arena: Any, given: list[Any], groups: int = 1) -> np.ndarray:
         place, where = self._location(value)
-        shape, dtype = self._shapes[value], self._dtypes[value]
+        shape, dtype = self._shape(value, groups), self._dtypes[value]
         if place == "given":
             return given[where].reshape(shape)
         return arena[where : where + self._bytes(value)].view(dtype).reshape(shape)
 
-    def _results(self, arena: Any, given: list[Any]) -> tuple[np.ndarray, ...]:
+    def _results(self, arena: Any, given: list[Any], groups: int = 1) -> tuple[np.ndarray, ...]:
         found, seen = [], set()
         for value in self.outputs:
-            y, block = self._array(value, arena, given), self._sharing.block[value]
+            y, block = self._array(value, arena, given, groups), self._sharing.block[value]
             if block not in self._fresh or block in seen:
                 y = y.copy()
             seen.add(block)
@@ -324,6 +359,7 @@ def _entry(recorded: Recorded, jobs: Any) -> Entry:
         kind,
         macs,
         moved,
+        by_sample(recorded, batch),
         idle=recorded.view_of is not None,
     )
 
