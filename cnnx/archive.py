@@ -16,7 +16,9 @@ from __future__ import annotations
 import binascii
 import os
 import struct
-from typing import IO, NamedTuple
+from typing import IO
+
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Entry", "entries", "read"]
 

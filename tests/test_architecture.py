@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "cnnx"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MIDDLE = ("ops", "init", "random", "checks", "windows")
+MIDDLE = ("ops", "init", "random", "checks", "windows", "tuples")
 PARTS = (
     *("config", *MIDDLE, "io", "preprocessing", "layers", "graph"),
     *("targets", "losses", "optim", "metrics"),
@@ -29,6 +29,7 @@ RUNS = (*PARTS, "models", *MEASURED, "inference")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "_version": (),
     "later": (),
+    "tuples": (),
     "random": (),
     "checks": (),
     "windows": ("checks",),
@@ -36,11 +37,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "terminal": (),
     "log": (),
     "typing": (),
-    "archive": (),
+    "archive": ("tuples",),
     "io": ("checks", "archive"),
     "safetensors": ("checks", "io"),
     "init": ("random",),
-    "backends": (),
+    "backends": ("tuples",),
     "backends/reference": ("backends/reference",),
     "backends/compiled": ("backends/names",),
     "config": ("backends", "_version"),

@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from cnnx.tuples import NamedTuple
 
 __all__ = [
     *("ALGORITHMS", "RULES", "Convolution", "Rule", "candidates", "choose", "preferring"),

@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cnnx.engine.record import Recorded, same_memory
+from cnnx.tuples import NamedTuple
 
 __all__ = ["TABLE", "JobStep", "Output", "Scratch", "Value", "lower"]
 

@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Lifetime", "place"]
 

@@ -26,7 +26,6 @@ from cnnx.graph.graph import Graph
 from cnnx.graph.rewrite import rewrite
 from cnnx.layers.base import Layer
 from cnnx.layers.dtype import as_float
-from cnnx.layers.embedding import Embedding
 from cnnx.layers.run import no_grad, run_mode
 
 if TYPE_CHECKING:
@@ -142,7 +141,7 @@ class Plan:
         readers = [
             [node.layer for node in wiring.nodes if i in node.inputs] for i in range(wiring.inputs)
         ]
-        self._integers = [any(type(layer) is Embedding for layer in each) for each in readers]
+        self._integers = [any(layer._takes_integers for layer in each) for each in readers]
         self.choices: Choices = {}
         self.tuned_on = ""  # the kernels for which they were measured
         self._programs: dict[Any, Program | Groups] = {}

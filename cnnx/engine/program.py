@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from cnnx.engine.sharing import Life, Sharing
 from cnnx.graph.run import Plan
 from cnnx.graph.steps import Step
 from cnnx.layers.run import no_grad, run_mode
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Entry", "Piece", "Program"]
 

@@ -14,7 +14,7 @@ the wanted shape, by a backend that notes its calls.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from cnnx.graph.run import Plan
 from cnnx.graph.steps import Step
 from cnnx.graph.wiring import is_builtin, is_patched
 from cnnx.layers.run import no_grad, run_mode
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Call", "Recorded", "View", "record", "same_memory"]
 

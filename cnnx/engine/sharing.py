@@ -18,7 +18,8 @@ left to copy. In the same way a slice that is contiguous is a part of what it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Life", "Part", "Sharing"]
 

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
 
 from cnnx.graph.fused import Epilogue, Fused, NormActivation, ReLUMaxPool
 from cnnx.graph.run import Plan
@@ -28,6 +27,7 @@ from cnnx.layers.linear import Linear
 from cnnx.layers.merge import Add
 from cnnx.layers.norm import BatchNorm1D, BatchNorm2D
 from cnnx.layers.pool import MaxPool2D
+from cnnx.tuples import NamedTuple
 
 __all__ = ["PATTERNS", "Pattern", "rewrite"]
 

@@ -10,11 +10,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from cnnx import ops
 from cnnx.layers.dtype import as_float
 from cnnx.layers.kept import share_memory
+from cnnx.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from cnnx.graph.steps import LayerStep, Step

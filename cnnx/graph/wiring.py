@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cnnx.layers.base import BUILTIN, Layer
 from cnnx.layers.run import no_grad, run_mode
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Node", "Wiring", "is_builtin", "is_patched"]
 

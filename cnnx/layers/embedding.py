@@ -32,6 +32,7 @@ class Embedding(Layer):
     """
 
     parameter_names: ClassVar[tuple[str, ...]] = ("weight",)
+    _takes_integers: ClassVar[bool] = True
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None

@@ -12,11 +12,13 @@ __all__ = ["Prepared"]
 class Prepared:
     """Answers for most layers; others override them.
 
-    _batch_first  the first axis of its inputs is the batch
-    _settles      for certain shapes a plan may know what it returns
+    _batch_first     the first axis of its inputs is the batch
+    _takes_integers  its inputs number something, and keep their dtype
+    _settles         for certain shapes a plan may know what it returns
     """
 
     _batch_first: ClassVar[bool] = True
+    _takes_integers: ClassVar[bool] = False
     _settles: ClassVar[bool] = False
 
     def _derived(self) -> list[np.ndarray]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cnnx import checks
 from cnnx.layers.base import Layer
 from cnnx.layers.parameter import Parameter
+from cnnx.tuples import NamedTuple
 
 __all__ = ["Entry", "LoadResult", "entries", "load_state_dict", "match", "state_dict"]
 
