@@ -97,7 +97,7 @@ def test_a_known_condition_leaves_one_branch(several):
     x = np.zeros((2, 3), np.float32)
     for rate, left in ((1.0, "Binary"), (3.0, "Unary")):
         found = settle(wiring, [x, np.float32(rate)], known=[1])
-        assert kinds(found) == [left, "Binary"][: 1 + several]
+        assert kinds(found) == [left, "Add"][: 1 + several]
     assert "If" in kinds(settle(wiring, [x, np.float32(1)]))
 
 
@@ -106,6 +106,22 @@ def test_only_scalars_that_a_condition_depends_on_choose():
     assert choosing(wiring, [0, 1]) == (0, 1)  # the first enters the branch
     scaled = wired(2, (Binary("mul"), (0, 1)))
     assert choosing(scaled, [1]) == ()
+
+
+def test_a_sum_of_equal_shapes_is_part_of_the_convolution_before():
+    conv = cnnx.Conv2D(3, 3, 3, padding=1)
+    wiring = wired(1, (conv, (0,)), (Binary("add"), (1, 0)), (cnnx.ReLU(), (2,)))
+    images = np.zeros((2, 3, 5, 4), np.float32)
+    assert kinds(settle(wiring, [images])) == ["Conv2D", "Add", "ReLU"]
+    graph = graph_of(wiring, ((3, 5, 4),))
+    plan, x = cnnx.compile(graph, (3, 5, 4), batch=2), drawn((2, 3, 5, 4))
+    np.testing.assert_allclose(plan(x), graph.eval()(x), rtol=1e-5, atol=1e-5)
+    if "compiled" in cnnx.available_backends():
+        assert len(plan._described(2).entries) == 1
+    wide = wired(2, (Binary("add"), (0, 1)))
+    for a, b in (((2, 3, 4), (2, 1, 4)), ((3,), (3,))):
+        assert kinds(settle(wide, [np.zeros(a, np.float32), np.zeros(b, np.float32)])) == ["Binary"]
+    assert kinds(settle(wide, [np.zeros((2, 3), np.int64)] * 2)) == ["Binary"]
 
 
 def test_a_plan_of_a_flattening_network_for_several_shapes():

@@ -35,6 +35,7 @@ NUMBERS = {
 ARRAYS = {name: np.array(value, np.float32) for name, value in NUMBERS.items()}
 ARRAYS |= {
     "kernel": floats(5, 4, 3, 3, seed=1),
+    "pairs": floats(6, 2, 3, 3, seed=14),
     "bias": floats(5, seed=2),
     "hundreds": np.full(5, 100, np.float32),
     "four": floats(4, 1, 1, seed=13),
@@ -143,6 +144,27 @@ CHAINS = {
             node("Add", "three c", "y"),
         ],
         [Affine],
+    ),
+    "before a convolution": (
+        [
+            *[node("Relu", "x", "a"), node("Mul", "a four", "b"), node("Sub", "b half", "c")],
+            node("Conv", "c kernel bias", "y", strides=[2, 1]),
+        ],
+        [layers.ReLU, layers.Conv2D],
+    ),
+    "before a convolution of groups": (
+        [
+            *[node("Relu", "x", "a"), node("Mul", "half a", "b"), node("Add", "b four", "c")],
+            node("Conv", "c pairs", "y", group=2),
+        ],
+        [layers.ReLU, layers.Conv2D],
+    ),
+    "before a border": (
+        [
+            *[node("Relu", "x", "a"), node("Mul", "half a", "b"), node("Add", "b four", "c")],
+            node("Conv", "c kernel", "y", pads=[0, 0, 1, 0]),
+        ],
+        [layers.ReLU, Affine, layers.Conv2D],
     ),
     "a gate with another slope": (
         [

@@ -3,7 +3,7 @@
 A file from another library computes sizes, axes and positions by operators on the shapes of its
 arrays, and chooses between branches by them. In a program, which is for certain shapes, all these
 are constants: the layers that read them hold them, and a branch that is taken is part of the
-network.
+network. A sum of equal shapes is an `Add`, which may become part of a convolution.
 """
 
 # Design:
@@ -24,8 +24,10 @@ import numpy as np
 
 from cnnx.engine.graphs import rewired
 from cnnx.graph.wiring import Node, Wiring, is_builtin, is_patched
+from cnnx.layers.merge import Add
 from cnnx.layers.run import no_grad, run_mode
 from cnnx.onnx.layers.control import If, Item
+from cnnx.onnx.layers.elementwise import Binary
 from cnnx.onnx.layers.made import Always, Shape
 from cnnx.onnx.layers.operator import Constant, Operator
 
@@ -108,9 +110,18 @@ class _Settling:
         elif own and known and type(layer).forward is Operator.forward:
             inputs = tuple([x for i, x in enumerate(node.inputs) if i not in known])
             node = node._replace(layer=_holding(layer, known), inputs=inputs)
+        elif own and type(layer) is Binary and layer._settles and self._alike(node.inputs):
+            node = node._replace(layer=Add())
         if matters or y in self._known:
             self._values[y] = node.layer.forward(*[self._values[x] for x in node.inputs])
         self.nodes.append(node)
+
+    def _alike(self, inputs: tuple[int, ...]) -> bool:
+        """Whether values are images, features, ... of the same shape."""
+        arrays = [self._values[x] for x in inputs if x in self._values]
+        if len(arrays) < len(inputs) or any(x.dtype.kind != "f" or x.ndim < 2 for x in arrays):
+            return False
+        return len({(x.shape, x.dtype) for x in arrays}) == 1
 
 
 def _holding(layer: Any, known: Mapping[int, np.ndarray]) -> Any:

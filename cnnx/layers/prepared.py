@@ -14,12 +14,15 @@ class Prepared:
 
     _batch_first     the first axis of its inputs is the batch
     _takes_integers  its inputs number something, and keep their dtype
-    _settles         for certain shapes a plan may know what it returns
     """
 
     _batch_first: ClassVar[bool] = True
     _takes_integers: ClassVar[bool] = False
-    _settles: ClassVar[bool] = False
+
+    @property
+    def _settles(self) -> bool:
+        """Whether a plan may know more of it, or of what it returns, for certain shapes."""
+        return False
 
     def _derived(self) -> list[np.ndarray]:
         """Arrays that it made of settings and keeps for its calls: a plan may hold them, too."""

@@ -12,7 +12,7 @@ from cnnx.layers.linear import Linear
 from cnnx.layers.parameter import Parameter
 from cnnx.layers.signals import Conv1D, ConvTranspose1D
 
-__all__ = ["WEIGHTED", "scaled"]
+__all__ = ["WEIGHTED", "of_scaled", "scaled"]
 
 _TRANSPOSED = (ConvTranspose1D, ConvTranspose2D)
 WEIGHTED = (Conv1D, Conv2D, Linear, *_TRANSPOSED)
@@ -38,6 +38,35 @@ def scaled(layer: Any, scale: np.ndarray | float, shift: np.ndarray | float) -> 
     if (scale != 1).any():  # or it may stay shared with other layers
         weight = (weight * _along_filters(layer, scale)).astype(weight.dtype)
         made.weight = Parameter(weight, "weight")
+    made.bias = Parameter(bias.astype(weight.dtype), "bias")
+    return made
+
+
+def of_scaled(layer: Any, scale: np.ndarray, shift: np.ndarray) -> Any:
+    """A copy of a Conv1D or Conv2D without padding that computes layer(scale * x + shift).
+
+        weight * (x * scale + shift) + bias = (weight * scale) * x + (weight * shift + bias)
+
+    scale, shift  a number for each channel of x, or one for all: of shape (channels,) or (1,)
+
+    The products are computed in float64 and rounded once.
+
+    Example: ``of_scaled(Conv2D(3, 8, 1), np.full(1, 2.0), np.zeros(1))`` takes half of x.
+    """
+    weight, made = layer.weight.data, copy.copy(layer)
+    filters, channels = weight.shape[:2]  # of a group
+    first = np.arange(filters) // (filters // layer.groups) * channels
+    read = first[:, None] + np.arange(channels)  # the channels of x that each filter reads
+    scale, shift = (
+        np.broadcast_to(np.asarray(array, np.float64), layer.in_channels)[read].reshape(
+            *read.shape, *[1] * (weight.ndim - 2)
+        )
+        for array in (scale, shift)
+    )
+    bias = (weight * shift).sum(tuple(range(1, weight.ndim)))
+    if layer.bias is not None:
+        bias = bias + layer.bias.data
+    made.weight = Parameter((weight * scale).astype(weight.dtype), "weight")
     made.bias = Parameter(bias.astype(weight.dtype), "bias")
     return made
 

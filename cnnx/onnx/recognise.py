@@ -1,6 +1,7 @@
 """Chains of operators as the layer that they compute.
 
-products and sums with one number per channel, after a convolution or linear layer: its weights
+products and sums with one number per channel, after a convolution or linear layer, or before a
+convolution without padding                            its weights
 clip to 0 ... 1 after one                              Hardsigmoid, of six times its weights
 x / sqrt(2), erf, + 1, * x, * 0.5                      GELU
 x + 3, clip to 0 ... 6, * x, / 6                       Hardswish
@@ -18,27 +19,24 @@ x - mean, squares, mean, + eps, sqrt, /, *, +          LayerNorm
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from cnnx.layers.activation import Hardsigmoid, Hardswish, ReLU6, Sigmoid, Tanh
-from cnnx.layers.base import Layer
+from cnnx.layers.activation import Hardsigmoid, Hardswish, Sigmoid, Tanh
 from cnnx.layers.conv import Conv2D, ConvTranspose2D
 from cnnx.layers.curves import GELU, SiLU
 from cnnx.layers.group_norm import LayerNorm
-from cnnx.layers.merge import Add, Multiply
+from cnnx.layers.merge import Add
 from cnnx.layers.parameter import Parameter
-from cnnx.layers.scaled import WEIGHTED, scaled
+from cnnx.layers.scaled import of_scaled, scaled
 from cnnx.layers.signals import Conv1D, ConvTranspose1D
+from cnnx.onnx.chains import Call, Chains, close, computes, is_relu6, scalar
 from cnnx.onnx.layers.elementwise import Affine, Binary, Clip, Unary
 from cnnx.onnx.layers.reduction import Reduce
 
 __all__ = ["recognise"]
-
-Call = tuple[str, Layer, tuple[int, ...]]  # name, layer, and the numbers of its inputs
 
 _SPATIAL = {Conv1D: 1, ConvTranspose1D: 1, Conv2D: 2, ConvTranspose2D: 2}
 
@@ -51,8 +49,8 @@ def recognise(calls: Sequence[Call], inputs: int, outputs: Sequence[int]) -> lis
 
     Example: of the calls `Conv2D`, `Binary add`, the second becomes a `Conv2D` with a bias.
     """
-    chains = _Chains(calls, inputs, outputs)
-    for rules in (_RULES, (_affines,)):  # the second takes apart what the first look for
+    chains = Chains(calls, inputs, outputs)
+    for rules in (_RULES, (_affines,), (_of_affine,)):  # each changes what those before look for
         for number in range(inputs, inputs + len(calls)):
             for rule in rules:
                 made = rule(chains, number)
@@ -62,123 +60,10 @@ def recognise(calls: Sequence[Call], inputs: int, outputs: Sequence[int]) -> lis
     return chains.calls
 
 
-class _Chains:
-    """Calls, and who reads their results."""
-
-    def __init__(self, calls: Sequence[Call], inputs: int, outputs: Sequence[int]) -> None:
-        self.calls, self._first = list(calls), inputs
-        self._readers = Counter([i for _, _, given in calls for i in given] + list(outputs))
-        self._weights = Counter([id(_weight(layer)) for _, layer, _ in calls])
-
-    def replace(self, number: int, call: Call) -> None:
-        """Another call makes the value. What nobody reads any more reads nothing itself."""
-        before = list(self.given(number))
-        self._readers.update(call[2])
-        self.calls[number - self._first] = call
-        while before:
-            i = before.pop()
-            self._readers[i] -= 1
-            if self._readers[i] == 0 and i >= self._first:
-                before += self.given(i)
-
-    def layer(self, number: int) -> Any:
-        """What makes a value; None for an input."""
-        return self.calls[number - self._first][1] if number >= self._first else None
-
-    def given(self, number: int) -> tuple[int, ...]:
-        return self.calls[number - self._first][2]
-
-    def name(self, number: int) -> str:
-        return self.calls[number - self._first][0]
-
-    def inner(self, number: int) -> Any:
-        """The layer that makes a value which one call reads; None for other values."""
-        return self.layer(number) if self._readers[number] == 1 else None
-
-    def weighted(self, number: int, scales: bool) -> Any:
-        """The inner weighted layer that makes a value; None for others, and if its weights would be
-        scaled but are those of another layer too.
-        """
-        layer = self.inner(number)
-        if type(layer) not in WEIGHTED or (scales and self._weights[id(layer.weight)] > 1):
-            return None
-        return layer
-
-    def product(self, number: int, depth: int = 8) -> tuple[float, list[int]]:
-        """(c, values): the value is c times their product. depth: of the operators it looks at."""
-        layer = self.layer(number)
-        if type(layer) is Multiply or (_is(layer, "mul") and len(self.given(number)) == 2):
-            scale = 1.0
-            values: list[int] = []
-            for i in self.given(number):
-                factor, several = self._inner_product(i, depth)
-                scale, values = scale * factor, values + several
-            return scale, values
-        own = _factor(layer)
-        if own is None:
-            return 1.0, [number]
-        scale, values = self._inner_product(self.given(number)[0], depth)
-        return own * scale, values
-
-    def _inner_product(self, number: int, depth: int) -> tuple[float, list[int]]:
-        if depth == 0 or self.inner(number) is None:
-            return 1.0, [number]
-        return self.product(number, depth - 1)
-
-    def pairs(self, number: int, scale: float) -> Iterator[tuple[int, int]]:
-        """(a, b) and (b, a), if the value is scale * a * b, and only the product reads b."""
-        factor, values = self.product(number)
-        if len(values) == 2 and _close(factor, scale):
-            for a, b in (values, values[::-1]):
-                if a != b and self.inner(b) is not None:
-                    yield a, b
-
-    def plus(self, number: int, constant: float) -> int | None:
-        """x, if this inner value is x + constant."""
-        layer = self.inner(number)
-        fixed = _scalar(layer) if _is(layer, "add") else None
-        return self.given(number)[0] if fixed is not None and _close(fixed, constant) else None
-
-
-def _weight(layer: Any) -> Any:
-    """The weight of a weighted layer, or None."""
-    return layer.weight if type(layer) in WEIGHTED else None
-
-
-def _is(layer: Any, function: str) -> bool:
-    return type(layer) is Binary and layer.function == function
-
-
-def _scalar(layer: Any) -> float | None:
-    """The number that is an input of a Binary."""
-    constants = list(layer.constants.values())
-    if len(constants) != 1 or layer.weights or constants[0].array.size != 1:
-        return None
-    return float(constants[0].array.reshape(()))
-
-
-def _factor(layer: Any) -> float | None:
-    """c, if it computes c * x."""
-    if _is(layer, "mul"):
-        return _scalar(layer)
-    if _is(layer, "div") and 1 in layer.constants:
-        divisor = _scalar(layer)
-        return 1 / divisor if divisor else None
-    return None
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-4)  # files have float32, and shortened constants
-
-
-def _is_relu6(layer: Any) -> bool:
-    return type(layer) is ReLU6 or (type(layer) is Clip and (layer.least, layer.most) == (0, 6))
-
-
 # -- the rules: the call that takes the place of a value's, or None ------------------------------
 
 
-def _gelu(chains: _Chains, number: int) -> Call | None:
+def _gelu(chains: Chains, number: int) -> Call | None:
     """x/2 * (1 + erf(x / sqrt(2))), or with 1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))."""
     for x, gate in chains.pairs(number, 0.5):
         inside = chains.plus(gate, 1)
@@ -187,29 +72,29 @@ def _gelu(chains: _Chains, number: int) -> Call | None:
         layer = chains.inner(inside)
         if type(layer) is Unary and layer.function == "erf":
             factor, values = chains.product(chains.given(inside)[0])
-            if values == [x] and _close(factor, math.sqrt(0.5)):
+            if values == [x] and close(factor, math.sqrt(0.5)):
                 return chains.name(number), GELU(), (x,)
         if type(layer) is Tanh and _is_cubic(chains, chains.given(inside)[0], x):
             return chains.name(number), GELU("tanh"), (x,)
     return None
 
 
-def _is_cubic(chains: _Chains, number: int, x: int) -> bool:
+def _is_cubic(chains: Chains, number: int, x: int) -> bool:
     """Whether a value is sqrt(2/pi) * (x + 0.044715 x^3)."""
     factor, values = chains.product(number)
-    if len(values) != 1 or not _close(factor, math.sqrt(2 / math.pi)):
+    if len(values) != 1 or not close(factor, math.sqrt(2 / math.pi)):
         return False
     layer, given = chains.inner(values[0]), chains.given(values[0])
-    if not (type(layer) is Add or (_is(layer, "add") and len(given) == 2)) or x not in given:
+    if not (type(layer) is Add or (computes(layer, "add") and len(given) == 2)) or x not in given:
         return False
     cube, factors = chains.product(sum(given) - x)
-    return factors == [x, x, x] and _close(cube, 0.044715)
+    return factors == [x, x, x] and close(cube, 0.044715)
 
 
-def _hardswish(chains: _Chains, number: int) -> Call | None:
+def _hardswish(chains: Chains, number: int) -> Call | None:
     """x * clip(x + 3, 0, 6) / 6"""
     for x, gate in chains.pairs(number, 1 / 6):
-        if _is_relu6(chains.inner(gate)) and chains.plus(chains.given(gate)[0], 3) == x:
+        if is_relu6(chains.inner(gate)) and chains.plus(chains.given(gate)[0], 3) == x:
             return chains.name(number), Hardswish(), (x,)
     for x, gate in chains.pairs(number, 1):
         if type(chains.inner(gate)) is Hardsigmoid and chains.given(gate) == (x,):
@@ -217,7 +102,7 @@ def _hardswish(chains: _Chains, number: int) -> Call | None:
     return None
 
 
-def _silu(chains: _Chains, number: int) -> Call | None:
+def _silu(chains: Chains, number: int) -> Call | None:
     """x * sigmoid(x)"""
     for x, gate in chains.pairs(number, 1):
         if type(chains.inner(gate)) is Sigmoid and chains.given(gate) == (x,):
@@ -225,28 +110,30 @@ def _silu(chains: _Chains, number: int) -> Call | None:
     return None
 
 
-def _layer_norm(chains: _Chains, number: int) -> Call | None:
+def _layer_norm(chains: Chains, number: int) -> Call | None:
     """(x - mean) / sqrt(mean((x - mean)^2) + eps) * weight + bias, over the last axis"""
     bias, product = _vector(chains, chains.layer(number), number, "add")
     weight, normal = _vector(chains, chains.inner(product), product, "mul")
     if bias is None or weight is None or len(weight) != len(bias):
         return None
-    if not (_is(chains.inner(normal), "div") and len(chains.given(normal)) == 2):
+    if not (computes(chains.inner(normal), "div") and len(chains.given(normal)) == 2):
         return None
     centred, root = chains.given(normal)
     layer = chains.inner(root)
     if not (type(layer) is Unary and layer.function == "sqrt"):
         return None
     shifted = chains.given(root)[0]
-    eps = _scalar(chains.inner(shifted)) if _is(chains.inner(shifted), "add") else None
+    eps = scalar(chains.inner(shifted)) if computes(chains.inner(shifted), "add") else None
     if eps is None:
         return None
     squares, layer = _mean_of(chains, chains.given(shifted)[0]), chains.layer(centred)
-    if squares is None or not (_is(layer, "sub") and len(chains.given(centred)) == 2):
+    if squares is None or not (computes(layer, "sub") and len(chains.given(centred)) == 2):
         return None
     x, mean = chains.given(centred)
     square = chains.inner(squares)
-    squared = _is(square, "pow") and _scalar(square) == 2 and chains.given(squares) == (centred,)
+    squared = (
+        computes(square, "pow") and scalar(square) == 2 and chains.given(squares) == (centred,)
+    )
     if not (squared or chains.product(squares) == (1.0, [centred] * 2)):
         return None
     if _mean_of(chains, mean) != x:
@@ -256,24 +143,24 @@ def _layer_norm(chains: _Chains, number: int) -> Call | None:
     return chains.name(number), made, (x,)
 
 
-def _vector(chains: _Chains, layer: Any, number: int, function: str) -> tuple[Any, int]:
+def _vector(chains: Chains, layer: Any, number: int, function: str) -> tuple[Any, int]:
     """(vector, x), if the layer makes the value of x and a vector along its last axis; else
     (None, number).
     """
-    array = _fixed(layer) if _is(layer, function) and len(chains.given(number)) == 1 else None
+    array = _fixed(layer) if computes(layer, function) and len(chains.given(number)) == 1 else None
     if array is None or array.ndim != 1 or array.size < 2 or array.dtype.kind != "f":
         return None, number
     return array, chains.given(number)[0]
 
 
-def _mean_of(chains: _Chains, number: int) -> int | None:
+def _mean_of(chains: Chains, number: int) -> int | None:
     """x, if this inner value is its mean over the last axis."""
     layer = chains.inner(number)
     means = type(layer) is Reduce and layer.function == "mean" and layer.keepdims
     return chains.given(number)[0] if means and layer.axes == (-1,) else None
 
 
-def _into_weights(chains: _Chains, number: int) -> Call | None:
+def _into_weights(chains: Chains, number: int) -> Call | None:
     """The result of a weighted layer with a product or sum of one number per filter."""
     before, scale, shift = _affine(chains, number)
     weighted = None if before is None else chains.weighted(before, scale is not None)
@@ -286,7 +173,7 @@ def _into_weights(chains: _Chains, number: int) -> Call | None:
     return chains.name(before), made, chains.given(before)
 
 
-def _affines(chains: _Chains, number: int) -> Call | None:
+def _affines(chains: Chains, number: int) -> Call | None:
     """A product or sum with one number, or one per channel of images; and two of them as one."""
     before, scale, shift = _affine(chains, number)
     if before is None or not _per_channel(shift if scale is None else scale):
@@ -302,7 +189,23 @@ def _affines(chains: _Chains, number: int) -> Call | None:
     return chains.name(number), made, (before,)
 
 
-def _affine(chains: _Chains, number: int) -> tuple[int | None, Any, Any]:
+def _of_affine(chains: Chains, number: int) -> Call | None:
+    """A convolution without padding of an affine value: padded, its border would not be affine."""
+    layer, given = chains.layer(number), chains.given(number)
+    if type(layer) not in (Conv1D, Conv2D) or np.any(layer.padding):
+        return None
+    affine = chains.inner(given[0])
+    if type(affine) is not Affine or chains.shares_weights(layer):
+        return None
+    scale, shift = _held(affine, 1), _held(affine, 2)
+    channels = -1 - _SPATIAL[type(layer)]  # their axis
+    if any(a.size > 1 and a.shape[channels] != layer.in_channels for a in (scale, shift)):
+        return None
+    made = of_scaled(layer, scale.reshape(-1), shift.reshape(-1))
+    return chains.name(number), made, chains.given(given[0])
+
+
+def _affine(chains: Chains, number: int) -> tuple[int | None, Any, Any]:
     """(x, scale, shift) of a Binary, one of the last two None; (None, None, None) of others."""
     layer = chains.layer(number)
     array = _fixed(layer) if type(layer) is Binary else None
@@ -335,7 +238,7 @@ def _held(layer: Any, position: int) -> Any:
     return layer.constants[position].array
 
 
-def _hardsigmoid(chains: _Chains, number: int) -> Call | None:
+def _hardsigmoid(chains: Chains, number: int) -> Call | None:
     """clip(z, 0, 1) or clip(z, 0, 6) / 6, where z is the result of a weighted layer.
 
     Hardsigmoid(u) = clip(u + 3, 0, 6) / 6, so u is 6 z - 3, or z - 3.
@@ -344,7 +247,7 @@ def _hardsigmoid(chains: _Chains, number: int) -> Call | None:
     factor, values = chains.product(number)
     if type(layer) is Clip and (layer.least, layer.most) == (0, 1):
         (before,), scale = chains.given(number), 6.0
-    elif len(values) == 1 and _close(factor, 1 / 6) and _is_relu6(chains.inner(values[0])):
+    elif len(values) == 1 and close(factor, 1 / 6) and is_relu6(chains.inner(values[0])):
         (before,), scale = chains.given(values[0]), 1.0
     else:
         return None
@@ -375,6 +278,6 @@ def _per_filter(layer: Any, array: Any) -> Any:
     return array.reshape(filters)
 
 
-_RULES: tuple[Callable[[_Chains, int], Call | None], ...] = (
+_RULES: tuple[Callable[[Chains, int], Call | None], ...] = (
     *(_gelu, _hardswish, _silu, _layer_norm, _into_weights, _hardsigmoid),
 )

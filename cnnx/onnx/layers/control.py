@@ -55,7 +55,7 @@ class If(Operator):
     The condition has one element. Without any, as in a run of an empty batch, it is false.
     """
 
-    _settles: ClassVar[bool] = True
+    _settles = True
     settings: ClassVar[tuple[str, ...]] = ("then", "otherwise")
 
     def __init__(self, then: Graph, otherwise: Graph) -> None:

@@ -16,7 +16,7 @@ __all__ = ["Always", "ConstantOfShape", "Range", "Shape"]
 class Shape(Operator):
     """y = the sizes of the axes start, ..., end - 1 of x, as int64."""
 
-    _settles: ClassVar[bool] = True
+    _settles = True
     settings: ClassVar[tuple[str, ...]] = ("start", "end")
 
     def __init__(self, start: int = 0, end: int | None = None) -> None:
@@ -63,7 +63,7 @@ class Range(Operator):
 class Always(Operator):
     """y = a constant, the second input, whatever x is: for an output that depends on nothing."""
 
-    _settles: ClassVar[bool] = True
+    _settles = True
 
     def compute(self, x: Any, value: Any) -> Any:
         return value.copy()
