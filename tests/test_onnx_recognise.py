@@ -152,6 +152,17 @@ CHAINS = {
         ],
         [layers.ReLU, layers.Conv2D],
     ),
+    "before a convolution and after it": (
+        [
+            *[node("Relu", "x", "a"), node("Mul", "a four", "b"), node("Sub", "b half", "c")],
+            *[
+                node("Conv", "c kernel", "d"),
+                node("Add", "d column", "e"),
+                node("Div", "e six", "y"),
+            ],
+        ],
+        [layers.ReLU, layers.Conv2D],
+    ),
     "before a convolution of groups": (
         [
             *[node("Relu", "x", "a"), node("Mul", "half a", "b"), node("Add", "b four", "c")],

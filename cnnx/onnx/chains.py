@@ -47,6 +47,10 @@ class Chains:
     def name(self, number: int) -> str:
         return self.calls[number - self._first][0]
 
+    def is_read(self, number: int) -> bool:
+        """Whether anything needs a value."""
+        return self._readers[number] > 0
+
     def inner(self, number: int) -> Any:
         """The layer that makes a value which one call reads; None for other values."""
         return self.layer(number) if self._readers[number] == 1 else None

@@ -51,7 +51,7 @@ def recognise(calls: Sequence[Call], inputs: int, outputs: Sequence[int]) -> lis
     """
     chains = Chains(calls, inputs, outputs)
     for rules in (_RULES, (_affines,), (_of_affine,)):  # each changes what those before look for
-        for number in range(inputs, inputs + len(calls)):
+        for number in filter(chains.is_read, range(inputs, inputs + len(calls))):
             for rule in rules:
                 made = rule(chains, number)
                 if made is not None:
