@@ -1,5 +1,7 @@
 """What an op asks of a NumPy array: its address, its sizes and its type."""
 
+from cpython.ref cimport PyObject
+
 cdef extern from "numpy/ndarraytypes.h" nogil:
     ctypedef struct PyArrayObject
     enum: NPY_FLOAT32 "NPY_FLOAT"
@@ -8,6 +10,10 @@ cdef extern from "numpy/ndarraytypes.h" nogil:
     int PyArray_NDIM(PyArrayObject *)
     Py_ssize_t *PyArray_DIMS(PyArrayObject *)
     int PyArray_TYPE(PyArrayObject *)
+    int PyArray_FLAGS(PyArrayObject *)
+    PyObject *PyArray_DESCR(PyArrayObject *)
+    enum: NPY_ARRAY_CARRAY_RO       # contiguous and aligned, ...
+    enum: NPY_ARRAY_CARRAY          # ... and writeable
 
 
 cdef inline void *data_of(x) noexcept:

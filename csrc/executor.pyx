@@ -22,7 +22,7 @@ import numpy as np
 
 from cpython.ref cimport PyObject
 
-from arrays cimport data_of
+from arrays cimport NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, PyArray_DESCR, PyArray_FLAGS, PyArrayObject, data_of, size_of
 from kernels cimport cnnx_active
 from .jobs cimport MOST_ARRAYS, Job
 from .memory cimport Block, new_array, take
@@ -59,7 +59,13 @@ cdef struct Groups:
     const size_t *steps             # bytes from that of a group to that of the next
     size_t arena, scratch, shared   # bytes that the jobs need, in whole cache lines
 
+cdef struct Wanted:                 # an array that a call brings, as a job wants it
+    Py_ssize_t step, number, size
+    PyObject *dtype                 # borrowed from the job
+    int flags
+
 cdef object BYTES = np.dtype(np.uint8)
+cdef object NDARRAY = np.ndarray
 
 
 cdef class Executor:
@@ -75,6 +81,9 @@ cdef class Executor:
     cdef readonly size_t size
     cdef list given                 # of each step: (number, Array) of the operands that a call brings
     cdef Block memory               # the entries
+    cdef Block wanted               # the same as `given`, of all steps
+    cdef Py_ssize_t wanted_count
+    cdef const void *kernels        # of all jobs
     cdef size_t scratch, shared     # the largest workspaces of a job
 
     def __init__(self, steps, size):
@@ -94,6 +103,23 @@ cdef class Executor:
                 if entry.operands[<int>k].place == GIVEN:
                     self.given[i].append((operand[1], wanted))
             self.scratch, self.shared = max(self.scratch, job.scratch), max(self.shared, job.shared)
+            job.check_kernels()
+        self.kernels = cnnx_active
+        self.note_wanted()
+
+    cdef int note_wanted(self) except -1:
+        cdef Py_ssize_t i = 0
+        cdef Wanted *wanted
+        self.wanted_count = sum(map(len, self.given))
+        self.wanted = take(max(<size_t>1, self.wanted_count * sizeof(Wanted)))
+        wanted = <Wanted *>self.wanted.data
+        for step, arrays in enumerate(self.given):
+            for number, array in arrays:
+                flags = NPY_ARRAY_CARRAY if array.role == "out" else NPY_ARRAY_CARRAY_RO
+                dtype = array.dtype
+                wanted[i] = Wanted(step, number, math.prod(array.shape), <PyObject *>dtype, flags)
+                i += 1
+        return 0
 
     cdef Operand located(self, Job job, wanted, operand) except *:
         if type(operand) is not tuple:
@@ -125,8 +151,7 @@ cdef class Executor:
                 f"Executor.run: jobs {first} to {last} of {count}, and an arena of {arena.nbytes} bytes for one of "
                 f"{self.size}"
             )
-        for i in range(first, last):
-            self.check(i, given)
+        self.check(given, first, last, 1)
         for i in range(len(given)):
             (<void **>addresses.data)[i] = data_of(given[i])
         call = Call(
@@ -152,8 +177,7 @@ cdef class Executor:
         cdef Team team
         cdef Block scratch, whole = None
         cdef Groups all
-        for i in range(count):
-            self.check(i, given, groups)
+        self.check(given, 0, count, groups)
         for i in range(arrays):
             first[i], steps[i] = data_of(given[i]), given[i].nbytes // groups
         all.call = Call(<const Entry *>self.memory.data, count, NULL, NULL, NULL)
@@ -168,8 +192,33 @@ cdef class Executor:
         for i in range(groups):
             self.run(self.new_arena(), [part_of_array(array, groups, i) for array in given])
 
-    cdef int check(self, Py_ssize_t i, list given, Py_ssize_t groups=1) except -1:
-        """What a job's own `run` checks, of the arrays that this call brings; they may have another shape."""
+    cdef int check(self, list given, Py_ssize_t first, Py_ssize_t last, Py_ssize_t groups) except -1:
+        """RuntimeError, TypeError or ValueError, in the words of a job's own `run`, if the arrays do not fit. They may
+        have another shape than that of the job."""
+        cdef Py_ssize_t i
+        if self.kernels == cnnx_active and self.fits(given, first, last, groups):
+            return 0
+        for i in range(first, last):
+            self.check_step(i, given, groups)
+        return 0
+
+    cdef bint fits(self, list given, Py_ssize_t first, Py_ssize_t last, Py_ssize_t groups):
+        """Whether the arrays are what the jobs want; some that are not may still do."""
+        cdef const Wanted *wanted = <const Wanted *>self.wanted.data
+        cdef Py_ssize_t i
+        for i in range(self.wanted_count):
+            if not first <= wanted[i].step < last:
+                continue
+            array = given[wanted[i].number]
+            if type(array) is not NDARRAY or PyArray_DESCR(<PyArrayObject *>array) != wanted[i].dtype:
+                return False
+            if size_of(array) != groups * wanted[i].size:
+                return False
+            if PyArray_FLAGS(<PyArrayObject *>array) & wanted[i].flags != wanted[i].flags:
+                return False
+        return True
+
+    cdef int check_step(self, Py_ssize_t i, list given, Py_ssize_t groups) except -1:
         cdef Job job = self.steps[i][0]
         job.check_kernels()
         for number, wanted in self.given[i]:

@@ -142,6 +142,10 @@ class Plan:
             [node.layer for node in wiring.nodes if i in node.inputs] for i in range(wiring.inputs)
         ]
         self._integers = [any(layer._takes_integers for layer in each) for each in readers]
+        self._usual = [
+            (None if integers else self.dtype, len(shape))
+            for integers, shape in zip(self._integers, self._described_shapes, strict=True)
+        ]
         self.choices: Choices = {}
         self.tuned_on = ""  # the kernels for which they were measured
         self._programs: dict[Any, Program | Groups] = {}
@@ -280,6 +284,8 @@ class Plan:
 
     def _checked(self, i: int, x: Any) -> np.ndarray:
         """Input i as a contiguous array of the plan's dtype."""
+        if type(x) is np.ndarray and (x.dtype, x.ndim) == self._usual[i] and x.flags.carray:
+            return x
         name, shape = self.inputs[i], self._described_shapes[i]
         x = x if self._integers[i] else as_float(f"plan: {name}", x, self.dtype)
         x = np.require(x, requirements=("C", "ALIGNED"))
@@ -318,9 +324,9 @@ class Plan:
 
     def _key(self, arrays: Sequence[np.ndarray], computes: Any) -> Any:
         """What a program is for."""
-        kinds = tuple([(x.shape, x.dtype) for x in arrays])
-        values = tuple([arrays[i].tobytes() for i in self._choosing])
-        return kinds, computes.isa(), wanted_algorithm.get(), values
+        shapes = tuple([(x.shape, x.dtype.char) for x in arrays])
+        values = tuple([arrays[i].tobytes() for i in self._choosing]) if self._choosing else ()
+        return shapes, computes.isa(), wanted_algorithm.get(), values
 
     def _one(self, zeros: Sequence[np.ndarray], jobs: Any) -> Program:
         steps = self._settled(zeros) if self._settles else self.steps
