@@ -107,8 +107,7 @@ typedef struct {
 /* The active set. Selected at import by cnnx_select, before any kernel runs. */
 extern const cnnx_kernel_set *cnnx_active;
 
-/* The active table for the type that x points to. A pointer to const selects the same: the type of a value, *(x), has no
-   qualifiers. */
+/* The active table for the type that x points to, const or not: the type of a value, *(x), has no qualifiers. */
 #define kernels_for(x) _Generic(*(x), float: cnnx_active->f32, double: cnnx_active->f64)
 
 /* Make the named set the active one, or, with NULL, the best that this CPU can run. 0, or -1 if it cannot run it. */
