@@ -59,6 +59,10 @@ KERNEL(void, pack_windows, (ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff_t 
 KERNEL(void, copy_rows, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, ptrdiff_t x_ahead, REAL *y,
                          ptrdiff_t y_row, ptrdiff_t y_ahead))
 
+/* even[i*y_row + j] = x[i*x_row + 2*j], odd[i*y_row + j] = x[i*x_row + 2*j + 1], i < rows, of n columns of x. */
+KERNEL(void, split_rows, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, REAL *even, REAL *odd,
+                          ptrdiff_t y_row))
+
 /* y[i] = x[i*stride] */
 KERNEL(void, copy_strided, (ptrdiff_t n, const REAL *x, ptrdiff_t stride, REAL *y))
 
@@ -347,9 +351,10 @@ KERNEL(void, ema, (ptrdiff_t n, REAL share, REAL *average, const REAL *value))
 
 /* --- one plane, not in lanes: planes.inc.c --- */
 
-/* y[i*cols + j] = activation(start + sum over u < 3, v < 3, in order, of weight[3*u + v] * x[(i + u)*x_row + j + v]),
-   i < rows, j < cols. Writes less than a vector beyond the last pixel, and reads as much beyond its taps. */
-KERNEL(void, convolve_3x3, (ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, const REAL *weight,
-                            REAL start, cnnx_activation activation, REAL *y))
+/* y[i*cols + j] = activation(start + sum over u < 3, v < 3, in order, of
+       weight[3*u + v] * x[i*step + u*x_row + tap[v] + j]),
+   i < rows, j < cols; tap[0] is 0. Writes less than a vector beyond the last pixel, and reads as much beyond its taps. */
+KERNEL(void, convolve_3x3, (ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t step, ptrdiff_t x_row,
+                            const ptrdiff_t *tap, const REAL *weight, REAL start, cnnx_activation activation, REAL *y))
 
 #undef KERNEL

@@ -51,7 +51,7 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t mr, nr, lanes
         # matrix product
         kernel gemm_strided, product, product_to_end, product_at, product_from
-        kernel transpose, pack, pack_windows, copy_rows, copy_strided, interleave
+        kernel transpose, pack, pack_windows, copy_rows, split_rows, copy_strided, interleave
         # convolution
         kernel direct_dweight, depthwise, depthwise_dweight, convolve_3x3
         kernel winograd_down, winograd_across, winograd_weight, winograd_y

@@ -266,6 +266,8 @@ CONVOLUTIONS = [
     ("pointwise", "backward_weight", (2, 3, 9, 9), (5, 3, 1, 1), (2, 5, 9, 9), 1, 0),
     ("depthwise_by_planes", "forward", (2, 8, 9, 13), (8, 1, 3, 3), (2, 8, 9, 13)),
     ("depthwise_by_planes", "forward", (1, 5, 50, 61), (5, 1, 3, 3), (1, 5, 48, 59), 1, 0),
+    ("depthwise_by_planes", "forward", (2, 8, 19, 26), (8, 1, 3, 3), (2, 8, 10, 13), 2),
+    ("depthwise_by_planes", "forward", (1, 5, 60, 91), (5, 1, 3, 3), (1, 5, 29, 45), 2, 0),
     ("depthwise_by_planes", "backward_data", (2, 8, 9, 13), (8, 1, 3, 3), (2, 8, 9, 13)),
     ("depthwise", "forward", (2, 8, 9, 9), (16, 1, 3, 3), (2, 16, 9, 9)),
     ("depthwise", "backward_data", (2, 8, 9, 9), (8, 1, 3, 3), (2, 8, 5, 5), 2),

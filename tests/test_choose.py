@@ -71,6 +71,8 @@ TABLE = [
     (("forward", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise_by_planes"),
     (("forward", 32, 96, 32, 96, 5, 2, 2, 96), "depthwise"),
     (("forward", 32, 96, 7, 96, 3, 1, 1, 96), "depthwise"),  # short rows
+    (("forward", 32, 96, 32, 96, 3, 2, 1, 96), "depthwise_by_planes"),
+    (("forward", 32, 96, 14, 96, 3, 2, 1, 96), "depthwise"),  # short rows, too
     (("backward_data", 32, 96, 32, 96, 3, 1, 1, 96), "depthwise_by_planes"),
     (("backward_data", 32, 96, 32, 96, 3, 2, 1, 96), "depthwise"),
     (("backward_weight", 32, 96, 32, 96, 3, 2, 1, 96, "float64"), "depthwise"),

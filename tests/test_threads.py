@@ -41,6 +41,10 @@ CONVOLUTIONS = [
         (way, "depthwise_by_planes", (18, 80, 68, 30), (80, 1, 3, 3), {"padding": 1, "groups": 80})
         for way in ("forward", "backward_data")
     ),
+    (
+        *("forward", "depthwise_by_planes", (18, 80, 68, 63), (80, 1, 3, 3)),
+        {"padding": 1, "groups": 80, "stride": 2},
+    ),
     ("forward", "winograd", (18, 40, 14, 15), (50, 40, 3, 3), {"padding": 1}),
     ("forward", "winograd_by_filters", (5, 130, 7, 8), (140, 130, 3, 3), {"padding": 1}),
     ("backward_data", "direct", (9, 13, 40, 17), (18, 13, 3, 3), {"padding": 1}),

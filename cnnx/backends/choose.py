@@ -181,8 +181,9 @@ RULES: tuple[Rule, ...] = (
             c.groups >= 4
             and c.channels * c.filters == 1
             and c.direction != "backward_weight"
-            and (c.kernel, c.stride, c.dilation) == ((3, 3), (1, 1), (1, 1))
-            and c.pixels[1] >= 12
+            and (c.kernel, c.dilation) == ((3, 3), (1, 1))
+            and (c.stride == (1, 1) or (c.stride == (2, 2) and c.direction == "forward"))
+            and c.pixels[1] >= 10
         ),
         "rows that fill vectors as they lie, so that planes need not be transposed into lanes",
     ),

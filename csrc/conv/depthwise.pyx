@@ -1,10 +1,11 @@
-"""Depthwise convolution of 3x3 taps at stride and dilation 1, plane by plane: forward, and backward-data.
+"""Depthwise convolution of 3x3 taps, plane by plane: forward at strides 1 and 2, and backward-data at stride 1.
 
 # Design:
 # A plane that has a kernel of its own is a stream of rows, with little arithmetic: to transpose it into lanes
 # (grouped.pyx) takes longer, where rows are long enough to fill vectors. So a band of it is staged with its borders, in
 # the first-level cache, and each row is convolved by whole vectors (micro/planes.inc.c), with the bias and the
-# activation. The planes of a task have their borders in the same place: the zeros are written once.
+# activation. The planes of a task have their borders in the same place: the zeros are written once. At a stride of 2
+# the even and the odd columns of a row are staged apart (as in staging.pyx): the pixels of a tap are then neighbours.
 # A task is a band of the planes of some channels of one image. Where rows are not whole vectors, what a plane's last
 # vector writes beyond it belongs to the next plane, which follows; the last ones of a task are written by a copy.
 # Backward-data is the convolution of dy with the kernel turned by half a turn.
@@ -33,6 +34,9 @@ cdef struct Plan:
     Py_ssize_t h, w             # of x; backward-data: of dy
     Py_ssize_t oh, ow           # of y; of dx
     Py_ssize_t top, left        # zeros before the first row and column of x; negative: rows that nobody reads
+    Py_ssize_t stride, columns  # of rows and of columns: 1 or 2
+    Py_ssize_t phase            # elements of the even columns of a staged row
+    Py_ssize_t[3] tap           # where the columns of a kernel are in a staged row
     Py_ssize_t bands, band_rows         # bands of a plane, and rows of one
     Py_ssize_t share, shares    # channels of a task, tasks of a band
     Py_ssize_t pitch            # elements of a staged row
@@ -66,7 +70,7 @@ cdef Job prepare_depthwise(const Geometry *geometry, bint single, Ending activat
     cdef Depthwise job = Depthwise.__new__(Depthwise)
     cdef Plan *plan = &job.plan
     plan.h, plan.w, plan.oh, plan.ow = geometry.h, geometry.w, geometry.oh, geometry.ow
-    plan.top, plan.left = geometry.top, geometry.left
+    plan.top, plan.left, plan.stride, plan.columns = geometry.top, geometry.left, geometry.sh, geometry.sw
     return finished(job, geometry, FORWARD, single, activation)
 
 
@@ -74,7 +78,7 @@ cdef Job prepare_depthwise_dx(const Geometry *geometry, bint single, Ending acti
     cdef Depthwise job = Depthwise.__new__(Depthwise)
     cdef Plan *plan = &job.plan
     plan.h, plan.w, plan.oh, plan.ow = geometry.oh, geometry.ow, geometry.h, geometry.w
-    plan.top, plan.left = 2 - geometry.top, 2 - geometry.left
+    plan.top, plan.left, plan.stride, plan.columns = 2 - geometry.top, 2 - geometry.left, 1, 1
     plan.rotated = True
     return finished(job, geometry, BACKWARD_DATA, single, activation)
 
@@ -89,8 +93,14 @@ cdef Job finished(Depthwise job, const Geometry *geometry, Direction direction, 
     plan.bands = ceil_div(plan.oh, plan.band_rows)
     plan.share = min(plan.channels, ceil_div(TASK_PIXELS, plan.band_rows * plan.ow))
     plan.shares = ceil_div(plan.channels, plan.share)
-    plan.pitch = plan.ow + 2
-    plan.staged = (plan.band_rows + 2) * plan.pitch + tile.lanes
+    if plan.columns == 1:
+        plan.phase = plan.pitch = plan.ow + 2
+        plan.tap[0], plan.tap[1], plan.tap[2] = 0, 1, 2
+    else:
+        plan.phase = plan.ow + 1
+        plan.pitch = 2 * plan.phase
+        plan.tap[0], plan.tap[1], plan.tap[2] = 0, plan.phase, 1
+    plan.staged = ((plan.band_rows - 1) * plan.stride + 3) * plan.pitch + tile.lanes
     job.cost = plan.n * plan.channels * (
         MEMORY_NANOSECONDS * plan.h * plan.w + GEMM_NANOSECONDS * TAPS * plan.oh * plan.ow
     )
@@ -105,7 +115,7 @@ cdef void band_task(const Plan *plan, Py_ssize_t task, real *staged) noexcept no
     cdef Py_ssize_t end = min(plan.channels, (share + 1) * plan.share), size = plan.oh * plan.ow
     cdef Py_ssize_t pitch = plan.pitch, band_rows = min(plan.band_rows, plan.oh - row)
     # Staged row i is row first + i of x: from low to high it lies inside; so do columns, from left to right.
-    cdef Py_ssize_t first = row - plan.top, rows = plan.band_rows + 2
+    cdef Py_ssize_t first = row * plan.stride - plan.top, rows = (plan.band_rows - 1) * plan.stride + 3
     cdef Py_ssize_t low = min(rows, max(<Py_ssize_t>0, -first)), high = max(low, min(rows, plan.h - first))
     cdef Py_ssize_t left = min(pitch, max(<Py_ssize_t>0, plan.left)), right = min(pitch, plan.w + plan.left)
     cdef Py_ssize_t source = (first + low) * plan.w + left - plan.left
@@ -113,6 +123,7 @@ cdef void band_task(const Plan *plan, Py_ssize_t task, real *staged) noexcept no
     cdef const real *bias = <const real *>plan.bias
     cdef const real *add = <const real *>plan.add
     cdef const real *weight
+    cdef const real *x
     cdef real *kernel = staged + plan.staged
     cdef real *copy = kernel + TAPS
     cdef real *y
@@ -126,13 +137,17 @@ cdef void band_task(const Plan *plan, Py_ssize_t task, real *staged) noexcept no
             for tap in range(TAPS):
                 kernel[tap] = weight[TAPS - 1 - tap]
             weight = kernel
-        if right > left:
-            kernels_for(y).copy_rows(
-                high - low, right - left, <const real *>plan.x + (image + channel) * plan.h * plan.w + source, plan.w,
-                0, staged + low * pitch + left, pitch, 0,
+        x = <const real *>plan.x + (image + channel) * plan.h * plan.w + source
+        if right > left and plan.columns == 1:
+            kernels_for(y).copy_rows(high - low, right - left, x, plan.w, 0, staged + low * pitch + left, pitch, 0)
+        elif right > left:
+            kernels_for(y).split_rows(
+                high - low, right - left, x, plan.w, staged + low * pitch + left % 2 * plan.phase + left // 2,
+                staged + low * pitch + (left + 1) % 2 * plan.phase + (left + 1) // 2, pitch,
             )
         kernels_for(y).convolve_3x3(
-            band_rows, plan.ow, staged, pitch, weight, bias[channel] if bias != NULL else 0, activation, y
+            band_rows, plan.ow, staged, plan.stride * pitch, pitch, plan.tap, weight,
+            bias[channel] if bias != NULL else 0, activation, y,
         )
         if y == copy:
             y = <real *>plan.y + at

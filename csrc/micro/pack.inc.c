@@ -92,3 +92,27 @@ static void NAME(copy_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_
             for (ptrdiff_t j = 0; j < n; j++) y[j] = x[j];
     }
 }
+
+#define EVEN(l) (2 * (l))
+#define ODD(l) (2 * (l) + 1)
+static inline void NAME(split_vectors)(const REAL *x, REAL *even, REAL *odd) {
+    const VEC a = NAME(load)(x), b = NAME(load)(x + VL);
+    NAME(store)(even, SHUFFLE(a, b, EVEN));
+    NAME(store)(odd, SHUFFLE(a, b, ODD));
+}
+
+/* The last vectors of a row overlap the ones before, as above. */
+static void NAME(split_rows)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, REAL *even, REAL *odd,
+                             ptrdiff_t y_row) {
+    const ptrdiff_t pairs = n / 2;
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_row, even += y_row, odd += y_row) {
+        ptrdiff_t j = 0;
+        for (; j + VL <= pairs; j += VL) NAME(split_vectors)(x + 2 * j, even + j, odd + j);
+        if (pairs >= VL && j < pairs) NAME(split_vectors)(x + 2 * (pairs - VL), even + pairs - VL, odd + pairs - VL);
+        else
+            for (; j < pairs; j++) even[j] = x[2 * j], odd[j] = x[2 * j + 1];
+        if (n % 2) even[pairs] = x[n - 1];
+    }
+}
+#undef EVEN
+#undef ODD

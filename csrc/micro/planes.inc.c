@@ -1,17 +1,18 @@
 /* Convolution of one plane with one 3x3 kernel (depthwise): the pixels of a row are the lanes of a vector.
 
    Design:
-   A plane is staged with its borders: so a tap is an offset, and its pixels are one unaligned load. The weights stay in
-   registers. Rows are whole vectors: what the last writes beyond its row, the next row overwrites.
+   A plane is staged with its borders, and without its stride: so a tap is an offset, and its pixels are one unaligned
+   load. The weights stay in registers. Rows are whole vectors: what the last writes beyond its row, the next row overwrites.
 */
 static inline __attribute__((always_inline)) void NAME(pixels_3x3)(const int vectors, const VEC *w, VEC start,
                                                                    const REAL *x, ptrdiff_t x_row,
-                                                                   cnnx_activation activation, REAL *y) {
+                                                                   const ptrdiff_t *tap, cnnx_activation activation,
+                                                                   REAL *y) {
     VEC sum[2];
     for (int j = 0; j < vectors; j++) sum[j] = start;
     for (int u = 0; u < 3; u++, x += x_row)
         for (int j = 0; j < vectors; j++)
-            for (int v = 0; v < 3; v++) sum[j] += w[3 * u + v] * NAME(load)(x + v + j * VL);
+            for (int v = 0; v < 3; v++) sum[j] += w[3 * u + v] * NAME(load)(x + tap[v] + j * VL);
     for (int j = 0; j < vectors; j++) {
         if (activation == CNNX_ACTIVATION_relu) sum[j] = NAME(activated)(CNNX_ACTIVATION_relu, sum[j]);
         else if (activation == CNNX_ACTIVATION_relu6) sum[j] = NAME(activated)(CNNX_ACTIVATION_relu6, sum[j]);
@@ -19,17 +20,28 @@ static inline __attribute__((always_inline)) void NAME(pixels_3x3)(const int vec
     }
 }
 
-static void NAME(convolve_3x3)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t x_row, const REAL *weight,
-                               REAL start, cnnx_activation activation, REAL *y) {
-    const VEC first = NAME(splat)(start);
-    VEC w[9];
-    for (int t = 0; t < 9; t++) w[t] = NAME(splat)(weight[t]);
+static inline __attribute__((always_inline)) void NAME(convolve_rows)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x,
+                                                                      ptrdiff_t step, ptrdiff_t x_row,
+                                                                      const ptrdiff_t *tap, const VEC *w, VEC start,
+                                                                      cnnx_activation activation, REAL *y) {
     for (ptrdiff_t i = 0; i < rows; i++) {
-        const REAL *from = x + i * x_row;
+        const REAL *from = x + i * step;
         REAL *to = y + i * cols;
         ptrdiff_t j = 0;
-        for (; j + VL < cols; j += 2 * VL) NAME(pixels_3x3)(2, w, first, from + j, x_row, activation, to + j);
-        if (j < cols) NAME(pixels_3x3)(1, w, first, from + j, x_row, activation, to + j);
+        for (; j + VL < cols; j += 2 * VL) NAME(pixels_3x3)(2, w, start, from + j, x_row, tap, activation, to + j);
+        if (j < cols) NAME(pixels_3x3)(1, w, start, from + j, x_row, tap, activation, to + j);
     }
+}
+
+static void NAME(convolve_3x3)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t step, ptrdiff_t x_row,
+                               const ptrdiff_t *tap, const REAL *weight, REAL start, cnnx_activation activation,
+                               REAL *y) {
+    const ptrdiff_t side_by_side[] = {0, 1, 2}, apart[] = {0, tap[1], tap[2]};
+    VEC w[9];
+    for (int t = 0; t < 9; t++) w[t] = NAME(splat)(weight[t]);
+    if (tap[1] == 1) /* constants: a tap is part of an instruction's address */
+        NAME(convolve_rows)(rows, cols, x, step, x_row, side_by_side, w, NAME(splat)(start), activation, y);
+    else
+        NAME(convolve_rows)(rows, cols, x, step, x_row, apart, w, NAME(splat)(start), activation, y);
     if (activation != CNNX_NO_ACTIVATION && !NAME(is_short)(activation)) NAME(activate)(activation, rows * cols, y, y);
 }
