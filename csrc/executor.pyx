@@ -210,7 +210,7 @@ cdef class Executor:
             if not first <= wanted[i].step < last:
                 continue
             array = given[wanted[i].number]
-            if type(array) is not NDARRAY or PyArray_DESCR(<PyArrayObject *>array) != wanted[i].dtype:
+            if type(array) is not NDARRAY or <void *>PyArray_DESCR(<PyArrayObject *>array) != wanted[i].dtype:
                 return False
             if size_of(array) != groups * wanted[i].size:
                 return False
