@@ -352,9 +352,9 @@ KERNEL(void, ema, (ptrdiff_t n, REAL share, REAL *average, const REAL *value))
 /* --- one plane, not in lanes: planes.inc.c --- */
 
 /* y[i*cols + j] = activation(start + sum over u < 3, v < 3, in order, of
-       weight[3*u + v] * x[i*step + u*x_row + tap[v] + j]),
-   i < rows, j < cols; tap[0] is 0. Writes less than a vector beyond the last pixel, and reads as much beyond its taps. */
-KERNEL(void, convolve_3x3, (ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t step, ptrdiff_t x_row,
-                            const ptrdiff_t *tap, const REAL *weight, REAL start, cnnx_activation activation, REAL *y))
+       weight[3*u + v] * x[i*step + u*x_row + tap[v] + j])
+   Writes less than a vector beyond the last pixel, and reads as much beyond its taps. */
+KERNEL(void, convolve_3x3, (const cnnx_plane_windows *windows, const REAL *x, const REAL *weight, REAL start,
+                            cnnx_activation activation, REAL *y))
 
 #undef KERNEL

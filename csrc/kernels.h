@@ -41,6 +41,12 @@ typedef struct {
     ptrdiff_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col, kh, kw, tap_row, tap_col;
 } cnnx_lane_windows;
 
+/* 3x3 windows of one plane: rows x cols of them. The first of a row of windows is `step` after that of the row before;
+   rows of taps are x_row apart, and its columns are at tap[0] = 0, tap[1] and tap[2]. */
+typedef struct {
+    ptrdiff_t rows, cols, step, x_row, tap[3];
+} cnnx_plane_windows;
+
 /* The sizes and strides of a matrix product that is a register tile or less: 0 < rows <= mr, 0 < cols <= nr; start_col
    is 0 or 1. */
 typedef struct {

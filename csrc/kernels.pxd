@@ -27,6 +27,10 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
 
+    ctypedef struct cnnx_plane_windows:
+        Py_ssize_t rows, cols, step, x_row
+        Py_ssize_t[3] tap
+
     ctypedef struct cnnx_window_row:
         Py_ssize_t count, rows, kw, stride, left, w
 

@@ -14,7 +14,7 @@
 from libc.string cimport memset
 
 from costs cimport GEMM_NANOSECONDS, MEMORY_NANOSECONDS
-from kernels cimport NO_ACTIVATION, Ending, kernels_for, real
+from kernels cimport NO_ACTIVATION, Ending, cnnx_plane_windows, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..epilogue cimport finish_rows
@@ -36,7 +36,7 @@ cdef struct Plan:
     Py_ssize_t top, left        # zeros before the first row and column of x; negative: rows that nobody reads
     Py_ssize_t stride, columns  # of rows and of columns: 1 or 2
     Py_ssize_t phase            # elements of the even columns of a staged row
-    Py_ssize_t[3] tap           # where the columns of a kernel are in a staged row
+    cnnx_plane_windows windows  # of a band
     Py_ssize_t bands, band_rows         # bands of a plane, and rows of one
     Py_ssize_t share, shares    # channels of a task, tasks of a band
     Py_ssize_t pitch            # elements of a staged row
@@ -95,11 +95,12 @@ cdef Job finished(Depthwise job, const Geometry *geometry, Direction direction, 
     plan.shares = ceil_div(plan.channels, plan.share)
     if plan.columns == 1:
         plan.phase = plan.pitch = plan.ow + 2
-        plan.tap[0], plan.tap[1], plan.tap[2] = 0, 1, 2
+        plan.windows.tap[0], plan.windows.tap[1], plan.windows.tap[2] = 0, 1, 2
     else:
         plan.phase = plan.ow + 1
         plan.pitch = 2 * plan.phase
-        plan.tap[0], plan.tap[1], plan.tap[2] = 0, plan.phase, 1
+        plan.windows.tap[0], plan.windows.tap[1], plan.windows.tap[2] = 0, plan.phase, 1
+    plan.windows.cols, plan.windows.step, plan.windows.x_row = plan.ow, plan.stride * plan.pitch, plan.pitch
     plan.staged = ((plan.band_rows - 1) * plan.stride + 3) * plan.pitch + tile.lanes
     job.cost = plan.n * plan.channels * (
         MEMORY_NANOSECONDS * plan.h * plan.w + GEMM_NANOSECONDS * TAPS * plan.oh * plan.ow
@@ -127,6 +128,8 @@ cdef void band_task(const Plan *plan, Py_ssize_t task, real *staged) noexcept no
     cdef real *kernel = staged + plan.staged
     cdef real *copy = kernel + TAPS
     cdef real *y
+    cdef cnnx_plane_windows windows = plan.windows
+    windows.rows = band_rows
     memset(staged, 0, plan.staged * sizeof(real))
     for channel in range(share * plan.share, end):
         at = (image + channel) * size + row * plan.ow
@@ -146,8 +149,7 @@ cdef void band_task(const Plan *plan, Py_ssize_t task, real *staged) noexcept no
                 staged + low * pitch + (left + 1) % 2 * plan.phase + (left + 1) // 2, pitch,
             )
         kernels_for(y).convolve_3x3(
-            band_rows, plan.ow, staged, plan.stride * pitch, pitch, plan.tap, weight,
-            bias[channel] if bias != NULL else 0, activation, y,
+            &windows, staged, weight, bias[channel] if bias != NULL else 0, activation, y
         )
         if y == copy:
             y = <real *>plan.y + at

@@ -2,7 +2,8 @@
 
    Design:
    A plane is staged with its borders, and without its stride: so a tap is an offset, and its pixels are one unaligned
-   load. The weights stay in registers. Rows are whole vectors: what the last writes beyond its row, the next row overwrites.
+   load. The weights stay in registers. Rows are whole vectors: what the last writes beyond its row, the next row
+   overwrites.
 */
 static inline __attribute__((always_inline)) void NAME(pixels_3x3)(const int vectors, const VEC *w, VEC start,
                                                                    const REAL *x, ptrdiff_t x_row,
@@ -20,28 +21,24 @@ static inline __attribute__((always_inline)) void NAME(pixels_3x3)(const int vec
     }
 }
 
-static inline __attribute__((always_inline)) void NAME(convolve_rows)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x,
-                                                                      ptrdiff_t step, ptrdiff_t x_row,
-                                                                      const ptrdiff_t *tap, const VEC *w, VEC start,
+static inline __attribute__((always_inline)) void NAME(convolve_rows)(cnnx_plane_windows s, const ptrdiff_t *tap,
+                                                                      const REAL *x, const VEC *w, VEC start,
                                                                       cnnx_activation activation, REAL *y) {
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const REAL *from = x + i * step;
-        REAL *to = y + i * cols;
+    for (ptrdiff_t i = 0; i < s.rows; i++, x += s.step, y += s.cols) {
         ptrdiff_t j = 0;
-        for (; j + VL < cols; j += 2 * VL) NAME(pixels_3x3)(2, w, start, from + j, x_row, tap, activation, to + j);
-        if (j < cols) NAME(pixels_3x3)(1, w, start, from + j, x_row, tap, activation, to + j);
+        for (; j + VL < s.cols; j += 2 * VL) NAME(pixels_3x3)(2, w, start, x + j, s.x_row, tap, activation, y + j);
+        if (j < s.cols) NAME(pixels_3x3)(1, w, start, x + j, s.x_row, tap, activation, y + j);
     }
 }
 
-static void NAME(convolve_3x3)(ptrdiff_t rows, ptrdiff_t cols, const REAL *x, ptrdiff_t step, ptrdiff_t x_row,
-                               const ptrdiff_t *tap, const REAL *weight, REAL start, cnnx_activation activation,
-                               REAL *y) {
-    const ptrdiff_t side_by_side[] = {0, 1, 2}, apart[] = {0, tap[1], tap[2]};
+static void NAME(convolve_3x3)(const cnnx_plane_windows *windows, const REAL *x, const REAL *weight, REAL start,
+                               cnnx_activation activation, REAL *y) {
+    static const ptrdiff_t side_by_side[] = {0, 1, 2}; /* constants: a tap is part of an instruction's address */
+    const VEC first = NAME(splat)(start);
     VEC w[9];
     for (int t = 0; t < 9; t++) w[t] = NAME(splat)(weight[t]);
-    if (tap[1] == 1) /* constants: a tap is part of an instruction's address */
-        NAME(convolve_rows)(rows, cols, x, step, x_row, side_by_side, w, NAME(splat)(start), activation, y);
-    else
-        NAME(convolve_rows)(rows, cols, x, step, x_row, apart, w, NAME(splat)(start), activation, y);
-    if (activation != CNNX_NO_ACTIVATION && !NAME(is_short)(activation)) NAME(activate)(activation, rows * cols, y, y);
+    if (windows->tap[1] == 1) NAME(convolve_rows)(*windows, side_by_side, x, w, first, activation, y);
+    else NAME(convolve_rows)(*windows, windows->tap, x, w, first, activation, y);
+    if (activation != CNNX_NO_ACTIVATION && !NAME(is_short)(activation))
+        NAME(activate)(activation, windows->rows * windows->cols, y, y);
 }
