@@ -67,7 +67,8 @@ def test_a_plan_from_a_file_needs_few_modules(tmp_path):
     assert not tops & {"data", "losses", "metrics", "models", "optim", "preprocessing", "training"}
     assert "cnnx.backends.reference" not in own
     others = {name.split(".")[0] for name in set(modules) - own - kernels - cython}
-    assert others == {"_json", "binascii", "json"}
+    loaded = {"__future__", "errno", "importlib"}  # in some environments, when Python starts
+    assert others - loaded == {"_json", "binascii", "json"}
 
 
 def test_every_module_of_layers_may_be_the_first_one(tmp_path):
