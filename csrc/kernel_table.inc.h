@@ -38,7 +38,7 @@ KERNEL(void, product_at, (const cnnx_tile *tile, const REAL *a, const REAL *b, c
                           const REAL *start, REAL *c))
 
 /* The same of columns of a anywhere, a[offsets[p] + i], and a panel b, b[p*nr + j], with start_col 1. Ignores a_row,
-   a_col, b_row, start_col. */
+   a_col, b_row, start_col. Prefetches what lies 4 kB beyond the rows of b. */
 KERNEL(void, product_from, (const cnnx_tile *tile, const REAL *a, const ptrdiff_t *offsets, const REAL *b,
                             const REAL *start, REAL *c))
 
@@ -63,8 +63,9 @@ KERNEL(void, copy_rows, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x
 KERNEL(void, split_rows, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, REAL *even, REAL *odd,
                           ptrdiff_t y_row))
 
-/* y[i] = x[i*stride] */
-KERNEL(void, copy_strided, (ptrdiff_t n, const REAL *x, ptrdiff_t stride, REAL *y))
+/* y[i*y_row + j] = x[i*x_row + j*stride], i < rows, j < n */
+KERNEL(void, copy_strided, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, ptrdiff_t stride, REAL *y,
+                            ptrdiff_t y_row))
 
 /* y[i*parts + p] = x[p*x_row + i], for all n elements of y */
 KERNEL(void, interleave, (ptrdiff_t n, ptrdiff_t parts, const REAL *x, ptrdiff_t x_row, REAL *y))

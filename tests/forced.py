@@ -1,4 +1,4 @@
-"""Forces Winograd's algorithms on every convolution that they can compute."""
+"""Forces algorithms on every convolution that they can compute."""
 
 from __future__ import annotations
 
@@ -27,8 +27,22 @@ def winograd(way: str) -> Iterator[None]:
             name, lambda c: c.is_winograd_shape and c.direction in directions, "a test"
         )
 
+    with _first(*(rule(*item) for item in WAYS[way].items())):
+        yield
+
+
+@contextmanager
+def packed_once(algorithm: str) -> Iterator[None]:
+    """Context in which convolutions forward of weights that are packed once use this algorithm."""
+    with _first(choose.Rule(algorithm, lambda c: c.packed and c.direction == "forward", "a test")):
+        yield
+
+
+@contextmanager
+def _first(*rules: choose.Rule) -> Iterator[None]:
+    """Context in which these rules come before all others."""
     before = choose.RULES
-    choose.RULES = (*(rule(*item) for item in WAYS[way].items()), *before)
+    choose.RULES = (*rules, *before)
     _forget_choices()
     try:
         yield

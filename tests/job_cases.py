@@ -342,10 +342,18 @@ PACKED = [
     ),
     ("winograd_by_panels", "winograd", (1, 24, 31, 30), (16, 24, 3, 3), (1, 16, 31, 30), 1),
     ("pointwise_by_panels", "pointwise", (1, 300, 4, 4), (130, 300, 1, 1), (1, 130, 4, 4), 1),
-    ("pointwise_by_panels", "pointwise", (1, 5, 1, 3), (7, 5, 1, 1), (1, 7, 1, 3), 1),
+    ("pointwise_by_panels", "pointwise", (1, 5, 1, 9), (7, 5, 1, 1), (1, 7, 1, 9), 1),
     ("pointwise_by_panels", "pointwise", (2, 270, 9, 20), (50, 270, 1, 1), (2, 50, 9, 20), 1),
     ("pointwise", "pointwise", (2, 20, 4, 4), (10, 20, 1, 1), (2, 10, 4, 4), 1),  # gathered
-    ("pointwise", "pointwise", (1, 20, 9, 9), (10, 20, 1, 1), (1, 10, 5, 5), 2),
+    ("pointwise_by_panels", "pointwise", (1, 20, 9, 9), (10, 20, 1, 1), (1, 10, 5, 5), 2),
+    ("pointwise_by_panels", "pointwise", (1, 270, 19, 37), (50, 270, 1, 1), (1, 50, 10, 19), 2),
+    ("pointwise_by_panels", "pointwise", (2, 20, 41, 23), (70, 20, 1, 1), (2, 70, 14, 8), 3),
+    ("columns_by_panels", "pointwise", (1, 300, 1, 1), (75, 300, 1, 1), (1, 75, 1, 1), 1),
+    ("columns_by_panels", "pointwise", (3, 5, 2, 3), (7, 5, 1, 1), (3, 7, 2, 3), 1),
+    ("columns_by_panels", "direct", (1, 64, 2, 2), (50, 64, 3, 3), (1, 50, 1, 1), 2),
+    ("columns_by_panels", "columns", (4, 70, 4, 4), (130, 70, 3, 3), (4, 130, 2, 2), 2),
+    ("columns_by_panels", "columns", (2, 130, 2, 4), (140, 130, 3, 3), (2, 140, 2, 4), 1),
+    ("direct", "direct", (2, 20, 9, 28), (70, 20, 5, 5), (2, 70, 9, 28), 1),  # tiles of two rows
 ]
 
 

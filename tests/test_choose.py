@@ -102,7 +102,11 @@ PACKED = [
     (("forward", 1, 64, 4, 64, 3, 1), "direct"),  # one tile
     (("forward", 1, 512, 14, 512, 3, 1), "winograd_by_filters"),  # 38 MB, if transformed
     (("forward", 1, 512, 7, 512, 1, 1), "pointwise_by_panels"),
-    (("forward", 1, 512, 7, 512, 1, 2), "pointwise"),
+    (("forward", 1, 512, 7, 512, 1, 2), "pointwise_by_panels"),
+    (("forward", 1, 512, 1, 128, 1, 1), "columns_by_panels"),  # filters fill vectors
+    (("forward", 8, 256, 2, 512, 3, 1), "columns_by_panels"),
+    (("forward", 32, 512, 2, 128, 1, 1), "pointwise_by_panels"),  # enough pixels of all images
+    (("forward", 1, 64, 2, 32, 3, 1), "direct"),  # has filters in lanes, too
     (("backward_data", 1, 512, 7, 512, 1, 1), "pointwise"),
 ]
 

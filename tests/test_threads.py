@@ -163,6 +163,7 @@ def test_the_table_contains_every_algorithm_of_every_direction():
         "implicit_gemm": ("backward_data",),
         "winograd_by_filters": ("forward", "backward_data"),
         "winograd_by_strips": ("backward_weight",),
+        "columns_by_panels": (),
         "pointwise_by_panels": (),
         "winograd_by_panels": (),
         "depthwise_by_planes": ("forward", "backward_data"),

@@ -93,6 +93,11 @@ class Convolution(NamedTuple):
         return self.images * -(-rows // 4) * -(-cols // 4)
 
     @property
+    def plane(self) -> int:
+        """Pixels that are written of one image and channel."""
+        return self.pixels[0] * self.pixels[1]
+
+    @property
     def row(self) -> int:
         """Pixels of a row that are written together: backward-data writes every stride-th."""
         return self.pixels[1] // (self.stride[1] if self.direction == "backward_data" else 1)
@@ -125,6 +130,20 @@ class Rule(NamedTuple):
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "columns_by_panels",
+        lambda c: (
+            c.packed
+            and c.direction == "forward"
+            and c.groups == 1
+            and c.plane <= 8
+            and (c.images * c.plane <= 32 or (c.plane <= 4 and c.kernel != (1, 1)))
+            and c.images * c.plane <= 128
+            and (c.filters > 32 or c.kernel == (1, 1))
+        ),
+        "planes that fill no vector: filters do. Weights are read once, for all windows; `direct` "
+        "has filters in lanes too, where they are 16 or 32",
+    ),
+    Rule(
         "winograd_by_panels",
         lambda c: (
             c.packed
@@ -144,7 +163,7 @@ RULES: tuple[Rule, ...] = (
             c.groups == 1
             and c.kernel != (1, 1)
             and not (c.packed and c.direction == "forward")
-            and c.images * c.pixels[0] * c.pixels[1] <= 64
+            and c.images * c.plane <= 64
             and c.channels * c.filters * c.kernel[0] * c.kernel[1] >= 65536
         ),
         "so few windows that most memory traffic is weights: a linear layer over the windows; but "
@@ -194,13 +213,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "pointwise_by_panels",
-        lambda c: (
-            c.packed
-            and c.direction == "forward"
-            and c.kernel == (1, 1)
-            and c.stride == (1, 1)
-            and c.groups == 1
-        ),
+        lambda c: c.packed and c.direction == "forward" and c.kernel == (1, 1) and c.groups == 1,
         "the same product, of weights that are packed once: one stream from memory",
     ),
     Rule(

@@ -25,6 +25,7 @@ from ..epilogue cimport ending, finish_array
 from ..jobs cimport MOST_ARRAYS, Job, find, keep
 from ..memory cimport Block, new_array, zeros
 from ..sums cimport channel_sums
+from .columns_panels cimport prepare_columns_by_panels
 from .depthwise cimport prepare_depthwise, prepare_depthwise_dx
 from .direct cimport prepare_direct
 from .direct_dweight cimport prepare_direct_dweight
@@ -46,10 +47,11 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[23] TABLE = [
+cdef Row[24] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
+    Row(b"columns_by_panels", FORWARD, prepare_columns_by_panels),
     Row(b"winograd", FORWARD, prepare_winograd),
     Row(b"winograd", BACKWARD_DATA, prepare_winograd_dx),
     Row(b"winograd", BACKWARD_WEIGHT, prepare_winograd_dweight),

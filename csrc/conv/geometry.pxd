@@ -38,6 +38,7 @@ cdef class Convolution(Job):
         self, const Geometry *geometry, Direction direction, str name, bint single, Ending activation
     ) except -1
 
+cdef bint is_dense(const Geometry *geometry) noexcept
 cdef object tap_rows(const Geometry *geometry)
 cdef object tap_cols(const Geometry *geometry)
 

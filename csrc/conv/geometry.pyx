@@ -44,6 +44,14 @@ cdef class Convolution(Job):
         return 0
 
 
+cdef bint is_dense(const Geometry *geometry) noexcept:
+    """Whether the windows are the pixels of the image: 1x1, at stride 1, without padding."""
+    return (
+        geometry.kh == geometry.kw == geometry.sh == geometry.sw == 1 and geometry.top == geometry.left == 0
+        and geometry.h == geometry.oh and geometry.w == geometry.ow
+    )
+
+
 cdef object tap_rows(const Geometry *geometry):
     """The rows of a window's taps, from its first row on."""
     return range(0, geometry.kh * geometry.dh, geometry.dh)

@@ -178,19 +178,20 @@ cdef void gather(
     Py_ssize_t stride,          # from one plane's to the next
 ) noexcept nogil:
     cdef Py_ssize_t c, i, y
-    for c in range(planes):
-        if grid.dense:
+    if grid.dense:
+        for c in range(planes):
             memcpy(row + c * stride, x + c * grid.h * grid.w, grid.h * grid.w * sizeof(real))
-            continue
-        for i in range(grid.oh):
-            y = i * grid.sh - grid.top
-            if grid.first > 0 or grid.end < grid.ow or not 0 <= y < grid.h:
+        return
+    for i in range(grid.oh):
+        y = i * grid.sh - grid.top
+        if grid.first > 0 or grid.end < grid.ow or not 0 <= y < grid.h:
+            for c in range(planes):
                 memset(row + c * stride + i * grid.ow, 0, grid.ow * sizeof(real))
-            if 0 <= y < grid.h:
-                kernels_for(row).copy_strided(
-                    grid.end - grid.first, x + (c * grid.h + y) * grid.w + grid.first * grid.sw - grid.left, grid.sw,
-                    row + c * stride + i * grid.ow + grid.first,
-                )
+        if 0 <= y < grid.h:
+            kernels_for(row).copy_strided(
+                planes, grid.end - grid.first, x + y * grid.w + grid.first * grid.sw - grid.left, grid.h * grid.w,
+                grid.sw, row + i * grid.ow + grid.first, stride,
+            )
 
 
 cdef void scatter(

@@ -4,9 +4,10 @@
 # The product of pointwise.pyx, weights (filters x channels) times an image (channels x pixels), with the weights in
 # panels of mr filters, in the order in which they are used: one stream from memory, which micro/gemm.inc.c prefetches.
 # A task is a block of filters and a group of panels of nr pixels of one image. Each panel of weights is read once and
-# meets all pixels of the group, which stay in the cache: packed, or a plane of one group where it lies. Channels are
-# cut into blocks, and summed in order, as in gemm.pyx; the last ends the sum in registers (bias, add, activation).
-# Where pixels have to be gathered (strides, padding, several small images), pointwise.pyx does it.
+# meets all pixels of the group, which stay in the cache: packed, gathered where there are strides or padding, or a
+# plane of one group where it lies. Channels are cut into blocks, and summed in order, as in gemm.pyx; the last ends the
+# sum in registers (bias, add, activation).
+# Where planes are small, pointwise.pyx gathers pixels of several images.
 """
 
 from costs cimport GEMM_NANOSECONDS
@@ -16,28 +17,31 @@ from tile cimport Tile, tile_of
 from ..gemm cimport K_BLOCK
 from ..jobs cimport Job
 from ..parallel cimport ON_DEMAND, Task, Team, ceil_div, run_team
-from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
+from .gather cimport gather_windows
+from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry, is_dense
 from .pointwise cimport prepare_pointwise
 
 cdef enum:
     SMALL_PLANE = 64            # pixels: smaller ones of several images are gathered
-    FILTER_BLOCK = 120          # of a task: with K_BLOCK channels, a quarter of a second-level cache
-    TASKS = 4                   # at least, for threads to share what takes as long as that pays
-    SHARED_NANOSECONDS = 50000
+    TASKS = 8                   # at least, for threads to share what takes as long as that pays; where there are fewer
+    SHARED_NANOSECONDS = 50000  # groups of pixels, several tasks pack each of them,
+    GATHERING_TASKS = 4         # or gather, which takes longer
     GROUP = 4                   # panels of pixels, packed STRIP channels after each other: then whole cache lines of x
     STRIP = 16                  # are read
 
 
 cdef struct Plan:
+    Geometry geometry
     Py_ssize_t n, channels, filters, pixels
     Py_ssize_t blocks, depth            # of channels
     Py_ssize_t height, width            # filters and pixels of a task; whole panels
     Py_ssize_t down, across             # tasks of an image
     Py_ssize_t weights                  # elements of a row of packed weights: all filters, in whole panels
-    bint in_place                       # pixels are not packed
+    bint dense                          # the pixels of y are those of x
+    bint in_place                       # and are not packed
     Ending activation
     # Addresses, set in a copy for each call:
-    const void *x                       # (n, channels, pixels)
+    const void *x                       # (n, channels, h, w)
     const void *weight                  # (blocks, panels, channels of the block, mr)
     const void *bias                    # or NULL
     const void *add                     # as y, or NULL
@@ -65,27 +69,25 @@ cdef Job prepare_pointwise_by_panels(const Geometry *geometry, bint single, Endi
     cdef PointwiseByPanels job = PointwiseByPanels.__new__(PointwiseByPanels)
     cdef Tile tile = tile_of(single)
     cdef Plan *plan = &job.plan
+    plan.geometry, plan.dense = geometry[0], is_dense(geometry)
     plan.n, plan.channels, plan.filters = geometry.n, geometry.channels, geometry.filters
     plan.pixels, plan.activation = geometry.oh * geometry.ow, activation
-    if (
-        geometry.sh != 1 or geometry.sw != 1 or geometry.top or geometry.left or geometry.h != geometry.oh
-        or geometry.w != geometry.ow or (plan.n > 1 and plan.pixels < SMALL_PLANE)
-    ):
+    if plan.n > 1 and plan.pixels < SMALL_PLANE:
         return prepare_pointwise(geometry, single, activation)
     job.set_up(geometry, FORWARD, "pointwise_by_panels", single, activation)
     plan.blocks = ceil_div(plan.channels, K_BLOCK)
     plan.depth = ceil_div(plan.channels, plan.blocks)
     plan.width = GROUP * tile.nr
     plan.across = ceil_div(plan.pixels, plan.width)
-    plan.down = ceil_div(plan.filters, FILTER_BLOCK)
+    plan.down = 1
     job.cost = GEMM_NANOSECONDS * plan.n * plan.pixels * plan.channels * plan.filters
     if job.cost >= SHARED_NANOSECONDS:
-        plan.down = max(plan.down, ceil_div(TASKS, plan.n * plan.across))
+        plan.down = ceil_div(TASKS if plan.dense else GATHERING_TASKS, plan.n * plan.across)
     plan.height = ceil_div(ceil_div(plan.filters, plan.down), tile.mr) * tile.mr
     plan.down = ceil_div(plan.filters, plan.height)
     plan.weights = ceil_div(plan.filters, tile.mr) * tile.mr
     # Of less than a vector, the tile would read beyond x; of many images, x is not in the cache.
-    plan.in_place = plan.across == 1 and not 0 < plan.pixels % tile.nr < tile.lanes
+    plan.in_place = plan.dense and plan.across == 1 and not 0 < plan.pixels % tile.nr < tile.lanes
     if plan.n > 1 and plan.pixels != tile.nr:
         plan.in_place = False
     job.packed = plan.weights * plan.channels * tile.element
@@ -115,16 +117,16 @@ cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept 
     cdef Py_ssize_t pixel = task % plan.across * plan.width, filter = task // plan.across % plan.down * plan.height
     cdef Py_ssize_t image = task // plan.across // plan.down, cols = min(plan.width, plan.pixels - pixel)
     cdef Py_ssize_t block, channel, k
-    cdef const real *x = <const real *>plan.x + image * plan.channels * plan.pixels + pixel
+    cdef const real *x = <const real *>plan.x + image * plan.channels * plan.geometry.h * plan.geometry.w
     cdef const real *weight = <const real *>plan.weight
     for block in range(plan.blocks):
         channel = block * plan.depth
         k = min(plan.depth, plan.channels - channel)
         if not plan.in_place:
-            pack_pixels(cols, k, x + channel * plan.pixels, plan.pixels, scratch)
+            pack_pixels(plan, pixel, cols, channel, k, x, scratch)
         multiply(
             plan, image, filter, pixel, cols, k, block, weight + channel * plan.weights + filter * k,
-            x + channel * plan.pixels if plan.in_place else scratch,
+            x + channel * plan.pixels + pixel if plan.in_place else scratch,
         )
 
 
@@ -169,17 +171,26 @@ cdef void multiply(
 
 
 cdef void pack_pixels(
-    Py_ssize_t cols,
-    Py_ssize_t k,
-    const real *x,              # IN   (k, cols), rows `stride` apart
-    Py_ssize_t stride,
+    const Plan *plan,
+    Py_ssize_t pixel,
+    Py_ssize_t cols,            # pixels
+    Py_ssize_t channel,
+    Py_ssize_t k,               # channels
+    const real *x,              # IN   an image
     real *panels,               # OUT  (panels, k, nr)
 ) noexcept nogil:
     cdef Py_ssize_t nr = kernels_for(panels).nr, strip, row, j
+    if not plan.dense:
+        for j in range(ceil_div(cols, nr)):
+            gather_windows(
+                &plan.geometry, pixel + j * nr, min(nr, cols - j * nr), channel, k, x, panels + j * k * nr, nr
+            )
+        return
+    x += channel * plan.pixels + pixel
     for strip in range(ceil_div(k, STRIP)):
         row = strip * STRIP
         for j in range(ceil_div(cols, nr)):
             kernels_for(panels).pack(
-                min(nr, cols - j * nr), min(<Py_ssize_t>STRIP, k - row), x + row * stride + j * nr, 1, stride, nr,
-                panels + (j * k + row) * nr,
+                min(nr, cols - j * nr), min(<Py_ssize_t>STRIP, k - row), x + row * plan.pixels + j * nr, 1,
+                plan.pixels, nr, panels + (j * k + row) * nr,
             )

@@ -21,7 +21,6 @@ from ..parallel cimport ceil_div
 
 cdef enum:
     TAP_BLOCK = 512             # (channel, tap) rows of windows at a time: 32 kB of 16 floats
-    BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
 
 
 cdef Taps make_taps(size, stride, first, rows, cols):
@@ -63,7 +62,7 @@ cdef void stage(
     """The rows that the band's windows meet, and zeros where they leave the image."""
     cdef Py_ssize_t rows = band.plane // band.pitch, from_row = out_row * taps.sh + taps.first_row
     cdef Py_ssize_t low = min(rows, max(<Py_ssize_t>0, -from_row)), high = max(low, min(rows, taps.h - from_row))
-    cdef Py_ssize_t position, first, begin, end, c, row
+    cdef Py_ssize_t position, first, begin, end, c
     cdef const real *source
     cdef real *to
     if from_row < 0 or from_row + rows > taps.h or taps.first_col < 0 or taps.first_col + band.pitch > taps.w:
@@ -79,5 +78,4 @@ cdef void stage(
             if taps.sw == 1:
                 kernels_for(x).copy_rows(high - low, end - begin, source, taps.w, 0, to, band.pitch, 0)
                 continue
-            for row in range(high - low):
-                kernels_for(x).copy_strided(end - begin, source + row * taps.w, taps.sw, to + row * band.pitch)
+            kernels_for(x).copy_strided(high - low, end - begin, source, taps.w, taps.sw, to, band.pitch)

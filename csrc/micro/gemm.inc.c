@@ -16,9 +16,12 @@
     _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++)                                                            \
         _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++)
 #define AT(j) ((j) == vectors - 1 ? last : (j) * VL)
+#define CACHE_LINE 64
+#define AHEAD (4096 / (ptrdiff_t)sizeof(REAL))
 
 /* The matrices of a product; an offset for each column of a or row of b, or NULL: they lie a stride apart. The last
-   three: as in product_to_end, and how far ahead a is prefetched; 0 disables. */
+   three: as in product_to_end, and how far ahead the weights are prefetched, which are b if a has offsets, else a; 0
+   disables. */
 typedef struct {
     const REAL *a, *b;
     const ptrdiff_t *a_offsets, *b_offsets;
@@ -39,7 +42,9 @@ INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, cnnx_t
     for (ptrdiff_t p = 0; p < s.k; p++) {
         const REAL *left = m.a_offsets ? m.a + m.a_offsets[p] : m.a + p * s.a_col;
         const REAL *from = m.b_offsets ? m.b + m.b_offsets[p] : m.b + p * s.b_row;
-        if (m.ahead) __builtin_prefetch(left + m.ahead);
+        if (m.ahead && !m.a_offsets) __builtin_prefetch(left + m.ahead);
+        for (int j = 0; j < vectors && m.ahead && m.a_offsets; j++)
+            if (j * VECTOR_BYTES % CACHE_LINE == 0) __builtin_prefetch(from + AT(j) + m.ahead);
         VEC row[TILE_VECTORS];
         for (int j = 0; j < vectors; j++) row[j] = NAME(load)(from + AT(j));
         for (int i = 0; i < rows; i++)
@@ -104,7 +109,6 @@ static void NAME(product)(const cnnx_tile *tile, const REAL *a, const REAL *b, c
 
 static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start,
                                  const REAL *add, cnnx_activation activation, REAL *c) {
-    enum { AHEAD = 4096 / sizeof(REAL) };
     cnnx_tile s = *tile;
     NAME(matrices) m = {.a = a, .b = b, .start = start, .c = c, .add = add, .ahead = AHEAD};
     s.a_row = 1, s.a_col = TILE_ROWS;
@@ -127,7 +131,8 @@ static void NAME(product_from)(const cnnx_tile *tile, const REAL *a, const ptrdi
     cnnx_tile s = *tile;
     if (!offsets) __builtin_unreachable(); /* as above */
     s.a_row = 1, s.b_row = TILE_VECTORS * VL, s.start_col = 1;
-    NAME(part_of_tile)(s, (NAME(matrices)){.a = a, .a_offsets = offsets, .b = b, .start = start, .c = c});
+    NAME(part_of_tile)
+    (s, (NAME(matrices)){.a = a, .a_offsets = offsets, .b = b, .start = start, .c = c, .ahead = AHEAD});
 }
 
 static void NAME(gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const REAL *b, ptrdiff_t b_row, REAL *c,
@@ -142,3 +147,5 @@ static void NAME(gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_col, cons
 #undef INLINE
 #undef EACH_VECTOR
 #undef AT
+#undef CACHE_LINE
+#undef AHEAD

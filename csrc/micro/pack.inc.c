@@ -55,12 +55,23 @@ static void NAME(pack_windows)(ptrdiff_t rows, const ptrdiff_t *offsets, ptrdiff
                 NAME(store)(panel + at[r] + v * VL, NAME(load)(x + offsets[p] + source[r] + v * VL));
 }
 
-static void NAME(copy_strided)(ptrdiff_t n, const REAL *restrict x, ptrdiff_t stride, REAL *restrict y) {
-    if (stride == 2) /* a constant stride becomes shuffles of vectors */
-        for (ptrdiff_t i = 0; i < n; i++) y[i] = x[2 * i];
-    else
-        for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i * stride];
+/* Every other element of 2 * VL - 1, whose second vector begins with the last of the first: nothing is read beyond. */
+#define EVERY_OTHER(l) (2 * (l) + ((l) >= VL / 2))
+
+/* The last vector of a row ends with it, and overlaps the one before. */
+static void NAME(copy_strided)(ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t x_row, ptrdiff_t stride, REAL *y,
+                               ptrdiff_t y_row) {
+    for (ptrdiff_t i = 0; i < rows; i++, x += x_row, y += y_row)
+        if (stride == 2 && n >= VL)
+            for (ptrdiff_t j = 0; j < n; j += VL) {
+                const ptrdiff_t first = j + VL <= n ? j : n - VL;
+                const VEC low = NAME(load)(x + 2 * first), high = NAME(load)(x + 2 * first + VL - 1);
+                NAME(store)(y + first, SHUFFLE(low, high, EVERY_OTHER));
+            }
+        else
+            for (ptrdiff_t j = 0; j < n; j++) y[j] = x[j * stride];
 }
+#undef EVERY_OTHER
 
 static void NAME(interleave)(ptrdiff_t n, ptrdiff_t parts, const REAL *restrict x, ptrdiff_t x_row,
                              REAL *restrict y) {
