@@ -69,7 +69,7 @@ def test_names_are_unique():
 def test_a_workload_computes_the_same_on_every_backend(name):
     expected = arrays(name, "reference")
     assert expected and all(np.isfinite(array).all() for array in expected)
-    for backend in cnnx.available_backends():
+    for backend in set(cnnx.available_backends()) - {"reference"}:
         for actual, wanted in zip(arrays(name, backend), expected, strict=True):
             np.testing.assert_allclose(actual, wanted, rtol=1e-9, atol=1e-11)
 
