@@ -353,7 +353,7 @@ PACKED = [
     ("columns_by_panels", "direct", (1, 64, 2, 2), (50, 64, 3, 3), (1, 50, 1, 1), 2),
     ("columns_by_panels", "columns", (4, 70, 4, 4), (130, 70, 3, 3), (4, 130, 2, 2), 2),
     ("columns_by_panels", "columns", (2, 130, 2, 4), (140, 130, 3, 3), (2, 140, 2, 4), 1),
-    ("direct", "direct", (2, 20, 9, 28), (70, 20, 5, 5), (2, 70, 9, 28), 1),  # tiles of two rows
+    ("direct", "direct", (2, 20, 9, 28), (130, 20, 5, 5), (2, 130, 9, 28), 1),  # tiles of two rows
 ]
 
 

@@ -27,13 +27,13 @@ from ..jobs cimport Job
 from ..parallel cimport FEW_AT_A_TIME, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry
 from .geometry cimport tap_cols, tap_rows
-from .staging cimport BAND_PIXELS, Band, Taps, make_band, make_taps, stage, tap_offsets
+from .staging cimport Band, Taps, make_band, make_taps, stage, tap_offsets
 
 cdef enum:
     ENOUGH_BANDS = 4            # for the threads to share: fewer are cut into
     FILTER_BLOCK = 16           # so many filters or more: each stages the band again
     COPIED_FILTER_BLOCK = 32    # and copies its windows
-    MANY_FILTERS = 48
+    MANY_FILTERS = 128          # pay for copies where an eighth of the tiles is empty; and make ENOUGH_BANDS blocks
 
 
 cdef struct Call:               # of `convolve`
@@ -123,22 +123,16 @@ cdef Job prepare_direct(const Geometry *geometry, bint single, Ending activation
 
 cdef Reading reading_of(const Geometry *geometry, Tile tile) noexcept:
     """All ways of reading windows give the same bits: so the kernel set's own tile may decide."""
-    if fills_tiles(geometry, tile.nr) or geometry.ow * 4 >= tile.nr * 3 and not has_many_filters(geometry):
+    if fills_tiles(geometry.ow, tile.nr) or geometry.ow * 4 >= tile.nr * 3 and geometry.filters < MANY_FILTERS:
         return IN_PLACE
     if geometry.filters in (tile.nr, 2 * tile.nr) and geometry.ow % tile.lanes:
         return AS_ROWS                                      # filters fill whole tiles, and need no copies
     return COPIED if geometry.filters > tile.nr else IN_PLACE      # many filters pay for the copies
 
 
-cdef bint fills_tiles(const Geometry *geometry, Py_ssize_t nr) noexcept:
+cdef bint fills_tiles(Py_ssize_t ow, Py_ssize_t nr) noexcept:
     """Whether less than a sixteenth of the tiles of a row is empty."""
-    return ceil_div(geometry.ow, nr) * nr * 15 <= geometry.ow * 16
-
-
-cdef bint has_many_filters(const Geometry *geometry) noexcept:
-    """Whether filters pay for copies also where rows fill most of a tile: even in blocks, if bands are few."""
-    cdef Py_ssize_t bands = geometry.n * geometry.groups * ceil_div(geometry.oh * geometry.ow, BAND_PIXELS)
-    return geometry.filters >= max(<Py_ssize_t>MANY_FILTERS, COPIED_FILTER_BLOCK * (ENOUGH_BANDS // bands))
+    return ceil_div(ow, nr) * nr * 15 <= ow * 16
 
 
 cdef void pack_filters(

@@ -4,7 +4,6 @@ from kernels cimport real
 
 cdef enum:
     STAGED_ELEMENTS = 1 << 15   # of a block of channels: 128 kB of floats, a part of the second-level cache
-    BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
 
 cdef struct Taps:               # which pixels of an image the windows of a convolution meet
     Py_ssize_t h, w             # the image

@@ -21,6 +21,7 @@ from ..parallel cimport ceil_div
 
 cdef enum:
     TAP_BLOCK = 512             # (channel, tap) rows of windows at a time: 32 kB of 16 floats
+    BAND_PIXELS = 256           # pixels of a band, more or less: enough tiles to be worth the staging
 
 
 cdef Taps make_taps(size, stride, first, rows, cols):
