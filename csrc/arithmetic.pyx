@@ -1,19 +1,17 @@
-"""Sums and products of two arrays; those of a product may be broadcast along axes of each other.
+"""Sums, products, ... of two arrays, which may be broadcast along axes of each other.
 
 # Design:
-# A task of a sum is a piece of the flat arrays.
-# In a product, adjacent axes that are broadcast alike are merged into one: gates (n, c, 1, 1) and images (n, c, h, w)
-# are a matrix (n*c, h*w) with one factor per row. So there are few axes, and along the last one an operand is either a
-# row of numbers or one number. A task is a piece of the result: some rows, or a part of a long one.
-# The gradient of an operand that has the shape of the result is a product. That of a broadcast one is a sum of products
-# per element; each is computed by one thread, in the order in which the products lie in memory. If the last axis is
-# summed, a row is a dot product in vector lanes (sums.pyx), and rows are added in double. If it is not, the sums of a
-# piece of it lie side by side: ROWS_TOGETHER rows are added in their own type, and these sums in double. Both gradients
-# are made in the same pass, so dy is read from memory once.
+# Adjacent axes that are broadcast alike are merged into one: gates (n, c, 1, 1) and images (n, c, h, w) are a matrix
+# (n*c, h*w) with one factor per row, and arrays of one shape are a single row. So there are few axes, and along the
+# last one an operand is either a row of numbers or one number. A task is a piece of the result: some rows, or a part of
+# a long one.
+# If an operand of a product has the shape of the result, its gradient is a product. That of a broadcast one is a sum of
+# products per element; each is computed by one thread, in the order in which the products lie in memory. If the last
+# axis is summed, a row is a dot product in vector lanes (sums.pyx), and rows are added in double. If it is not, the
+# sums of a piece of it lie side by side: ROWS_TOGETHER rows are added in their own type, and these sums in double. Both
+# gradients are made in the same pass, so dy is read from memory once.
 # If both operands are broadcast, as in an outer product, backward first copies the other one to its full size.
 """
-
-from math import prod
 
 import numpy as np
 
@@ -24,7 +22,7 @@ from libc.string cimport memset
 
 from arrays cimport NPY_MAXDIMS, data_of, is_single, ndim_of, shape_of, size_of
 from costs cimport ELEMENTS_PER_TASK, MEMORY_NANOSECONDS
-from kernels cimport kernels_for, real
+from kernels cimport ADD, DIVIDE, MAXIMUM, MINIMUM, MULTIPLY, SUBTRACT, Binary, kernels_for, real
 from .jobs cimport Job
 from .memory cimport empty, empty_like, zeros
 from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
@@ -35,35 +33,11 @@ cdef enum:
     ROWS_TOGETHER = 64              # few enough that a sum of floats stays exact to a few bits
 
 
-cdef double NANOSECONDS = 1.5 * MEMORY_NANOSECONDS      # an element of a sum or product: two are read
+cdef double NANOSECONDS = 1.5 * MEMORY_NANOSECONDS      # an element of the result: two are read
 
-
-cdef struct Sum:                    # z = x + y
-    Py_ssize_t n
-    const void *x
-    const void *y
-    void *z
-
-
-def add(x, y):
-    z = empty_like(x)
-    cdef Sum job = Sum(size_of(x), data_of(x), data_of(y), data_of(z))
-    run_tasks(
-        <Task>sum_task[float] if is_single(x) else <Task>sum_task[double], &job, ceil_div(job.n, ELEMENTS_PER_TASK),
-        EVENLY, NANOSECONDS * job.n,
-    )
-    return z
-
-
-cdef void sum_task(const Sum *job, Py_ssize_t task, real *scratch) noexcept nogil:
-    cdef Py_ssize_t i = task * ELEMENTS_PER_TASK
-    cdef const real *x = <const real *>job.x + i
-    kernels_for(x).plus(
-        min(<Py_ssize_t>ELEMENTS_PER_TASK, job.n - i), x, <const real *>job.y + i, <real *>job.z + i
-    )
-
-
-# ----------------------------------------------------------------------------------------------------- products
+cdef dict FUNCTIONS = {
+    "add": ADD, "subtract": SUBTRACT, "multiply": MULTIPLY, "divide": DIVIDE, "maximum": MAXIMUM, "minimum": MINIMUM,
+}
 
 
 cdef struct Axes:                   # at least one
@@ -73,7 +47,8 @@ cdef struct Axes:                   # at least one
     Py_ssize_t y_strides[NPY_MAXDIMS]
 
 
-cdef struct Product:                # z = x * y
+cdef struct Pairs:                  # z = function(x, y)
+    Binary function
     Axes axes
     Py_ssize_t rows                 # of all axes but the last
     Py_ssize_t rows_per_task
@@ -86,7 +61,7 @@ cdef struct Product:                # z = x * y
 
 
 cdef void merge_axes(int ndim, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape, Axes *axes) noexcept:
-    """The axes of x * y, none of which is of size 0."""
+    """The axes of the result, none of which is of size 0."""
     cdef Py_ssize_t size, x_stride = 1, y_stride = 1
     cdef bint x_varies, y_varies, x_varied = False, y_varied = False
     cdef int d
@@ -130,50 +105,62 @@ cdef inline Py_ssize_t row_start(const Axes *axes, const Py_ssize_t *strides, Py
     return start + row * strides[0] if axes.ndim > 1 else 0
 
 
+def binary(x, y, function):
+    return combined(FUNCTIONS[function], x, y)
+
+
+def add(x, y):
+    return combined(ADD, x, y)
+
+
 def multiply(x, y):
-    cdef Product job
+    return combined(MULTIPLY, x, y)
+
+
+cdef object combined(Binary function, x, y):
+    cdef Pairs job
     if x.shape == y.shape:
         z = empty_like(x)
     else:
-        z = empty(tuple([n if m == 1 else m for m, n in zip(x.shape, y.shape)]), x)
+        z = empty(broadcast(x.shape, y.shape), x)
     if not size_of(z):
         return z
-    set_product(&job, ndim_of(x), shape_of(x), shape_of(y))
+    set_pairs(&job, function, ndim_of(x), shape_of(x), shape_of(y))
     job.x, job.y, job.z = data_of(x), data_of(y), data_of(z)
-    run_tasks(
-        <Task>product_task[float] if is_single(x) else <Task>product_task[double], &job, job.tasks, EVENLY, job.cost
-    )
+    run_tasks(<Task>pairs_task[float] if is_single(x) else <Task>pairs_task[double], &job, job.tasks, EVENLY, job.cost)
     return z
 
 
-cdef void set_product(Product *job, int ndim, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape) noexcept:
+cdef tuple broadcast(tuple x_shape, tuple y_shape):
+    return tuple([n if m == 1 else m for m, n in zip(x_shape, y_shape)])
+
+
+cdef void set_pairs(
+    Pairs *job, Binary function, int ndim, const Py_ssize_t *x_shape, const Py_ssize_t *y_shape
+) noexcept:
     """All but the arrays, none of which is empty."""
     merge_axes(ndim, x_shape, y_shape, &job.axes)
     cdef Py_ssize_t n = job.axes.sizes[job.axes.ndim - 1]
-    job.rows = rows_of(&job.axes)
+    job.function, job.rows = function, rows_of(&job.axes)
     job.rows_per_task, job.pieces = max(<Py_ssize_t>1, ELEMENTS_PER_TASK // n), ceil_div(n, ELEMENTS_PER_TASK)
     job.tasks, job.cost = ceil_div(job.rows, job.rows_per_task) * job.pieces, NANOSECONDS * n * job.rows
 
 
-cdef void product_task(const Product *job, Py_ssize_t task, real *scratch) noexcept nogil:
+cdef void pairs_task(const Pairs *job, Py_ssize_t task, real *scratch) noexcept nogil:
     """Some rows, or a piece of one."""
     cdef const Axes *axes = &job.axes
     cdef int last = axes.ndim - 1
     cdef Py_ssize_t first = task // job.pieces * job.rows_per_task, start = task % job.pieces * ELEMENTS_PER_TASK
     cdef Py_ssize_t n = min(<Py_ssize_t>ELEMENTS_PER_TASK, axes.sizes[last] - start), row
+    cdef Py_ssize_t x_step = axes.x_strides[last], y_step = axes.y_strides[last]
     cdef const real *x
     cdef const real *y
     cdef real *z
     for row in range(first, min(job.rows, first + job.rows_per_task)):
-        x = <const real *>job.x + row_start(axes, axes.x_strides, row) + start * axes.x_strides[last]
-        y = <const real *>job.y + row_start(axes, axes.y_strides, row) + start * axes.y_strides[last]
+        x = <const real *>job.x + row_start(axes, axes.x_strides, row) + start * x_step
+        y = <const real *>job.y + row_start(axes, axes.y_strides, row) + start * y_step
         z = <real *>job.z + row * axes.sizes[last] + start
-        if axes.y_strides[last] == 0:
-            kernels_for(x).scaled(n, x, y[0], z)
-        elif axes.x_strides[last] == 0:
-            kernels_for(x).scaled(n, y, x[0], z)
-        else:
-            kernels_for(x).times(n, x, y, z)
+        kernels_for(x).binary(job.function, n, x, x_step, y, y_step, z)
 
 
 # ---------------------------------------------------------------------------------------- gradients of products
@@ -283,52 +270,32 @@ cdef void sums_across_task(const Gradients *job, Py_ssize_t task, real *scratch)
 # --------------------------------------------------------------------------------------------------------- jobs
 
 
-def prepare_add(tuple shape, dtype):
-    """The job of `add`: job.run(x, y, z). In a plan, z may be x or y."""
-    return Addition(shape, np.dtype(dtype))
-
-
-def prepare_multiply(tuple x_shape, tuple y_shape, dtype):
-    """The job of `multiply`: job.run(x, y, z), none of them empty. In a plan, z may be x or y of its shape."""
-    return Multiplication(x_shape, y_shape, np.dtype(dtype))
+def prepare_binary(str function, tuple x_shape, tuple y_shape, dtype):
+    """The job of `binary`, `add` or `multiply`: job.run(x, y, z), none of them empty. In a plan, z may be x or y of its
+    shape."""
+    return PairsJob(function, x_shape, y_shape, np.dtype(dtype))
 
 
 @cython.final
-cdef class Addition(Job):
+cdef class PairsJob(Job):
     cdef Task task
-    cdef Py_ssize_t n
+    cdef Pairs pairs                # with undefined arrays
 
-    def __init__(self, tuple shape, dtype):
-        self.n, self.name = prod(shape), "add"
-        self.cost = NANOSECONDS * self.n
-        self.task = <Task>sum_task[float] if dtype == np.float32 else <Task>sum_task[double]
-        self.arrays = Array("x", "in", shape, dtype), Array("y", "in", shape, dtype), Array("z", "out", shape, dtype)
-
-    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
-        cdef Sum sum = Sum(self.n, arrays[0], arrays[1], arrays[2])
-        run_team(team, self.task, &sum, ceil_div(self.n, ELEMENTS_PER_TASK), EVENLY)
-
-
-@cython.final
-cdef class Multiplication(Job):
-    cdef Task task
-    cdef Product product            # with undefined arrays
-
-    def __init__(self, tuple x_shape, tuple y_shape, dtype):
+    def __init__(self, str function, tuple x_shape, tuple y_shape, dtype):
         cdef Py_ssize_t x_sizes[NPY_MAXDIMS]
         cdef Py_ssize_t y_sizes[NPY_MAXDIMS]
         cdef int d
         for d in range(len(x_shape)):
             x_sizes[d], y_sizes[d] = x_shape[d], y_shape[d]
-        set_product(&self.product, len(x_shape), x_sizes, y_sizes)
-        self.name, self.cost = "multiply", self.product.cost
-        self.task = <Task>product_task[float] if dtype == np.float32 else <Task>product_task[double]
-        z_shape = tuple([n if m == 1 else m for m, n in zip(x_shape, y_shape)])
+        set_pairs(&self.pairs, FUNCTIONS[function], len(x_shape), x_sizes, y_sizes)
+        self.name, self.cost = function, self.pairs.cost
+        self.task = <Task>pairs_task[float] if dtype == np.float32 else <Task>pairs_task[double]
         self.arrays = (
-            Array("x", "in", x_shape, dtype), Array("y", "in", y_shape, dtype), Array("z", "out", z_shape, dtype)
+            Array("x", "in", x_shape, dtype), Array("y", "in", y_shape, dtype),
+            Array("z", "out", broadcast(x_shape, y_shape), dtype),
         )
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
-        cdef Product product = self.product
-        product.x, product.y, product.z = arrays[0], arrays[1], arrays[2]
-        run_team(team, self.task, &product, product.tasks, EVENLY)
+        cdef Pairs pairs = self.pairs
+        pairs.x, pairs.y, pairs.z = arrays[0], arrays[1], arrays[2]
+        run_team(team, self.task, &pairs, pairs.tasks, EVENLY)

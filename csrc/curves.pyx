@@ -1,4 +1,5 @@
-"""Smooth activations: functions of single elements with up to two settings; micro/curves.inc.c computes them.
+"""Functions of single elements with up to two settings: smooth activations, which micro/curves.inc.c computes, and
+roots, exponentials, ..., which micro/elementwise.inc.c does.
 
 A task is a piece of the flat array.
 """
@@ -11,14 +12,16 @@ from .jobs import Array
 
 cimport cython
 from arrays cimport data_of, is_single, size_of
-from costs cimport ELEMENTS_PER_TASK, EXPONENTIAL_NANOSECONDS
+from costs cimport ELEMENTS_PER_TASK, EXPONENTIAL_NANOSECONDS, MEMORY_NANOSECONDS
+from kernels cimport ABS, AFFINE, CLIP, EXP, LOG, NEGATIVE, RECIPROCAL, SQRT, Unary
 from kernels cimport ELU, GELU, GELU_TANH, MISH, SILU, SOFTPLUS, Curve, kernels_for, real
 from .jobs cimport Job
 from .memory cimport empty_like
 from .parallel cimport EVENLY, Task, Team, ceil_div, run_tasks, run_team
 
 cdef struct Elements:
-    Curve curve
+    Curve curve                     # or:
+    Unary unary
     double a, b                     # its settings
     Py_ssize_t n
     const void *x                   # IN   (n,)
@@ -69,7 +72,7 @@ def mish_backward(dy, x):
 cdef object applied(Curve curve, x, dy, double a, double b):
     """y, or, with dy, dx."""
     y = empty_like(x)
-    cdef Elements job = Elements(curve, a, b, size_of(x), data_of(x), data_of(dy), data_of(y))
+    cdef Elements job = Elements(curve, ABS, a, b, size_of(x), data_of(x), data_of(dy), data_of(y))
     run_tasks(
         <Task>curve_task[float] if is_single(x) else <Task>curve_task[double], &job, ceil_div(job.n, ELEMENTS_PER_TASK),
         EVENLY, 2 * EXPONENTIAL_NANOSECONDS * job.n,
@@ -89,6 +92,38 @@ cdef void curve_task(const Elements *job, Py_ssize_t task, real *scratch) noexce
         kernels_for(x).curve_backward(job.curve, n, dy + i, x, a, b, y)
 
 
+# ---------------------------------------------------------------------------------- roots, exponentials, limits
+
+
+cdef dict UNARY = {
+    "abs": ABS, "negative": NEGATIVE, "reciprocal": RECIPROCAL, "sqrt": SQRT, "exp": EXP, "log": LOG, "clip": CLIP,
+    "affine": AFFINE,
+}
+
+
+def unary(x, function, a, b):
+    y = empty_like(x)
+    cdef Elements job = Elements(ELU, UNARY[function], a, b, size_of(x), data_of(x), NULL, data_of(y))
+    run_tasks(
+        <Task>unary_task[float] if is_single(x) else <Task>unary_task[double], &job, ceil_div(job.n, ELEMENTS_PER_TASK),
+        EVENLY, unary_cost(job.unary) * job.n,
+    )
+    return y
+
+
+cdef double unary_cost(Unary function) noexcept:
+    """Nanoseconds of an element."""
+    return EXPONENTIAL_NANOSECONDS if function in (EXP, LOG, SQRT) else MEMORY_NANOSECONDS
+
+
+cdef void unary_task(const Elements *job, Py_ssize_t task, real *scratch) noexcept nogil:
+    cdef Py_ssize_t i = task * ELEMENTS_PER_TASK
+    cdef const real *x = <const real *>job.x + i
+    kernels_for(x).unary(
+        job.unary, min(<Py_ssize_t>ELEMENTS_PER_TASK, job.n - i), x, <real>job.a, <real>job.b, <real *>job.y + i
+    )
+
+
 # --------------------------------------------------------------------------------------------------------- jobs
 
 
@@ -102,6 +137,14 @@ def prepare_curve(str op, tuple shape, dtype, *settings):
     return CurveJob(op, CURVES[op], settings, shape, np.dtype(dtype))
 
 
+def prepare_unary(str function, tuple shape, dtype, double a, double b):
+    """The job of `unary`: job.run(x, y). In a plan y may be x."""
+    cdef CurveJob job = CurveJob(function, ELU, (a, b), shape, np.dtype(dtype))
+    job.elements.unary, job.cost = UNARY[function], unary_cost(UNARY[function]) * job.elements.n
+    job.task = <Task>unary_task[float] if np.dtype(dtype) == np.float32 else <Task>unary_task[double]
+    return job
+
+
 @cython.final
 cdef class CurveJob(Job):
     cdef Task task
@@ -109,7 +152,7 @@ cdef class CurveJob(Job):
 
     def __init__(self, str op, Curve curve, tuple settings, tuple shape, dtype):
         cdef double a = settings[0] if settings else 0, b = settings[1] if len(settings) > 1 else 0
-        self.elements = Elements(curve, a, b, prod(shape), NULL, NULL, NULL)
+        self.elements = Elements(curve, ABS, a, b, prod(shape), NULL, NULL, NULL)
         self.task = <Task>curve_task[float] if dtype == np.float32 else <Task>curve_task[double]
         self.name, self.cost = op, 2 * EXPONENTIAL_NANOSECONDS * self.elements.n
         self.arrays = Array("x", "in", shape, dtype), Array("y", "out", shape, dtype)

@@ -6,6 +6,12 @@ from .parallel cimport Team
 cdef enum:
     MOST_ARRAYS = 64        # of a job: a concatenation has the most
 
+cdef class Job
+
+cdef class Packed:
+    cdef readonly Job job
+    cdef Block block
+
 cdef class Job:
     cdef readonly str name              # of the algorithm
     cdef readonly tuple arrays          # of `Array`: what `run` takes, in order

@@ -62,8 +62,6 @@ def count():
 @cython.final
 cdef class Packed:
     """Weights as the kernels of one job read them; made by `Job.pack`."""
-    cdef readonly Job job
-    cdef Block block
 
     def __init__(self):
         raise TypeError("Packed: made by job.pack(weight)")

@@ -158,6 +158,14 @@ KERNEL(void, scaled_difference, (ptrdiff_t n, const REAL *x, const REAL *y, REAL
 KERNEL(void, dropout, (ptrdiff_t n, uint32_t first, uint32_t low, uint32_t high, uint32_t threshold, REAL scale,
                        const REAL *x, REAL *y))
 
+/* --- functions of single elements: elementwise.inc.c; the output may be an input --- */
+
+/* z[i] = function(x[i*x_step], y[i*y_step]); a step is 0 or 1 */
+KERNEL(void, binary, (cnnx_binary function, ptrdiff_t n, const REAL *x, ptrdiff_t x_step, const REAL *y,
+                      ptrdiff_t y_step, REAL *z))
+/* y[i] = function(x[i]), with settings: clip to a ... b; affine: x[i] * a + b */
+KERNEL(void, unary, (cnnx_unary function, ptrdiff_t n, const REAL *x, REAL a, REAL b, REAL *y))
+
 /* --- sums over one row, in vector lanes: sums.inc.c --- */
 
 /* sum of x[i] */
@@ -168,6 +176,9 @@ KERNEL(void, row_sums, (ptrdiff_t rows, ptrdiff_t n, const REAL *x, ptrdiff_t st
 KERNEL(double, squared_distance, (ptrdiff_t n, const REAL *x, const REAL *y))
 /* sum of x[i] * y[i] */
 KERNEL(double, dot, (ptrdiff_t n, const REAL *x, const REAL *y))
+
+/* The largest x[i], or the smallest: NaN if there is one; of none -infinity, or infinity. */
+KERNEL(double, extreme, (ptrdiff_t n, const REAL *x, int smallest))
 
 /* --- batch normalisation of a plane: norm.inc.c --- */
 /* The plane is n > 0 elements of one channel, with its parameters[CNNX_MEAN] and so on. Prefetches x + ahead and
@@ -248,6 +259,18 @@ KERNEL(void, log_softmax_backward_across, (ptrdiff_t k, ptrdiff_t n, ptrdiff_t s
    y[i*CNNX_ACROSS + j] = x[j*k + i]; and back. The output is not the input. */
 KERNEL(void, transpose_across, (ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y))
 KERNEL(void, transpose_across_back, (ptrdiff_t k, ptrdiff_t n, const REAL *x, REAL *y))
+
+/* --- recurrent networks: recurrent.inc.c --- */
+
+/* A step of some units of an LSTM, u < units. The sums of its gates i, o, f, g, gate = 0 ... 3, are
+
+       start[gate*sizes.gate + u] + sum over p < inputs + hidden of xh[p] * weight[(p*4 + gate)*2*lanes + u]
+
+   where xh is x followed by h, and then
+
+   next_c[u] = sigmoid(f) * c[u] + sigmoid(i) * tanh(g);  next_h[u] = sigmoid(o) * tanh(next_c[u]);  next_c may be c. */
+KERNEL(void, lstm_units, (const cnnx_lstm *sizes, const REAL *x, const REAL *h, const REAL *weight, const REAL *start,
+                          const REAL *c, REAL *next_h, REAL *next_c))
 
 /* --- losses of n pairs: loss.inc.c; formulas in reference/loss.py --- */
 

@@ -33,6 +33,12 @@ typedef enum {
 #include "curves.h"
 } cnnx_curve;
 
+/* Functions of two elements, and of one with up to two settings: micro/elementwise.inc.c. */
+typedef enum { CNNX_ADD, CNNX_SUBTRACT, CNNX_MULTIPLY, CNNX_DIVIDE, CNNX_MAXIMUM, CNNX_MINIMUM } cnnx_binary;
+typedef enum {
+    CNNX_ABS, CNNX_NEGATIVE, CNNX_RECIPROCAL, CNNX_SQRT, CNNX_EXP, CNNX_LOG, CNNX_CLIP, CNNX_AFFINE,
+} cnnx_unary;
+
 /* A convolution of planes in lanes (kernel_table.inc.h). All strides count pixels. For image m < images, output row
    i < rows and column j < cols, and tap (u, v), u < kh, v < kw:
 
@@ -67,6 +73,12 @@ enum { CNNX_MEAN, CNNX_SCALE, CNNX_SHIFT, CNNX_SLOPE, CNNX_OFFSET, CNNX_NORM_PAR
 typedef struct {
     ptrdiff_t rows, n, stride, pitch;
 } cnnx_columns;
+
+/* The sizes of a step of an LSTM, for 0 < units <= 2*lanes of its hidden units: numbers that enter it, and all hidden
+   units; `gate` is the stride from the start of the sums of one gate to those of the next. */
+typedef struct {
+    ptrdiff_t units, inputs, hidden, gate;
+} cnnx_lstm;
 
 /* The numbers of an optimiser step, those that its method has. */
 typedef struct {

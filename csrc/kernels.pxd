@@ -23,6 +23,14 @@ cdef extern from "kernels.h" nogil:
         ELU "CNNX_CURVE_elu", GELU "CNNX_CURVE_gelu", GELU_TANH "CNNX_CURVE_gelu_tanh", SILU "CNNX_CURVE_silu"
         SOFTPLUS "CNNX_CURVE_softplus", MISH "CNNX_CURVE_mish"
 
+    ctypedef enum Binary "cnnx_binary":
+        ADD "CNNX_ADD", SUBTRACT "CNNX_SUBTRACT", MULTIPLY "CNNX_MULTIPLY", DIVIDE "CNNX_DIVIDE"
+        MAXIMUM "CNNX_MAXIMUM", MINIMUM "CNNX_MINIMUM"
+
+    ctypedef enum Unary "cnnx_unary":
+        ABS "CNNX_ABS", NEGATIVE "CNNX_NEGATIVE", RECIPROCAL "CNNX_RECIPROCAL", SQRT "CNNX_SQRT", EXP "CNNX_EXP"
+        LOG "CNNX_LOG", CLIP "CNNX_CLIP", AFFINE "CNNX_AFFINE"
+
     ctypedef struct cnnx_lane_windows:
         Py_ssize_t images, rows, cols, y_image, y_row, y_col, x_image, x_row, x_col
         Py_ssize_t kh, kw, tap_row, tap_col
@@ -36,6 +44,9 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct cnnx_columns:
         Py_ssize_t rows, n, stride, pitch
+
+    ctypedef struct cnnx_lstm:
+        Py_ssize_t units, inputs, hidden, gate
 
     ctypedef struct cnnx_step:
         double lr, momentum, weight_decay, alpha, eps, one_minus_beta1, beta2, one_minus_beta2, root_scale
@@ -63,10 +74,11 @@ cdef extern from "kernels.h" nogil:
         # one row, element by element
         kernel activate, activate_backward, leaky_relu, leaky_relu_backward, sigmoid_backward, tanh_backward
         kernel prelu_columns, prelu_columns_backward
+        kernel binary, unary
         kernel affine, add, plus, times, add_product, scaled, scaled_difference, dropout
         # sums over rows
         kernel row_sums
-        kernel_to_double prelu_backward, sum, squared_distance, dot
+        kernel_to_double prelu_backward, sum, squared_distance, dot, extreme
         # batch normalisation
         kernel plane_moments, plane_comoments, fold, normalise, normalise_backward
         kernel widen, fold_columns, column_moments, column_comoments, normalise_columns, normalise_columns_backward
@@ -75,6 +87,7 @@ cdef extern from "kernels.h" nogil:
         # exponentials, losses
         kernel curve, curve_backward, power
         kernel sigmoid, tanh, softmax_backward, log_softmax, log_softmax_backward
+        kernel lstm_units
         kernel_to_double softmax, bce, bce_with_logits, binary_focal, absolute, huber
         kernel transpose_across, transpose_across_back, softmax_across, softmax_backward_across
         kernel log_softmax_across, log_softmax_backward_across

@@ -1125,6 +1125,157 @@ def _products():
         _add("multiply_backward", name, backward, int(terms))
 
 
+# name: (x, y), besides those of PRODUCTS
+BROADCAST: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "other-axes": ((2, 3, 4), (4,)),
+    "other-axes-first": ((5,), (3, 1, 5)),
+    "number-first": ((), (3, 7)),
+}
+BINARY = ("add", "subtract", "multiply", "divide", "maximum", "minimum")
+UNARY: dict[str, dict[str, float]] = {
+    **{key: {} for key in ("abs", "negative", "reciprocal", "sqrt", "exp", "log")},
+    "clip": {"a": -0.4, "b": 0.9},
+    "affine": {"a": 1.7, "b": -0.3},
+}
+ODD = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.0, np.nan, 3.0])
+
+
+def _arithmetic():
+    for function in BINARY:
+        for name, (x_shape, y_shape) in (PRODUCTS | BROADCAST).items():
+
+            def make(rng, x_shape=x_shape, y_shape=y_shape, function=function):
+                x, y = (np.asarray(_away_from_zero(rng, *s)) for s in (x_shape, y_shape))
+                return {"x": x, "y": y, "function": function}
+
+            _add("binary", f"{function}-{name}", make)
+        odd = {"x": ODD[:, None], "y": ODD, "function": function}
+        _add("binary", f"{function}-odd", lambda rng, odd=odd: odd)
+    for function, settings in UNARY.items():
+        for name, shape in SHAPES.items():
+
+            def one(rng, shape=shape, function=function, settings=settings):
+                x = _away_from_zero(rng, *shape)
+                x = np.abs(x) if function in ("sqrt", "log") else x
+                return {"x": x, "function": function, **settings}
+
+            _add("unary", f"{function}-{name}", one)
+        odd = {"x": ODD, "function": function, **settings}
+        _add("unary", f"{function}-odd", lambda rng, odd=odd: odd)
+    bounds = {"function": "clip", "a": -np.inf, "b": 0.2}
+    _add("unary", "clip-one-side", lambda rng: {"x": _normal(rng, 37), **bounds})
+    far = np.array([-1000.0, -200, -100, -80, -1e-3, 1e-3, 60, 80, 85])
+    _add("unary", "exp-far", lambda rng: {"x": far, "function": "exp"})
+
+
+# name: (x, axes)
+REDUCED: dict[str, tuple[tuple[int, ...], Any]] = {
+    "rows": ((5, 37), 1),
+    "columns": ((37, 5), 0),
+    "all": ((3, 4, 5), None),
+    "pixels": ((2, 3, 4, 5), (2, 3)),
+    "pixels-from-the-end": ((2, 3, 4, 5), [-1, -2]),
+    "channels": ((2, 19, 4, 5), 1),
+    "middle": ((2, 3, 4, 5), (1, 2)),
+    "none": ((3, 4), ()),
+    "number": ((), None),
+    "one-column": ((3, 9, 1), 1),
+    "long-row": ((2, 9001), 1),
+    "many-rows": ((20001, 2), 1),
+    "many-columns": ((3, 1301), 0),
+    "many-rows-of-columns": ((2, 151, 7), 1),
+    "empty-batch": ((0, 3, 4), 2),
+}
+
+
+def _reductions():
+    for function in ("sum", "mean", "max", "min", "sum_square", "l2"):
+        for name, (shape, axes) in REDUCED.items():
+            options = {"function": function, "axes": axes, "keepdims": len(name) % 2 == 0}
+
+            def make(rng, shape=shape, options=options):
+                return {"x": np.asarray(_normal(rng, *shape)), **options}
+
+            given = np.atleast_1d(range(len(shape)) if axes is None else axes).astype(int)
+            _add("reduce", f"{function}-{name}", make, int(np.prod([shape[i] for i in given])))
+    for function in ("sum", "sum_square", "l2"):
+        nothing = {"x": np.zeros((3, 0)), "function": function, "axes": 1}
+        _add("reduce", f"{function}-of-none", lambda rng, nothing=nothing: nothing)
+    for function in ("max", "min"):
+        x = np.tile(ODD[3:7], 12).reshape(4, 12)
+        some = {"x": np.concatenate([x, -x]), "function": function}
+        _add("reduce", f"{function}-zeros", lambda rng, some=some: {**some, "axes": 1})
+        _add("reduce", f"{function}-zeros-of-columns", lambda rng, some=some: {**some, "axes": 0})
+
+
+# name: (steps, n, inputs, hidden, direction)
+RECURRENT: dict[str, tuple[int, int, int, int, str]] = {
+    "one-step": (1, 1, 5, 4, "forward"),
+    "few-steps": (3, 2, 5, 7, "reverse"),
+    "several-blocks": (2, 1, 3, 37, "forward"),
+    "both": (2, 3, 4, 5, "bidirectional"),
+    "many-steps": (9, 3, 5, 19, "forward"),
+    "many-steps-reverse": (70, 2, 1, 3, "reverse"),
+    "many-steps-both": (67, 2, 3, 2, "bidirectional"),
+    "one-unit": (8, 2, 1, 1, "forward"),
+    "no-steps": (0, 2, 3, 4, "forward"),
+    "empty-batch": (3, 0, 3, 4, "forward"),
+}
+
+
+def _recurrent(steps, n, inputs, hidden, direction, given=("h", "c")):
+    sides = 2 if direction == "bidirectional" else 1
+
+    def make(rng):
+        arrays = {
+            "x": _normal(rng, steps, n, inputs),
+            "w": _normal(rng, sides, 4 * hidden, inputs) / np.sqrt(inputs),
+            "r": _normal(rng, sides, 4 * hidden, hidden) / np.sqrt(hidden),
+            "b": _normal(rng, sides, 8 * hidden) / 2,
+            "h": _normal(rng, sides, n, hidden) / 2,
+            "c": _normal(rng, sides, n, hidden),
+        }
+        absent = {"h", "c"} - set(given)
+        return {k: a for k, a in arrays.items() if k not in absent} | {"direction": direction}
+
+    return make
+
+
+def _lstms():
+    for name, sizes in RECURRENT.items():
+        length = sizes[2] + sizes[3]
+        _add("lstm", name, _recurrent(*sizes), length)
+        _add("lstm", f"{name}-from-zeros", _recurrent(*sizes, given=()), length)
+    _add("lstm", "without-h", _recurrent(2, 2, 3, 4, "forward", given=("c",)), 7)
+
+
+# name: (x, padding)
+BORDERS: dict[str, tuple[tuple[int, ...], list[tuple[int, int]]]] = {
+    "vector": ((5,), [(2, 3)]),
+    "signal": ((1, 2, 90), [(0, 0), (0, 0), (33, 31)]),
+    "wider-than-x": ((2, 3), [(0, 0), (7, 9)]),
+    "every-axis": ((2, 3, 4), [(1, 0), (2, 1), (0, 3)]),
+    "cropped": ((3, 6, 5), [(-1, 1), (-2, -1), (2, -3)]),
+    "one-element": ((1, 3), [(2, 2), (0, 0)]),
+    "nothing-added": ((3, 4), [(0, 0), (0, 0)]),
+    "many-rows": ((2, 160, 61), [(1, 1), (0, 2), (1, 1)]),
+    "empty-batch": ((0, 3), [(0, 0), (2, 2)]),
+    "number": ((), []),
+}
+
+
+def _borders():
+    for name, (shape, padding) in BORDERS.items():
+        for mode in ("constant", "edge", "reflect", "wrap"):
+            options = {"mode": mode} | ({"value": 2.5} if mode == "constant" else {})
+
+            def make(rng, shape=shape, padding=padding, options=options):
+                return {"x": np.asarray(_normal(rng, *shape)), "padding": padding, **options}
+
+            _add("pad", f"{name}-{mode}", make)
+    _add("pad", "all-cropped", lambda rng: {"x": _normal(rng, 2, 3), "padding": [(0, 0), (-3, 2)]})
+
+
 # name: (shape of the joined array, sizes, axis)
 JOINED: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
     "channels": ((2, 9, 4, 5), (2, 4, 3), 1),
@@ -1631,6 +1782,12 @@ def _larges():
         return {"x": _normal(r, *image), "y": _normal(r, 8, 13, 1, 1)}
 
     add("multiply", gated)
+    add("binary", lambda r: {"x": _normal(r, *image), "y": _normal(r, 44), "function": "subtract"})
+    add("unary", lambda r: {"x": _normal(r, *batch), "function": "exp"})
+    add("reduce", lambda r: {"x": _normal(r, *image), "function": "sum", "axes": 1}, 13)
+    add("lstm", _recurrent(40, 9, 70, 90, "forward"), 160)
+    sides = [(0, 0), (1, 2), (3, 1), (5, 4)]
+    add("pad", lambda r: {"x": _normal(r, *image), "padding": sides, "mode": "reflect"})
     add("multiply_backward", lambda r: {"dy": _normal(r, *image), **gated(r)}, plane)
     for op in (
         *oracle.ENDINGS,
@@ -1716,6 +1873,10 @@ for _fill in (
     _activations,
     _curves,
     _products,
+    _arithmetic,
+    _reductions,
+    _lstms,
+    _borders,
     _joins,
     _softmaxes,
     _dropouts,

@@ -258,7 +258,7 @@ def result_shapes(op, a):
             shape[a["axis"]] = int(size)
         return shapes
     first = np.shape(next(iter(a.values())))
-    if op == "multiply":
+    if op in ("binary", "multiply"):
         return [np.broadcast_shapes(np.shape(a["x"]), np.shape(a["y"]))]
     if op == "multiply_backward":
         return [np.shape(a["x"]), np.shape(a["y"])]
@@ -286,6 +286,16 @@ def result_shapes(op, a):
         return [(*np.shape(a["x"])[:-1], np.shape(a["weight"])[0])]
     if op == "global_avg_pool2d":
         return [(*np.shape(a["x"])[:2], 1, 1)]
+    if op == "reduce":
+        given = range(len(first)) if a["axes"] is None else np.array(a["axes"], object).ravel()
+        axes = {int(axis) % len(first) for axis in given}
+        kept = [i for i in range(len(first)) if a["keepdims"] or i not in axes]
+        return [tuple(1 if i in axes else first[i] for i in kept)]
+    if op == "lstm":
+        sides, _, hidden = np.shape(a["r"])
+        return [(first[0] + 2, sides, first[1], hidden)]
+    if op == "pad":
+        return [tuple(n + int(b) + int(e) for n, (b, e) in zip(first, a["padding"]))]
     if op == "zero_pad2d":
         sides = np.array(a["padding"], object).ravel()
         left, right, top, bottom = (int(sides[i % len(sides)]) for i in range(4))

@@ -11,7 +11,15 @@ from functools import partial
 
 import numpy as np
 from job_case import Case
-from job_cases_elementwise import ACTIVATIONS, ARITHMETIC, CURVES, PRELU
+from job_cases_elementwise import (
+    ACTIVATIONS,
+    ARITHMETIC,
+    BORDERS,
+    CURVES,
+    PRELU,
+    REDUCTIONS,
+    UNARY,
+)
 
 from cnnx.backends import compiled
 from cnnx.backends.compiled import jobs
@@ -365,4 +373,5 @@ def packed_once(row):
 
 
 CASES = LINEAR | ACTIVATIONS | CURVES | PRELU | ARITHMETIC | POOL | PAD | RESIZED | CONCAT
+CASES |= UNARY | REDUCTIONS | BORDERS
 CASES |= NORM | GROUP_NORM | RESPONSE_NORM | CONVOLUTION

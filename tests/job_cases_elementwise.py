@@ -54,24 +54,58 @@ PRELU = {
     for shape in [(1, 1, 20000), (2, 3, 5), (3, 7, 1), (2, 5, 40), (900, 33, 3)]
 }
 ARITHMETIC = {
-    f"add {shape}": Case(
-        lambda dtype, shape=shape: jobs.prepare_add(shape, dtype),
-        lambda x, y: (compiled.add(x, y),),
-        (shape, shape),
-    )
-    for shape in [(3, 5), (20000,)]
-} | {
-    f"multiply {x} {y}": Case(
-        lambda dtype, x=x, y=y: jobs.prepare_multiply(x, y, dtype),
-        lambda x, y: (compiled.multiply(x, y),),
+    f"{function} {x} {y}": Case(
+        lambda dtype, function=function, x=x, y=y: jobs.prepare_binary(function, x, y, dtype),
+        lambda x, y, function=function: (compiled.binary(x, y, function),),
         (x, y),
     )
+    for function in ("add", "subtract", "multiply", "divide", "maximum", "minimum")
     for x, y in [
         ((3, 5), (3, 5)),
+        ((20000,), (20000,)),
+        ((5, 40), (1, 40)),
         ((2, 3, 4, 5), (2, 3, 1, 1)),
         ((2, 1, 4, 5), (2, 3, 4, 5)),
         ((1, 3, 1, 5), (2, 1, 4, 1)),
         ((1, 2, 200, 200), (1, 2, 1, 1)),
         ((1, 1), (1, 1)),
+    ]
+}
+UNARY = {
+    f"{function} {shape}": Case(
+        lambda dtype, function=function, shape=shape: jobs.prepare_unary(
+            function, shape, dtype, -0.2, 0.7
+        ),
+        lambda x, function=function: (compiled.unary(x, function, -0.2, 0.7),),
+        (shape,),
+    )
+    for function in ("abs", "negative", "reciprocal", "exp", "clip", "affine")
+    for shape in [(3, 5), (20000,)]
+}
+
+# --- reductions, borders
+
+REDUCTIONS = {
+    f"reduce {function} {shape}": Case(
+        lambda dtype, function=function, shape=shape: jobs.prepare_reduce(shape, dtype, function),
+        lambda x, function=function: (compiled.reduce(x, function),),
+        (shape,),
+    )
+    for function in ("sum", "mean", "max", "min", "sum_square", "l2")
+    for shape in [(3, 5, 1), (1, 9001, 1), (2, 7, 5), (3, 65, 700)]
+}
+BORDERS = {
+    f"pad {mode} {shape} {padding}": Case(
+        lambda dtype, mode=mode, shape=shape, padding=padding: jobs.prepare_pad(
+            shape, dtype, padding, mode, 1.5
+        ),
+        lambda x, mode=mode, padding=padding: (compiled.pad(x, padding, mode, 1.5),),
+        (shape,),
+    )
+    for mode in ("constant", "edge", "reflect", "wrap")
+    for shape, padding in [
+        ((5,), ((2, 9),)),
+        ((2, 3, 40), ((0, 0), (1, 2), (7, -3))),
+        ((1, 300, 80), ((1, 1), (0, 0), (3, 3))),
     ]
 }

@@ -726,6 +726,127 @@ def add(x, y):
     return _map(lambda a, b: a + b, x, y)
 
 
+def _larger(a, b):
+    return a if math.isnan(a) or a > b else b
+
+
+def _quotient(a, b):
+    if b != 0 or math.isnan(a):
+        return a / b if b != 0 else a
+    return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+TWO = {
+    "add": lambda a, b: a + b,
+    "subtract": lambda a, b: a - b,
+    "multiply": lambda a, b: a * b,
+    "divide": _quotient,
+    "maximum": _larger,
+    "minimum": lambda a, b: -_larger(-a, -b),
+}
+
+
+def binary(x, y, function):
+    axes = max(x.ndim, y.ndim)
+    x, y = (a.reshape((1,) * (axes - a.ndim) + a.shape) for a in (x, y))
+    z = _zeros([n if m == 1 else m for m, n in zip(x.shape, y.shape)])
+    for p in np.ndindex(z.shape):
+        z[p] = TWO[function](float(x[_operand(x.shape, p)]), float(y[_operand(y.shape, p)]))
+    return z
+
+
+def _logarithm(a):
+    return math.log(a) if a > 0 else -math.inf if a == 0 else math.nan
+
+
+def unary(x, function, a=0.0, b=0.0):
+    one = {
+        "abs": abs,
+        "negative": lambda v: -v,
+        "reciprocal": lambda v: _quotient(1.0, v),
+        "sqrt": lambda v: math.sqrt(v) if v >= 0 else math.nan,
+        "exp": lambda v: math.inf if v > 709.7 else math.exp(v),
+        "log": _logarithm,
+        "clip": lambda v: v if math.isnan(v) else min(max(v, a), b),
+        "affine": lambda v: v * a + b,
+    }
+    return _map(one[function], x)
+
+
+def reduce(x, function, axes=None, keepdims=False):
+    axes = range(x.ndim) if axes is None else [axes] if isinstance(axes, int) else axes
+    axes = [axis % x.ndim for axis in axes]
+    y = np.empty([1 if i in axes else n for i, n in enumerate(x.shape)], object)
+    for p in np.ndindex(y.shape):
+        y[p] = []
+    for p in np.ndindex(x.shape):
+        y[tuple(0 if i in axes else k for i, k in enumerate(p))].append(float(x[p]))
+    join = {
+        "sum": math.fsum,
+        "mean": lambda values: math.fsum(values) / len(values),
+        "max": max,
+        "min": min,
+        "sum_square": lambda values: math.fsum(v * v for v in values),
+        "l2": lambda values: math.sqrt(math.fsum(v * v for v in values)),
+    }
+    kept = [n for i, n in enumerate(y.shape) if keepdims or i not in axes]
+    return np.array([join[function](values) for values in y.ravel()], float).reshape(kept)
+
+
+def lstm(x, w, r, b, h=None, c=None, direction="forward"):
+    steps, n, inputs = x.shape
+    sides, hidden = r.shape[0], r.shape[2]
+    y = _zeros((steps + 2, sides, n, hidden))
+
+    def gate(side, g, u, seen, state):
+        row = g * hidden + u
+        total = float(b[side, row]) + float(b[side, 4 * hidden + row])
+        total += sum(float(w[side, row, p]) * seen[p] for p in range(inputs))
+        return total + sum(float(r[side, row, p]) * state[p] for p in range(hidden))
+
+    def sigmoid_of(a):
+        return 0.0 if a < -700 else 1 / (1 + math.exp(-a))
+
+    for side, k in _indices(sides, n):
+        state = [0.0 if h is None else float(h[side, k, u]) for u in range(hidden)]
+        cell = [0.0 if c is None else float(c[side, k, u]) for u in range(hidden)]
+        back = side == 1 or direction == "reverse"
+        for t in range(steps - 1, -1, -1) if back else range(steps):
+            seen = [float(value) for value in x[t, k]]
+            sums = [[gate(side, g, u, seen, state) for g in range(4)] for u in range(hidden)]
+            for u, (i, o, f, g) in enumerate(sums):
+                cell[u] = sigmoid_of(f) * cell[u] + sigmoid_of(i) * math.tanh(g)
+                state[u] = sigmoid_of(o) * math.tanh(cell[u])
+            y[t, side, k] = state
+        y[steps, side, k], y[steps + 1, side, k] = state, cell
+    return y
+
+
+def pad(x, padding, mode="constant", value=0.0):
+    y = np.full([n + before + after for n, (before, after) in zip(x.shape, padding)], float(value))
+    kept = [range(max(0, -b), n - max(0, -a)) for n, (b, a) in zip(x.shape, padding)]
+
+    def place(i, axis):
+        """Bounce, stop or jump at the ends, one step at a time."""
+        first, last = kept[axis].start, kept[axis].stop - 1
+        while not first <= i <= last:
+            if mode == "constant":
+                return None
+            if mode == "edge" or first == last:
+                i = first if i < first else last
+            elif mode == "wrap":
+                i += last - first + 1 if i < first else first - last - 1
+            else:
+                i = 2 * first - i if i < first else 2 * last - i
+        return i
+
+    for p in np.ndindex(y.shape):
+        q = [place(i - before, axis) for axis, (i, (before, _)) in enumerate(zip(p, padding))]
+        if None not in q:
+            y[p] = x[tuple(q)]
+    return y
+
+
 def _operand(shape, p):
     """The place in an array of that shape that meets place p of the product."""
     return tuple(0 if size == 1 else i for size, i in zip(shape, p))

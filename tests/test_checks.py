@@ -135,6 +135,7 @@ PRODUCTS = [  # x and y (1,)
     ("other sizes", {"x": _zeros(3), "y": _zeros(2)}, ValueError, ["(3,)", "(2,)", "1"]),
     ("other axes", {"y": _zeros(1, 1)}, ValueError, ["(1,)", "(1, 1)"]),
 ]
+UNKNOWN = ("an unknown function", {"function": "sine"}, ValueError, ["function", "sine"])
 SAME_SHAPE = [
     ("a target of another shape", {"target": _zeros(5, 3)}, ValueError, ["(5, 3)", "(5, 4)"]),
     ("a target that would broadcast", {"target": _zeros(4)}, ValueError, ["(4,)", "(5, 4)"]),
@@ -564,6 +565,48 @@ TABLE = {
         ("no such axis", {"axis": -5}, ValueError, ["axis=-5", "4 dimensions"]),
     ],
     "multiply": PRODUCTS,
+    "binary": [PRODUCTS[0], UNKNOWN],
+    "unary": [
+        UNKNOWN,
+        ("a factor that is text", {"a": "1"}, TypeError, ["a='1'"]),
+        ("a shift that is no number", {"b": np.nan}, ValueError, ["b", "nan"]),
+        ("an infinite factor", {"a": np.inf}, ValueError, ["a", "inf"]),
+    ],
+    "reduce": [
+        UNKNOWN,
+        ("no such axis", {"axes": 2}, ValueError, ["2", "2 dimensions"]),
+        ("axes apart", {"x": _zeros(2, 3, 4), "axes": (0, 2)}, ValueError, ["axes=(0, 2)"]),
+        ("an axis twice", {"axes": (1, 1)}, ValueError, ["axes=(1, 1)"]),
+        ("half an axis", {"axes": 0.5}, TypeError, ["0.5"]),
+        ("a number as a flag", {"keepdims": 1}, TypeError, ["keepdims=1"]),
+        (
+            "the largest of nothing",
+            {"x": _zeros(3, 0), "function": "max"},
+            ValueError,
+            ["(3, 0)", "max"],
+        ),
+    ],
+    "lstm": [  # x (1, 1, 5), hidden 4
+        ("a matrix", {"x": _zeros(1, 5)}, ValueError, ["x", "(1, 5)"]),
+        ("other inputs", {"x": _zeros(1, 1, 6)}, ValueError, ["w", "(1, 16, 5)", "(1, 16, 6)"]),
+        ("other gates", {"r": _zeros(1, 15, 4)}, ValueError, ["r", "(1, 15, 4)", "(1, 16, 4)"]),
+        ("half the bias", {"b": _zeros(1, 16)}, ValueError, ["b", "(1, 16)", "(1, 32)"]),
+        ("another state", {"h": _zeros(1, 2, 4)}, ValueError, ["h", "(1, 2, 4)", "(1, 1, 4)"]),
+        ("another cell", {"c": _zeros(1, 1, 3)}, ValueError, ["c", "(1, 1, 3)", "(1, 1, 4)"]),
+        ("no inputs", {"x": _zeros(1, 1, 0)}, ValueError, ["(1, 1, 0)"]),
+        ("an unknown direction", {"direction": "up"}, ValueError, ["direction", "up"]),
+        ("one side of two", {"direction": "bidirectional"}, ValueError, ["w", "2 sides"]),
+    ],
+    "pad": [  # x (5,)
+        ("an unknown mode", {"mode": "zeros"}, ValueError, ["mode", "zeros"]),
+        ("one number", {"padding": 2}, ValueError, ["padding=2", "(5,)"]),
+        ("two axes", {"padding": [(1, 1)] * 2}, ValueError, ["(5,)"]),
+        ("half an element", {"padding": [(0.5, 1)]}, TypeError, ["padding", "0.5"]),
+        ("too much cropped", {"padding": [(-3, -3)]}, ValueError, ["(-3, -3)", "5"]),
+        ("nothing to repeat", {"padding": [(-5, 2)], "mode": "edge"}, ValueError, ["(-5, 2)"]),
+        ("a huge border", {"padding": [(0, 2**61)]}, ValueError, [str(2**61 + 5)]),
+        ("a value that is text", {"value": "0"}, TypeError, ["value='0'"]),
+    ],
     "multiply_backward": [
         *PRODUCTS,
         ("a dy of another shape", {"dy": _zeros(2)}, ValueError, ["dy", "(2,)", "(1,)"]),
@@ -741,6 +784,7 @@ SEVERAL = [p for p in FLOATS if sum(p[0] == q[0] for q in FLOATS) > 1]
 # In conv2d and linear, the weight is not such an array.
 OPTIONAL = ("bias", "weight", "running_mean", "running_var", "grads[0]", "grads[1]")
 OPTIONAL += ("values[0]", "values[1]")  # of ema_step
+OPTIONAL += ("h", "c")  # of lstm
 REQUIRED = [
     (op, name)
     for op in cases.CASES

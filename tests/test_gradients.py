@@ -218,6 +218,7 @@ GRADIENTS |= {op: _activation(op) for op in (*oracle.ENDINGS, *oracle.CURVES)}
 GRADIENTS |= {
     op: _activation(op) for op in ("leaky_relu", "sigmoid", "tanh", "softmax", "log_softmax")
 }
+FORWARD_ONLY = ("binary", "unary", "reduce", "lstm", "pad")  # layers of files know the gradients
 # A linear map of the argument named, when the other arguments stay as they are.
 LINEAR_IN = {
     "conv2d": ("x", "weight"),

@@ -15,7 +15,7 @@ if "compiled" not in cnnx.available_backends():
 import tolerance
 from job_case import draw
 from job_cases import CASES, CONVOLUTION, CONVOLUTIONS, PACKED, packed_once
-from job_cases_elementwise import ARITHMETIC, CURVES, PRELU
+from job_cases_elementwise import ARITHMETIC, CURVES, PRELU, UNARY
 
 from cnnx.backends import choose, compiled
 from cnnx.backends.compiled import jobs
@@ -130,7 +130,7 @@ def test_a_batch_norm_job_updates_the_running_statistics_as_the_op_does(dtype):
         job.run(x, None, None, None, *kept, rate, *outputs_of(job))
 
 
-IN_PLACE = CURVES | PRELU | ARITHMETIC
+IN_PLACE = CURVES | PRELU | ARITHMETIC | UNARY
 
 
 @pytest.mark.parametrize("case", IN_PLACE.values(), ids=IN_PLACE)

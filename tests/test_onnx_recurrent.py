@@ -341,7 +341,7 @@ def test_other_shapes_in_a_file_of_such_a_plan_are_refused(shapes, tmp_path):
 def test_an_operator_of_several_outputs_says_that_it_cannot_be_trained():
     model = cnnx.onnx.load(lstm("x w r b", ("y", "h")))
     y, h = model(floats(STEPS, BATCH, FEATURES))
-    with pytest.raises(RuntimeError, match=r"several outputs, such as LSTM .* no backward"):
+    with pytest.raises(RuntimeError, match="LSTM has no backward"):
         model.backward((y, h))
     with pytest.raises(TypeError, match=r"no ONNX form is known of .* \(LSTM\)"):
         cnnx.onnx.save(model, io.BytesIO(), input_shape=(BATCH, FEATURES))

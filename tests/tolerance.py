@@ -354,10 +354,61 @@ def _all_but_channels(x: np.ndarray) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
+def _binary(a: dict[str, Any]) -> dict[str, Any]:
+    x, y = np.abs(a["x"]), np.abs(a["y"])
+    return {"0": x + y} if a["function"] in ("add", "subtract") else {}
+
+
+def _unary(a: dict[str, Any]) -> dict[str, Any]:
+    """An exponent is rounded, relative to its size."""
+    x = a["x"]
+    if a["function"] == "exp":
+        return {"0": np.exp(x) * (1 + np.abs(x))}
+    return {"0": np.abs(x * a["a"]) + abs(a["b"])} if a["function"] == "affine" else {}
+
+
+def _reduce(a: dict[str, Any]) -> dict[str, Any]:
+    return {"0": oracle.reduce(**a | {"x": np.abs(a["x"])})}
+
+
+def _lstm(a: dict[str, Any]) -> dict[str, Any]:
+    """To first order: what is rounded in a step, and what the steps before hand on, each times the
+    slope of what it enters."""
+    x, w, r, b = (a[name] for name in ("x", "w", "r", "b"))
+    steps, n, _ = x.shape
+    sides, hidden = r.shape[0], r.shape[2]
+    of_y = np.zeros((steps + 2, sides, n, hidden))
+    for side in range(sides):
+        h, c = (np.zeros((n, hidden)) if a.get(s) is None else a[s][side] for s in ("h", "c"))
+        of_h, of_c = np.abs(h), np.abs(c)
+        back = side == 1 or a.get("direction") == "reverse"
+        for t in range(steps)[:: -1 if back else 1]:
+            bias = b[side, : 4 * hidden], b[side, 4 * hidden :]
+            gates = np.split(x[t] @ w[side].T + h @ r[side].T + sum(bias), 4, 1)
+            terms = np.abs(x[t]) @ np.abs(w[side]).T + of_h @ np.abs(r[side]).T
+            terms = np.split(terms + np.abs(h) @ np.abs(r[side]).T + sum(map(np.abs, bias)), 4, 1)
+            i, o, f = (1 / (1 + np.exp(-gate)) for gate in gates[:3])
+            g = np.tanh(gates[3])
+            of_c = f * of_c + _shares(np.abs(c) * f * (1 - f), terms[2]) + np.abs(f * c)
+            of_c += _shares(np.abs(g) * i * (1 - i), terms[0]) + np.abs(i * g)
+            of_c += _shares(i * (1 - g**2), terms[3])
+            c = f * c + i * g
+            h = o * np.tanh(c)
+            of_h = _shares(o * (1 - np.tanh(c) ** 2), of_c) + np.abs(h)
+            of_h += _shares(np.abs(np.tanh(c)) * o * (1 - o), terms[1])
+            of_y[t, side] = of_h
+        of_y[-2, side], of_y[-1, side] = of_h, of_c
+    return {"0": of_y}
+
+
 # Sums of absolute terms by result, from the arguments in float64, if the output does not show them.
 TERMS = {
     "sigmoid_backward": lambda a: {"0": np.abs(a["dy"]) * a["y"] * (1 + a["y"])},
     "tanh_backward": lambda a: {"0": np.abs(a["dy"]) * (1 + a["y"] ** 2)},
+    "binary": _binary,
+    "unary": _unary,
+    "reduce": _reduce,
+    "lstm": _lstm,
     "softmax": _softmax,
     "softmax_backward": _softmax_backward,
     "log_softmax": _log_softmax,
@@ -384,8 +435,8 @@ TERMS = {
 }
 # Their results are copies or selections of inputs, without rounding.
 EXACT = (
-    "concat", "embedding", "im2col", "max_pool2d", "relu", "relu_backward", "relu6",
-    "relu6_backward", "relu_max_pool2d", "split", "zero_pad2d",
+    "concat", "embedding", "im2col", "max_pool2d", "pad", "relu", "relu_backward",
+    "relu6", "relu6_backward", "relu_max_pool2d", "split", "zero_pad2d",
 )  # fmt: skip
 
 

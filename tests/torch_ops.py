@@ -214,7 +214,7 @@ RENAMED = {
 # Ops of cnnx without a row: steps of optimisers, run through these; random; combinations that
 # PyTorch does not have; plain arithmetic and copies, which its database tests by broadcasting.
 WITHOUT_ROW = (
-    "adagrad_step", "adam_step", "add", "binary_focal", "col2im", "concat", "dropout", "ema_step",
-    "focal", "global_avg_pool2d", "im2col", "multiply", "nadam_step", "relu_max_pool2d",
-    "rmsprop_step", "sgd_step", "split",
+    "adagrad_step", "adam_step", "add", "binary", "binary_focal", "col2im", "concat", "dropout",
+    "ema_step", "focal", "global_avg_pool2d", "im2col", "lstm", "multiply", "nadam_step", "reduce",
+    "relu_max_pool2d", "rmsprop_step", "sgd_step", "split", "unary",
 )  # fmt: skip

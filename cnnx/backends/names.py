@@ -16,6 +16,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("global_avg_pool2d", "global_avg_pool2d_backward"),
     ),
     "add": ("add",),
+    "binary": ("binary",),
     "concat": ("concat", "split"),
     "conv": (
         *("col2im", "conv2d", "conv2d_backward", "conv_transpose2d", "conv_transpose2d_backward"),
@@ -33,18 +34,21 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("bce", "bce_with_logits", "binary_focal", "cross_entropy", "focal", "huber", "l1"),
         *("mse", "nll", "smooth_l1"),
     ),
+    "lstm": ("lstm",),
     "multiply": ("multiply", "multiply_backward"),
     "norm": ("batch_norm", "batch_norm_backward"),
     "optim": (
         *("adagrad_step", "adam_step", "ema_step", "nadam_step", "rmsprop_step", "sgd_step"),
     ),
-    "pad": ("zero_pad2d",),
+    "pad": ("pad", "zero_pad2d"),
     "pool": (
         *("avg_pool2d", "avg_pool2d_backward", "max_pool2d", "max_pool2d_backward"),
         *("relu_max_pool2d", "relu_max_pool2d_backward"),
     ),
     "prelu": ("prelu", "prelu_backward"),
+    "reduce": ("reduce",),
     "resample": ("interpolate", "interpolate_backward"),
     "response_norm": ("local_response_norm", "local_response_norm_backward"),
+    "unary": ("unary",),
 }
 OP_NAMES: tuple[str, ...] = tuple(sorted(op for ops in FAMILIES.values() for op in ops))

@@ -213,6 +213,33 @@ def _zero_pad2d(torch: Any, a: Arguments) -> Callable[[], Any]:
     return lambda: torch.nn.functional.pad(a["x"], (a["padding"],) * 4)
 
 
+def _pad(torch: Any, a: Arguments) -> Callable[[], Any]:
+    sides = [n for pair in reversed(a["padding"][2:]) for n in pair]
+    return lambda: torch.nn.functional.pad(a["x"], sides, a["mode"])
+
+
+def _reduce(torch: Any, a: Arguments) -> Callable[[], Any]:
+    return lambda: torch.sum(a["x"], a["axes"])
+
+
+def _lstm(torch: Any, a: Arguments) -> Twin:
+    """PyTorch's gates are i, f, g, o."""
+    (inputs, hidden), x = (a[name].shape[2] for name in ("w", "r")), a["x"]
+    net = torch.nn.LSTM(inputs, hidden, dtype=x.dtype)
+    order = torch.arange(4 * hidden).reshape(4, hidden)[[0, 2, 3, 1]].ravel()
+    b = a["b"][0].reshape(2, 4 * hidden)[:, order]
+    weights = (a["w"][0][order], a["r"][0][order], b[0], b[1])
+    with torch.no_grad():
+        for parameter, value in zip(net.parameters(), weights, strict=True):
+            parameter.copy_(value)
+
+    def run() -> Any:
+        with torch.no_grad():
+            return net(x)
+
+    return Twin(run, lambda found: [torch.cat([found[0], *found[1]])[:, None].numpy()])
+
+
 def _linear_backward(torch: Any, a: Arguments) -> Callable[[], Any]:
     dy, x, weight = a["dy"], a["x"], a["weight"]
     return lambda: (dy @ weight, dy.t() @ x, dy.sum(0))
@@ -562,6 +589,11 @@ TWINS: dict[str, Make] = {
     "interpolate": _interpolate,
     "interpolate_backward": _interpolate_backward,
     "zero_pad2d": _zero_pad2d,
+    "pad": _pad,
+    "reduce": _reduce,
+    "unary": _call("exp", "x"),
+    "binary": _call("sub", "x", "y"),
+    "lstm": _lstm,
     "linear": _call("nn.functional.linear", "x", "weight", "bias"),
     "linear_backward": _linear_backward,
     "batch_norm": _batch_norm,

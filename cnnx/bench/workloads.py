@@ -423,6 +423,56 @@ PRODUCTS = [
 ]
 
 
+def _binary(draw: Draw, s: Shapes) -> Arguments:
+    return {"x": draw.normal(*s[0]), "y": draw.normal(*s[1]), "function": "subtract"}
+
+
+_add("binary", PRODUCTS, lambda s: s[0].elements, _binary)
+_add(
+    "unary",
+    ACTIVATIONS,
+    lambda s: s.elements,
+    lambda draw, s: {"x": draw.normal(*s), "function": "exp"},
+)
+# Sums over pixels, over rows, and over columns.
+_add(
+    "reduce",
+    [Shape((64, 64, 32, 32)), Shape((2048, 768)), Shape((1, 512, 1024))],
+    lambda s: s.elements,
+    lambda draw, s: {
+        "x": draw.normal(*s),
+        "function": "sum",
+        "axes": {4: (2, 3), 2: (1,), 3: (1,)}[len(s)],
+    },
+)
+
+
+def _lstm(draw: Draw, s: Shape) -> Arguments:
+    """s: steps, n, inputs, hidden."""
+    steps, n, inputs, hidden = s
+    w, r = draw.normal(1, 4 * hidden, inputs) / 8, draw.normal(1, 4 * hidden, hidden) / 8
+    x, b = draw.normal(steps, n, inputs), draw.normal(1, 8 * hidden)
+    return {"x": x, "w": w.astype(x.dtype), "r": r.astype(x.dtype), "b": b}
+
+
+_add(
+    "lstm",
+    [Shape((100, 1, 128, 128)), Shape((100, 8, 128, 128)), Shape((50, 32, 256, 256))],
+    lambda s: 8 * s[0] * s[1] * s[3] * (s[2] + s[3]),
+    _lstm,
+)
+_add(
+    "pad",
+    [Shape((64, 64, 32, 32)), Shape((64, 3, 224, 224))],
+    lambda s: 0,  # copies only
+    lambda draw, s: {
+        "x": draw.normal(*s),
+        "padding": [(0, 0), (0, 0), (1, 1), (2, 2)],
+        "mode": "reflect",
+    },
+)
+
+
 def _multiply(draw: Draw, s: Shapes) -> Arguments:
     return {"x": draw.normal(*s[0]), "y": draw.normal(*s[1])}
 

@@ -106,6 +106,9 @@ _UNKNOWN = object()
 def _operand(recorded: Recorded, array: Any) -> Any:
     if array is None:
         return None
+    if isinstance(array, tuple):  # weights that are packed together
+        known = [_operand(recorded, one) for one in array]
+        return array if all(isinstance(one, np.ndarray) for one in known) else _UNKNOWN
     assert recorded.call is not None
     results = recorded.call.results
     if array is results[0]:
@@ -193,12 +196,30 @@ def _local_response_norm(jobs: Any, results: Any, x: Any, *settings: Any) -> Low
     return jobs.prepare_local_response_norm(x.shape, x.dtype, *settings), (x, *results)
 
 
+def _binary(jobs: Any, results: Any, x: Any, y: Any, function: str) -> Lowered:
+    return jobs.prepare_binary(function, x.shape, y.shape, x.dtype), (x, y, *results)
+
+
 def _add(jobs: Any, results: Any, x: Any, y: Any) -> Lowered:
-    return jobs.prepare_add(x.shape, x.dtype), (x, y, *results)
+    return _binary(jobs, results, x, y, "add")
 
 
 def _multiply(jobs: Any, results: Any, x: Any, y: Any) -> Lowered:
-    return jobs.prepare_multiply(x.shape, y.shape, x.dtype), (x, y, *results)
+    return _binary(jobs, results, x, y, "multiply")
+
+
+def _unary(jobs: Any, results: Any, x: Any, function: str, a: float, b: float) -> Lowered:
+    return jobs.prepare_unary(function, x.shape, x.dtype, a, b), (x, *results)
+
+
+def _reduce(jobs: Any, results: Any, x: Any, function: str) -> Lowered:
+    return jobs.prepare_reduce(x.shape, x.dtype, function), (x, *results)
+
+
+def _lstm(jobs: Any, results: Any, x: Any, *others: Any) -> Lowered:
+    w, r, b, h, c, direction = others
+    job = jobs.prepare_lstm(x.shape, r.shape, x.dtype, direction)
+    return job, (x, (w, r, b), h, c, *results)
 
 
 def _prelu(jobs: Any, results: Any, x: Any, weight: Any) -> Lowered:
@@ -207,6 +228,12 @@ def _prelu(jobs: Any, results: Any, x: Any, weight: Any) -> Lowered:
 
 def _zero_pad2d(jobs: Any, results: Any, x: Any, padding: Any) -> Lowered:
     return jobs.prepare_zero_pad2d(x.shape, x.dtype, padding), (x, *results)
+
+
+def _pad(jobs: Any, results: Any, x: Any, *settings: Any) -> Lowered | None:
+    if not results[0].size:
+        return None
+    return jobs.prepare_pad(x.shape, x.dtype, *settings), (x, *results)
 
 
 def _interpolate(jobs: Any, results: Any, x: Any, *settings: Any) -> Lowered:
@@ -245,7 +272,10 @@ _ACTIVATIONS = ("relu", "relu6", "hardsigmoid", "hardswish", "leaky_relu", "sigm
 _CURVES = ("elu", "gelu", "silu", "softplus", "mish")
 
 # The ops that compute each element of the output from that of each operand, and how many these are.
-ELEMENTWISE = {"add": 2, "multiply": 2, **dict.fromkeys((*_ACTIVATIONS, *_CURVES, "prelu"), 1)}
+ELEMENTWISE = {
+    **dict.fromkeys(("add", "binary", "multiply"), 2),
+    **dict.fromkeys((*_ACTIVATIONS, *_CURVES, "prelu", "unary"), 1),
+}
 
 TABLE: dict[str, Callable[..., Lowered | None]] = {
     "conv2d": _conv2d,
@@ -263,8 +293,13 @@ TABLE: dict[str, Callable[..., Lowered | None]] = {
     "concat": _concat,
     "add": _add,
     "multiply": _multiply,
+    "binary": _binary,
+    "unary": _unary,
+    "reduce": _reduce,
+    "lstm": _lstm,
     "prelu": _prelu,
     "zero_pad2d": _zero_pad2d,
+    "pad": _pad,
     "interpolate": _interpolate,
     **{op: _curve(op) for op in _CURVES},
     **{op: _activation(op) for op in (*_ACTIVATIONS, "softmax", "log_softmax")},

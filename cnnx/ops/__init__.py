@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         global_avg_pool2d_backward,
     )
     from .add import add
+    from .binary import binary
     from .concat import concat, split
     from .conv import (
         col2im,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
         nll,
         smooth_l1,
     )
+    from .lstm import lstm
     from .multiply import multiply, multiply_backward
     from .norm import batch_norm, batch_norm_backward
     from .optim import (
@@ -97,7 +99,7 @@ if TYPE_CHECKING:
         rmsprop_step,
         sgd_step,
     )
-    from .pad import zero_pad2d
+    from .pad import pad, zero_pad2d
     from .pool import (
         avg_pool2d,
         avg_pool2d_backward,
@@ -107,8 +109,10 @@ if TYPE_CHECKING:
         relu_max_pool2d_backward,
     )
     from .prelu import prelu, prelu_backward
+    from .reduce import reduce
     from .resample import interpolate, interpolate_backward
     from .response_norm import local_response_norm, local_response_norm_backward
+    from .unary import unary
 
 __all__ = [
     "adagrad_step",
@@ -122,6 +126,7 @@ __all__ = [
     "batch_norm_backward",
     "bce",
     "bce_with_logits",
+    "binary",
     "binary_focal",
     "col2im",
     "concat",
@@ -163,6 +168,7 @@ __all__ = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
+    "lstm",
     "max_pool2d",
     "max_pool2d_backward",
     "mish",
@@ -172,8 +178,10 @@ __all__ = [
     "multiply_backward",
     "nadam_step",
     "nll",
+    "pad",
     "prelu",
     "prelu_backward",
+    "reduce",
     "relu",
     "relu6",
     "relu6_backward",
@@ -194,6 +202,7 @@ __all__ = [
     "split",
     "tanh",
     "tanh_backward",
+    "unary",
     "zero_pad2d",
 ]
 

@@ -19,6 +19,8 @@
 #include "logarithm.inc.c"
 #include "exponential.inc.c"
 #include "curves.inc.c"
+#include "elementwise.inc.c"
+#include "recurrent.inc.c"
 #include "loss.inc.c"
 #include "pool_pairs.inc.c"
 #include "pool.inc.c"

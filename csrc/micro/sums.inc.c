@@ -72,5 +72,26 @@ static double NAME(prelu_backward)(ptrdiff_t n, const REAL *dy, const REAL *x, R
     return NAME(sum_of_lanes)(sums[0] + sums[1]);
 }
 
+static double NAME(extreme)(ptrdiff_t n, const REAL *x, int smallest) {
+    const IVEC sign = (IVEC)NAME(splat)(smallest ? (REAL)-0.0 : 0); /* the smallest is the largest of -x */
+    VEC most[NAME(PARTS)]; /* several: independent chains of comparisons */
+    for (int s = 0; s < NAME(PARTS); s++) most[s] = NAME(splat)(-INFINITY);
+    ptrdiff_t i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int s = 0; s < NAME(PARTS); s++) {
+            const VEC v = (VEC)((IVEC)NAME(load)(x + i + s * VL) ^ sign);
+            most[s] = NAME(select)((v > most[s]) | (v != v), v, most[s]);
+        }
+    for (; i < n; i += VL) {
+        const VEC v = (VEC)((IVEC)NAME(load_some)(x + i, n - i, x[i]) ^ sign);
+        most[0] = NAME(select)((v > most[0]) | (v != v), v, most[0]);
+    }
+    REAL found = -INFINITY;
+    for (int s = 0; s < NAME(PARTS); s++)
+        for (ptrdiff_t l = 0; l < VL; l++)
+            if (most[s][l] > found || most[s][l] != most[s][l]) found = most[s][l];
+    return smallest ? -found : found;
+}
+
 #undef STEP
 #undef LANE

@@ -8,6 +8,7 @@ works in any float dtype.
 from . import activation, curves
 from .activation import *
 from .add import add
+from .binary import binary
 from .concat import concat, split
 from .conv import (
     col2im,
@@ -34,6 +35,7 @@ from .loss import (
     nll,
     smooth_l1,
 )
+from .lstm import lstm
 from .multiply import multiply, multiply_backward
 from .norm import batch_norm, batch_norm_backward
 from .optim import (
@@ -44,7 +46,7 @@ from .optim import (
     rmsprop_step,
     sgd_step,
 )
-from .pad import zero_pad2d
+from .pad import pad, zero_pad2d
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -58,8 +60,10 @@ from .pool import (
     relu_max_pool2d_backward,
 )
 from .prelu import prelu, prelu_backward
+from .reduce import reduce
 from .resample import interpolate, interpolate_backward
 from .response_norm import local_response_norm, local_response_norm_backward
+from .unary import unary
 
 __all__ = [
     "adagrad_step",
@@ -73,6 +77,7 @@ __all__ = [
     "batch_norm_backward",
     "bce",
     "bce_with_logits",
+    "binary",
     "binary_focal",
     "col2im",
     "concat",
@@ -102,6 +107,7 @@ __all__ = [
     "linear_backward",
     "local_response_norm",
     "local_response_norm_backward",
+    "lstm",
     "max_pool2d",
     "max_pool2d_backward",
     "mse",
@@ -109,14 +115,17 @@ __all__ = [
     "multiply_backward",
     "nadam_step",
     "nll",
+    "pad",
     "prelu",
     "prelu_backward",
+    "reduce",
     "relu_max_pool2d",
     "relu_max_pool2d_backward",
     "rmsprop_step",
     "sgd_step",
     "smooth_l1",
     "split",
+    "unary",
     "zero_pad2d",
 ]
 __all__ += activation.__all__ + curves.__all__

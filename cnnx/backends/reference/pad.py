@@ -1,10 +1,10 @@
-"""Padding and cropping images (n, c, h, w)."""
+"""Padding and cropping: images (n, c, h, w) with zeros, and any axes with any border."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .windows import crop, pad
+from . import windows
 
 
 def zero_pad2d(x, padding):
@@ -19,4 +19,22 @@ def zero_pad2d(x, padding):
     """
     cut = [[max(-side, 0) for side in sides] for sides in padding]
     added = [[max(side, 0) for side in sides] for sides in padding]
-    return np.ascontiguousarray(pad(crop(x, cut), added))
+    return np.ascontiguousarray(windows.pad(windows.crop(x, cut), added))
+
+
+def pad(x, padding, mode, value):
+    """Add a border, or crop where padding is negative; an axis is cropped before it gets a border.
+
+    y[i, j, ...] = x[place(i - before), ...], where place(i) is i inside x, and outside
+
+    "constant"  none: y is `value`
+    "edge"      0 or n - 1, whichever is nearer
+    "reflect"   ... 2 1 [0 1 2 ... n-2 n-1] n-2 ...
+    "wrap"      i modulo n
+
+    x (one axis or more), padding ((before, after) for each axis)  ->  y
+    """
+    cut = tuple(slice(max(-b, 0), n - max(-a, 0)) for n, (b, a) in zip(x.shape, padding))
+    added = [(max(b, 0), max(a, 0)) for b, a in padding]
+    options = {"constant_values": value} if mode == "constant" else {}
+    return np.ascontiguousarray(np.pad(x[cut], added, mode, **options))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cnnx.onnx.convert.table import converter
-from cnnx.onnx.layers import LSTM
+from cnnx.onnx.layers import LSTM, Slice, Squeeze
 from cnnx.onnx.node import Node, Unsupported
 
 _SIDES = {"forward": 1, "reverse": 1, "bidirectional": 2}
@@ -37,12 +37,26 @@ def lstm(node: Node) -> Any:
     layer = LSTM(
         direction,
         tuple(given),
-        "all" if len(node.outputs) > 1 else "y",
         node.get("clip"),
         bool(node.get("input_forget", 0)),
         bool(node.get("layout", 0)),
     )
-    return node.several(layer, node.input(0), weight, recurrent, bias, *given.values())
+    made = node.apply(layer, node.input(0), weight, recurrent, bias, *given.values())
+    axis = 1 if layer.batch_first else 0
+    y = node.apply(Slice(), made, *_between(0, -2, axis))
+    h, c = (
+        node.apply(Squeeze((axis,)), node.apply(Slice(), made, *_between(start, end, axis)))
+        for start, end in ((-2, -1), (-1, _END))
+    )
+    return (y, h, c)[: len(node.outputs)]
+
+
+_END = 2**31 - 1
+
+
+def _between(start: int, end: int, axis: int) -> tuple[np.ndarray, ...]:
+    """What `Slice` reads besides x."""
+    return tuple(np.array([n], np.int64) for n in (start, end, axis))
 
 
 def _check(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:

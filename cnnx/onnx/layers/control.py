@@ -40,7 +40,7 @@ class Item(Operator):
 
     def gradients(self, dy: Any, y: Any, *inputs: Any) -> Any:
         raise RuntimeError(
-            "an operator of several outputs, such as LSTM or Split, has no backward: it cannot be "
+            "an operator of several outputs, such as If, has no backward: it cannot be "
             "trained through"
         )
 

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import checks, ops
-from cnnx.onnx.layers.operator import Operator, broadcast_size, operator, summed_to
+from cnnx.onnx.layers.operator import (
+    Operator,
+    broadcast_size,
+    is_float,
+    operator,
+    summed_to,
+)
 
 __all__ = ["BINARY", "UNARY", "Affine", "Binary", "Cast", "Clip", "Unary", "Where"]
 
@@ -28,6 +34,11 @@ def erf(x: Any) -> Any:
         series = (-1) ** k / (math.factorial(k) * (2 * k + 1)) + square * series
     return np.where(near, x * series * (2 / math.sqrt(math.pi)), result).astype(x.dtype)
 
+
+# The names of functions for which there is an op, and theirs.
+_OP_OF_ONE = {"neg": "negative", **{n: n for n in ("abs", "exp", "log", "reciprocal", "sqrt")}}
+_OP_OF_TWO = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}
+_OP_OF_TWO |= {"max": "maximum", "min": "minimum"}
 
 # name -> the function, and its slope from x and y = f(x); None: no backward
 UNARY: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any] | None]] = {
@@ -62,6 +73,8 @@ class Unary(Operator):
         self.function = checks.choice("Unary", "function", function, tuple(UNARY))
 
     def compute(self, x: Any) -> Any:
+        if self.function in _OP_OF_ONE and is_float(x):
+            return ops.unary(x, _OP_OF_ONE[self.function])
         with np.errstate(all="ignore"):
             return UNARY[self.function][0](x)
 
@@ -86,16 +99,9 @@ def power(a: Any, b: Any) -> Any:
     return np.power(a, b.astype(a.dtype) if a.dtype.kind == "f" else b).astype(a.dtype)
 
 
-def add(a: Any, b: Any) -> Any:
-    """The sum, by the kernel where it takes the arrays."""
-    if a.shape == b.shape and a.dtype == b.dtype and a.dtype.kind == "f":
-        return ops.add(a, b)
-    return a + b
-
-
 # name -> the function, and the gradients of both from dy, y, a, b; None: no backward
 BINARY: dict[str, tuple[Callable[[Any, Any], Any], Callable[..., tuple[Any, Any]] | None]] = {
-    "add": (add, lambda dy, y, a, b: (dy, dy)),
+    "add": (np.add, lambda dy, y, a, b: (dy, dy)),
     "sub": (np.subtract, lambda dy, y, a, b: (dy, -dy)),
     "mul": (np.multiply, lambda dy, y, a, b: (dy * b, dy * a)),
     "div": (divide, lambda dy, y, a, b: (dy / b, -dy * y / b)),
@@ -135,8 +141,18 @@ class Binary(Operator):
         return self.function == "add" and not (self.weights or self.constants)
 
     def compute(self, a: Any, b: Any) -> Any:
+        if self.function in _OP_OF_TWO and is_float(a, b):
+            return ops.binary(a, b, _OP_OF_TWO[self.function])
+        if self._squares() and is_float(a):
+            return ops.binary(a, a, "multiply")
         with np.errstate(all="ignore"):
             return BINARY[self.function][0](a, b)
+
+    def _squares(self) -> bool:
+        """Whether it is a power with the fixed exponent 2."""
+        exponent = self.constants.get(1)
+        fixed = exponent is not None and exponent.array.shape in ((), (1,))
+        return self.function == "pow" and fixed and bool(exponent.array == 2)  # type: ignore[union-attr]
 
     def gradients(self, dy: Any, y: Any, a: Any, b: Any) -> tuple[Any, ...]:
         gradient = BINARY[self.function][1]
@@ -154,8 +170,8 @@ class Binary(Operator):
 class Affine(Operator):
     """y = x * scale + shift, with broadcasting.
 
-    Where scale and shift are a number, or one for each channel of images, it is the kernel of batch
-    normalisation: one pass over x.
+    Where scale and shift are fixed numbers, it is one pass over x; and so it is where they are one
+    for each channel of images: by the kernel of batch normalisation.
     """
 
     trains: ClassVar[range] = range(1, 3)
@@ -165,6 +181,9 @@ class Affine(Operator):
         self._vectors: dict[Any, np.ndarray] = {}  # numbers, repeated for each channel
 
     def compute(self, x: Any, scale: Any, shift: Any) -> Any:
+        numbers = self._numbers()
+        if numbers is not None and is_float(x):
+            return ops.unary(x, "affine", *numbers)
         if x.ndim == 4 and x.dtype.kind == "f" and x.shape[2] * x.shape[3] > 0:
             channels, dtype = x.shape[1], x.dtype
             weight = self._vector(scale, channels, dtype)
@@ -181,7 +200,15 @@ class Affine(Operator):
         return broadcast_size(*inputs)
 
     def _derived(self) -> list[np.ndarray]:
-        return list(self._vectors.values())
+        return super()._derived() + list(self._vectors.values())
+
+    def _numbers(self) -> tuple[float, float] | None:
+        """Scale and shift, if both are fixed numbers that do not add axes to x."""
+        fixed = [self.constants[i].array for i in (1, 2) if i in self.constants]
+        if len(fixed) < 2 or any(array.shape not in ((), (1,)) for array in fixed):
+            return None
+        scale, shift = (float(array.item()) for array in fixed)
+        return (scale, shift) if max(abs(scale), abs(shift)) < 1e38 else None
 
     def _vector(self, array: Any, channels: int, dtype: Any) -> Any:
         """An array as one number per channel; None if it is not."""
@@ -222,6 +249,9 @@ class Clip(Operator):
         self.least, self.most = least, most
 
     def compute(self, x: Any) -> Any:
+        if is_float(x):
+            least = -math.inf if self.least is None else float(self.least)
+            return ops.unary(x, "clip", least, math.inf if self.most is None else float(self.most))
         y = x if self.least is None else np.maximum(x, x.dtype.type(self.least))
         return y if self.most is None else np.minimum(y, x.dtype.type(self.most))
 

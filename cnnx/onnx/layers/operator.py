@@ -110,6 +110,9 @@ class Operator(Layer):
         read = [dx for i, dx in enumerate(dxs) if i not in self.weights and i not in self.constants]
         return tuple(read) if len(read) > 1 else read[0]
 
+    def _derived(self) -> list[np.ndarray]:
+        return [constant.array for constant in self.constants.values()]
+
     def _learns(self) -> bool:
         return any(parameter.requires_grad for parameter in self.weights.values())
 
@@ -159,6 +162,12 @@ class Operator(Layer):
             text = constant.array.tolist() if small else f"constant of {constant.array.shape}"
             parts.append(f"input {i}: {text}")
         return ", ".join(parts)
+
+
+def is_float(*inputs: Any) -> bool:
+    """Whether the ops take these arrays: all float32, or all float64."""
+    dtype = inputs[0].dtype
+    return dtype.type in (np.float32, np.float64) and all(x.dtype == dtype for x in inputs)
 
 
 def broadcast_size(*inputs: Any) -> int:

@@ -7,8 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import ops
-from cnnx.onnx.layers.control import packed
-from cnnx.onnx.layers.operator import Operator, operator
+from cnnx.onnx.layers.operator import Operator, is_float, operator
 
 __all__ = ["LSTM"]
 
@@ -28,12 +27,11 @@ class LSTM(Operator):
     h, c       (sides, n, hidden): at the start; else zeros
     peepholes  (sides, 3 hidden): factors of c that are added to i, o and f
 
-    returns    y (steps, sides, n, hidden): h after each step; or with outputs="all" an array of
-               three arrays: y, and the last h and c, (sides, n, hidden)
+    returns    y (steps + 2, sides, n, hidden): h after each step, then the last h, then the last c
     direction  "forward", "reverse": from the last step to the first; or "bidirectional": both
     clip       limits what enters the sigmoids and tanh(g) to -clip ... clip
     coupled    sigmoid(f) is replaced by 1 - sigmoid(i)
-    batch_first  x is (n, steps, in), y (n, steps, sides, hidden), h and c (n, sides, hidden)
+    batch_first  x is (n, steps, in), y (n, steps + 2, sides, hidden), h and c (n, sides, hidden)
     """
 
     folds: ClassVar[bool] = False
@@ -41,7 +39,6 @@ class LSTM(Operator):
     settings: ClassVar[tuple[str, ...]] = (
         "direction",
         "given",
-        "outputs",
         "clip",
         "coupled",
         "batch_first",
@@ -51,25 +48,30 @@ class LSTM(Operator):
         self,
         direction: str = "forward",
         given: tuple[str, ...] = (),
-        outputs: str = "all",
         clip: float | None = None,
         coupled: bool = False,
         batch_first: bool = False,
     ) -> None:
         super().__init__()
-        self.direction, self.given, self.outputs = direction, tuple(given), outputs
+        self.direction, self.given = direction, tuple(given)
         self.clip, self.coupled, self.batch_first = clip, bool(coupled), bool(batch_first)
 
     def compute(self, x: Any, w: Any, r: Any, b: Any, *others: Any) -> Any:
         given = dict(zip(self.given, others, strict=True))
+        if self._has_op() and is_float(x, w, r, b, *others):
+            return ops.lstm(x, w, r, b, given.get("h"), given.get("c"), self.direction)
         swapped = ("h", "c") if self.batch_first else ()
         given.update({name: given[name].swapaxes(0, 1) for name in swapped if name in given})
         x = np.ascontiguousarray(x.swapaxes(0, 1)) if self.batch_first else x
         sides = [self._side(i, x, w, r, b, given) for i in range(len(w))]
         y, h, c = (np.stack(each, axis) for each, axis in zip(zip(*sides), (1, 0, 0)))
-        if self.batch_first:
-            y, h, c = y.transpose(2, 0, 1, 3), h.swapaxes(0, 1), c.swapaxes(0, 1)
-        return y if self.outputs == "y" else packed([y, h, c])
+        y = np.concatenate([y, h[None], c[None]])
+        return np.ascontiguousarray(y.transpose(2, 0, 1, 3)) if self.batch_first else y
+
+    def _has_op(self) -> bool:
+        """Whether it is what `ops.lstm` computes."""
+        plain = self.clip is None and not self.coupled and not self.batch_first
+        return plain and set(self.given) <= {"h", "c"}
 
     def macs(self, *input_shapes: Any) -> int:
         """Of one step for all sequences."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import checks, ops
-from cnnx.onnx.layers.operator import Operator, operator
+from cnnx.onnx.layers.operator import Operator, is_float, operator
 
 __all__ = ["REDUCTIONS", "ArgExtreme", "Reduce", "SoftmaxOfRows"]
 
@@ -49,6 +49,7 @@ REDUCTIONS: dict[str, tuple[Callable[..., Any], Gradient | None]] = {
 }
 
 
+_OPS = ("sum", "mean", "max", "min", "sum_square", "l2")  # those that `ops.reduce` has
 _OF_IMAGES = ((2, 3), (-2, -1))  # the axes of pixels
 
 
@@ -79,6 +80,8 @@ class Reduce(Operator):
         if self.function == "mean" and self.axes in _OF_IMAGES and _is_images(x):
             y = ops.adaptive_avg_pool2d(x, 1)
             return y if self.keepdims else y.reshape(x.shape[:2])
+        if self.function in _OPS and is_float(x) and x.size and self._neighbours(x):
+            return ops.reduce(x, self.function, self._axes(x), self.keepdims)
         y = REDUCTIONS[self.function][0](x, self._axes(x), keepdims=self.keepdims)
         return np.asarray(y, x.dtype)
 
@@ -90,6 +93,13 @@ class Reduce(Operator):
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
         count = math.prod(x.shape[axis] for axis in axes)
         return (gradient(dy.reshape(shape), y.reshape(shape), x, count),)
+
+    def _neighbours(self, x: Any) -> bool:
+        """Whether the axes are next to each other."""
+        if self.axes is None:
+            return True
+        axes = sorted(axis % x.ndim for axis in self.axes)
+        return not axes or axes == list(range(axes[0], axes[-1] + 1))
 
     def _axes(self, x: Any) -> Any:
         return None if self.axes is None else tuple(self.axes)

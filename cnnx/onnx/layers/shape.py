@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from cnnx.onnx.layers.operator import Operator, operator, summed_to
+from cnnx import ops
+from cnnx.onnx.layers.operator import Operator, is_float, operator, summed_to
 
 __all__ = [
     "ConcatAny",
@@ -263,6 +264,10 @@ class Pad(Operator):
 
     def compute(self, x: Any, pads: Any, value: Any = 0, axes: Any = None) -> Any:
         before, after = self._sides(x, pads, axes)
+        if self._is_fixed(value, axes) and is_float(x) and x.size:
+            number = float(np.asarray(value).item()) if self.mode == "constant" else 0.0
+            if abs(number) < 1e38:
+                return ops.pad(x, tuple(zip(before, after, strict=True)), self.mode, number)
         x = x[tuple(slice(max(0, -b), n - max(0, -a)) for b, a, n in zip(before, after, x.shape))]
         sides = [(max(0, b), max(0, a)) for b, a in zip(before, after)]
         if self.mode == "constant":
@@ -284,6 +289,11 @@ class Pad(Operator):
         rest = tuple(slice(max(0, -b), n - max(0, -a)) for b, a, n in zip(before, after, x.shape))
         dx[rest] = dy[inner]
         return (dx, None, *[None] * len(others))
+
+    def _is_fixed(self, value: Any, axes: Any) -> bool:
+        """Whether x alone is computed: a plan keeps the settings of an op."""
+        given = [1, *([2] if isinstance(value, np.ndarray) else []), *([] if axes is None else [3])]
+        return all(position in self.constants for position in given)
 
     def _sides(self, x: Any, pads: Any, axes: Any) -> tuple[list[int], list[int]]:
         before, after = [0] * x.ndim, [0] * x.ndim

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import ops, windows
-from cnnx.onnx.layers.operator import Operator, operator
+from cnnx.onnx.layers.operator import Operator, is_float, operator
 
 __all__ = ["AveragePool", "GlobalPool", "MaxPool", "SamePad", "same_pads"]
 
@@ -45,7 +45,8 @@ class SamePad(Operator):
         self.lower = bool(lower)
 
     def compute(self, x: Any) -> Any:
-        return np.pad(x, [(0, 0), (0, 0), *self._pads(x)])
+        pads = [(0, 0), (0, 0), *self._pads(x)]
+        return ops.pad(x, pads) if is_float(x) else np.pad(x, pads)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
         inner = [slice(before, before + n) for (before, _), n in zip(self._pads(x), x.shape[2:])]
@@ -208,6 +209,8 @@ class GlobalPool(Operator):
 
     def compute(self, x: Any) -> Any:
         axes = tuple(range(2, x.ndim))
+        if is_float(x) and x.size:
+            return ops.reduce(x, self.function, axes, keepdims=True)
         return (np.max if self.function == "max" else np.mean)(x, axes, keepdims=True)
 
     def gradients(self, dy: Any, y: Any, x: Any) -> tuple[Any, ...]:
