@@ -16,6 +16,8 @@
     _Pragma("GCC unroll 16") for (int i = 0; i < rows; i++)                                                            \
         _Pragma("GCC unroll 4") for (int j = 0; j < vectors; j++)
 #define AT(j) ((j) == vectors - 1 ? last : (j) * VL)
+#define ROW_VECTORS ((TILE_ROWS + VECTOR_LANES - 1) / VECTOR_LANES)
+#define FEW_COLUMNS 2 /* each takes a third of a vector of them */
 #define CACHE_LINE 64
 #define AHEAD (4096 / (ptrdiff_t)sizeof(REAL))
 
@@ -107,11 +109,48 @@ static void NAME(product)(const cnnx_tile *tile, const REAL *a, const REAL *b, c
         NAME(part_of_tile)(s, m);
 }
 
+/* A column of a panel a times b: the rows are the lanes, and four sums in turn need not wait for each other. */
+INLINE void NAME(column)(ptrdiff_t k, const REAL *a, const REAL *b, ptrdiff_t b_row, VEC *sum) {
+    enum { SUMS = 4 };
+    VEC parts[SUMS][ROW_VECTORS];
+    for (int q = 0; q < SUMS; q++)
+        for (int v = 0; v < ROW_VECTORS; v++) parts[q][v] = (VEC){0};
+    ptrdiff_t p = 0;
+    for (; p + SUMS < k; p += SUMS)
+        for (int q = 0; q < SUMS; q++)
+            for (int v = 0; v < ROW_VECTORS; v++)
+                parts[q][v] += NAME(load)(a + (p + q) * TILE_ROWS + v * VL) * b[(p + q) * b_row];
+    for (; p < k; p++) /* nothing is read beyond the panel */
+        for (int v = 0; v < ROW_VECTORS; v++)
+            parts[0][v] += NAME(load_some)(a + p * TILE_ROWS + v * VL, TILE_ROWS - v * VL, 0) * b[p * b_row];
+    for (int v = 0; v < ROW_VECTORS; v++) sum[v] = (parts[0][v] + parts[1][v]) + (parts[2][v] + parts[3][v]);
+}
+
+/* product_to_end of columns that are too few to pay for a vector. */
+static void NAME(columns_to_end)(cnnx_tile s, NAME(matrices) m, cnnx_activation activation) {
+    REAL values[ROW_VECTORS * VL];
+    for (ptrdiff_t j = 0; j < s.cols; j++) {
+        VEC sum[ROW_VECTORS];
+        NAME(column)(s.k, m.a, m.b + j, s.b_row, sum);
+        for (int v = 0; v < ROW_VECTORS; v++) NAME(store)(values + v * VL, sum[v]);
+        for (ptrdiff_t i = 0; i < s.rows; i++) {
+            if (m.start) values[i] += m.start[i * s.start_row + j * s.start_col];
+            if (m.add) values[i] += m.add[i * s.c_row + j];
+        }
+        if (activation != CNNX_NO_ACTIVATION) NAME(activate)(activation, s.rows, values, values);
+        for (ptrdiff_t i = 0; i < s.rows; i++) m.c[i * s.c_row + j] = values[i];
+    }
+}
+
 static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start,
                                  const REAL *add, cnnx_activation activation, REAL *c) {
     cnnx_tile s = *tile;
     NAME(matrices) m = {.a = a, .b = b, .start = start, .c = c, .add = add, .ahead = AHEAD};
     s.a_row = 1, s.a_col = TILE_ROWS;
+    if (s.cols < VL && s.cols <= FEW_COLUMNS) {
+        NAME(columns_to_end)(s, m, activation);
+        return;
+    }
     if (NAME(is_short)(activation) && s.cols >= VL) m.activation = activation;
     NAME(part_of_tile)(s, m);
     for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
@@ -147,5 +186,7 @@ static void NAME(gemm_strided)(ptrdiff_t k, const REAL *a, ptrdiff_t a_col, cons
 #undef INLINE
 #undef EACH_VECTOR
 #undef AT
+#undef ROW_VECTORS
+#undef FEW_COLUMNS
 #undef CACHE_LINE
 #undef AHEAD
