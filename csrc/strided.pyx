@@ -55,14 +55,8 @@ def prepare_strided_copy(tuple x_shape, dtype, tuple shape, tuple strides, Py_ss
 
     shape, strides, offset  of the view, as in torch.as_strided: counted in elements; the first is at `offset` of x
 
-    ValueError if the view is not within x.
+    ValueError if the view is not within x, or has more axes than NumPy allows.
     """
-    least = offset + sum(min(0, (n - 1) * s) for n, s in zip(shape, strides))
-    most = offset + sum(max(0, (n - 1) * s) for n, s in zip(shape, strides))
-    if prod(shape) and not 0 <= least <= most < prod(x_shape):
-        raise ValueError(f"strided copy: elements {least} to {most} of an array of {prod(x_shape)}")
-    if len(shape) > NPY_MAXDIMS:
-        raise ValueError(f"strided copy: {len(shape)} axes, at most {NPY_MAXDIMS}")
     return StridedCopy(x_shape, np.dtype(dtype), shape, strides, offset)
 
 
@@ -72,10 +66,21 @@ cdef class StridedCopy(Job):
     cdef Task task
 
     def __init__(self, tuple x_shape, dtype, tuple shape, tuple strides, Py_ssize_t offset):
-        merge(&self.view, shape, strides)
+        cdef Axis axes[NPY_MAXDIMS]
+        cdef Py_ssize_t least = offset, most = offset, size = prod(shape), reach
+        cdef int ndim = len(shape), d
+        if ndim > NPY_MAXDIMS:
+            raise ValueError(f"strided copy: {ndim} axes, at most {NPY_MAXDIMS}")
+        for d in range(ndim):
+            axes[d] = Axis(shape[d], strides[d], 0)
+            reach = (axes[d].size - 1) * axes[d].x
+            least, most = least + min(<Py_ssize_t>0, reach), most + max(<Py_ssize_t>0, reach)
+        if size and not 0 <= least <= most < prod(x_shape):
+            raise ValueError(f"strided copy: elements {least} to {most} of an array of {prod(x_shape)}")
+        merge(&self.view, axes, ndim)
         share_out(&self.view)
         self.view.offset = offset
-        if not prod(shape):
+        if not size:
             self.view.tasks = 0
         if dtype.itemsize == 1:
             self.task = <Task>copy_task[uint8_t]
@@ -85,7 +90,7 @@ cdef class StridedCopy(Job):
             self.task = <Task>copy_task[uint32_t]
         else:
             self.task = <Task>copy_task[uint64_t]
-        self.name, self.cost = "strided copy", MEMORY_NANOSECONDS * prod(shape)
+        self.name, self.cost = "strided copy", MEMORY_NANOSECONDS * size
         self.arrays = Array("x", "in", x_shape, dtype), Array("y", "out", shape, dtype)
 
     cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
@@ -94,36 +99,33 @@ cdef class StridedCopy(Job):
         run_team(team, self.task, &view, view.tasks, EVENLY)
 
 
-cdef int merge(View *view, tuple shape, tuple strides) except -1:
+cdef void merge(View *view, const Axis *given, int ndim) noexcept:
     """The axes of a view, as few as possible, with the two inner ones apart."""
-    cdef list axes = []             # (size, stride in x), the last one first
-    cdef Py_ssize_t total = 1
-    inner_size, inner_stride = 1, 1
-    for size, stride in zip(reversed(shape), reversed(strides)):
-        if size == 1:
+    cdef Axis axes[NPY_MAXDIMS]     # the last one first
+    cdef Axis axis
+    cdef Py_ssize_t stride = 1      # in y
+    cdef int count = 0, down = 1, d
+    for d in range(ndim - 1, -1, -1):
+        axis = given[d]
+        if axis.size == 1:
             continue
-        if inner_size != 1 and stride == inner_size * inner_stride:
-            inner_size *= size
-            continue
-        if inner_size != 1:
-            axes.append((inner_size, inner_stride))
-        inner_size, inner_stride = size, stride
-    axes.append((inner_size, inner_stride))
-    view.across = Axis(axes[0][0], axes[0][1], 1)
-    view.down, view.outer = Axis(1, 0, 0), 0
-    # The axis along which x is contiguous; else any.
-    down = min(1, len(axes) - 1)
-    for i in range(1, len(axes)):
-        if axes[i][1] == 1:
-            down = i
-    for i in range(1, len(axes)):
-        total *= axes[i - 1][0]
-        if i == down:
-            view.down = Axis(axes[i][0], axes[i][1], total)
+        if count and axis.x == axes[count - 1].size * axes[count - 1].x:
+            axes[count - 1].size *= axis.size
         else:
-            view.axes[view.outer] = Axis(axes[i][0], axes[i][1], total)
+            axes[count] = Axis(axis.size, axis.x, stride)
+            count += 1
+        stride *= axis.size
+    view.across = axes[0] if count else Axis(1, 1, 1)
+    view.down, view.outer = Axis(1, 0, 0), 0
+    for d in range(1, count):
+        if axes[d].x == 1:          # x is contiguous along it; else any
+            down = d
+    for d in range(1, count):
+        if d == down:
+            view.down = axes[d]
+        else:
+            view.axes[view.outer] = axes[d]
             view.outer += 1
-    return 0
 
 
 cdef void share_out(View *view) noexcept:

@@ -181,7 +181,13 @@ def test_arrays_that_are_no_groups_are_refused():
     from cnnx.backends.compiled import jobs
 
     executor = jobs.Executor(
-        [(jobs.prepare_add((2, 3), np.float32), (("given", 0), ("given", 1), ("given", 2)))], 0
+        [
+            (
+                jobs.prepare_binary("add", (2, 3), (2, 3), np.float32),
+                (("given", 0), ("given", 1), ("given", 2)),
+            )
+        ],
+        0,
     )
     x, y = np.ones((6, 3), np.float32), np.zeros((6, 3), np.float32)
     executor.run_groups([x, x, y], 3)

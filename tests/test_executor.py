@@ -15,7 +15,7 @@ def executor_of(dtype=np.float32):
     """z = (x + y) + y, where x, y and z are given, and the sum between is in the arena."""
     from cnnx.backends.compiled import jobs
 
-    job = jobs.prepare_add((2, 3), dtype)
+    job = jobs.prepare_binary("add", (2, 3), (2, 3), dtype)
     size = 6 * np.dtype(dtype).itemsize
     steps = [
         (job, (("given", 0), ("given", 1), ("arena", 0))),

@@ -84,7 +84,7 @@ INLINE void NAME(part_of_tile)(cnnx_tile s, NAME(matrices) m) {
     else if (s.cols == VL)
         NAME(tile_of_vectors)(1, 0, s, m);
     else {
-        REAL sums[TILE_ROWS * VL];
+        REAL sums[TILE_ROWS * VL] = {0};
         cnnx_tile whole = s;
         NAME(matrices) to_sums = m;
         whole.c_row = VL, to_sums.c = sums;
