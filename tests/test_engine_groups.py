@@ -69,6 +69,19 @@ def test_a_transpose_of_samples_is_none(order):
     assert plan._described(None).by_sample is (order[0] == 0)
 
 
+@pytest.mark.parametrize("shape", [(2, 5), (1, 5), (5,)])
+def test_a_constant_may_belong_to_certain_samples(shape, group_of):
+    from cnnx.onnx.layers import Binary
+
+    layer, scales = Binary("mul"), drawn(shape)
+    layer.fix(1, scales)
+    model = Sequential(cnnx.Tanh(), layer).eval()
+    group_of(1)
+    plan, x = cnnx.compile(model, {"x": (2, 5)}), drawn((2, 5))
+    np.testing.assert_allclose(plan(x), np.tanh(x) * scales, rtol=1e-6)
+    assert one_group(plan._described(None)).by_sample is (shape != (2, 5))
+
+
 def test_small_networks_have_large_groups_and_large_weights_none():
     sizes = {}
     for name in ("lenet5", "mnist_cnn", "resnet20", "vgg", "mlp"):

@@ -63,10 +63,10 @@ def one_group(program: Program | Groups) -> Program:
 
 def grouped(make: Make, batch: int, size: int) -> Program | Groups:
     """What runs for a batch, in groups of so many samples."""
-    if 2 * size > batch:
+    if 2 * size > batch or not (program := make(size)).by_sample:
         return make(batch)
     rest = make(batch % size) if batch % size else None
-    return Groups(make(size), batch // size, rest)
+    return Groups(program, batch // size, rest)
 
 
 def group_size(make: Make, batch: int, weights: int) -> int:

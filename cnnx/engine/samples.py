@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cnnx.engine.lower import ELEMENTWISE
-from cnnx.engine.record import Recorded
+from cnnx.engine.record import Recorded, same_memory
 
 __all__ = ["by_sample"]
 
@@ -34,9 +36,16 @@ def by_sample(recorded: Recorded, batch: int) -> bool:
     call = recorded.call
     if call is None or call.op not in _BY_SAMPLE:
         return False
+    if call.op in ("add", "binary", "multiply") and len(recorded.reads) == 1:
+        rank = len(recorded.shape)  # a constant may have numbers of its own for each sample
+        operands = [x for x in call.arguments if isinstance(x, np.ndarray) and x.ndim == rank]
+        return all(len(x) == 1 or same_memory(x, recorded.reads[0]) for x in operands)
     if call.op in ("softmax", "log_softmax"):  # of the second of three axes
         return len(call.arguments[0]) % batch == 0
     if call.op == "concat":
         arrays, axis = call.arguments
         return axis % arrays[0].ndim != 0
-    return call.op != "batch_norm" or not call.arguments[5]
+    if call.op == "batch_norm" and call.arguments[5]:  # by the statistics of x
+        x, weight = call.arguments[:2]
+        return weight is None and len(x) == 1 and x.shape[1] % batch == 0  # of planes: InstanceNorm
+    return True
