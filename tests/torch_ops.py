@@ -212,9 +212,10 @@ RENAMED = {
     "smooth_l1_loss": "smooth_l1",
 }
 # Ops of cnnx without a row: steps of optimisers, run through these; random; combinations that
-# PyTorch does not have; plain arithmetic and copies, which its database tests by broadcasting.
+# PyTorch does not have; plain arithmetic and copies, which its database tests by broadcasting; and
+# what has no gradient here: reductions, an LSTM, borders of any axes (its "pad" is that of images).
 WITHOUT_ROW = (
     "adagrad_step", "adam_step", "add", "binary", "binary_focal", "col2im", "concat", "dropout",
-    "ema_step", "focal", "global_avg_pool2d", "im2col", "lstm", "multiply", "nadam_step", "reduce",
-    "relu_max_pool2d", "rmsprop_step", "sgd_step", "split", "unary",
+    "ema_step", "focal", "global_avg_pool2d", "im2col", "lstm", "multiply", "nadam_step", "pad",
+    "reduce", "relu_max_pool2d", "rmsprop_step", "sgd_step", "split", "unary",
 )  # fmt: skip

@@ -150,9 +150,10 @@ class Binary(Operator):
 
     def _squares(self) -> bool:
         """Whether it is a power with the fixed exponent 2."""
-        exponent = self.constants.get(1)
-        fixed = exponent is not None and exponent.array.shape in ((), (1,))
-        return self.function == "pow" and fixed and bool(exponent.array == 2)  # type: ignore[union-attr]
+        if self.function != "pow" or 1 not in self.constants:
+            return False
+        exponent = self.constants[1].array
+        return exponent.shape in ((), (1,)) and bool(exponent == 2)
 
     def gradients(self, dy: Any, y: Any, a: Any, b: Any) -> tuple[Any, ...]:
         gradient = BINARY[self.function][1]
