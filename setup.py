@@ -67,9 +67,8 @@ RUNS_HERE = HERE == MACHINE and (os.name == "nt") == PLATFORM.startswith("win")
 STANDARD = "-std=c11"
 # Used if the compiler knows them.
 # Contraction compiles a*b + c to one instruction. Neither of the next two changes a result; sqrt
-# becomes one instruction.
-# The next keeps short copies as loops: a call of memcpy for 16 elements takes longer than copying
-# them. C has no exceptions that tables of its frames would be for: 4 % of the wheel.
+# becomes one instruction. The next keeps short copies as loops: a call of memcpy for 16 elements
+# takes longer than copying them. The last leaves out 4 % of the wheel, for exceptions of C++.
 WISHES = [
     "-ffp-contract=fast",
     "-fno-math-errno",

@@ -29,7 +29,8 @@ KERNEL(void, gemm_strided, (ptrdiff_t k, const REAL *a, ptrdiff_t a_col, const R
 KERNEL(void, product, (const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start, REAL *c))
 
 /* The same of a panel a, a[p*mr + i], with all that follows the sum: c = activation(start + a b + add), where add is
-   NULL or as c. Ignores a_row, a_col. Prefetches what lies 4 kB beyond the columns of a. */
+   NULL or as c. Ignores a_row, a_col. Prefetches what lies 4 kB beyond the columns of a. One or two columns are summed
+   in another order: every fourth p apart. */
 KERNEL(void, product_to_end, (const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start, const REAL *add,
                               cnnx_activation activation, REAL *c))
 

@@ -87,14 +87,14 @@ def _copied(recorded: Recorded, jobs: Any) -> JobStep | None:
     if x.itemsize not in (1, 2, 4, 8):
         return None
     job = jobs.prepare_strided_copy(x.shape, x.dtype, *view)
-    dense = contiguous_strides(view.shape) == tuple(
+    dense = _contiguous_strides(view.shape) == tuple(
         [0 if n == 1 else stride for n, stride in zip(view.shape, view.strides, strict=True)]
     )
     inside = view.offset * x.itemsize if dense else None
     return JobStep(job, (Value(recorded.step.inputs[0]), Output()), 0, inside=inside)
 
 
-def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Of an array in C order, in elements; 0 for an axis of size 1, where it does not matter."""
     behind = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return tuple([0 if n == 1 else stride for n, stride in zip(shape, behind, strict=True)])

@@ -13,7 +13,7 @@ from cnnx.layers.merge import Multiply
 from cnnx.layers.scaled import WEIGHTED
 from cnnx.onnx.layers.elementwise import Binary, Clip
 
-__all__ = ["Call", "Chains", "close", "computes", "factor_of", "is_relu6", "scalar"]
+__all__ = ["Call", "Chains", "close", "computes", "is_relu6", "scalar"]
 
 Call = tuple[str, Layer, tuple[int, ...]]  # name, layer, and the numbers of its inputs
 
@@ -78,7 +78,7 @@ class Chains:
                 factor, several = self._inner_product(i, depth)
                 scale, values = scale * factor, values + several
             return scale, values
-        own = factor_of(layer)
+        own = _factor(layer)
         if own is None:
             return 1.0, [number]
         scale, values = self._inner_product(self.given(number)[0], depth)
@@ -121,7 +121,7 @@ def scalar(layer: Any) -> float | None:
     return float(constants[0].array.reshape(()))
 
 
-def factor_of(layer: Any) -> float | None:
+def _factor(layer: Any) -> float | None:
     """c, if it computes c * x."""
     if computes(layer, "mul"):
         return scalar(layer)

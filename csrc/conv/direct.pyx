@@ -122,7 +122,8 @@ cdef Job prepare_direct(const Geometry *geometry, bint single, Ending activation
 
 
 cdef Reading reading_of(const Geometry *geometry, Tile tile) noexcept:
-    """All ways of reading windows give the same bits: so the kernel set's own tile may decide."""
+    """The kernel set's own tile may decide: the bits are the same, but for leftover columns of copied windows, which
+    product_to_end sums in another order; and kernel sets differ by rounding anyway."""
     if fills_tiles(geometry.ow, tile.nr) or geometry.ow * 4 >= tile.nr * 3 and geometry.filters < MANY_FILTERS:
         return IN_PLACE
     if geometry.filters in (tile.nr, 2 * tile.nr) and geometry.ow % tile.lanes:
