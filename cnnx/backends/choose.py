@@ -23,8 +23,8 @@ import numpy as np
 from cnnx.tuples import NamedTuple
 
 __all__ = [
-    *("ALGORITHMS", "RULES", "Convolution", "Rule", "candidates", "choose", "preferring"),
-    "wanted_algorithm",
+    *("ALGORITHMS", "CHANNELS_LAST_RULES", "RULES", "Convolution", "Rule", "candidates", "choose"),
+    *("choose_channels_last", "preferring", "wanted_algorithm"),
 ]
 
 ALGORITHMS = ("auto", "direct", "winograd")
@@ -229,6 +229,9 @@ RULES: tuple[Rule, ...] = (
     Rule("direct", lambda c: True, "windows are read in the image: any shape and dtype"),
 )
 
+# Where x and y are (n, h, w, channels), as in a plan: forward, of weights that are packed once.
+CHANNELS_LAST_RULES: tuple[Rule, ...] = ()
+
 
 def is_winograd(algorithm: str) -> bool:
     """Whether it is one of the Winograd algorithms, with their larger rounding errors."""
@@ -248,6 +251,23 @@ def choose(convolution: Convolution) -> str:
     if preferred is not None and preferred in candidates(convolution):
         return preferred
     return _choose(convolution, wanted_algorithm.get())
+
+
+def choose_channels_last(convolution: Convolution) -> str | None:
+    """Name of the algorithm for a convolution of arrays (n, h, w, channels); None: there is none.
+
+    >>> conv = Convolution.of("forward", (1, 16, 8, 8), (16, 2, 3, 3), (1, 16, 8, 8),
+    ...                       (1, 1), (1, 1), "float32", packed=True)
+    >>> choose_channels_last(conv) is None
+    True
+    """
+    if convolution.direction != "forward" or not convolution.packed:
+        return None
+    exact = wanted_algorithm.get() == "direct"
+    for rule in CHANNELS_LAST_RULES:
+        if rule.holds(convolution) and not (exact and is_winograd(rule.algorithm)):
+            return rule.algorithm
+    return None
 
 
 def candidates(convolution: Convolution) -> tuple[str, ...]:

@@ -14,7 +14,7 @@
 
 import numpy as np
 
-from cnnx.backends.choose import DIRECTIONS, choose, wanted_algorithm
+from cnnx.backends.choose import DIRECTIONS, choose, choose_channels_last, wanted_algorithm
 from cnnx.backends.choose import Convolution as Choice
 
 from cpython.contextvars cimport get_value
@@ -172,15 +172,16 @@ cdef Job job_for(
     cdef tuple key = (direction, x_shape, weight_shape, y_shape, windows, activation, single, wanted)
     cdef Job job = find(key)
     if job is None:
-        job = keep(key, prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single, False))
+        job = keep(key, prepare(direction, x_shape, weight_shape, y_shape, windows, activation, single, False, False))
     return job
 
 
 cdef Job prepare(
     Direction direction, tuple x_shape, tuple weight_shape, tuple y_shape, tuple windows, activation, bint single,
-    bint packed
+    bint packed, bint channels_last
 ):
-    """By the algorithm that choose.py names. packed: weights are packed once, for many calls."""
+    """By the algorithm that choose.py names; None if that names none, where channels are last. packed: weights are
+    packed once, for many calls."""
     cdef Geometry geometry
     cdef Row row
     cdef Job job
@@ -191,9 +192,12 @@ cdef Job prepare(
         windows = tuple([each[::-1] for each in windows])
     stride, padding, dilation = windows
     dtype = np.float32 if single else np.float64
-    algorithm = choose(
+    algorithm = (choose_channels_last if channels_last else choose)(
         Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype, packed)
-    ).encode()
+    )
+    if algorithm is None:
+        return None
+    algorithm = algorithm.encode()
     geometry.n, geometry.groups = x_shape[0], x_shape[1] // weight_shape[1]
     geometry.channels, geometry.filters = weight_shape[1], weight_shape[0] // geometry.groups
     geometry.h, geometry.w, geometry.oh, geometry.ow = x_shape[2], x_shape[3], y_shape[2], y_shape[3]
@@ -204,6 +208,8 @@ cdef Job prepare(
             job = row.prepare(&geometry, single, ending(activation))
             if turned:
                 job.arrays = tuple([each._replace(shape=turn(each.shape)) for each in job.arrays])
+            if channels_last:
+                job.arrays = tuple([each._replace(shape=channels_behind(each)) for each in job.arrays])
             return job
     raise KeyError((algorithm, direction))      # choose.py has a rule for which there is no row
 
@@ -213,8 +219,15 @@ cdef tuple turn(tuple shape):
     return (*shape[:2], shape[3], shape[2]) if len(shape) == 4 else shape
 
 
+cdef tuple channels_behind(array):
+    """The shape of images (n, channels, h, w) as (n, h, w, channels); weights keep theirs."""
+    n, channels, *pixels = array.shape if len(array.shape) == 4 else (0, 0)
+    return array.shape if array.role == "weight" or not pixels else (n, *pixels, channels)
+
+
 def prepare_convolution(
-    direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None, packed=False
+    direction, x_shape, weight_shape, y_shape, stride, padding, dilation, dtype, activation=None, packed=False,
+    channels_last=False,
 ):
     """A job for one direction of a convolution, or of a transposed one, whose y is x here.
 
@@ -225,10 +238,12 @@ def prepare_convolution(
     activation  of "forward" only: the name of an op, or None
     packed      choose the algorithm for weights that are packed once, for many calls; False: the eager op's, whose bits
                 are the same
+    channels_last   of "forward" and packed weights: x, add and y are (n, h, w, channels) in memory. Shapes are given as
+                above, and so are weights. None if there is no algorithm for it
 
     ValueError for another direction, and for shapes that do not belong together.
     """
-    # Ten parameters: a geometry in the terms of the layer, and Python has no struct of it.
+    # So many parameters: a geometry in the terms of the layer, and Python has no struct of it.
     cdef bint single = np.dtype(dtype) == np.float32
     if direction not in DIRECTIONS:
         raise ValueError(f"prepare_convolution: direction is {direction!r}, expected one of {', '.join(DIRECTIONS)}")
@@ -239,5 +254,5 @@ def prepare_convolution(
         raise ValueError(f"prepare_convolution: x {x_shape}, weight {weight_shape} and y {y_shape} do not fit together")
     return prepare(
         <Direction><int>DIRECTIONS.index(direction), x_shape, weight_shape, y_shape, (stride, padding, dilation),
-        activation, single, packed,
+        activation, single, packed, channels_last,
     )
