@@ -34,6 +34,12 @@ KERNEL(void, product, (const cnnx_tile *tile, const REAL *a, const REAL *b, cons
 KERNEL(void, product_to_end, (const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start, const REAL *add,
                               cnnx_activation activation, REAL *c))
 
+/* The same of a matrix a whose rows and runs of columns lie anywhere, with the offsets of cnnx_runs, and a panel b,
+   b[p*nr + j]; start_col is 1. Ignores k, a_row, a_col, b_row, start_col. Prefetches what lies 4 kB beyond the rows of
+   b. */
+KERNEL(void, product_of_runs, (const cnnx_tile *tile, const REAL *a, const cnnx_runs *runs, const REAL *b,
+                               const REAL *start, const REAL *add, cnnx_activation activation, REAL *c))
+
 /* The same of a panel a, a[p*mr + i], and rows of b anywhere, b[offsets[p] + j]. Ignores a_row, a_col, b_row. */
 KERNEL(void, product_at, (const cnnx_tile *tile, const REAL *a, const REAL *b, const ptrdiff_t *offsets,
                           const REAL *start, REAL *c))

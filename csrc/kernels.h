@@ -59,6 +59,13 @@ typedef struct {
     ptrdiff_t rows, cols, k, a_row, a_col, b_row, start_row, start_col, c_row;
 } cnnx_tile;
 
+/* The elements of a matrix that is read where it lies: column p = r*length + q, q < length, r < count, of row i is at
+   rows[i] + runs[r] + q. */
+typedef struct {
+    const ptrdiff_t *rows, *runs;
+    ptrdiff_t count, length;
+} cnnx_runs;
+
 /* Those of direct_dweight. */
 typedef struct {
     ptrdiff_t filters, lines, pixels, x_line, sums_row;

@@ -56,6 +56,11 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct cnnx_tile:
         Py_ssize_t rows, cols, k, a_row, a_col, b_row, start_row, start_col, c_row
 
+    ctypedef struct cnnx_runs:
+        const Py_ssize_t *rows
+        const Py_ssize_t *runs
+        Py_ssize_t count, length
+
     ctypedef struct cnnx_dweight_tile:
         Py_ssize_t filters, lines, pixels, x_line, sums_row
 
@@ -65,7 +70,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct kernel_table:
         Py_ssize_t mr, nr, lanes
         # matrix product
-        kernel gemm_strided, product, product_to_end, product_at, product_from
+        kernel gemm_strided, product, product_to_end, product_of_runs, product_at, product_from
         kernel transpose, pack, pack_windows, copy_rows, split_rows, copy_strided, interleave
         # convolution
         kernel direct_dweight, depthwise, depthwise_dweight, convolve_3x3

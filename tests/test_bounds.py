@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import cases
+import channels_last
 import forced
 import job_cases
 import numpy as np
@@ -75,6 +76,12 @@ def run_all_jobs() -> None:
     for row in job_cases.PACKED:
         shapes = row[2], row[3], row[3][:1], row[4]
         jobs[row] = job_cases.packed_once(row), draw(shapes, np.float32)
+    for row in channels_last.ROWS:
+        for dtype in (np.float32, np.float64):
+            jobs[row, dtype] = (
+                channels_last.prepared(row, dtype),
+                channels_last.inputs_of(row, dtype),
+            )
     for name, (job, inputs) in jobs.items():
         for at_end in (True, False):
             print("job", name, at_end, flush=True)

@@ -230,7 +230,13 @@ RULES: tuple[Rule, ...] = (
 )
 
 # Where x and y are (n, h, w, channels), as in a plan: forward, of weights that are packed once.
-CHANNELS_LAST_RULES: tuple[Rule, ...] = ()
+CHANNELS_LAST_RULES: tuple[Rule, ...] = (
+    Rule(
+        "pixels_by_panels",
+        lambda c: c.groups == 1,
+        "filters fill vectors, and the terms of a window lie side by side in the image",
+    ),
+)
 
 
 def is_winograd(algorithm: str) -> bool:

@@ -34,6 +34,7 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY
 from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geometry, Prepare
 from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
 from .im2col cimport prepare_columns, prepare_columns_dweight, prepare_columns_dx
+from .pixels_panels cimport prepare_pixels_by_panels
 from .pointwise cimport prepare_pointwise, prepare_pointwise_dweight, prepare_pointwise_dx
 from .pointwise_panels cimport prepare_pointwise_by_panels
 from .winograd cimport prepare_winograd, prepare_winograd_dx
@@ -47,7 +48,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[24] TABLE = [
+cdef Row[25] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -68,6 +69,7 @@ cdef Row[24] TABLE = [
     Row(b"pointwise", FORWARD, prepare_pointwise),
     Row(b"pointwise", BACKWARD_DATA, prepare_pointwise_dx),
     Row(b"pointwise", BACKWARD_WEIGHT, prepare_pointwise_dweight),
+    Row(b"pixels_by_panels", FORWARD, prepare_pixels_by_panels),
     Row(b"implicit_gemm", BACKWARD_DATA, prepare_implicit_gemm_dx),
     Row(b"direct", FORWARD, prepare_direct),
     Row(b"direct", BACKWARD_DATA, prepare_direct_dx),

@@ -5,8 +5,8 @@
    sums in registers. So the last rows of a matrix cost their own multiplications, not those of a whole tile. If the
    columns do not fill the last vector, it begins at `last` and overlaps the one before: nothing is written beyond.
    The rows of b lie a stride apart, or, for a convolution straight from its image, wherever a table of offsets says; or
-   so do the columns of a, where the image is the left side. cnnx_tile and the matrices are passed by value: after
-   inlining each member is a register or a constant.
+   so do the columns of a, or its rows and runs of columns, where the image is the left side. cnnx_tile and the matrices
+   are passed by value: after inlining each member is a register or a constant.
    What ends a sum (add, activation) is done in registers too, for the activations that take few instructions; others
    follow on the rows of the tile, which are in the cache. Weights that are used once come from memory at the speed of
    the product, if they are prefetched further ahead than the hardware does, which stops at the end of a page.
@@ -21,18 +21,36 @@
 #define CACHE_LINE 64
 #define AHEAD (4096 / (ptrdiff_t)sizeof(REAL))
 
-/* The matrices of a product; an offset for each column of a or row of b, or NULL: they lie a stride apart. The last
-   three: as in product_to_end, and how far ahead the weights are prefetched, which are b if a has offsets, else a; 0
-   disables. */
+/* The matrices of a product; an offset for each column of a or row of b, or NULL: they lie a stride apart. runs: as in
+   product_of_runs, or NULL. The last three: as in product_to_end, and how far ahead the weights are prefetched, which
+   are b if a has offsets or runs, else a; 0 disables. */
 typedef struct {
     const REAL *a, *b;
     const ptrdiff_t *a_offsets, *b_offsets;
+    const cnnx_runs *runs;
     const REAL *start;
     REAL *c;
     const REAL *add;
     cnnx_activation activation;
     ptrdiff_t ahead;
 } NAME(matrices);
+
+/* The sums of a tile whose left side consists of runs. The pointers to its rows take the registers that are left. */
+INLINE void NAME(add_runs)(const int rows, const int vectors, ptrdiff_t last, NAME(matrices) m,
+                           VEC sum[TILE_ROWS][TILE_VECTORS]) {
+    const REAL *line[TILE_ROWS], *from = m.b;
+    for (int i = 0; i < rows; i++) line[i] = m.a + m.runs->rows[i];
+    for (ptrdiff_t r = 0; r < m.runs->count; r++)
+        for (ptrdiff_t p = m.runs->runs[r], end = p + m.runs->length; p < end; p++, from += TILE_VECTORS * VL) {
+            VEC row[TILE_VECTORS];
+            for (int j = 0; j < vectors; j++) {
+                if (j * VECTOR_BYTES % CACHE_LINE == 0) __builtin_prefetch(from + AT(j) + m.ahead);
+                row[j] = NAME(load)(from + AT(j));
+            }
+            for (int i = 0; i < rows; i++)
+                for (int j = 0; j < vectors; j++) sum[i][j] += line[i][p] * row[j];
+        }
+}
 
 INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, cnnx_tile s, NAME(matrices) m) {
     VEC sum[TILE_ROWS][TILE_VECTORS];
@@ -41,7 +59,8 @@ INLINE void NAME(tile)(const int rows, const int vectors, ptrdiff_t last, cnnx_t
         __builtin_prefetch(m.c + i * s.c_row, 1);
         if (m.add) __builtin_prefetch(m.add + i * s.c_row);
     }
-    for (ptrdiff_t p = 0; p < s.k; p++) {
+    if (m.runs) NAME(add_runs)(rows, vectors, last, m, sum);
+    for (ptrdiff_t p = 0; p < s.k && !m.runs; p++) {
         const REAL *left = m.a_offsets ? m.a + m.a_offsets[p] : m.a + p * s.a_col;
         const REAL *from = m.b_offsets ? m.b + m.b_offsets[p] : m.b + p * s.b_row;
         if (m.ahead && !m.a_offsets) __builtin_prefetch(left + m.ahead);
@@ -142,6 +161,14 @@ static void NAME(columns_to_end)(cnnx_tile s, NAME(matrices) m, cnnx_activation 
     }
 }
 
+/* Any part of a tile, then the activation: in registers, or on the rows that were written. */
+INLINE void NAME(tile_to_end)(cnnx_tile s, NAME(matrices) m, cnnx_activation activation) {
+    if (NAME(is_short)(activation) && s.cols >= VL) m.activation = activation;
+    NAME(part_of_tile)(s, m);
+    for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
+        NAME(activate)(activation, s.cols, m.c + i * s.c_row, m.c + i * s.c_row);
+}
+
 static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REAL *b, const REAL *start,
                                  const REAL *add, cnnx_activation activation, REAL *c) {
     cnnx_tile s = *tile;
@@ -151,10 +178,16 @@ static void NAME(product_to_end)(const cnnx_tile *tile, const REAL *a, const REA
         NAME(columns_to_end)(s, m, activation);
         return;
     }
-    if (NAME(is_short)(activation) && s.cols >= VL) m.activation = activation;
-    NAME(part_of_tile)(s, m);
-    for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
-        NAME(activate)(activation, s.cols, c + i * s.c_row, c + i * s.c_row);
+    NAME(tile_to_end)(s, m, activation);
+}
+
+static void NAME(product_of_runs)(const cnnx_tile *tile, const REAL *a, const cnnx_runs *runs, const REAL *b,
+                                  const REAL *start, const REAL *add, cnnx_activation activation, REAL *c) {
+    cnnx_tile s = *tile;
+    if (!runs) __builtin_unreachable(); /* or the innermost loop would test it */
+    s.start_col = 1;
+    NAME(tile_to_end)
+    (s, (NAME(matrices)){.a = a, .b = b, .runs = runs, .start = start, .c = c, .add = add, .ahead = AHEAD}, activation);
 }
 
 static void NAME(product_at)(const cnnx_tile *tile, const REAL *a, const REAL *b, const ptrdiff_t *offsets,

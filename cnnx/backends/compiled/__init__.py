@@ -52,6 +52,7 @@ MODULES = (
     "conv.im2col",
     "conv.pointwise",
     "conv.gather",
+    "conv.pixels_panels",
     "conv.pointwise_panels",
     "conv.columns_panels",
     "conv.winograd",

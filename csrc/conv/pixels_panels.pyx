@@ -1,0 +1,293 @@
+"""Convolution of images (n, h, w, channels), forward, with weights that are packed once, for many calls.
+
+# Design:
+# A product, with pixels of y as the rows of the register tile, and filters in lanes:
+#
+#     y (pixels x filters) = windows (pixels x terms) * weights (terms x filters)
+#
+# The terms of a row of taps lie side by side in x, kw * channels elements (those of one tap, where there is dilation).
+# So a window is some runs of elements, which are at the same distances in each: the tile takes an offset for each pixel
+# and each run, and no window is copied. Where windows leave the image, the rows of x that a task meets are copied with
+# zeros around them (`stage`): by the task, or, if several tasks meet them, before.
+# Weights lie in panels of nr filters, in the order in which they are used: one stream from memory, which the tile
+# prefetches. A task is a block of panels, and a group of pixels: rows of an image, or small images. Each panel of
+# weights is read once and meets all pixels of the group. Terms are cut into blocks, and summed in order, as in
+# gemm.pyx; the last ends the sum in registers (bias, add, activation).
+# Pixels of a 1x1 convolution at stride 1 are one row, whatever image they are from.
+"""
+
+import numpy as np
+
+from libc.string cimport memcpy, memset
+
+from arrays cimport data_of
+from costs cimport GEMM_NANOSECONDS
+from kernels cimport NO_ACTIVATION, Ending, cnnx_runs, cnnx_tile, kernels_for, real
+from tile cimport Tile, tile_of
+
+from ..gemm cimport K_BLOCK
+from ..jobs cimport Job
+from ..parallel cimport EVENLY, ON_DEMAND, Task, Team, ceil_div, run_team
+from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry, is_dense
+
+cdef enum:
+    PIXELS = 256                # of a group, more or less: enough to be worth reading the weights again
+    STAGED_ELEMENTS = 1 << 17   # of a group: 512 kB of floats, a part of the second-level cache
+    TASKS = 8                   # at least, for threads to share what takes as long as that pays
+    SHARED_NANOSECONDS = 50000
+
+
+cdef struct Group:                      # of pixels: some images, or some rows of one
+    Py_ssize_t images, rows, pixels
+    Py_ssize_t bands                    # groups of an image, of rows
+    Py_ssize_t count                    # of all groups
+    Py_ssize_t lines, width             # pixels of x that its windows meet, of an image
+    Py_ssize_t image, line              # elements from one image, and line, to the next, as windows are read
+    Py_ssize_t staged                   # elements; 0: windows are read in x
+
+
+cdef struct Runs:                       # of a window: a row of taps, or a tap
+    Py_ssize_t length, count
+    Py_ssize_t cuts, depth              # a long one is cut into so many parts, of `depth` elements,
+    Py_ssize_t together                 # or so many short ones are a block of terms
+    Py_ssize_t blocks
+
+
+cdef struct Plan:
+    Geometry geometry
+    Group group
+    Runs runs
+    Py_ssize_t panels, height, down     # of filters, of a task; tasks of a group
+    bint shared                         # groups are staged before
+    const Py_ssize_t *pixel_offsets     # where the window of each pixel of a group begins
+    const Py_ssize_t *run_offsets       # and a run, or each part of one
+    Ending activation
+    # Addresses, set in a copy for each call:
+    const void *x                       # (n, h, w, channels)
+    const void *weight                  # (blocks, panels, terms of the block, nr); to pack: (filters, channels, kh, kw)
+    const void *bias                    # or NULL
+    const void *add                     # as y, or NULL
+    void *packed                        # weights
+    void *staged                        # groups, or NULL
+    void *y                             # (n, oh, ow, filters)
+
+
+cdef class PixelsByPanels(Convolution):
+    cdef Plan plan
+    cdef object pixel_offsets, run_offsets
+
+    cdef void pack_weight(self, const void *weight, void *packed, const Team *team) noexcept nogil:
+        cdef Task task = <Task>panel_task[float] if self.single else <Task>panel_task[double]
+        cdef Plan plan = self.plan
+        plan.weight, plan.packed = weight, packed
+        run_team(team, task, &plan, plan.panels, EVENLY)
+
+    cdef void compute(self, void **arrays, char *shared, const Team *team) noexcept nogil:
+        cdef Task task
+        cdef Plan plan = self.plan
+        plan.x, plan.weight, plan.bias = arrays[ARG_X], arrays[ARG_WEIGHT], arrays[ARG_BIAS]
+        plan.add, plan.y, plan.staged = arrays[ARG_ADD], arrays[ARG_Y], shared
+        if plan.shared:
+            task = <Task>stage_task[float] if self.single else <Task>stage_task[double]
+            run_team(team, task, &plan, plan.group.count, EVENLY)
+        task = <Task>block_task[float] if self.single else <Task>block_task[double]
+        run_team(team, task, &plan, plan.group.count * plan.down, ON_DEMAND)
+
+
+cdef Job prepare_pixels_by_panels(const Geometry *geometry, bint single, Ending activation):
+    cdef PixelsByPanels job = PixelsByPanels.__new__(PixelsByPanels)
+    cdef Tile tile = tile_of(single)
+    cdef Plan *plan = &job.plan
+    cdef Geometry *g = &plan.geometry
+    job.set_up(geometry, FORWARD, "pixels_by_panels", single, activation)
+    g[0], plan.activation = geometry[0], activation
+    if is_dense(g):
+        g.oh, g.n, g.ow = g.n * g.oh * g.ow, 1, 1
+        g.h, g.w = g.oh, 1
+    plan.group, plan.runs = group_of(g, tile.mr), runs_of(g)
+    plan.panels, plan.down = ceil_div(g.filters, tile.nr), 1
+    job.cost = GEMM_NANOSECONDS * g.n * g.oh * g.ow * g.channels * g.kh * g.kw * plan.panels * tile.nr
+    if job.cost >= SHARED_NANOSECONDS:
+        plan.down = ceil_div(TASKS, plan.group.count)
+    plan.height = ceil_div(plan.panels, plan.down)
+    plan.down = ceil_div(plan.panels, plan.height)
+    plan.shared = plan.group.staged > 0 and plan.down > 1
+    set_offsets(job)
+    job.packed = plan.panels * tile.nr * plan.runs.count * plan.runs.length * tile.element
+    job.shared = plan.group.count * plan.group.staged * tile.element if plan.shared else 0
+    job.scratch = 0 if plan.shared else plan.group.staged * tile.element
+    return job
+
+
+cdef Group group_of(const Geometry *g, Py_ssize_t mr):
+    cdef Group group
+    cdef Py_ssize_t below = (g.oh - 1) * g.sh - g.top + (g.kh - 1) * g.dh + 1 - g.h
+    cdef Py_ssize_t beside
+    group.width = (g.ow - 1) * g.sw + (g.kw - 1) * g.dw + 1
+    beside = group.width - g.left - g.w
+    cdef bint staged = g.top > 0 or g.left > 0 or below > 0 or beside > 0
+    cdef Py_ssize_t most = max(<Py_ssize_t>1, PIXELS // g.ow), lines = STAGED_ELEMENTS // (group.width * g.channels)
+    if staged:
+        most = max(<Py_ssize_t>1, min(most, 1 + (lines - (g.kh - 1) * g.dh - 1) // g.sh))
+    group.bands = ceil_div(g.oh, most)
+    group.rows = ceil_div(g.oh, group.bands)
+    if g.ow == 1 and group.bands > 1:       # whole register tiles
+        group.rows = ceil_div(group.rows, mr) * mr
+        group.bands = ceil_div(g.oh, group.rows)
+    group.lines = (group.rows - 1) * g.sh + (g.kh - 1) * g.dh + 1
+    group.images = 1 if group.bands > 1 else min(g.n, max(<Py_ssize_t>1, most // g.oh))
+    group.images = ceil_div(g.n, ceil_div(g.n, group.images))
+    group.count = group.bands * ceil_div(g.n, group.images)
+    group.pixels = group.images * group.rows * g.ow
+    group.line = (group.width if staged else g.w) * g.channels
+    group.image = (group.lines if staged else g.h) * group.line
+    group.staged = group.images * group.image if staged else 0
+    return group
+
+
+cdef Runs runs_of(const Geometry *g):
+    cdef Runs runs
+    cdef bint rows = g.dw == 1
+    runs.length, runs.count = g.channels * (g.kw if rows else 1), g.kh * (1 if rows else g.kw)
+    runs.cuts = ceil_div(runs.length, K_BLOCK)
+    runs.depth = ceil_div(runs.length, runs.cuts)
+    runs.blocks = runs.cuts * runs.count if runs.cuts > 1 else ceil_div(runs.count, K_BLOCK // runs.length)
+    runs.together = ceil_div(runs.count, runs.blocks)
+    runs.blocks = runs.cuts * runs.count if runs.cuts > 1 else ceil_div(runs.count, runs.together)
+    return runs
+
+
+cdef int set_offsets(PixelsByPanels job) except -1:
+    cdef Plan *plan = &job.plan
+    cdef Geometry *g = &plan.geometry
+    cdef Group *group = &plan.group
+    cdef Runs *runs = &plan.runs
+    image, row, col = np.ogrid[: group.images, : group.rows, : g.ow]
+    job.pixel_offsets = np.array(image * group.image + row * g.sh * group.line + col * g.sw * g.channels, np.intp)
+    row, col, part = np.ogrid[: g.kh, : runs.count // g.kh, : runs.cuts]
+    job.run_offsets = np.array(row * g.dh * group.line + col * g.dw * g.channels + part * runs.depth, np.intp)
+    plan.pixel_offsets = <const Py_ssize_t *>data_of(job.pixel_offsets)
+    plan.run_offsets = <const Py_ssize_t *>data_of(job.run_offsets)
+    return 0
+
+
+cdef inline cnnx_runs block_of(const Plan *plan, Py_ssize_t block, Py_ssize_t *term) noexcept nogil:
+    """The runs of a block of terms, and its first term."""
+    cdef const Runs *runs = &plan.runs
+    cdef Py_ssize_t first = block % runs.cuts * runs.depth
+    if runs.cuts > 1:
+        term[0] = block // runs.cuts * runs.length + first
+        return cnnx_runs(NULL, plan.run_offsets + block, 1, min(runs.depth, runs.length - first))
+    first = block * runs.together
+    term[0] = first * runs.length
+    return cnnx_runs(NULL, plan.run_offsets + first, min(runs.together, runs.count - first), runs.length)
+
+
+cdef void panel_task(const Plan *plan, Py_ssize_t panel, real *scratch) noexcept nogil:
+    """Pack a panel of filters: terms in the order (row of taps, tap, channel)."""
+    cdef const Geometry *g = &plan.geometry
+    cdef Py_ssize_t nr = kernels_for(scratch).nr, filters = min(nr, g.filters - panel * nr), taps = g.kh * g.kw
+    cdef Py_ssize_t block, term, k, at, channel, count
+    cdef const real *weight = <const real *>plan.weight + panel * nr * g.channels * taps
+    cdef real *packed
+    cdef cnnx_runs runs
+    for block in range(plan.runs.blocks):
+        runs = block_of(plan, block, &term)
+        k, at = runs.count * runs.length, 0
+        packed = <real *>plan.packed + (term * plan.panels + panel * k) * nr
+        while at < k:       # the channels of a tap
+            channel = (term + at) % g.channels
+            count = min(g.channels - channel, k - at)
+            kernels_for(scratch).pack(
+                filters, count, weight + channel * taps + (term + at) // g.channels, g.channels * taps, taps, nr,
+                packed + at * nr,
+            )
+            at += count
+
+
+cdef void stage_task(const Plan *plan, Py_ssize_t number, real *scratch) noexcept nogil:
+    stage(plan, number, <real *>plan.staged + number * plan.group.staged)
+
+
+cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept nogil:
+    """Some filters of a group of pixels. scratch: what its windows meet."""
+    cdef const Geometry *g = &plan.geometry
+    cdef const Group *group = &plan.group
+    cdef Py_ssize_t number = task // plan.down, first = task % plan.down * plan.height, block
+    cdef Py_ssize_t image = number // group.bands * group.images, row = number % group.bands * group.rows
+    cdef Py_ssize_t images = min(group.images, g.n - image), rows = min(group.rows, g.oh - row)
+    cdef Py_ssize_t last = min(plan.panels, first + plan.height), pixel = (image * g.oh + row) * g.ow
+    cdef const real *x = scratch
+    if plan.shared:
+        x = <const real *>plan.staged + number * group.staged
+    elif group.staged:
+        stage(plan, number, scratch)
+    else:
+        x = <const real *>plan.x + image * group.image + (row * g.sh - g.top) * group.line - g.left * g.channels
+    for block in range(plan.runs.blocks):
+        multiply(plan, block, first, last, pixel, images * rows * g.ow, x)
+
+
+cdef void multiply(
+    const Plan *plan,
+    Py_ssize_t block,           # of terms
+    Py_ssize_t first,           # panel
+    Py_ssize_t last,
+    Py_ssize_t pixel,
+    Py_ssize_t pixels,
+    const real *x,              # IN   where the window of the first pixel begins
+) noexcept nogil:
+    """The product of a task for one block of terms."""
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, filters = plan.geometry.filters, panel, part, row
+    cdef Py_ssize_t parts = ceil_div(pixels, mr), term, at
+    cdef cnnx_runs runs = block_of(plan, block, &term)
+    cdef Py_ssize_t k = runs.count * runs.length
+    cdef bint more = block > 0, ends = block == plan.runs.blocks - 1
+    cdef cnnx_tile tile = cnnx_tile(0, 0, k, 0, 1, nr, filters if more else 0, 1, filters)
+    cdef Ending activation = plan.activation if ends else NO_ACTIVATION
+    cdef const real *weight = <const real *>plan.weight + term * plan.panels * nr
+    cdef const real *bias = <const real *>plan.bias
+    cdef const real *add = <const real *>plan.add if ends else NULL
+    cdef const real *start = NULL
+    cdef real *y = <real *>plan.y
+    for panel in range(first, last):
+        tile.cols = min(nr, filters - panel * nr)
+        for part in range(parts):       # of nearly the same size
+            row = pixels * part // parts
+            tile.rows = pixels * (part + 1) // parts - row
+            at = (pixel + row) * filters + panel * nr
+            if more:
+                start = y + at
+            elif bias != NULL:
+                start = bias + panel * nr
+            runs.rows = plan.pixel_offsets + row
+            kernels_for(y).product_of_runs(
+                &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
+            )
+
+
+cdef void stage(
+    const Plan *plan,
+    Py_ssize_t number,          # of the group
+    real *staged,               # OUT  (images, lines, width, channels)
+) noexcept nogil:
+    """What the windows of a group meet, and zeros where they leave the image."""
+    cdef const Geometry *g = &plan.geometry
+    cdef const Group *group = &plan.group
+    cdef Py_ssize_t image = number // group.bands * group.images, top = number % group.bands * group.rows * g.sh - g.top
+    cdef Py_ssize_t m, line, before = max(<Py_ssize_t>0, min(g.left, group.width)) * g.channels
+    cdef Py_ssize_t first = max(<Py_ssize_t>0, -g.left) * g.channels
+    cdef Py_ssize_t n = max(<Py_ssize_t>0, min(group.line - before, g.w * g.channels - first))
+    cdef real *to
+    for m in range(min(group.images, g.n - image)):
+        for line in range(group.lines):
+            to = staged + m * group.image + line * group.line
+            if not 0 <= top + line < g.h:
+                memset(to, 0, group.line * sizeof(real))
+                continue
+            memset(to, 0, before * sizeof(real))
+            memcpy(
+                to + before, <const real *>plan.x + ((image + m) * g.h + top + line) * g.w * g.channels + first,
+                n * sizeof(real),
+            )
+            memset(to + before + n, 0, (group.line - before - n) * sizeof(real))
