@@ -12,7 +12,8 @@
 # Weights lie in panels of nr filters, in the order in which they are used: one stream from memory, which the tile
 # prefetches. A task is a block of panels, and a group of pixels: rows of an image, or small images. Each panel of
 # weights is read once and meets all pixels of the group. Terms are cut into blocks, and summed in order, as in
-# gemm.pyx; the last ends the sum in registers (bias, add, activation).
+# gemm.pyx; the last ends the sum in registers (bias, add, activation). Where the weights of a block stay in the
+# second-level cache, it is the other way round: pixels are read once, and rows of y are written from end to end.
 # Pixels of a 1x1 convolution at stride 1 are one row, whatever image they are from.
 """
 
@@ -33,6 +34,7 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Con
 cdef enum:
     PIXELS = 256                # of a group, more or less: enough to be worth reading the weights again
     STAGED_ELEMENTS = 1 << 17   # of a group: 512 kB of floats, a part of the second-level cache
+    WEIGHTS_KEPT = 1 << 15      # of a block: 128 kB of floats, a part of the same
     TASKS = 8                   # at least, for threads to share what takes as long as that pays
     SHARED_NANOSECONDS = 50000
 
@@ -239,10 +241,10 @@ cdef void multiply(
 ) noexcept nogil:
     """The product of a task for one block of terms."""
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, filters = plan.geometry.filters, panel, part, row
-    cdef Py_ssize_t parts = ceil_div(pixels, mr), term, at
+    cdef Py_ssize_t parts = ceil_div(pixels, mr), panels = last - first, i, term, at
     cdef cnnx_runs runs = block_of(plan, block, &term)
     cdef Py_ssize_t k = runs.count * runs.length
-    cdef bint more = block > 0, ends = block == plan.runs.blocks - 1
+    cdef bint more = block > 0, ends = block == plan.runs.blocks - 1, kept = panels * k * nr <= WEIGHTS_KEPT
     cdef cnnx_tile tile = cnnx_tile(0, 0, k, 0, 1, nr, filters if more else 0, 1, filters)
     cdef Ending activation = plan.activation if ends else NO_ACTIVATION
     cdef const real *weight = <const real *>plan.weight + term * plan.panels * nr
@@ -250,20 +252,23 @@ cdef void multiply(
     cdef const real *add = <const real *>plan.add if ends else NULL
     cdef const real *start = NULL
     cdef real *y = <real *>plan.y
-    for panel in range(first, last):
+    for i in range(parts * panels):
+        if kept:
+            part, panel = i // panels, first + i % panels
+        else:
+            part, panel = i % parts, first + i // parts
+        row = pixels * part // parts        # of nearly the same size
+        tile.rows = pixels * (part + 1) // parts - row
         tile.cols = min(nr, filters - panel * nr)
-        for part in range(parts):       # of nearly the same size
-            row = pixels * part // parts
-            tile.rows = pixels * (part + 1) // parts - row
-            at = (pixel + row) * filters + panel * nr
-            if more:
-                start = y + at
-            elif bias != NULL:
-                start = bias + panel * nr
-            runs.rows = plan.pixel_offsets + row
-            kernels_for(y).product_of_runs(
-                &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
-            )
+        at = (pixel + row) * filters + panel * nr
+        if more:
+            start = y + at
+        elif bias != NULL:
+            start = bias + panel * nr
+        runs.rows = plan.pixel_offsets + row
+        kernels_for(y).product_of_runs(
+            &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
+        )
 
 
 cdef void stage(
