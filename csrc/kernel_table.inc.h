@@ -112,21 +112,22 @@ KERNEL(void, winograd_weight, (ptrdiff_t rows, ptrdiff_t channels, const REAL *w
 KERNEL(void, winograd_y, (const REAL *m, ptrdiff_t point, REAL shift, const ptrdiff_t *places, REAL *y,
                           ptrdiff_t pitch))
 
-/* Backward-weight, and forward by panels: lanes are nr channels, and `tiles` tiles lie side by side, a strip. Pixel p
-   of row i of the channels is x[i*pitch + p*nr + lane].
+/* Backward-weight, and forward by panels: lanes are channels, and tiles lie side by side, a strip (cnnx_strip).
 
        pixel    0   1   2   3   4   5   6   7   8   9   10  11  12  13 ...
        of x     [------- tile 0 ------]                                         6x6 pixels from 4*t on; columns that two
                                 [------- tile 1 ------]                         tiles share are transformed once
                                                 [------- tile 2 ------]
-       of dy    [-- tile 0 ---] [-- tile 1 ---] [-- tile 2 ---]                 4x4 pixels from 4*t on
+       of y, dy [-- tile 0 ---] [-- tile 1 ---] [-- tile 2 ---]                 4x4 pixels from 4*t on
 
-   The points of tile t are v[t*tile + number*point + lane]. */
-KERNEL(void, winograd_x_strip, (ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile,
-                                ptrdiff_t point))
-/* Back: points m[t*tile + number*point + lane] to the 4x4 results of tile t, and y = result + shift[lane]. */
-KERNEL(void, winograd_y_strip, (ptrdiff_t tiles, const REAL *m, ptrdiff_t tile, ptrdiff_t point, const REAL *shift,
-                                REAL *y, ptrdiff_t pitch))
+   The points of tile t are v[t*tile + number*point + lane]. x is pixel `left` of line `top`: those that are not there
+   are zeros. Writes whole vectors of lanes; those beyond the channels are unspecified. */
+KERNEL(void, winograd_x_strip, (const cnnx_strip *strip, const REAL *x, REAL *v))
+/* Back: points m[t*tile + number*point + lane] to the 4x4 results of tile t, and y = activation(result + shift[lane]
+   + add), where those pixels are there; top and left are 0. add is NULL or as y. Reads whole vectors of lanes. */
+KERNEL(void, winograd_y_strip, (const cnnx_strip *strip, const REAL *m, const REAL *shift, const REAL *add,
+                                cnnx_activation activation, REAL *y))
+/* dy[i*pitch + p*nr + lane], and u[t*tile + number*point + lane], of nr channels. */
 KERNEL(void, winograd_dy_strip, (ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile,
                                  ptrdiff_t point))
 /* The sums over the tiles, sums[number*point + lane], to 3x3 taps, dweight[(3*i + j)*nr + lane]. */

@@ -66,6 +66,13 @@ typedef struct {
     ptrdiff_t count, length;
 } cnnx_runs;
 
+/* A strip of tiles of Winograd's algorithm, in lanes that are channels (kernel_table.inc.h), 0 < channels <= nr. Pixel
+   p of line i is there if top <= i < bottom and left <= p < right, and is `pixel` and `pitch` elements from the next.
+   `tile` and `point` are the strides of the points. */
+typedef struct {
+    ptrdiff_t tiles, channels, top, bottom, left, right, pixel, pitch, tile, point;
+} cnnx_strip;
+
 /* Those of direct_dweight. */
 typedef struct {
     ptrdiff_t filters, lines, pixels, x_line, sums_row;

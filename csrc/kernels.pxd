@@ -61,6 +61,9 @@ cdef extern from "kernels.h" nogil:
         const Py_ssize_t *runs
         Py_ssize_t count, length
 
+    ctypedef struct cnnx_strip:
+        Py_ssize_t tiles, channels, top, bottom, left, right, pixel, pitch, tile, point
+
     ctypedef struct cnnx_dweight_tile:
         Py_ssize_t filters, lines, pixels, x_line, sums_row
 

@@ -8,6 +8,7 @@ follows from y.
 
 from __future__ import annotations
 
+import forced
 import numpy as np
 from job_case import draw
 
@@ -41,14 +42,36 @@ PIXELS = [
     ((1, 5, 300, 1), (70, 5, 3, 1), (1, 70, 300, 1), ONE, (1, 0), ONE, "relu"),
 ]
 
+# 3x3 windows at stride 1: x, filters, size of y, padding at the top and on the left, activation.
+WINOGRAD = [
+    # Tiles in part, several bands; panels in part, of fewer channels or filters than a vector.
+    ((2, 64, 14, 14), 64, (14, 14), (1, 1), "relu"),
+    ((1, 16, 32, 32), 16, (32, 32), (1, 1), "relu6"),
+    ((3, 35, 7, 7), 70, (7, 7), (1, 1), "hardswish"),
+    ((1, 260, 9, 11), 130, (9, 11), (1, 1), None),
+    ((2, 7, 13, 5), 19, (13, 5), (1, 1), "relu"),
+    ((1, 40, 3, 130), 5, (3, 130), (1, 1), "relu"),
+    # No padding, another one at the bottom and on the right, more than a tile of it.
+    ((2, 20, 12, 10), 24, (10, 8), (0, 0), "relu"),
+    ((1, 24, 9, 9), 33, (11, 9), (1, 2), "hardsigmoid"),
+    ((1, 17, 3, 2), 18, (19, 20), (9, 9), "relu"),
+    ((1, 17, 1, 1), 18, (1, 1), (1, 1), "relu"),
+]
+
 ROWS = [("pixels_by_panels", *row) for row in PIXELS]
+for x, filters, size, padding, ending in WINOGRAD:
+    weight, y = (filters, x[1], 3, 3), (x[0], filters, *size)
+    ROWS.append(("winograd_channels_last", x, weight, y, ONE, padding, ONE, ending))
 
 
 def prepared(row, dtype):
-    """The job of a row."""
-    _, *shapes, stride, padding, dilation, activation = row
+    """The job of a row, by the row's algorithm."""
+    name, *shapes, stride, padding, dilation, activation = row
     settings = (stride, padding, dilation, dtype, activation)
-    return jobs.prepare_convolution("forward", *shapes, *settings, packed=True, channels_last=True)
+    with forced.channels_last(name):
+        return jobs.prepare_convolution(
+            "forward", *shapes, *settings, packed=True, channels_last=True
+        )
 
 
 def inputs_of(row, dtype):

@@ -39,6 +39,17 @@ def packed_once(algorithm: str) -> Iterator[None]:
 
 
 @contextmanager
+def channels_last(algorithm: str) -> Iterator[None]:
+    """Context in which convolutions of arrays whose channels are last use this algorithm."""
+    before = choose.CHANNELS_LAST_RULES
+    choose.CHANNELS_LAST_RULES = (choose.Rule(algorithm, lambda c: True, "a test"),)
+    try:
+        yield
+    finally:
+        choose.CHANNELS_LAST_RULES = before
+
+
+@contextmanager
 def _first(*rules: choose.Rule) -> Iterator[None]:
     """Context in which these rules come before all others."""
     before = choose.RULES

@@ -36,8 +36,7 @@ def test_every_algorithm_has_a_row():
 @by_row
 def test_values_are_those_of_the_reference(isa, row, dtype):
     job = prepared(row, dtype)
-    if dtype == np.float32:
-        assert job.name == row[0]
+    assert job.name == row[0]
     x, weight, bias, add = inputs_of(row, dtype)
     for given in ((bias, add), (None, None), (bias, None), (None, add)):
         exact, magnitude = expected(row, x, weight, *given)

@@ -232,6 +232,17 @@ RULES: tuple[Rule, ...] = (
 # Where x and y are (n, h, w, channels), as in a plan: forward, of weights that are packed once.
 CHANNELS_LAST_RULES: tuple[Rule, ...] = (
     Rule(
+        "winograd_channels_last",
+        lambda c: (
+            c.is_winograd_shape
+            and c.dtype == "float32"
+            and min(c.channels, c.filters) >= 16
+            and (c.channels * c.filters <= 65536 or c.plane >= 196)
+        ),
+        "a quarter of the multiplications, with channels and filters in lanes as they lie. "
+        "Transformed weights are four times as large, which only enough tiles pay for",
+    ),
+    Rule(
         "pixels_by_panels",
         lambda c: c.groups == 1,
         "filters fill vectors, and the terms of a window lie side by side in the image",

@@ -40,7 +40,7 @@ from .pointwise_panels cimport prepare_pointwise_by_panels
 from .winograd cimport prepare_winograd, prepare_winograd_dx
 from .winograd cimport prepare_winograd_by_filters, prepare_winograd_dx_by_filters
 from .winograd_dweight cimport prepare_winograd_dweight, prepare_winograd_dweight_by_strips
-from .winograd_panels cimport prepare_winograd_by_panels
+from .winograd_panels cimport prepare_winograd_by_panels, prepare_winograd_channels_last
 
 
 cdef struct Row:
@@ -48,7 +48,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[25] TABLE = [
+cdef Row[26] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -60,6 +60,7 @@ cdef Row[25] TABLE = [
     Row(b"winograd_by_filters", BACKWARD_DATA, prepare_winograd_dx_by_filters),
     Row(b"winograd_by_strips", BACKWARD_WEIGHT, prepare_winograd_dweight_by_strips),
     Row(b"winograd_by_panels", FORWARD, prepare_winograd_by_panels),
+    Row(b"winograd_channels_last", FORWARD, prepare_winograd_channels_last),
     Row(b"depthwise_by_planes", FORWARD, prepare_depthwise),
     Row(b"depthwise_by_planes", BACKWARD_DATA, prepare_depthwise_dx),
     Row(b"depthwise", FORWARD, prepare_grouped),

@@ -27,7 +27,7 @@
 from libc.string cimport memcpy, memset
 
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport CNNX_ACROSS, Ending, cnnx_tile, kernels_for, real
+from kernels cimport CNNX_ACROSS, Ending, cnnx_strip, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..jobs cimport Job
@@ -271,6 +271,7 @@ cdef void transform_strip(
     cdef Py_ssize_t image = (plan.first + strip) // tiling.rows, row = (plan.first + strip) % tiling.rows * 4, channel
     cdef const real *from_x = <const real *>plan.x
     cdef const real *from_dy = <const real *>plan.dy
+    cdef cnnx_strip lanes
     if panel < plan.x_panels:
         channel = image * tiling.channels + plan.first_channel + panel * nr
         memcpy(lines, lines + 4 * pitch, kept * pitch * sizeof(real))
@@ -279,9 +280,8 @@ cdef void transform_strip(
                  tiling.left, 4 * tiling.cols + 2),
             from_x + channel * tiling.h * tiling.w, lines + kept * pitch, pitch,
         )
-        kernels_for(lines).winograd_x_strip(
-            tiling.cols, lines, pitch, <real *>plan.v + tile * plan.x_tile + panel * nr, plan.x_tile, plan.x_point
-        )
+        lanes = cnnx_strip(tiling.cols, nr, 0, 6, 0, 4 * tiling.cols + 2, nr, pitch, plan.x_tile, plan.x_point)
+        kernels_for(lines).winograd_x_strip(&lanes, lines, <real *>plan.v + tile * plan.x_tile + panel * nr)
     else:
         panel -= plan.x_panels
         channel = image * tiling.filters + panel * nr

@@ -7,18 +7,19 @@
 #     M[point] (tiles x filters) = V[point] (tiles x channels) * U[point] (channels x filters)
 #
 # It takes U in panels of nr filters, which only packing can pay for. A band is some rows of tiles of an image. For each
-# panel of nr channels, its pixels are transposed, with zeros around them, and become V; for each panel of filters, M
-# becomes pixels, which are transposed back into planes.
+# panel of nr channels, its pixels become V; for each panel of filters, M becomes pixels. Where x and y have their
+# channels last, these are read and written in the images themselves; of planes they are transposed before and after.
 # Where there are many bands, and U stays in the second-level cache, a task owns a band (`owned`), and V is scratch.
 # Otherwise tasks are panels of channels, which make V of a band, then panels of filters: each reads its part of U once,
 # from one end to the other.
 # A sum runs over channels in order, whoever makes it: any number of threads gives the same bits.
 """
 
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memcpy, memset
 
 from costs cimport GEMM_NANOSECONDS
-from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MR_MULTIPLE, Ending, cnnx_tile, kernels_for, real
+from kernels cimport CNNX_ACROSS, CNNX_MAX_LANES, CNNX_MR_MULTIPLE, NO_ACTIVATION, Ending
+from kernels cimport cnnx_strip, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
 from ..epilogue cimport finish_rows
@@ -40,8 +41,8 @@ cdef struct Plan:
     Tiling tiling
     Py_ssize_t band, bands              # rows of tiles; bands of an image
     bint owned                          # a task makes all of a band
+    bint channels_last                  # of x, add and y
     Py_ssize_t x_panels, y_panels       # of nr channels, of nr filters
-    Py_ssize_t lines, width             # pixels that the tiles of a band read
     Py_ssize_t v_tile, v_point, v_band  # elements of V from one tile, point or band to the next
     Py_ssize_t m_point                  # of M, which is scratch
     Py_ssize_t u_panel                  # of U
@@ -83,23 +84,30 @@ cdef class WinogradByPanels(Convolution):
 
 
 cdef Job prepare_winograd_by_panels(const Geometry *geometry, bint single, Ending activation):
+    return prepare(geometry, "winograd_by_panels", single, activation, False)
+
+
+cdef Job prepare_winograd_channels_last(const Geometry *geometry, bint single, Ending activation):
+    return prepare(geometry, "winograd_channels_last", single, activation, True)
+
+
+cdef Job prepare(const Geometry *geometry, str name, bint single, Ending activation, bint channels_last):
     cdef WinogradByPanels job = WinogradByPanels()
     cdef Plan *plan = &job.plan
     cdef Tile tile = tile_of(single)
     cdef Tiling *tiling = &plan.tiling
     cdef Py_ssize_t tiles, v_elements, staged, results
-    job.set_up(geometry, FORWARD, "winograd_by_panels", single, activation)
+    job.set_up(geometry, FORWARD, name, single, activation)
     memset(plan, 0, sizeof(Plan))
-    tiling[0], plan.activation = tiling_of(geometry, False), activation
+    tiling[0], plan.activation, plan.channels_last = tiling_of(geometry, False), activation, channels_last
     plan.x_panels, plan.y_panels = ceil_div(tiling.channels, tile.nr), ceil_div(tiling.filters, tile.nr)
     plan.v_tile = plan.x_panels * tile.nr
     set_bands(plan)
     tiles = plan.band * tiling.cols
-    plan.lines, plan.width = 4 * plan.band + 2, 4 * tiling.cols + 2
     plan.v_point, plan.m_point = tiles * plan.v_tile + SKEW, tiles * tile.nr + SKEW
     plan.v_band, plan.u_panel = POINTS * plan.v_point, POINTS * tiling.channels * tile.nr
-    staged = plan.lines * (plan.width + tiling.w) * tile.nr
-    results = POINTS * plan.m_point + 16 * tiles * tile.nr
+    staged = 0 if channels_last else (4 * plan.band + 2) * tiling.w * tile.nr
+    results = POINTS * plan.m_point + (0 if channels_last else 4 * plan.band * tiling.ow * tile.nr)
     job.cost = GEMM_NANOSECONDS * POINTS * tiling.tiles * plan.y_panels * tile.nr * tiling.channels
     job.packed = plan.y_panels * plan.u_panel * tile.element
     job.shared = 0 if plan.owned else tiling.n * plan.bands * plan.v_band * tile.element
@@ -166,27 +174,30 @@ cdef void transform_band(
     Py_ssize_t band,
     Py_ssize_t panel,           # of channels
     real *v,                    # OUT  (POINTS, tiles, x_panels * nr), of these channels
-    real *scratch,              # the pixels with the zeros around them, and without
+    real *pixels,               # scratch, of planes: (lines, w, nr), of these channels
 ) noexcept nogil:
     cdef const Tiling *tiling = &plan.tiling
-    cdef Py_ssize_t nr = kernels_for(v).nr, image = band // plan.bands, first = band % plan.bands * plan.band, row
-    cdef Py_ssize_t plane = tiling.h * tiling.w, channel = panel * nr, top = 4 * first - tiling.top
-    cdef Py_ssize_t low = max(<Py_ssize_t>0, top), rows = max(<Py_ssize_t>0, min(top + plan.lines, tiling.h) - low)
-    cdef Py_ssize_t cols = max(<Py_ssize_t>0, min(tiling.w, plan.width - tiling.left))
-    cdef const real *x = <const real *>plan.x + (image * tiling.channels + channel) * plane + low * tiling.w
-    cdef real *padded = scratch
-    cdef real *pixels = padded + plan.lines * plan.width * nr
-    kernels_for(v).transpose(min(nr, tiling.channels - channel), rows * tiling.w, x, plane, pixels, nr)
-    memset(padded, 0, plan.lines * plan.width * nr * sizeof(real))
-    for row in range(rows):
-        memcpy(
-            padded + ((low - top + row) * plan.width + tiling.left) * nr, pixels + row * tiling.w * nr,
-            cols * nr * sizeof(real),
+    cdef Py_ssize_t nr = kernels_for(v).nr, lanes = kernels_for(v).lanes, plane = tiling.h * tiling.w
+    cdef Py_ssize_t image = band // plan.bands, first = band % plan.bands * plan.band, row, line
+    cdef Py_ssize_t channel = panel * nr, channels = min(nr, tiling.channels - channel), top = 4 * first - tiling.top
+    cdef Py_ssize_t low = max(<Py_ssize_t>0, min(top, tiling.h)), lines = min(top + 4 * plan.band + 2, tiling.h) - low
+    cdef Py_ssize_t pixel = tiling.channels if plan.channels_last else nr, pitch = tiling.w * pixel
+    cdef const real *x = <const real *>plan.x + image * tiling.channels * plane
+    cdef cnnx_strip strip = cnnx_strip(
+        tiling.cols, channels, 0, 0, tiling.left, tiling.left + tiling.w, pixel, pitch, plan.v_tile, plan.v_point
+    )
+    if plan.channels_last:
+        x += low * pitch + channel
+    else:
+        kernels_for(v).transpose(
+            channels, max(<Py_ssize_t>0, lines) * tiling.w, x + channel * plane + low * tiling.w, plane, pixels, nr
         )
+        x, strip.channels = pixels, vectors_of(channels, lanes)
     for row in range(min(plan.band, tiling.rows - first)):
+        line = top + 4 * row
+        strip.top, strip.bottom = max(<Py_ssize_t>0, -line), min(<Py_ssize_t>6, tiling.h - line)
         kernels_for(v).winograd_x_strip(
-            tiling.cols, padded + 4 * row * plan.width * nr, plan.width * nr,
-            v + row * tiling.cols * plan.v_tile + channel, plan.v_tile, plan.v_point,
+            &strip, x + (max(low, line) - low) * pitch, v + row * tiling.cols * plan.v_tile + channel
         )
 
 
@@ -201,7 +212,8 @@ cdef void multiply_band(
     cdef Py_ssize_t first = band % plan.bands * plan.band, rows = min(plan.band, plan.tiling.rows - first)
     cdef Py_ssize_t tiles = rows * plan.tiling.cols, parts = ceil_div(tiles, mr)
     cdef const real *u = <const real *>plan.u + panel * plan.u_panel
-    cdef cnnx_tile tile = cnnx_tile(0, nr, channels, plan.v_tile, 1, nr, 0, 0, nr)
+    cdef Py_ssize_t cols = vectors_of(min(nr, plan.tiling.filters - panel * nr), kernels_for(m).lanes)
+    cdef cnnx_tile tile = cnnx_tile(0, cols, channels, plan.v_tile, 1, nr, 0, 0, nr)
     for point in range(POINTS):
         for part in range(parts):       # of nearly the same size
             t = tiles * part // parts
@@ -220,24 +232,51 @@ cdef void write_band(
     Py_ssize_t rows,            # of tiles
     Py_ssize_t filter,          # the first of the panel
     const real *m,              # IN   (POINTS, tiles, nr)
-    real *pixels,               # scratch
+    real *pixels,               # scratch, of planes
 ) noexcept nogil:
     cdef const Tiling *tiling = &plan.tiling
-    cdef Py_ssize_t nr = kernels_for(m).nr, ow = tiling.ow, plane = tiling.oh * ow, width = 4 * tiling.cols, row
+    cdef Py_ssize_t nr = kernels_for(m).nr, ow = tiling.ow, plane = tiling.oh * ow
     cdef Py_ssize_t filters = min(nr, tiling.filters - filter), height = min(4 * rows, tiling.oh - 4 * first)
-    cdef Py_ssize_t at = (image * tiling.filters + filter) * plane + 4 * first * ow
+    cdef Py_ssize_t pixel = tiling.filters if plan.channels_last else nr, pitch = ow * pixel
+    cdef Py_ssize_t at = image * tiling.filters * plane
     cdef const real *add = <const real *>plan.add
-    cdef real *y = <real *>plan.y + at
+    cdef real *y = <real *>plan.y
     cdef real[CNNX_ACROSS] shift
+    cdef cnnx_strip strip = cnnx_strip(
+        tiling.cols, filters, 0, 0, 0, ow, pixel, pitch, nr, plan.m_point
+    )
     memset(shift, 0, nr * sizeof(real))
     if plan.bias != NULL:
         memcpy(shift, <const real *>plan.bias + filter, filters * sizeof(real))
+    if plan.channels_last:
+        at += 4 * first * pitch + filter
+        write_strips(&strip, rows, height, m, shift, add + at if add != NULL else NULL, plan.activation, y + at)
+        return
+    at += filter * plane + 4 * first * ow
+    strip.channels = vectors_of(filters, kernels_for(m).lanes)
+    write_strips(&strip, rows, height, m, shift, <const real *>NULL, NO_ACTIVATION, pixels)
+    kernels_for(m).transpose(height * ow, filters, pixels, nr, y + at, plane)
+    finish_rows(filters, plane, height * ow, add + at if add != NULL else NULL, plan.activation, y + at)
+
+
+cdef void write_strips(
+    cnnx_strip *strip,
+    Py_ssize_t rows,            # of tiles
+    Py_ssize_t height,          # of pixels
+    const real *m,
+    const real *shift,
+    const real *add,            # as y, or NULL
+    Ending activation,
+    real *y,                    # OUT  pixels, with channels side by side
+) noexcept nogil:
+    cdef Py_ssize_t row, at
     for row in range(rows):
+        strip.bottom, at = min(<Py_ssize_t>4, height - 4 * row), 4 * row * strip.pitch
         kernels_for(m).winograd_y_strip(
-            tiling.cols, m + row * tiling.cols * nr, nr, plan.m_point, shift, pixels + 4 * row * width * nr, width * nr,
+            strip, m + row * strip.tiles * strip.tile, shift, add + at if add != NULL else NULL, activation, y + at
         )
-    if ow < width:
-        for row in range(1, height):
-            memmove(pixels + row * ow * nr, pixels + row * width * nr, ow * nr * sizeof(real))
-    kernels_for(m).transpose(height * ow, filters, pixels, nr, y, plane)
-    finish_rows(filters, plane, height * ow, add + at if add != NULL else NULL, plan.activation, y)
+
+
+cdef inline Py_ssize_t vectors_of(Py_ssize_t elements, Py_ssize_t lanes) noexcept nogil:
+    """Elements of so many whole vectors."""
+    return ceil_div(elements, lanes) * lanes

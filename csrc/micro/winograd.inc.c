@@ -89,49 +89,91 @@ static void NAME(winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL
     }
 }
 
-/* A strip: tiles side by side, whose lanes are channels. */
-static void NAME(winograd_x_strip)(ptrdiff_t tiles, const REAL *x, ptrdiff_t pitch, REAL *v, ptrdiff_t tile,
-                                   ptrdiff_t point) {
-    enum { NR = TILE_VECTORS * VL };
-    for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
-        VEC half[6][6];
-        for (ptrdiff_t t = 0; t < tiles; t++) {
-            for (int i = 0; i < 6 && t > 0; i++) half[i][0] = half[i][4], half[i][1] = half[i][5];
-            for (int j = t > 0 ? 2 : 0; j < 6; j++) {
-                VEC column[6], out[6];
-                for (int i = 0; i < 6; i++) column[i] = NAME(load)(x + i * pitch + (4 * t + j) * NR + lane);
-                NAME(transform_x)(column, out);
-                for (int i = 0; i < 6; i++) half[i][j] = out[i];
-            }
+/* A strip: tiles side by side, whose lanes are channels. If these do not fill the last vector, it begins earlier and
+   overlaps the one before, as in gemm.inc.c; fewer than a vector are read and written one by one. */
+#define INLINE static inline __attribute__((always_inline))
+#define LAST(lane) ((lane) + VL <= s.channels || s.channels < VL ? (lane) : s.channels - VL)
+
+/* One vector, of `count` channels, of the lines from top to bottom. Constants, if that is all. */
+INLINE void NAME(x_lanes)(cnnx_strip s, ptrdiff_t top, ptrdiff_t bottom, ptrdiff_t count, const REAL *x, REAL *v) {
+    VEC half[6][6];
+    for (ptrdiff_t t = 0; t < s.tiles; t++) {
+        for (int i = 0; i < 6 && t > 0; i++) half[i][0] = half[i][4], half[i][1] = half[i][5];
+        for (int j = t > 0 ? 2 : 0; j < 6; j++) {
+            const ptrdiff_t p = 4 * t + j;
+            VEC column[6], out[6];
             for (int i = 0; i < 6; i++) {
-                VEC out[6];
-                NAME(transform_x)(half[i], out);
-                for (int j = 0; j < 6; j++) NAME(store)(v + t * tile + (6 * i + j) * point + lane, out[j]);
+                const int there = i >= top && i < bottom && p >= s.left && p < s.right;
+                const REAL *from = x + (i - top) * s.pitch + (p - s.left) * s.pixel;
+                column[i] = there ? NAME(load_some)(from, count, 0) : (VEC){0};
+            }
+            NAME(transform_x)(column, out);
+            for (int i = 0; i < 6; i++) half[i][j] = out[i];
+        }
+        for (int i = 0; i < 6; i++) {
+            VEC out[6];
+            NAME(transform_x)(half[i], out);
+            for (int j = 0; j < 6; j++) NAME(store)(v + t * s.tile + (6 * i + j) * s.point, out[j]);
+        }
+    }
+}
+
+static void NAME(winograd_x_strip)(const cnnx_strip *strip, const REAL *x, REAL *v) {
+    const cnnx_strip s = *strip;
+    for (ptrdiff_t lane = 0; lane < s.channels; lane += VL) {
+        const ptrdiff_t at = LAST(lane);
+        if (s.channels < VL) NAME(x_lanes)(s, s.top, s.bottom, s.channels, x + at, v + at);
+        else if (s.top == 0 && s.bottom == 6) NAME(x_lanes)(s, 0, 6, VL, x + at, v + at);
+        else NAME(x_lanes)(s, s.top, s.bottom, VL, x + at, v + at);
+    }
+}
+
+/* One vector, of `count` channels; a constant, if that is all. The activation is one that is_short, or none. */
+INLINE void NAME(y_lanes)(cnnx_strip s, ptrdiff_t count, const REAL *m, VEC shift, const REAL *add,
+                          cnnx_activation activation, REAL *y) {
+    for (ptrdiff_t t = 0; t < s.tiles; t++) {
+        VEC half[4][6];
+        for (int j = 0; j < 6; j++) {
+            VEC column[6], out[4];
+            for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + t * s.tile + (6 * i + j) * s.point);
+            NAME(interpolate)(4, column, out);
+            for (int i = 0; i < 4; i++) half[i][j] = out[i];
+        }
+        for (int i = 0; i < 4 && i < s.bottom; i++) {
+            VEC out[4];
+            NAME(interpolate)(4, half[i], out);
+            for (int j = 0; j < 4 && 4 * t + j < s.right; j++) {
+                const ptrdiff_t at = i * s.pitch + (4 * t + j) * s.pixel;
+                VEC result = out[j] + shift;
+                if (add) result += NAME(load_some)(add + at, count, 0);
+                if (activation == CNNX_ACTIVATION_relu) result = NAME(activated)(CNNX_ACTIVATION_relu, result);
+                if (activation == CNNX_ACTIVATION_relu6) result = NAME(activated)(CNNX_ACTIVATION_relu6, result);
+                NAME(store_some)(y + at, result, count);
             }
         }
     }
 }
 
-static void NAME(winograd_y_strip)(ptrdiff_t tiles, const REAL *m, ptrdiff_t tile, ptrdiff_t point,
-                                   const REAL *shift, REAL *y, ptrdiff_t pitch) {
-    enum { NR = TILE_VECTORS * VL };
-    for (ptrdiff_t t = 0; t < tiles; t++)
-        for (ptrdiff_t lane = 0; lane < NR; lane += VL) {
-            VEC half[4][6];
-            for (int j = 0; j < 6; j++) {
-                VEC column[6], out[4];
-                for (int i = 0; i < 6; i++) column[i] = NAME(load)(m + t * tile + (6 * i + j) * point + lane);
-                NAME(interpolate)(4, column, out);
-                for (int i = 0; i < 4; i++) half[i][j] = out[i];
-            }
-            for (int i = 0; i < 4; i++) {
-                VEC out[4];
-                NAME(interpolate)(4, half[i], out);
-                for (int j = 0; j < 4; j++)
-                    NAME(store)(y + i * pitch + (4 * t + j) * NR + lane, out[j] + NAME(load)(shift + lane));
-            }
+static void NAME(winograd_y_strip)(const cnnx_strip *strip, const REAL *m, const REAL *shift, const REAL *add,
+                                   cnnx_activation activation, REAL *y) {
+    const cnnx_strip s = *strip;
+    const cnnx_activation in_registers = NAME(is_short)(activation) ? activation : CNNX_NO_ACTIVATION;
+    for (ptrdiff_t lane = 0; lane < s.channels; lane += VL) {
+        const ptrdiff_t at = LAST(lane);
+        const VEC start = NAME(load)(shift + at);
+        const REAL *more = add ? add + at : NULL;
+        if (s.channels < VL) NAME(y_lanes)(s, s.channels, m + at, start, more, in_registers, y + at);
+        else NAME(y_lanes)(s, VL, m + at, start, more, in_registers, y + at);
+    }
+    for (ptrdiff_t i = 0; i < s.bottom && in_registers != activation; i++)
+        for (ptrdiff_t p = 0; p < s.right; p++) {
+            REAL *pixel = y + i * s.pitch + p * s.pixel;
+            NAME(activate)(activation, s.channels, pixel, pixel);
         }
 }
+
+#undef INLINE
+#undef LAST
 
 static void NAME(winograd_dy_strip)(ptrdiff_t tiles, const REAL *dy, ptrdiff_t pitch, REAL *u, ptrdiff_t tile,
                                     ptrdiff_t point) {
