@@ -10,10 +10,10 @@
 # and each run, and no window is copied. Where windows leave the image, the rows of x that a task meets are copied with
 # zeros around them (`stage`): by the task, or, if several tasks meet them, before.
 # Weights lie in panels of nr filters, in the order in which they are used: one stream from memory, which the tile
-# prefetches. A task is a block of panels, and a group of pixels: rows of an image, or small images. Each panel of
-# weights is read once and meets all pixels of the group. Terms are cut into blocks, and summed in order, as in
-# gemm.pyx; the last ends the sum in registers (bias, add, activation). Where the weights of a block stay in the
-# second-level cache, it is the other way round: pixels are read once, and rows of y are written from end to end.
+# prefetches. A task is a block of filters, and a group of pixels: rows of an image, or small images. Terms are cut into
+# blocks, and summed in order, as in gemm.pyx; the last ends the sum in registers (bias, add, activation). For a block
+# of terms and some panels, whose weights stay in the second-level cache, the tiles of pixels follow each other: so
+# weights come from memory once, and rows of y are written by many vectors together.
 # Pixels of a 1x1 convolution at stride 1 are one row, whatever image they are from.
 """
 
@@ -34,7 +34,8 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Con
 cdef enum:
     PIXELS = 256                # of a group, more or less: enough to be worth reading the weights again
     STAGED_ELEMENTS = 1 << 17   # of a group: 512 kB of floats, a part of the second-level cache
-    WEIGHTS_KEPT = 1 << 15      # of a block: 128 kB of floats, a part of the same
+    WEIGHTS_KEPT = 1 << 15      # of some panels and a block of terms: 128 kB of floats, a part of the same
+    STREAM_PIXELS = 3           # to read a weight takes as long as to multiply with it so often
     TASKS = 8                   # at least, for threads to share what takes as long as that pays
     SHARED_NANOSECONDS = 50000
 
@@ -50,8 +51,8 @@ cdef struct Group:                      # of pixels: some images, or some rows o
 
 cdef struct Runs:                       # of a window: a row of taps, or a tap
     Py_ssize_t length, count
-    Py_ssize_t cuts, depth              # a long one is cut into so many parts, of `depth` elements,
-    Py_ssize_t together                 # or so many short ones are a block of terms
+    Py_ssize_t cuts, depth              # a long one is cut into so many parts, of `depth` elements
+    Py_ssize_t together                 # parts, or short runs, that are a block of terms
     Py_ssize_t blocks
 
 
@@ -60,6 +61,7 @@ cdef struct Plan:
     Group group
     Runs runs
     Py_ssize_t panels, height, down     # of filters, of a task; tasks of a group
+    Py_ssize_t kept                     # panels that tiles of pixels meet together
     bint shared                         # groups are staged before
     const Py_ssize_t *pixel_offsets     # where the window of each pixel of a group begins
     const Py_ssize_t *run_offsets       # and a run, or each part of one
@@ -101,6 +103,7 @@ cdef Job prepare_pixels_by_panels(const Geometry *geometry, bint single, Ending 
     cdef Tile tile = tile_of(single)
     cdef Plan *plan = &job.plan
     cdef Geometry *g = &plan.geometry
+    cdef Py_ssize_t weights
     job.set_up(geometry, FORWARD, "pixels_by_panels", single, activation)
     g[0], plan.activation = geometry[0], activation
     if is_dense(g):
@@ -108,14 +111,16 @@ cdef Job prepare_pixels_by_panels(const Geometry *geometry, bint single, Ending 
         g.h, g.w = g.oh, 1
     plan.group, plan.runs = group_of(g, tile.mr), runs_of(g)
     plan.panels, plan.down = ceil_div(g.filters, tile.nr), 1
-    job.cost = GEMM_NANOSECONDS * g.n * g.oh * g.ow * g.channels * g.kh * g.kw * plan.panels * tile.nr
+    plan.kept = max(<Py_ssize_t>1, WEIGHTS_KEPT // (plan.runs.together * plan.runs.depth * tile.nr))
+    weights = plan.panels * tile.nr * plan.runs.count * plan.runs.length
+    job.cost = GEMM_NANOSECONDS * max(g.n * g.oh * g.ow, <Py_ssize_t>STREAM_PIXELS) * weights
     if job.cost >= SHARED_NANOSECONDS:
         plan.down = ceil_div(TASKS, plan.group.count)
     plan.height = ceil_div(plan.panels, plan.down)
     plan.down = ceil_div(plan.panels, plan.height)
     plan.shared = plan.group.staged > 0 and plan.down > 1
     set_offsets(job)
-    job.packed = plan.panels * tile.nr * plan.runs.count * plan.runs.length * tile.element
+    job.packed = weights * tile.element
     job.shared = plan.group.count * plan.group.staged * tile.element if plan.shared else 0
     job.scratch = 0 if plan.shared else plan.group.staged * tile.element
     return job
@@ -150,12 +155,13 @@ cdef Group group_of(const Geometry *g, Py_ssize_t mr):
 cdef Runs runs_of(const Geometry *g):
     cdef Runs runs
     cdef bint rows = g.dw == 1
+    cdef Py_ssize_t parts
     runs.length, runs.count = g.channels * (g.kw if rows else 1), g.kh * (1 if rows else g.kw)
     runs.cuts = ceil_div(runs.length, K_BLOCK)
     runs.depth = ceil_div(runs.length, runs.cuts)
-    runs.blocks = runs.cuts * runs.count if runs.cuts > 1 else ceil_div(runs.count, K_BLOCK // runs.length)
-    runs.together = ceil_div(runs.count, runs.blocks)
-    runs.blocks = runs.cuts * runs.count if runs.cuts > 1 else ceil_div(runs.count, runs.together)
+    parts = runs.cuts * runs.count
+    runs.together = ceil_div(parts, ceil_div(parts, K_BLOCK // runs.depth)) if runs.cuts == 1 else 1
+    runs.blocks = ceil_div(parts, runs.together)
     return runs
 
 
@@ -215,7 +221,7 @@ cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept 
     """Some filters of a group of pixels. scratch: what its windows meet."""
     cdef const Geometry *g = &plan.geometry
     cdef const Group *group = &plan.group
-    cdef Py_ssize_t number = task // plan.down, first = task % plan.down * plan.height, block
+    cdef Py_ssize_t number = task // plan.down, first = task % plan.down * plan.height, block, panel
     cdef Py_ssize_t image = number // group.bands * group.images, row = number % group.bands * group.rows
     cdef Py_ssize_t images = min(group.images, g.n - image), rows = min(group.rows, g.oh - row)
     cdef Py_ssize_t last = min(plan.panels, first + plan.height), pixel = (image * g.oh + row) * g.ow
@@ -227,7 +233,10 @@ cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept 
     else:
         x = <const real *>plan.x + image * group.image + (row * g.sh - g.top) * group.line - g.left * g.channels
     for block in range(plan.runs.blocks):
-        multiply(plan, block, first, last, pixel, images * rows * g.ow, x)
+        panel = first
+        while panel < last:
+            multiply(plan, block, panel, min(last, panel + plan.kept), pixel, images * rows * g.ow, x)
+            panel += plan.kept
 
 
 cdef void multiply(
@@ -239,12 +248,12 @@ cdef void multiply(
     Py_ssize_t pixels,
     const real *x,              # IN   where the window of the first pixel begins
 ) noexcept nogil:
-    """The product of a task for one block of terms."""
+    """The product of a group for a block of terms and some panels."""
     cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, filters = plan.geometry.filters, panel, part, row
-    cdef Py_ssize_t parts = ceil_div(pixels, mr), panels = last - first, i, term, at
+    cdef Py_ssize_t parts = ceil_div(pixels, mr), term, at
     cdef cnnx_runs runs = block_of(plan, block, &term)
     cdef Py_ssize_t k = runs.count * runs.length
-    cdef bint more = block > 0, ends = block == plan.runs.blocks - 1, kept = panels * k * nr <= WEIGHTS_KEPT
+    cdef bint more = block > 0, ends = block == plan.runs.blocks - 1
     cdef cnnx_tile tile = cnnx_tile(0, 0, k, 0, 1, nr, filters if more else 0, 1, filters)
     cdef Ending activation = plan.activation if ends else NO_ACTIVATION
     cdef const real *weight = <const real *>plan.weight + term * plan.panels * nr
@@ -252,23 +261,20 @@ cdef void multiply(
     cdef const real *add = <const real *>plan.add if ends else NULL
     cdef const real *start = NULL
     cdef real *y = <real *>plan.y
-    for i in range(parts * panels):
-        if kept:
-            part, panel = i // panels, first + i % panels
-        else:
-            part, panel = i % parts, first + i // parts
-        row = pixels * part // parts        # of nearly the same size
+    for part in range(parts):       # of nearly the same size
+        row = pixels * part // parts
         tile.rows = pixels * (part + 1) // parts - row
-        tile.cols = min(nr, filters - panel * nr)
-        at = (pixel + row) * filters + panel * nr
-        if more:
-            start = y + at
-        elif bias != NULL:
-            start = bias + panel * nr
         runs.rows = plan.pixel_offsets + row
-        kernels_for(y).product_of_runs(
-            &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
-        )
+        for panel in range(first, last):
+            tile.cols = min(nr, filters - panel * nr)
+            at = (pixel + row) * filters + panel * nr
+            if more:
+                start = y + at
+            elif bias != NULL:
+                start = bias + panel * nr
+            kernels_for(y).product_of_runs(
+                &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
+            )
 
 
 cdef void stage(
