@@ -111,10 +111,13 @@ INLINE void NAME(part_of_tile)(cnnx_tile s, NAME(matrices) m) {
         NAME(tile_of_vectors)(1, 0, whole, to_sums);
         for (ptrdiff_t i = 0; i < s.rows; i++)
             for (ptrdiff_t j = 0; j < s.cols; j++) {
-                REAL *c = m.c + i * s.c_row + j;
-                *c = sums[i * VL + j] + (m.start ? m.start[i * s.start_row + j * s.start_col] : 0);
-                if (m.add) *c += m.add[i * s.c_row + j];
+                REAL *sum = sums + i * VL + j;
+                *sum += m.start ? m.start[i * s.start_row + j * s.start_col] : 0;
+                if (m.add) *sum += m.add[i * s.c_row + j];
             }
+        if (m.activation != CNNX_NO_ACTIVATION) NAME(activate)(m.activation, s.rows * VL, sums, sums);
+        for (ptrdiff_t i = 0; i < s.rows; i++)
+            for (ptrdiff_t j = 0; j < s.cols; j++) m.c[i * s.c_row + j] = sums[i * VL + j];
     }
 }
 
@@ -163,9 +166,10 @@ static void NAME(columns_to_end)(cnnx_tile s, NAME(matrices) m, cnnx_activation 
 
 /* Any part of a tile, then the activation: in registers, or on the rows that were written. */
 INLINE void NAME(tile_to_end)(cnnx_tile s, NAME(matrices) m, cnnx_activation activation) {
-    if (NAME(is_short)(activation) && s.cols >= VL) m.activation = activation;
+    const int follows = s.cols >= VL && activation != CNNX_NO_ACTIVATION && !NAME(is_short)(activation);
+    m.activation = activation;
     NAME(part_of_tile)(s, m);
-    for (ptrdiff_t i = 0; i < s.rows && m.activation != activation; i++)
+    for (ptrdiff_t i = 0; i < s.rows && follows; i++)
         NAME(activate)(activation, s.cols, m.c + i * s.c_row, m.c + i * s.c_row);
 }
 
