@@ -11,9 +11,9 @@
 # zeros around them (`stage`): by the task, or, if several tasks meet them, before.
 # Weights lie in panels of nr filters, in the order in which they are used: one stream from memory, which the tile
 # prefetches. A task is a block of filters, and a group of pixels: rows of an image, or small images. Terms are cut into
-# blocks, and summed in order, as in gemm.pyx; the last ends the sum in registers (bias, add, activation). For a block
-# of terms and some panels, whose weights stay in the second-level cache, the tiles of pixels follow each other: so
-# weights come from memory once, and rows of y are written by many vectors together.
+# blocks, and summed in order; the last ends the sum in registers (bias, add, activation). All tiles of pixels meet
+# first some panels of a block of terms, which stay in the second-level cache, then the next: so weights come from
+# memory once, and a row of y is written some panels at a time.
 # Pixels of a 1x1 convolution at stride 1 are one row, whatever image they are from.
 """
 
@@ -26,7 +26,6 @@ from costs cimport GEMM_NANOSECONDS
 from kernels cimport NO_ACTIVATION, Ending, cnnx_runs, cnnx_tile, kernels_for, real
 from tile cimport Tile, tile_of
 
-from ..gemm cimport K_BLOCK
 from ..jobs cimport Job
 from ..parallel cimport EVENLY, ON_DEMAND, Task, Team, ceil_div, run_team
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Convolution, Geometry, is_dense
@@ -34,7 +33,8 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Con
 cdef enum:
     PIXELS = 256                # of a group, more or less: enough to be worth reading the weights again
     STAGED_ELEMENTS = 1 << 17   # of a group: 512 kB of floats, a part of the second-level cache
-    WEIGHTS_KEPT = 1 << 15      # of some panels and a block of terms: 128 kB of floats, a part of the same
+    TERMS = 512                 # of a block: so many of the pixels of a tile take half of the first-level cache
+    WEIGHTS_KEPT = 1 << 16      # of some panels and a block of terms: 256 kB of floats, a part of the second
     STREAM_PIXELS = 3           # to read a weight takes as long as to multiply with it so often
     TASKS = 8                   # at least, for threads to share what takes as long as that pays
     SHARED_NANOSECONDS = 50000
@@ -68,10 +68,10 @@ cdef struct Plan:
     Ending activation
     # Addresses, set in a copy for each call:
     const void *x                       # (n, h, w, channels)
-    const void *weight                  # (blocks, panels, terms of the block, nr); to pack: (filters, channels, kh, kw)
+    const void *weight                  # (down, blocks, panels, terms of the block, nr); or (filters, channels, kh, kw)
     const void *bias                    # or NULL
     const void *add                     # as y, or NULL
-    void *packed                        # weights
+    void *packed                        # weights, as above
     void *staged                        # groups, or NULL
     void *y                             # (n, oh, ow, filters)
 
@@ -157,10 +157,10 @@ cdef Runs runs_of(const Geometry *g):
     cdef bint rows = g.dw == 1
     cdef Py_ssize_t parts
     runs.length, runs.count = g.channels * (g.kw if rows else 1), g.kh * (1 if rows else g.kw)
-    runs.cuts = ceil_div(runs.length, K_BLOCK)
+    runs.cuts = ceil_div(runs.length, TERMS)
     runs.depth = ceil_div(runs.length, runs.cuts)
     parts = runs.cuts * runs.count
-    runs.together = ceil_div(parts, ceil_div(parts, K_BLOCK // runs.depth)) if runs.cuts == 1 else 1
+    runs.together = ceil_div(parts, ceil_div(parts, TERMS // runs.depth)) if runs.cuts == 1 else 1
     runs.blocks = ceil_div(parts, runs.together)
     return runs
 
@@ -179,30 +179,27 @@ cdef int set_offsets(PixelsByPanels job) except -1:
     return 0
 
 
-cdef inline cnnx_runs block_of(const Plan *plan, Py_ssize_t block, Py_ssize_t *term) noexcept nogil:
-    """The runs of a block of terms, and its first term."""
+cdef inline cnnx_runs block_of(const Plan *plan, Py_ssize_t block) noexcept nogil:
+    """The runs of a block of terms."""
     cdef const Runs *runs = &plan.runs
-    cdef Py_ssize_t first = block % runs.cuts * runs.depth
-    if runs.cuts > 1:
-        term[0] = block // runs.cuts * runs.length + first
-        return cnnx_runs(NULL, plan.run_offsets + block, 1, min(runs.depth, runs.length - first))
-    first = block * runs.together
-    term[0] = first * runs.length
-    return cnnx_runs(NULL, plan.run_offsets + first, min(runs.together, runs.count - first), runs.length)
+    cdef Py_ssize_t first = block * runs.together, count = min(runs.together, runs.count * runs.cuts - first)
+    cdef Py_ssize_t length = min(runs.depth, runs.length - first % runs.cuts * runs.depth)
+    return cnnx_runs(NULL, plan.run_offsets + first, count, length)
 
 
 cdef void panel_task(const Plan *plan, Py_ssize_t panel, real *scratch) noexcept nogil:
     """Pack a panel of filters: terms in the order (row of taps, tap, channel)."""
     cdef const Geometry *g = &plan.geometry
     cdef Py_ssize_t nr = kernels_for(scratch).nr, filters = min(nr, g.filters - panel * nr), taps = g.kh * g.kw
-    cdef Py_ssize_t block, term, k, at, channel, count
+    cdef Py_ssize_t first = panel // plan.height * plan.height, height = min(plan.height, plan.panels - first)
+    cdef Py_ssize_t terms = plan.runs.count * plan.runs.length, term = 0, block, k, at, channel, count
     cdef const real *weight = <const real *>plan.weight + panel * nr * g.channels * taps
     cdef real *packed
     cdef cnnx_runs runs
     for block in range(plan.runs.blocks):
-        runs = block_of(plan, block, &term)
+        runs = block_of(plan, block)
         k, at = runs.count * runs.length, 0
-        packed = <real *>plan.packed + (term * plan.panels + panel * k) * nr
+        packed = <real *>plan.packed + (first * terms + term * height + (panel - first) * k) * nr
         while at < k:       # the channels of a tap
             channel = (term + at) % g.channels
             count = min(g.channels - channel, k - at)
@@ -211,6 +208,7 @@ cdef void panel_task(const Plan *plan, Py_ssize_t panel, real *scratch) noexcept
                 packed + at * nr,
             )
             at += count
+        term += k
 
 
 cdef void stage_task(const Plan *plan, Py_ssize_t number, real *scratch) noexcept nogil:
@@ -221,11 +219,14 @@ cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept 
     """Some filters of a group of pixels. scratch: what its windows meet."""
     cdef const Geometry *g = &plan.geometry
     cdef const Group *group = &plan.group
-    cdef Py_ssize_t number = task // plan.down, first = task % plan.down * plan.height, block, panel
+    cdef Py_ssize_t nr = kernels_for(scratch).nr, terms = plan.runs.count * plan.runs.length, block, panel, width
+    cdef Py_ssize_t number = task // plan.down, first = task % plan.down * plan.height
     cdef Py_ssize_t image = number // group.bands * group.images, row = number % group.bands * group.rows
     cdef Py_ssize_t images = min(group.images, g.n - image), rows = min(group.rows, g.oh - row)
     cdef Py_ssize_t last = min(plan.panels, first + plan.height), pixel = (image * g.oh + row) * g.ow
+    cdef const real *weight = <const real *>plan.weight + first * terms * nr
     cdef const real *x = scratch
+    cdef cnnx_runs runs
     if plan.shared:
         x = <const real *>plan.staged + number * group.staged
     elif group.staged:
@@ -233,30 +234,31 @@ cdef void block_task(const Plan *plan, Py_ssize_t task, real *scratch) noexcept 
     else:
         x = <const real *>plan.x + image * group.image + (row * g.sh - g.top) * group.line - g.left * g.channels
     for block in range(plan.runs.blocks):
-        panel = first
+        runs, panel = block_of(plan, block), first
         while panel < last:
-            multiply(plan, block, panel, min(last, panel + plan.kept), pixel, images * rows * g.ow, x)
-            panel += plan.kept
+            width = min(plan.kept, last - panel)
+            multiply(plan, block, runs, panel, width, pixel, images * rows * g.ow, x, weight)
+            weight += width * runs.count * runs.length * nr
+            panel += width
 
 
 cdef void multiply(
     const Plan *plan,
     Py_ssize_t block,           # of terms
-    Py_ssize_t first,           # panel
-    Py_ssize_t last,
+    cnnx_runs runs,             # its
+    Py_ssize_t panel,
+    Py_ssize_t panels,
     Py_ssize_t pixel,
     Py_ssize_t pixels,
     const real *x,              # IN   where the window of the first pixel begins
+    const real *weight,         # IN   (panels, terms of the block, nr)
 ) noexcept nogil:
     """The product of a group for a block of terms and some panels."""
-    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, filters = plan.geometry.filters, panel, part, row
-    cdef Py_ssize_t parts = ceil_div(pixels, mr), term, at
-    cdef cnnx_runs runs = block_of(plan, block, &term)
-    cdef Py_ssize_t k = runs.count * runs.length
+    cdef Py_ssize_t mr = kernels_for(x).mr, nr = kernels_for(x).nr, filters = plan.geometry.filters, part, row, j
+    cdef Py_ssize_t parts = ceil_div(pixels, mr), k = runs.count * runs.length, filter, at
     cdef bint more = block > 0, ends = block == plan.runs.blocks - 1
     cdef cnnx_tile tile = cnnx_tile(0, 0, k, 0, 1, nr, filters if more else 0, 1, filters)
     cdef Ending activation = plan.activation if ends else NO_ACTIVATION
-    cdef const real *weight = <const real *>plan.weight + term * plan.panels * nr
     cdef const real *bias = <const real *>plan.bias
     cdef const real *add = <const real *>plan.add if ends else NULL
     cdef const real *start = NULL
@@ -265,15 +267,16 @@ cdef void multiply(
         row = pixels * part // parts
         tile.rows = pixels * (part + 1) // parts - row
         runs.rows = plan.pixel_offsets + row
-        for panel in range(first, last):
-            tile.cols = min(nr, filters - panel * nr)
-            at = (pixel + row) * filters + panel * nr
+        for j in range(panels):
+            filter = (panel + j) * nr
+            tile.cols = min(nr, filters - filter)
+            at = (pixel + row) * filters + filter
             if more:
                 start = y + at
             elif bias != NULL:
-                start = bias + panel * nr
+                start = bias + filter
             kernels_for(y).product_of_runs(
-                &tile, x, &runs, weight + panel * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
+                &tile, x, &runs, weight + j * k * nr, start, add + at if add != NULL else NULL, activation, y + at,
             )
 
 
