@@ -237,10 +237,10 @@ CHANNELS_LAST_RULES: tuple[Rule, ...] = (
             c.is_winograd_shape
             and c.dtype == "float32"
             and min(c.channels, c.filters) >= 16
-            and (c.channels * c.filters <= 65536 or c.plane >= 196)
+            and c.tiles >= (4 if c.channels * c.filters <= 65536 else 12)
         ),
         "a quarter of the multiplications, with channels and filters in lanes as they lie. "
-        "Transformed weights are four times as large, which only enough tiles pay for",
+        "Transformed weights are four times as large, which takes enough tiles to pay for",
     ),
     Rule(
         "pixels_by_panels",
