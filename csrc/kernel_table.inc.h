@@ -389,4 +389,11 @@ KERNEL(void, ema, (ptrdiff_t n, REAL share, REAL *average, const REAL *value))
 KERNEL(void, convolve_3x3, (const cnnx_plane_windows *windows, const REAL *x, const REAL *weight, REAL start,
                             cnnx_activation activation, REAL *y))
 
+/* --- channels last in memory, with the sizes of cnnx_channel_windows: depthwise_last.inc.c --- */
+/* y[j*pitch + c] = activation(start[c] + sum over u < rows, v < kw, in order, of weight[(u*kw + v)*channels + c] *
+       x[u*tap_row + (j*stride + v*dilation - left)*pitch + c] + add[j*pitch + c]), j < cols, c < channels
+   Columns of x outside 0 ... w - 1 are left out. start, add NULL: zeros. */
+KERNEL(void, depthwise_row, (const cnnx_channel_windows *windows, ptrdiff_t rows, const REAL *x, const REAL *weight,
+                             const REAL *start, const REAL *add, cnnx_activation activation, REAL *y))
+
 #undef KERNEL

@@ -53,6 +53,12 @@ typedef struct {
     ptrdiff_t rows, cols, step, x_row, tap[3];
 } cnnx_plane_windows;
 
+/* Depthwise windows of a row of w pixels, `pitch` apart, with their channels last in memory: cols of them, `stride`
+   pixels apart, of kw taps `dilation` apart, from pixel -left on; rows of taps are tap_row apart. */
+typedef struct {
+    ptrdiff_t channels, pitch, cols, w, left, kw, stride, dilation, tap_row;
+} cnnx_channel_windows;
+
 /* The sizes and strides of a matrix product that is a register tile or less: 0 < rows <= mr, 0 < cols <= nr; start_col
    is 0 or 1. */
 typedef struct {

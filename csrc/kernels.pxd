@@ -39,6 +39,9 @@ cdef extern from "kernels.h" nogil:
         Py_ssize_t rows, cols, step, x_row
         Py_ssize_t[3] tap
 
+    ctypedef struct cnnx_channel_windows:
+        Py_ssize_t channels, pitch, cols, w, left, kw, stride, dilation, tap_row
+
     ctypedef struct cnnx_window_row:
         Py_ssize_t count, rows, kw, stride, left, w
 
@@ -76,7 +79,7 @@ cdef extern from "kernels.h" nogil:
         kernel gemm_strided, product, product_to_end, product_of_runs, product_at, product_from
         kernel transpose, pack, pack_windows, copy_rows, split_rows, copy_strided, interleave
         # convolution
-        kernel direct_dweight, depthwise, depthwise_dweight, convolve_3x3
+        kernel direct_dweight, depthwise, depthwise_dweight, depthwise_row, convolve_3x3
         kernel winograd_down, winograd_across, winograd_weight, winograd_y
         kernel winograd_x_strip, winograd_y_strip, winograd_dy_strip, winograd_dweight
         # one row, element by element

@@ -58,10 +58,35 @@ WINOGRAD = [
     ((1, 17, 1, 1), 18, (1, 1), (1, 1), "relu"),
 ]
 
+DEPTHWISE = [
+    # Sevens and fours of outputs; channels that end with a vector, within one, and that fill none.
+    ((1, 32, 9, 14), (32, 1, 3, 3), (1, 32, 9, 14), ONE, ONE, ONE, "relu6"),
+    ((2, 45, 6, 8), (45, 1, 3, 3), (2, 45, 6, 8), ONE, ONE, ONE, "relu"),
+    ((3, 5, 7, 9), (5, 1, 3, 3), (3, 5, 7, 9), ONE, ONE, ONE, "hardswish"),
+    ((1, 17, 3, 3), (17, 1, 3, 3), (1, 17, 3, 3), ONE, ONE, ONE, None),
+    ((1, 300, 25, 24), (300, 1, 3, 3), (1, 300, 25, 24), ONE, ONE, ONE, "relu"),  # blocks, bands
+    ((2, 40, 19, 26), (40, 1, 3, 3), (2, 40, 10, 13), (2, 2), ONE, ONE, "relu"),
+    ((1, 24, 12, 16), (24, 1, 3, 3), (1, 24, 6, 8), (2, 2), (0, 0), ONE, "relu6"),
+    ((1, 48, 14, 15), (48, 1, 5, 5), (1, 48, 14, 15), ONE, (2, 2), ONE, "hardswish"),
+    ((1, 20, 15, 28), (20, 1, 5, 5), (1, 20, 8, 14), (2, 2), (2, 2), ONE, None),
+    ((1, 33, 8, 21), (33, 1, 7, 7), (1, 33, 8, 21), ONE, (3, 3), ONE, None),
+    # Windows with few taps inside the image, or none; another padding on the right; no padding.
+    ((1, 16, 2, 1), (16, 1, 7, 7), (1, 16, 4, 5), ONE, (4, 5), ONE, "relu"),
+    ((1, 16, 5, 5), (16, 1, 3, 3), (1, 16, 10, 14), ONE, (4, 4), ONE, "relu"),
+    ((1, 18, 8, 9), (18, 1, 3, 3), (1, 18, 6, 7), ONE, NONE, ONE, "relu"),
+    # Any other kernel: strides, dilation, one row.
+    ((1, 21, 17, 18), (21, 1, 3, 3), (1, 21, 6, 9), (3, 2), (1, 2), (2, 3), "relu"),
+    ((1, 8, 15, 12), (8, 1, 3, 3), (1, 8, 5, 4), (3, 3), ONE, ONE, "relu6"),
+    ((2, 70, 4, 6), (70, 1, 1, 1), (2, 70, 4, 6), ONE, NONE, ONE, "relu"),
+    ((1, 36, 1, 50), (36, 1, 1, 9), (1, 36, 1, 50), ONE, (0, 4), ONE, "relu"),
+    ((1, 36, 50, 1), (36, 1, 9, 1), (1, 36, 50, 1), ONE, (4, 0), ONE, "relu"),  # one column
+]
+
 ROWS = [("pixels_by_panels", *row) for row in PIXELS]
 for x, filters, size, padding, ending in WINOGRAD:
     weight, y = (filters, x[1], 3, 3), (x[0], filters, *size)
     ROWS.append(("winograd_channels_last", x, weight, y, ONE, padding, ONE, ending))
+ROWS += [("depthwise_channels_last", *row) for row in DEPTHWISE]
 
 
 def prepared(row, dtype):

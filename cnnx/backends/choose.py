@@ -243,6 +243,11 @@ CHANNELS_LAST_RULES: tuple[Rule, ...] = (
         "Transformed weights are four times as large, which takes enough tiles to pay for",
     ),
     Rule(
+        "depthwise_channels_last",
+        lambda c: c.groups > 1 and c.channels * c.filters == 1,
+        "channels fill vectors as they lie: the image is read once and nothing is staged",
+    ),
+    Rule(
         "pixels_by_panels",
         lambda c: c.groups == 1,
         "filters fill vectors, and the terms of a window lie side by side in the image",

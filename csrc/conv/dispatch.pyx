@@ -27,6 +27,7 @@ from ..memory cimport Block, new_array, zeros
 from ..sums cimport channel_sums
 from .columns_panels cimport prepare_columns_by_panels
 from .depthwise cimport prepare_depthwise, prepare_depthwise_dx
+from .depthwise_last cimport prepare_depthwise_last
 from .direct cimport prepare_direct
 from .direct_dweight cimport prepare_direct_dweight
 from .direct_dx cimport prepare_direct_dx, prepare_implicit_gemm_dx
@@ -48,7 +49,7 @@ cdef struct Row:
     Direction direction
     Prepare prepare
 
-cdef Row[26] TABLE = [
+cdef Row[27] TABLE = [
     Row(b"columns", FORWARD, prepare_columns),
     Row(b"columns", BACKWARD_DATA, prepare_columns_dx),
     Row(b"columns", BACKWARD_WEIGHT, prepare_columns_dweight),
@@ -63,6 +64,7 @@ cdef Row[26] TABLE = [
     Row(b"winograd_channels_last", FORWARD, prepare_winograd_channels_last),
     Row(b"depthwise_by_planes", FORWARD, prepare_depthwise),
     Row(b"depthwise_by_planes", BACKWARD_DATA, prepare_depthwise_dx),
+    Row(b"depthwise_channels_last", FORWARD, prepare_depthwise_last),
     Row(b"depthwise", FORWARD, prepare_grouped),
     Row(b"depthwise", BACKWARD_DATA, prepare_grouped_dx),
     Row(b"depthwise", BACKWARD_WEIGHT, prepare_grouped_dweight),

@@ -25,6 +25,7 @@
 #include "pool_pairs.inc.c"
 #include "pool.inc.c"
 #include "depthwise.inc.c"
+#include "depthwise_last.inc.c"
 #include "planes.inc.c"
 #include "optim.inc.c"
 #include "resample.inc.c"

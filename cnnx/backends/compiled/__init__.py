@@ -61,6 +61,7 @@ MODULES = (
     "conv.lanes",
     "conv.grouped",
     "conv.depthwise",
+    "conv.depthwise_last",
     "conv.dispatch",
     "pool.pooling",
     "pool.windows",
