@@ -20,6 +20,7 @@ from job_cases_elementwise import (
     REDUCTIONS,
     UNARY,
 )
+from job_cases_layout import LAYOUT
 
 from cnnx.backends import compiled
 from cnnx.backends.compiled import jobs
@@ -373,5 +374,5 @@ def packed_once(row):
 
 
 CASES = LINEAR | ACTIVATIONS | CURVES | PRELU | ARITHMETIC | POOL | PAD | RESIZED | CONCAT
-CASES |= UNARY | REDUCTIONS | BORDERS
+CASES |= UNARY | REDUCTIONS | BORDERS | LAYOUT
 CASES |= NORM | GROUP_NORM | RESPONSE_NORM | CONVOLUTION
