@@ -10,7 +10,7 @@
 # some strips, of one or more images, so that few tiles of each still share what is read of U. For each panel of nr
 # channels, pixels become V; for each panel of filters, M becomes pixels. Where x and y have their channels last, these
 # are read and written in the images; of planes they are transposed before and after.
-# Where there are many bands, and U stays in the second-level cache, a task owns a band (`owned`), and V is scratch.
+# Where there are many bands, or U stays in the second-level cache, a task owns a band (`owned`), and V is scratch.
 # Otherwise tasks are panels of channels, which make V of a band, then panels of filters: each reads its part of U once,
 # from one end to the other.
 # A sum runs over channels in order, whoever makes it: any number of threads gives the same bits.
@@ -31,9 +31,14 @@ from .winograd cimport POINTS, SKEW, Tiling, tiling_of
 
 cdef enum:
     CHANNELS_PACKED = 8             # together
-    OWNED_WEIGHTS = 16384           # so many or fewer, and U, 36 / 9 times as large, stays in the second-level cache
-    OWNED_V_ELEMENTS = 90_000       # of a band that a task owns: 360 kB of floats
-    V_ELEMENTS = 400_000            # of a band that tasks share: 1.6 MB of floats
+    SMALL_WEIGHTS = 16384           # so many or fewer, and U, 36 / 9 times as large, stays in the second-level cache
+    LARGE_WEIGHTS = 131072          # more, and it comes from memory
+    # Elements of V: of a band that a task owns, with small weights or larger ones; of one that tasks share, and with
+    # large weights, which then are read once for more tiles: 360 kB, 800 kB, 1.6 MB and 4 MB of floats.
+    OWNED_SMALL_V = 90_000
+    OWNED_V = 200_000
+    SHARED_V = 400_000
+    SHARED_LARGE_V = 1_000_000
     ENOUGH_TASKS = 8
     ENOUGH_TILES = 8                # of a band, where it can be smaller
 
@@ -122,9 +127,15 @@ cdef void set_bands(Plan *plan) noexcept:
     """Strips of a band, and whether a task owns it."""
     cdef const Tiling *tiling = &plan.tiling
     cdef Py_ssize_t strip = POINTS * tiling.cols * plan.v_tile, most, tasks
+    cdef Py_ssize_t weights = tiling.channels * tiling.filters
     plan.strips = tiling.n * tiling.rows
-    plan.owned = tiling.channels * tiling.filters <= OWNED_WEIGHTS and plan.strips >= ENOUGH_TASKS // 2
-    most = (OWNED_V_ELEMENTS if plan.owned else V_ELEMENTS) // strip
+    plan.owned = (
+        plan.strips >= ENOUGH_TASKS // 2 if weights <= SMALL_WEIGHTS else plan.strips * strip >= 5 * OWNED_V
+    )
+    if plan.owned:
+        most = (OWNED_SMALL_V if weights <= SMALL_WEIGHTS else OWNED_V) // strip
+    else:
+        most = (SHARED_V if weights <= LARGE_WEIGHTS else SHARED_LARGE_V) // strip
     tasks = ENOUGH_TASKS if plan.owned else ceil_div(ENOUGH_TASKS, plan.y_panels)       # for which bands are needed
     most = min(most, max(plan.strips // tasks, ceil_div(ENOUGH_TILES, tiling.cols)))
     plan.bands = ceil_div(plan.strips, max(<Py_ssize_t>1, most))
