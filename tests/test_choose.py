@@ -99,6 +99,7 @@ PACKED = [
     (("forward", 1, 128, 40, 128, 3, 1), "winograd"),  # transformed once
     (("forward", 1, 128, 16, 128, 3, 1), "winograd_by_panels"),
     (("forward", 1, 64, 8, 64, 3, 1), "winograd_by_panels"),
+    (("forward", 32, 32, 16, 32, 3, 1), "winograd_by_panels"),  # of small planes
     (("forward", 1, 64, 4, 64, 3, 1), "direct"),  # one tile
     (("forward", 1, 512, 14, 512, 3, 1), "winograd_by_filters"),  # 38 MB, if transformed
     (("forward", 1, 512, 7, 512, 1, 1), "pointwise_by_panels"),

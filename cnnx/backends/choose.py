@@ -151,11 +151,15 @@ RULES: tuple[Rule, ...] = (
             and c.is_winograd_shape
             and c.dtype == "float32"
             and min(c.channels, c.filters) >= 16
-            and 2 <= c.tiles <= 64
-            and c.channels * c.filters <= 65536
+            and c.tiles >= 2
+            and (
+                (c.tiles <= 64 and c.channels * c.filters <= 65536)
+                or (c.plane <= 256 and c.channels * c.filters <= 4096)
+            )
         ),
-        "few tiles, which fill no vectors and make no tasks for all threads; but channels and "
-        "filters do. Packed weights are four times as large: more would come from memory",
+        "few tiles, of all images or of each, which fill no vectors and make no tasks for all "
+        "threads; but channels and filters do. Packed weights are four times as large: more would "
+        "come from memory",
     ),
     Rule(
         "columns",
