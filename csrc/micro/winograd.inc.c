@@ -94,19 +94,23 @@ static void NAME(winograd_weight)(ptrdiff_t rows, ptrdiff_t channels, const REAL
 #define INLINE static inline __attribute__((always_inline))
 #define LAST(lane) ((lane) + VL <= s.channels || s.channels < VL ? (lane) : s.channels - VL)
 
-/* One vector, of `count` channels, of the lines from top to bottom. Constants, if that is all. */
+/* One vector, of `count` channels, of the lines from top to bottom. Constants, if that is all. No pixel is selected by
+   a condition of its own: within one, the compiler would fuse other multiplications with additions than in a whole
+   strip, and rounding would depend on the place of a tile. */
 INLINE void NAME(x_lanes)(cnnx_strip s, ptrdiff_t top, ptrdiff_t bottom, ptrdiff_t count, const REAL *x, REAL *v) {
     VEC half[6][6];
     for (ptrdiff_t t = 0; t < s.tiles; t++) {
         for (int i = 0; i < 6 && t > 0; i++) half[i][0] = half[i][4], half[i][1] = half[i][5];
         for (int j = t > 0 ? 2 : 0; j < 6; j++) {
             const ptrdiff_t p = 4 * t + j;
-            VEC column[6], out[6];
-            for (int i = 0; i < 6; i++) {
-                const int there = i >= top && i < bottom && p >= s.left && p < s.right;
-                const REAL *from = x + (i - top) * s.pitch + (p - s.left) * s.pixel;
-                column[i] = there ? NAME(load_some)(from, count, 0) : (VEC){0};
+            VEC column[6] = {0}, out[6];
+            if (p < s.left || p >= s.right) {
+                for (int i = 0; i < 6; i++) half[i][j] = (VEC){0};
+                continue;
             }
+            const REAL *pixel = x + (p - s.left) * s.pixel;
+            for (ptrdiff_t i = top; i < bottom; i++, pixel += s.pitch)
+                column[i] = NAME(load_some)(pixel, count, 0);
             NAME(transform_x)(column, out);
             for (int i = 0; i < 6; i++) half[i][j] = out[i];
         }
