@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from cnnx.engine import channels_last
 from cnnx.engine.record import Recorded, same_memory
 from cnnx.tuples import NamedTuple
 
-__all__ = ["TABLE", "JobStep", "Output", "Scratch", "Value", "lower"]
+__all__ = ["TABLE", "JobStep", "Output", "Scratch", "Value", "lower", "packed"]
 
 
 class Value(NamedTuple):
@@ -42,6 +43,8 @@ class JobStep(NamedTuple):
     in_place  how many of its first operands its output may write over, if they have its size
     parts     where its first operands lie in the output, in bytes: if all it does is to copy each
               to its place, so that it need not be copied if it is computed there
+    channels_last   the Job of the same operands where images are (n, pixels, channels) in memory,
+              or None
     inside    where the output lies in its first operand, in bytes: if all it does is to copy it
               from there, so that it need not be copied if it can stay; else None
     """
@@ -51,13 +54,14 @@ class JobStep(NamedTuple):
     in_place: int
     parts: tuple[int, ...] = ()
     inside: int | None = None
+    channels_last: Any = None
 
 
 Lowered = tuple[Any, tuple[Any, ...]]  # a Job, and its arrays
 
 
 def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
-    """The Job of a step, or None if it has none.
+    """The Job of a step, or None if it has none. Weights are not packed yet.
 
     jobs  the module of the compiled backend that prepares them
     """
@@ -73,11 +77,24 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
     operands = [_operand(recorded, array) for array in arrays]
     if any(operand is _UNKNOWN for operand in operands):
         return None
-    for k, wanted in enumerate(job.arrays):
-        if wanted.role == "weight":
-            operands[k] = job.pack(operands[k])
     parts = _parts(*call.arguments) if call.op == "concat" else ()
-    return JobStep(job, tuple(operands), ELEMENTWISE.get(call.op, 0), parts)
+    in_place = ELEMENTWISE.get(call.op, 0)
+    other = job if call.op in channels_last.SAME_JOB else None
+    if call.op in channels_last.TABLE and recorded.reads[0].ndim > 2:
+        other = channels_last.TABLE[call.op](jobs, call.results, *call.arguments)
+    return JobStep(job, tuple(operands), in_place, parts, channels_last=other)
+
+
+def packed(step: JobStep | None) -> JobStep | None:
+    """The step with its weights as its Job reads them."""
+    if step is None:
+        return None
+    roles = [wanted.role for wanted in step.job.arrays]
+    operands = [
+        step.job.pack(operand) if role == "weight" else operand
+        for role, operand in zip(roles, step.operands, strict=True)
+    ]
+    return step._replace(operands=tuple(operands))
 
 
 def _copied(recorded: Recorded, jobs: Any) -> JobStep | None:
@@ -143,8 +160,18 @@ def _conv_transpose2d(
 
 
 def _linear(jobs: Any, results: Any, x: Any, weight: Any, bias: Any, activation: Any) -> Lowered:
-    job = jobs.prepare_linear(x.shape, weight.shape, x.dtype, activation)
-    return job, (x, weight, bias, *results)
+    n, inputs = x.shape
+    if n <= jobs.ROWS_OF_DOTS:
+        job = jobs.prepare_linear(x.shape, weight.shape, x.dtype, activation)
+        return job, (x, weight, bias, *results)
+    # A 1x1 convolution of n pixels, whose channels are last: its weights are packed once.
+    outputs = len(weight)
+    shapes = (1, inputs, 1, n), (outputs, inputs, 1, 1), (1, outputs, 1, n)
+    windows = ((1, 1), (0, 0), (1, 1))
+    job = jobs.prepare_convolution(
+        "forward", *shapes, *windows, x.dtype, activation, packed=True, channels_last=True
+    )
+    return job, (x, weight.reshape(outputs, inputs, 1, 1), bias, None, *results)
 
 
 def _max_pool2d(jobs: Any, results: Any, x: Any, *windows: Any) -> Lowered:

@@ -1,4 +1,4 @@
-"""Pass 8: the places of all blocks in one arena."""
+"""Pass 9: the places of all blocks in one arena."""
 
 # Design:
 # Two values may share memory if one has its last reader before the other is made. A block is values

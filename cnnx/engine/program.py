@@ -19,43 +19,19 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.engine.lower import JobStep, Output, Scratch, Value, lower
+from cnnx.engine.entries import entry_of, joined
+from cnnx.engine.layout import with_channels_last
+from cnnx.engine.lower import JobStep, Output, Scratch, Value, packed
 from cnnx.engine.memory import Lifetime, place
-from cnnx.engine.record import Recorded, record
-from cnnx.engine.samples import by_sample
+from cnnx.engine.record import record
 from cnnx.engine.sharing import Life, Sharing
 from cnnx.graph.run import Plan
-from cnnx.graph.steps import Step
 from cnnx.layers.run import no_grad, run_mode
 from cnnx.tuples import NamedTuple
 
-__all__ = ["Entry", "Piece", "Program"]
+__all__ = ["Piece", "Program"]
 
 _MOST_ARENAS = 8  # idle ones that are kept
-
-
-class Entry(NamedTuple):
-    """A step of a program. `job`, or it is a view of value `view_of`, or it runs in Python.
-
-    idle   nothing is to be done: it is a view, or its inputs have been computed in their places
-    holds  the inputs with which the output may share memory
-    kind   the algorithm of the Job, "view", "in place", or what it runs in Python
-    macs   multiply-adds
-    bytes  of its inputs, weights and output
-    by_sample  whether it computes each sample of its output from the same sample of its inputs
-    """
-
-    step: Step
-    job: JobStep | None
-    view_of: int | None
-    holds: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    kind: str
-    macs: int
-    bytes: int
-    by_sample: bool
-    idle: bool
 
 
 class Piece(NamedTuple):
@@ -78,17 +54,19 @@ class Program:
 
     def __init__(self, plan: Plan, inputs: Sequence[np.ndarray], jobs: Any) -> None:
         self.inputs, self.outputs = plan.inputs, plan.outputs
-        self.entries = [_entry(recorded, jobs) for recorded in record(plan, inputs)]
+        entries = [entry_of(recorded, jobs) for recorded in record(plan, inputs)]
         self._shapes = {i: x.shape for i, x in enumerate(inputs)}
-        self._shapes.update({entry.step.output: entry.shape for entry in self.entries})
+        entries = with_channels_last(entries, inputs, self.outputs, jobs)
+        self.entries = [entry._replace(job=packed(entry.job)) for entry in entries]
+        self._shapes.update({entry.output: entry.shape for entry in self.entries})
         self._dtypes = {i: x.dtype for i, x in enumerate(inputs)}
-        self._dtypes.update({entry.step.output: entry.dtype for entry in self.entries})
+        self._dtypes.update({entry.output: entry.dtype for entry in self.entries})
         self._share()
         self._assign_slots()
         self._place()
         self._executor = jobs.Executor(
             [
-                (entry.job.job, self._operands(number, entry.job, entry.step.output))
+                (entry.job.job, self._operands(number, entry.job, entry.output))
                 for number, entry in enumerate(self.entries)
                 if entry.job is not None
             ],
@@ -106,12 +84,12 @@ class Program:
         sizes = {value: self._bytes(value) for value in self._shapes}
         self._sharing = sharing = Sharing(sizes, *self._lives())
         for number, entry in enumerate(self.entries):
-            y, job = entry.step.output, entry.job
+            y, job = entry.output, entry.job
             if entry.view_of is not None:
                 sharing.view(y, entry.view_of)
             elif job is not None and job.parts:
                 xs = [x.number for x in job.operands[: len(job.parts)]]
-                self.entries[number] = _joined(entry, job, sharing.join(y, xs, job.parts))
+                self.entries[number] = joined(entry, job, sharing.join(y, xs, job.parts))
             elif job is not None and job.inside is not None:
                 if sharing.slice(y, job.operands[0].number, job.inside):
                     self.entries[number] = entry._replace(job=None, kind="view", idle=True)
@@ -125,13 +103,13 @@ class Program:
         first = dict.fromkeys(range(self.inputs), -1)
         last: dict[int, int] = {}
         for number, entry in enumerate(self.entries):
-            first[entry.step.output] = last[entry.step.output] = number
-            last.update(dict.fromkeys(entry.step.inputs, number))
+            first[entry.output] = last[entry.output] = number
+            last.update(dict.fromkeys(entry.inputs, number))
         last.update(dict.fromkeys(self.outputs, end))
         whole = {*range(self.inputs), *self.outputs}
         foreign = set(range(self.inputs))  # arrays that are not the plan's to write over
         for entry in reversed(self.entries):
-            y = entry.step.output
+            y = entry.output
             for x in entry.holds:
                 last[x] = max(last[x], last[y])
             if entry.view_of is not None and y in whole:
@@ -146,9 +124,7 @@ class Program:
         block = self._sharing.block
         inputs = [block[value] for value in range(self.inputs)]
         outside = dict.fromkeys(
-            block[entry.step.output]
-            for entry in self.entries
-            if entry.job is None and not entry.idle
+            block[entry.output] for entry in self.entries if entry.job is None and not entry.idle
         )
         given = [block[value] for value in self.outputs if block[value] not in {*inputs, *outside}]
         self._fresh = list(dict.fromkeys(given))
@@ -238,7 +214,7 @@ class Program:
     @property
     def value_bytes(self) -> int:
         """Of all values that the steps compute."""
-        return sum(self._bytes(entry.step.output) for entry in self.entries if not entry.idle)
+        return sum(self._bytes(entry.output) for entry in self.entries if not entry.idle)
 
     @property
     def weight_bytes(self) -> int:
@@ -308,7 +284,8 @@ class Program:
 
     def _run_in_python(self, number: int, arena: Any, given: list[Any]) -> None:
         entry = self.entries[number]
-        xs = [self._array(value, arena, given) for value in entry.step.inputs]
+        assert entry.step is not None  # changes of the layout are Jobs
+        xs = [self._array(value, arena, given) for value in entry.inputs]
         y = np.asarray(entry.step.run(None, xs, True), order="C")
         if y.shape != entry.shape or y.dtype != entry.dtype:
             from cnnx.engine.report import names
@@ -318,7 +295,7 @@ class Program:
                 f"zeros {entry.dtype} of {entry.shape}: a plan needs layers whose output shape "
                 "depends on the input's shape alone"
             )
-        given[self._slots[self._sharing.block[entry.step.output]]] = y
+        given[self._slots[self._sharing.block[entry.output]]] = y
 
     def _shape(self, value: int, groups: int) -> tuple[int, ...]:
         """Of a value of so many groups."""
@@ -343,45 +320,3 @@ class Program:
             seen.add(block)
             found.append(y)
         return tuple(found)
-
-
-def _entry(recorded: Recorded, jobs: Any) -> Entry:
-    job = None if recorded.view_of is not None else lower(recorded, jobs)
-    if job is not None:
-        kind = job.job.name
-    elif recorded.view_of is not None:
-        kind = "view"
-    else:
-        kind = "Python" if recorded.call is None else f"op {recorded.call.op}"
-    batch = recorded.shape[0] if recorded.shape else 1
-    shapes = [x.shape[1:] for x in recorded.reads]
-    layer = recorded.step.nodes()[0].layer
-    macs = batch * layer.macs(*shapes[: len(recorded.step.nodes()[0].inputs)])
-    arrays = recorded.reads + recorded.weights
-    moved = sum(array.nbytes for array in arrays)
-    moved += math.prod(recorded.shape) * recorded.dtype.itemsize
-    return Entry(
-        recorded.step,
-        job,
-        recorded.view_of,
-        recorded.holds,
-        recorded.shape,
-        recorded.dtype,
-        kind,
-        macs,
-        moved,
-        by_sample(recorded, batch),
-        idle=recorded.view_of is not None,
-    )
-
-
-def _joined(entry: Entry, job: JobStep, in_place: Sequence[bool]) -> Entry:
-    """A concatenation of which some inputs are in their places in the output."""
-    if all(in_place):
-        return entry._replace(job=None, kind="in place", idle=True)
-    if not any(in_place):
-        return entry
-    copied = [None if there else x for x, there in zip(job.operands, in_place, strict=False)]
-    operands = (*copied, *job.operands[len(copied) :])
-    kind = f"{entry.kind}, {in_place.count(True)} of {len(in_place)} in place"
-    return entry._replace(job=job._replace(operands=operands), kind=kind)

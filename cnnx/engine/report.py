@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "Row", "choices", "explain", "memory", "names", "profile"]
 
 
-def names(step: Step) -> str:
-    """ "3.body.4 Conv2D + 3.add Add + 4 ReLU" """
+def names(step: Step | None) -> str:
+    """ "3.body.4 Conv2D + 3.add Add + 4 ReLU"; "" for a change of the layout."""
+    if step is None:
+        return ""
     return " + ".join(f"{node.name} {type(node.layer).__name__}" for node in step.nodes())
 
 
@@ -47,7 +49,7 @@ def choices(measured: Choices, kernels: str) -> str:
 
 def memory(program: Program) -> str:
     """The pieces of the arena, in the order of the steps that write them."""
-    by_value = {entry.step.output: entry for entry in program.entries}
+    by_value = {entry.output: entry for entry in program.entries}
     rows: list[Sequence[Any]] = [("offset", "bytes", "steps", "value")]
     for piece in sorted(program.pieces, key=lambda piece: (piece.lifetime.first, piece.offset)):
         size, first, last = piece.lifetime[:3]

@@ -1,4 +1,4 @@
-"""Pass 7: which values are in the same memory, and in which part of it.
+"""Pass 8: which values are in the same memory, and in which part of it.
 
 A view is the memory of what it is a view of. An elementwise step writes over its input. And where
 the result of a concatenation is its inputs, one behind the other (a batch of one image, joined

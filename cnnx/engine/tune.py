@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cnnx.backends.choose import RULES, Convolution, candidates, preferring
+from cnnx.backends.choose import CHANNELS_LAST_RULES, RULES, Convolution, candidates, preferring
 from cnnx.engine.program import Program
 
 __all__ = ["Choices", "tune"]
@@ -21,7 +21,8 @@ __all__ = ["Choices", "tune"]
 Choices = dict[Convolution, str]
 RUNS = 15
 FASTER = 0.95  # of the time of the rule's algorithm: at most as much is a reason to change it
-_NAMES = {rule.algorithm for rule in RULES}
+_TUNED = {rule.algorithm for rule in RULES}
+_NAMES = _TUNED | {rule.algorithm for rule in CHANNELS_LAST_RULES}
 
 
 def tune(make: Callable[[], Program], inputs: Sequence[np.ndarray]) -> Choices:
@@ -69,7 +70,8 @@ def _measured(
     seconds = np.min([program.times(inputs) for _ in range(RUNS)], axis=0)
     total: Counter[Convolution] = Counter()
     for number, convolution in zip(steps, asked, strict=True):
-        total[convolution] += seconds[number]
+        if program.entries[number].kind in _TUNED:  # channels last, there is no choice
+            total[convolution] += seconds[number]
     return [(each, _candidate(each, turn), float(time)) for each, time in total.items()]
 
 
