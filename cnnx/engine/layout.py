@@ -29,7 +29,7 @@ __all__ = ["with_channels_last"]
 
 # Nanoseconds, of one thread, roughly: what a convolution gains for each multiply-add, or for each
 # byte of a depthwise one; and what a change of the layout takes for a byte.
-_MAC, _DEPTHWISE_BYTE, _COPIED_BYTE = 0.15 / 60, 0.03, 0.1
+_MAC, _DEPTHWISE_BYTE, _COPIED_BYTE = 0.15 / 40, 0.03, 0.1
 
 
 def with_channels_last(
@@ -82,9 +82,11 @@ def _regions(entries: Sequence[Entry], values: _Values) -> Iterable[set[int]]:
 
 
 def _is_able(entry: Entry, values: _Values) -> bool:
-    """Whether the step has a Job for images whose channels are last."""
+    """Whether the step has a Job for images whose channels are last, with no more arithmetic."""
     step, rank = entry.job, len(entry.shape)
     if step is None or step.channels_last is None:
+        return False
+    if is_winograd(step.job.name) and not is_winograd(step.channels_last.name):
         return False
     shapes = [values.shape[x] for x in entry.inputs if len(values.shape[x]) != rank]
     shapes += [
