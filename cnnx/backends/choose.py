@@ -289,6 +289,9 @@ def choose_channels_last(convolution: Convolution) -> str | None:
     """
     if convolution.direction != "forward" or not convolution.packed:
         return None
+    prefer = _preferred.get()
+    if prefer is not None and prefer(convolution) is not None:
+        return None  # another algorithm was measured to be faster
     exact = wanted_algorithm.get() == "direct"
     for rule in CHANNELS_LAST_RULES:
         if rule.holds(convolution) and not (exact and is_winograd(rule.algorithm)):

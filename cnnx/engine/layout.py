@@ -84,7 +84,7 @@ def _regions(entries: Sequence[Entry], values: _Values) -> Iterable[set[int]]:
 def _is_able(entry: Entry, values: _Values) -> bool:
     """Whether the step has a Job for images whose channels are last, with no more arithmetic."""
     step, rank = entry.job, len(entry.shape)
-    if step is None or step.channels_last is None:
+    if step is None or step.channels_last is None or not values.images(entry):
         return False
     if is_winograd(step.job.name) and not is_winograd(step.channels_last.name):
         return False
@@ -107,7 +107,7 @@ def _gain(entries: Sequence[Entry], region: set[int]) -> float:
         if name.startswith("depthwise"):
             total += entry.bytes * _DEPTHWISE_BYTE
         elif not is_winograd(name):
-            total += entry.macs * _MAC
+            total += entry.macs * _MAC * (entry.dtype.itemsize / 4)
     return total
 
 
@@ -181,6 +181,6 @@ def _copy(value: int, last: int, values: _Values, to: str, jobs: Any) -> Entry:
     shape, dtype, size = values.shape[value], values.dtype[value], values.bytes(value)
     job = jobs.prepare_layout(shape, dtype, to)
     x, y = (value, last) if to == "channels_last" else (last, value)
-    made = moved(shape) if to == "channels_last" else shape
+    made, kind = (moved(shape), "channels last") if y == last else (shape, "planes")
     step = JobStep(job, (Value(x), Output()), 0)
-    return Entry(None, (x,), y, step, None, (), made, dtype, job.name, 0, 2 * size, True, False)
+    return Entry(None, (x,), y, step, None, (), made, dtype, kind, 0, 2 * size, True, False)

@@ -118,6 +118,7 @@ def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 _UNKNOWN = object()
+_FEW_ROWS = 4  # of a linear layer, which reads its weights as they lie: ROWS_OF_DOTS in csrc
 
 
 def _operand(recorded: Recorded, array: Any) -> Any:
@@ -160,18 +161,19 @@ def _conv_transpose2d(
 
 
 def _linear(jobs: Any, results: Any, x: Any, weight: Any, bias: Any, activation: Any) -> Lowered:
-    n, inputs = x.shape
-    if n <= jobs.ROWS_OF_DOTS:
-        job = jobs.prepare_linear(x.shape, weight.shape, x.dtype, activation)
-        return job, (x, weight, bias, *results)
-    # A 1x1 convolution of n pixels, whose channels are last: its weights are packed once.
-    outputs = len(weight)
-    shapes = (1, inputs, 1, n), (outputs, inputs, 1, 1), (1, outputs, 1, n)
-    windows = ((1, 1), (0, 0), (1, 1))
-    job = jobs.prepare_convolution(
-        "forward", *shapes, *windows, x.dtype, activation, packed=True, channels_last=True
-    )
-    return job, (x, weight.reshape(outputs, inputs, 1, 1), bias, None, *results)
+    (n, inputs), outputs = x.shape, len(weight)
+    if n > _FEW_ROWS:
+        # A 1x1 convolution of n pixels, whose channels are last: its weights are packed once.
+        shapes = (1, inputs, 1, n), (outputs, inputs, 1, 1), (1, outputs, 1, n)
+        job = jobs.prepare_convolution(
+            *("forward", *shapes, (1, 1), (0, 0), (1, 1), x.dtype, activation),
+            packed=True,
+            channels_last=True,
+        )
+        if job is not None:
+            return job, (x, weight.reshape(outputs, inputs, 1, 1), bias, None, *results)
+    job = jobs.prepare_linear(x.shape, weight.shape, x.dtype, activation)
+    return job, (x, weight, bias, *results)
 
 
 def _max_pool2d(jobs: Any, results: Any, x: Any, *windows: Any) -> Lowered:

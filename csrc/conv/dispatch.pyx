@@ -32,7 +32,7 @@ from .direct cimport prepare_direct
 from .direct_dweight cimport prepare_direct_dweight
 from .direct_dx cimport prepare_direct_dx, prepare_implicit_gemm_dx
 from .geometry cimport ARG_ADD, ARG_BIAS, ARG_DBIAS, ARG_DWEIGHT, ARG_DX, ARG_DY, ARG_WEIGHT, ARG_WINDOWS, ARG_X, ARG_Y
-from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Direction, Geometry, Prepare
+from .geometry cimport BACKWARD_DATA, BACKWARD_WEIGHT, FORWARD, Convolution, Direction, Geometry, Prepare
 from .grouped cimport prepare_grouped, prepare_grouped_dweight, prepare_grouped_dx
 from .im2col cimport prepare_columns, prepare_columns_dweight, prepare_columns_dx
 from .pixels_panels cimport prepare_pixels_by_panels
@@ -197,9 +197,8 @@ cdef Job prepare(
         windows = tuple([each[::-1] for each in windows])
     stride, padding, dilation = windows
     dtype = np.float32 if single else np.float64
-    algorithm = (choose_channels_last if channels_last else choose)(
-        Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype, packed)
-    )
+    choice = Choice.of(DIRECTIONS[<int>direction], x_shape, weight_shape, y_shape, stride, dilation, dtype, packed)
+    algorithm = (choose_channels_last if channels_last else choose)(choice)
     if algorithm is None:
         return None
     algorithm = algorithm.encode()
@@ -211,6 +210,7 @@ cdef Job prepare(
     for row in TABLE:
         if row.algorithm == <bytes>algorithm and row.direction == direction:
             job = row.prepare(&geometry, single, ending(activation))
+            (<Convolution>job).choice = choice
             if turned:
                 job.arrays = tuple([each._replace(shape=turn(each.shape)) for each in job.arrays])
             if channels_last:

@@ -33,6 +33,7 @@ cdef class Convolution(Job):
     cdef Geometry geometry
     cdef bint single
     cdef Ending activation              # forward
+    cdef readonly object choice         # what choose.py was asked for
 
     cdef int set_up(
         self, const Geometry *geometry, Direction direction, str name, bint single, Ending activation
