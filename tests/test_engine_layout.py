@@ -48,8 +48,8 @@ def gated(channels):
 def two_ways(channels=64):
     """A value that a region and a step on planes read, and that is an output as well."""
     x = cnnx.Input((channels, 14, 14))
-    h = pointwise()(pointwise()(x))
-    ends = cnnx.Upsample(2)(h), pointwise()(pointwise()(h)), h
+    h = pointwise()(pointwise()(pointwise()(x)))
+    ends = cnnx.Upsample(2)(h), pointwise()(pointwise()(pointwise()(h))), h
     return cnnx.Graph(x, ends)
 
 

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -56,11 +56,11 @@ def _measured(
     program.times(inputs)  # once, for the caches
     # The least: other programs only add to the time of a step.
     seconds = np.min([program.times(inputs) for _ in range(RUNS)], axis=0)
-    total: Counter[tuple[Convolution, str]] = Counter()
+    total: dict[tuple[Convolution, str], float] = defaultdict(float)
     for entry, time in zip(program.entries, seconds, strict=True):
-        job = entry.job and entry.job.job
+        job = entry.job.job if entry.job else None
         if (convolution := getattr(job, "choice", None)) is not None:
-            total[convolution, job.name] += float(time)
+            total[convolution, entry.kind] += float(time)
     return [(convolution, name, time) for (convolution, name), time in total.items()]
 
 

@@ -18,6 +18,7 @@ from .geometry cimport ARG_ADD, ARG_BIAS, ARG_WEIGHT, ARG_X, ARG_Y, FORWARD, Con
 
 cdef enum:
     CACHED_BYTES = 24576        # of the rows of x that a row of y reads: half of a first-level cache
+    STREAMED_BYTES = 1500000    # of an image: it does not stay in the second-level cache, and is read as one stream
     TASK_OUTPUTS = 16384        # more or less: work for some microseconds
 
 
@@ -66,6 +67,8 @@ cdef Job prepare_depthwise_last(const Geometry *geometry, bint single, Ending ac
     plan.vectors = max(<Py_ssize_t>1, channels // tile.lanes)
     most = CACHED_BYTES // (g.kh * g.w * tile.lanes * <Py_ssize_t>tile.element)
     plan.blocks = ceil_div(plan.vectors, max(<Py_ssize_t>1, most))
+    if g.h * g.w * channels * <Py_ssize_t>tile.element > STREAMED_BYTES:
+        plan.blocks = 1
     plan.band_rows = ceil_div(TASK_OUTPUTS, g.ow * ceil_div(channels, plan.blocks))
     plan.bands = ceil_div(g.oh, plan.band_rows)
     plan.band_rows = ceil_div(g.oh, plan.bands)
