@@ -80,7 +80,7 @@ def lower(recorded: Recorded, jobs: Any) -> JobStep | None:
     parts = _parts(*call.arguments) if call.op == "concat" else ()
     in_place = ELEMENTWISE.get(call.op, 0)
     other = job if call.op in channels_last.SAME_JOB else None
-    if call.op in channels_last.TABLE and recorded.reads[0].ndim > 2:
+    if call.op in channels_last.TABLE and len(recorded.shape) > 2:
         other = channels_last.TABLE[call.op](jobs, call.results, *call.arguments)
     return JobStep(job, tuple(operands), in_place, parts, channels_last=other)
 
