@@ -248,12 +248,12 @@ CHANNELS_LAST_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "depthwise_channels_last",
-        lambda c: c.groups > 1 and c.channels * c.filters == 1,
+        lambda c: c.groups >= 16 and c.channels * c.filters == 1,
         "channels fill vectors as they lie: the image is read once and nothing is staged",
     ),
     Rule(
         "pixels_by_panels",
-        lambda c: c.groups == 1,
+        lambda c: c.groups == 1 and c.filters >= 16,
         "filters fill vectors, and the terms of a window lie side by side in the image",
     ),
 )
