@@ -302,7 +302,7 @@ def choose_channels_last(convolution: Convolution) -> str | None:
 def candidates(convolution: Convolution) -> tuple[str, ...]:
     """The algorithms that may be as fast, that of `choose` first: for weights that are packed once.
 
-    >>> conv = Convolution.of("forward", (1, 64, 8, 8), (64, 64, 3, 3), (1, 64, 8, 8),
+    >>> conv = Convolution.of("forward", (1, 64, 16, 16), (64, 64, 3, 3), (1, 64, 16, 16),
     ...                       (1, 1), (1, 1), "float32", packed=True)
     >>> sorted(candidates(conv))
     ['direct', 'winograd', 'winograd_by_filters', 'winograd_by_panels']
