@@ -9,6 +9,7 @@ from engine_helpers import assert_close, compiled_only, drawn, trained
 import cnnx
 from cnnx import BatchNorm2D, Conv2D, Flatten, Linear, ReLU, ReLU6, Sequential, Sigmoid
 from cnnx.engine.groups import one_group
+from cnnx.onnx.layers import Binary
 
 pytestmark = compiled_only
 
@@ -99,6 +100,38 @@ def test_a_value_is_copied_once_and_every_reader_finds_its_layout():
         assert_close(model, found, expected)
     names = computed(plan)
     assert names.count("channels last") == 1 and names.count("planes") == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "regions"),
+    [
+        ((64, 1, 1), 1),  # a number for each channel
+        ((14, 14), 1),  # for each pixel
+        ((1,), 1),
+        ((64, 14, 14), 2),  # for each channel and pixel: this has an order of its own
+    ],
+    ids=str,
+)
+def test_constants_are_in_a_region_if_they_are_the_same_in_both_layouts(shape, regions):
+    layer = Binary("mul")
+    layer.fix(1, drawn(shape, seed=5))
+    around = [pointwise() for _ in range(8)]
+    model = trained(Sequential(*around[:4], layer, *around[4:]))
+    plan, x = cnnx.compile(model, (64, 14, 14), batch=2), drawn((2, 64, 14, 14))
+    assert_close(model, plan(x), model(x))
+    assert computed(plan).count("channels last") == regions
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 1, 1), (2, 1, 14, 14)], ids=str)
+def test_so_are_inputs_of_the_network(shape):
+    x, y = cnnx.Input((64, 14, 14)), cnnx.Input(shape[1:])
+    h = Sequential(*[pointwise() for _ in range(4)])(x)
+    h = Sequential(*[pointwise() for _ in range(4)])(Binary("mul")(h, y))
+    model = trained(cnnx.Graph((x, y), h))
+    plan = cnnx.compile(model, {"x": (2, 64, 14, 14), "y": shape})
+    given = drawn((2, 64, 14, 14)), drawn(shape, seed=5)
+    assert_close(model, plan(*given), model(*given))
+    assert computed(plan).count("channels last") == 1
 
 
 def test_a_convolution_alone_stays_as_it_is():

@@ -43,10 +43,10 @@ class JobStep(NamedTuple):
     in_place  how many of its first operands its output may write over, if they have its size
     parts     where its first operands lie in the output, in bytes: if all it does is to copy each
               to its place, so that it need not be copied if it is computed there
-    channels_last   the Job of the same operands where images are (n, pixels, channels) in memory,
-              or None
     inside    where the output lies in its first operand, in bytes: if all it does is to copy it
               from there, so that it need not be copied if it can stay; else None
+    channels_last   the Job of the same operands where images are (n, pixels, channels) in memory,
+              or None
     """
 
     job: Any

@@ -3,10 +3,10 @@
 # Design:
 # The usual program is run step by step with a clock, then one with the first candidates of all
 # convolutions, one with the second, and so on: so each algorithm finds the caches as it does in the
-# network. Candidates compute planes; where channels are last in the usual program, they compete
-# with that. What is measured depends on the machine; the bits then depend on it, too, but not on
-# the number of threads. The usual algorithm stays unless another was clearly faster, so noise
-# changes nothing.
+# network. Candidates compute planes: a convolution whose channels are last in the usual program has
+# none, for its neighbours would need copies. What is measured depends on the machine; the bits then
+# depend on it, too, but not on the number of threads. The usual algorithm stays unless another was
+# clearly faster, so noise changes nothing.
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tune(make: Callable[[], Program], inputs: Sequence[np.ndarray]) -> Choices:
     choices: Choices = {}
     for convolution, times in measured.items():
         usual, best = next(iter(times)), min(times, key=times.__getitem__)
-        if best != usual and times[best] <= FASTER * times[usual]:
+        if usual == candidates(convolution)[0] != best and times[best] <= FASTER * times[usual]:
             choices[convolution] = best
     return choices
 
